@@ -1,0 +1,34 @@
+/** @type {import('jest').Config} */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.spec.ts'],
+  injectGlobals: false, // import { describe, expect, it, jest } from '@jest/globals'
+  setupFiles: ['reflect-metadata'],
+  maxWorkers: '100%',
+  testTimeout: 30_000,
+
+  // TypeScript as native ESM: sources import './x.js', jest resolves './x.ts'.
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleNameMapper: {
+    '^nestjs-websocket-isolation$': '<rootDir>/src/index.ts',
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+  },
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        swcrc: false,
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+          keepClassNames: true,
+        },
+        module: { type: 'es6' },
+      },
+    ],
+  },
+
+  collectCoverageFrom: ['src/**/*.ts'],
+};

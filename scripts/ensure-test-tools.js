@@ -1,0 +1,49 @@
+// Installs what the tests need and the machine lacks, from Debian's packages; elsewhere it says what to install and fails.
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const TOOLS = [
+  {
+    package: 'chromium',
+    commands: ['chromium', 'chromium-browser', 'google-chrome'],
+    variable: 'CHROMIUM_PATH',
+  },
+];
+
+const missing = TOOLS.filter((tool) => !isThere(tool));
+if (missing.length > 0) install(missing.map((tool) => tool.package));
+
+function isThere({ commands, variable }) {
+  if (process.env[variable]) return isExecutable(process.env[variable]);
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return commands.some((command) => folders.some((folder) => isExecutable(join(folder, command))));
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function install(packages) {
+  const canInstall = process.getuid?.() === 0 && isThere({ commands: ['apt-get'], variable: '' });
+  if (!canInstall) {
+    console.error(
+      `The tests need ${packages.join(' and ')}, which this machine lacks. Install it ` +
+        `(Debian: apt-get install ${packages.join(' ')}), or set ${TOOLS.map((tool) => tool.variable).join(', ')} to its path.`,
+    );
+    process.exit(1);
+  }
+  console.log(`Installing ${packages.join(', ')} from the distribution's packages …`);
+  const options = { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  execFileSync('apt-get', ['update', '-qq'], options);
+  execFileSync(
+    'apt-get',
+    ['install', '-y', '-qq', '--no-install-recommends', ...packages],
+    options,
+  );
+}

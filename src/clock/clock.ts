@@ -1,0 +1,48 @@
+import { performance } from 'node:perf_hooks';
+
+/** Undoes what handed it out. Safe to call twice. */
+export type Release = () => void;
+
+/**
+ * Where time comes from. The system's clock by default; tests hand in one they can move.
+ */
+export interface Clock {
+  /** Milliseconds that only ever grow: for durations and deadlines. */
+  now(): number;
+  /** Milliseconds since 1970: for what people read, and for `expiresAt`. */
+  epoch(): number;
+  /** Calls back once. */
+  after(delayMs: number, callback: () => void): Release;
+  /** Calls back again and again. */
+  every(intervalMs: number, callback: () => void): Release;
+}
+
+// setTimeout fires at once for anything above this; about 24.8 days.
+const LONGEST_DELAY_MS = 2_147_483_647;
+
+/** Injection token of the {@link Clock}. */
+export const CLOCK: unique symbol = Symbol('websocket-isolation:clock');
+
+/**
+ * The real time. A repeating timer never keeps the process alive; one that somebody waits for does,
+ * or a shutdown could end in the middle of its last deadline.
+ */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  epoch: () => Date.now(),
+  after(delayMs, callback) {
+    if (delayMs > LONGEST_DELAY_MS) {
+      let release: Release = systemClock.after(LONGEST_DELAY_MS, () => {
+        release = systemClock.after(delayMs - LONGEST_DELAY_MS, callback);
+      });
+      return () => release();
+    }
+    const timer = setTimeout(callback, Math.max(0, delayMs));
+    return () => clearTimeout(timer);
+  },
+  every(intervalMs, callback) {
+    const timer = setInterval(callback, intervalMs);
+    timer.unref();
+    return () => clearInterval(timer);
+  },
+};

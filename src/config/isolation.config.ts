@@ -1,0 +1,58 @@
+import { registerAs } from '@nestjs/config';
+
+import { asList, environmentVariable, parseVariable } from './environment.js';
+import type { WebSocketIsolationOptions } from './isolation.options.js';
+import { defaultGroups, GROUP_NAMES } from './resolve-options.js';
+
+/**
+ * The options as the environment gives them: `WS_ISOLATION_<GROUP>_<OPTION>`, for example
+ * `WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER=50`. Lists are separated by commas. The module loads it
+ * by itself; options written in the program win over it.
+ */
+export const websocketIsolationConfig = registerAs(
+  'websocketIsolation',
+  (): WebSocketIsolationOptions => {
+    const options: Record<string, Record<string, unknown>> = {};
+    const defaults = defaultGroups();
+    for (const group of GROUP_NAMES) {
+      options[group] = readGroup(group, defaults[group] as unknown as Record<string, unknown>);
+    }
+    return options;
+  },
+);
+
+// Options whose default has not the type of their text.
+const SPECIAL: Readonly<Record<string, (option: string) => unknown>> = {
+  'handshake.allowedOrigins': (option) => readOrigins(option),
+  'handshake.allowMissingOrigin': (option) => read(option, true),
+  'inbound.rate': (option) => readRate(option),
+};
+
+function readGroup(group: string, defaults: Record<string, unknown>): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const [name, example] of Object.entries(defaults)) {
+    const option = `${group}.${name}`;
+    const special = SPECIAL[option];
+    const value = special ? special(option) : read(option, example);
+    if (value !== undefined) values[name] = value;
+  }
+  return values;
+}
+
+function read(option: string, example: unknown): unknown {
+  const text = process.env[environmentVariable(option)];
+  return text === undefined ? undefined : parseVariable(text, example);
+}
+
+function readOrigins(option: string): unknown {
+  const text = process.env[environmentVariable(option)];
+  if (text === undefined || text === '*' || text === 'same-origin') return text;
+  return asList(text);
+}
+
+function readRate(option: string): unknown {
+  const entries = ['messages', 'perMs', 'perUser']
+    .map((name) => [name, read(`${option}.${name}`, 1)])
+    .filter(([, value]) => value !== undefined);
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+}

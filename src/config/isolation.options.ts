@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http';
+
+import type { Type } from '@nestjs/common';
+
+import type { Clock } from '../clock/clock.js';
+import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import type {
+  CleanupOptions,
+  HandshakeOptions,
+  HeartbeatOptions,
+  InboundOptions,
+  LeaksOptions,
+  LimitsOptions,
+  OutboundOptions,
+  RateOptions,
+  ShutdownOptions,
+} from './option-groups.js';
+
+/** Tells who is connecting. Also used for HTTP requests, so that both have the same identity. */
+export interface ConnectionAuthenticator {
+  /**
+   * @param request the upgrade request (or HTTP request); do not keep it
+   * @param signal aborted when the handshake's deadline has passed or the client has gone
+   * @returns the identity, or `null` for somebody unknown (401)
+   * @throws a Nest `HttpException` to refuse with its status; anything else is a 500, logged
+   */
+  authenticate(request: IncomingMessage, signal: AbortSignal): Promise<ConnectionIdentity | null>;
+}
+
+/** The same as a function. */
+export type AuthenticateFunction = (
+  request: IncomingMessage,
+  signal: AbortSignal,
+) => Promise<ConnectionIdentity | null> | ConnectionIdentity | null;
+
+/** The option groups with every default filled in. */
+export interface OptionGroups {
+  readonly limits: LimitsOptions;
+  readonly cleanup: CleanupOptions;
+  readonly handshake: HandshakeOptions;
+  readonly inbound: InboundOptions;
+  readonly outbound: OutboundOptions;
+  readonly heartbeat: HeartbeatOptions;
+  readonly shutdown: ShutdownOptions;
+  readonly leaks: LeaksOptions;
+}
+
+type GroupsAsGiven = {
+  [Group in Exclude<keyof OptionGroups, 'inbound'>]?: Given<OptionGroups[Group]>;
+};
+type Given<Group> = { [Key in keyof Group]?: Group[Key] | undefined };
+
+/** What `WebSocketIsolationModule.forRoot()` takes. Everything has a default. */
+export interface WebSocketIsolationOptions extends GroupsAsGiven {
+  /** A provider class of the app, or a function. Default: everybody is an anonymous user of their own. */
+  authenticator?: Type<ConnectionAuthenticator> | AuthenticateFunction | undefined;
+  /** Where time comes from. Default: the system. For tests. */
+  clock?: Clock | undefined;
+  inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
+}
+
+/** What `useClass` and `useExisting` of `forRootAsync()` name. */
+export interface WebSocketIsolationOptionsFactory {
+  createWebSocketIsolationOptions(): WebSocketIsolationOptions | Promise<WebSocketIsolationOptions>;
+}
+
+/** The options after defaults, environment and validation. Frozen. */
+export interface ResolvedOptions extends OptionGroups {
+  readonly authenticator: WebSocketIsolationOptions['authenticator'];
+}
+
+/** Injection token of the {@link ResolvedOptions}. */
+export const ISOLATION_OPTIONS: unique symbol = Symbol('websocket-isolation:options');

@@ -1,0 +1,207 @@
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  IsNumber,
+  IsOptional,
+  Max,
+  Min,
+  ValidateNested,
+} from 'class-validator';
+
+import { IsOriginPolicy, IsStringList, type OriginPolicy } from './option-rules.js';
+
+// The initial value of a property is its default; the decorators are its rule. Nobody else knows either.
+
+const positiveMs = (): PropertyDecorator => (target, key) => {
+  IsInt({ message: 'must be a whole number of milliseconds' })(target, key);
+  Min(1, { message: 'must be at least 1 ms' })(target, key);
+};
+
+const atLeastOne = (): PropertyDecorator => (target, key) => {
+  IsInt({ message: 'must be a whole number' })(target, key);
+  Min(1, { message: 'must be at least 1' })(target, key);
+};
+
+const bytes = (): PropertyDecorator => (target, key) => {
+  IsInt({ message: 'must be a whole number of bytes' })(target, key);
+  Min(1, { message: 'must be at least 1 byte' })(target, key);
+};
+
+const flag = (): PropertyDecorator => IsBoolean({ message: 'must be true or false' });
+
+const oneOf = (...values: string[]): PropertyDecorator =>
+  IsIn(values, { message: `must be one of ${values.map((value) => `'${value}'`).join(', ')}` });
+
+/** How many managers (connections) there may be. */
+export class LimitsOptions {
+  /** Managers one user may hold, pending handshakes included. */
+  @atLeastOne()
+  maxManagersPerUser = 20;
+
+  /** Managers this process may hold. */
+  @atLeastOne()
+  maxManagers = 10_000;
+
+  /** From this share of `maxManagersPerUser` on, an arrival first removes the user's dead and stale managers. */
+  @IsNumber({}, { message: 'must be a number' })
+  @Min(0.01, { message: 'must be above 0' })
+  @Max(1, { message: 'must not exceed 1' })
+  proactiveThreshold = 0.6;
+
+  /** What happens at the limit when nothing can be cleaned up: refuse, or close the least recently active one. */
+  @oneOf('reject', 'evict-idle')
+  overflow: 'reject' | 'evict-idle' = 'reject';
+}
+
+/** When managers are removed, how often that is looked at, and how long each step may take. */
+export class CleanupOptions {
+  /** Without traffic either way for this long, a manager is stale: removed when its user gets crowded. */
+  @positiveMs()
+  staleAfterMs = 600_000;
+
+  /** Without traffic for this long, a manager is removed whatever the load. 0 = never. */
+  @IsInt({ message: 'must be a whole number of milliseconds' })
+  @Min(0, { message: 'must be at least 1 ms, or 0 for never' })
+  idleTimeoutMs = 1_800_000;
+
+  /** A manager that got no socket within this time is removed. */
+  @positiveMs()
+  unattachedAfterMs = 10_000;
+
+  /** Period of the job `websocket-isolation:proactive-cleanup`. 30 000 in test, 120 000 in production. */
+  @positiveMs()
+  proactiveIntervalMs = proactiveIntervalByEnvironment();
+
+  /** Period of the job `websocket-isolation:emergency-cleanup`. */
+  @positiveMs()
+  emergencyIntervalMs = 10_000;
+
+  /** Deadline of one emergency cleanup. What is unfinished then is abandoned and reported. */
+  @positiveMs()
+  emergencyTimeoutMs = 10_000;
+
+  /** How long a ping may stay unanswered in an emergency. */
+  @positiveMs()
+  probeTimeoutMs = 2_000;
+
+  /** How long a client may take to answer our close frame before the socket is cut. */
+  @positiveMs()
+  closeTimeoutMs = 2_000;
+
+  /** How long one disposer may take. */
+  @positiveMs()
+  disposeTimeoutMs = 5_000;
+}
+
+/** What happens between the upgrade request and the open socket. */
+export class HandshakeOptions {
+  /** Origins that may connect: `'same-origin'`, a list of exact origins, `'*'`, or a function. */
+  @IsOriginPolicy({ message: "must be 'same-origin', '*', a list of exact origins or a function" })
+  allowedOrigins: OriginPolicy = 'same-origin';
+
+  /**
+   * Whether a request without an Origin header may connect (programs other than browsers send none).
+   * Default: true, but false for a request that carries cookies.
+   */
+  @IsOptional()
+  @flag()
+  allowMissingOrigin: boolean | undefined = undefined;
+
+  /** Absolute deadline of a handshake. */
+  @positiveMs()
+  timeoutMs = 10_000;
+
+  /** Handshakes that may be under way at once; further ones get 503. */
+  @atLeastOne()
+  maxPending = 1_000;
+
+  /** Refuse with an HTTP status, or accept and send a close code, which a browser can read. */
+  @oneOf('http', 'close')
+  rejectWith: 'http' | 'close' = 'http';
+
+  /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. */
+  @IsStringList({ message: 'must be a list of header names' })
+  keepHeaders: readonly string[] = [];
+}
+
+/** A token bucket: so many messages per so many milliseconds. */
+export class RateOptions {
+  /** Messages per connection. */
+  @atLeastOne()
+  messages: number = Number.NaN;
+
+  /** The time they are counted over. */
+  @positiveMs()
+  perMs: number = Number.NaN;
+
+  /** Messages over all connections of one user. Default: the same as `messages`. */
+  @IsOptional()
+  @atLeastOne()
+  perUser?: number;
+}
+
+/** What clients may send. */
+export class InboundOptions {
+  /** The largest message; a larger one closes with 1009. */
+  @bytes()
+  maxPayloadBytes = 65_536;
+
+  /** Handlers of one connection that may run at once. 1 = strictly one after another. */
+  @atLeastOne()
+  concurrency = 16;
+
+  /** Bytes of messages that may wait for a handler; beyond, the connection closes with 1008. */
+  @bytes()
+  maxPendingBytes = 1_048_576;
+
+  /** Messages per time; too many close with 4430. Default: no limit. */
+  @IsOptional()
+  @ValidateNested()
+  rate: RateOptions | undefined = undefined;
+
+  /** What happens to a message whose payload names another thread than the connection's. */
+  @oneOf('reject', 'close', 'off')
+  threadCheck: 'reject' | 'close' | 'off' = 'reject';
+}
+
+/** What is sent to clients. */
+export class OutboundOptions {
+  /** Bytes that may wait for a slow reader; beyond, the connection closes with 4441. */
+  @bytes()
+  maxBufferedBytes = 1_048_576;
+
+  /** How long `sendAsync` waits for the operating system to take a message. */
+  @positiveMs()
+  sendTimeoutMs = 5_000;
+}
+
+/** How dead peers are found. */
+export class HeartbeatOptions {
+  /** Every connection is pinged once in this time. 25 s: below the 30 s after which load balancers hang up. */
+  @positiveMs()
+  intervalMs = 25_000;
+
+  /** How long a pong may take; then the connection closes with 4443. */
+  @positiveMs()
+  timeoutMs = 10_000;
+}
+
+/** How the process goes away. */
+export class ShutdownOptions {
+  /** Deadline of the drain: close frames, disconnect hooks and disposers. What is left is cut. */
+  @positiveMs()
+  deadlineMs = 10_000;
+}
+
+/** What is watched beyond the numbers that cost nothing. */
+export class LeaksOptions {
+  /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs a connection. */
+  @flag()
+  captureCreationSite = false;
+}
+
+function proactiveIntervalByEnvironment(): number {
+  if (process.env['NODE_ENV'] === 'production') return 120_000;
+  return process.env['NODE_ENV'] === 'test' ? 30_000 : 60_000;
+}

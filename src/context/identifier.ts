@@ -1,0 +1,53 @@
+import { registerDecorator, type ValidationOptions } from 'class-validator';
+
+/** The longest id accepted, in characters: room for any real id, too short to be a payload. */
+export const MAX_IDENTIFIER_LENGTH = 256;
+
+// Ids that stand for "nobody thought about this yet". One of them in production means that strangers share an identity.
+const PLACEHOLDERS = new Set(
+  (
+    'placeholder registry default temp none null undefined 0 1 xxx yyy ' +
+    'example test demo sample template mock fake dummy'
+  ).split(' '),
+);
+const PLACEHOLDER_PREFIX =
+  /^(?:placeholder|registry|default|temp|example|demo|sample|template|mock|fake)_/i;
+const TEST_PREFIX = /^test_/i;
+// A prefix only gives a placeholder away in a short id; a long one carries entropy of its own.
+const PREFIX_RULE_BELOW = 20;
+const CONTROL_CHARACTER = /\p{Cc}/u;
+
+/** Says which rule a value breaks as an id, or `undefined` when it is a good one. */
+export function identifierFault(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'must be a string';
+  if (value.trim() === '') return 'must not be empty';
+  if (value.length > MAX_IDENTIFIER_LENGTH) {
+    return `must not be longer than ${MAX_IDENTIFIER_LENGTH} characters`;
+  }
+  if (CONTROL_CHARACTER.test(value)) return 'must not contain control characters';
+  if (isPlaceholder(value)) return 'must be a real id, not a placeholder';
+  return undefined;
+}
+
+function isPlaceholder(value: string): boolean {
+  if (value.length >= PREFIX_RULE_BELOW) return false;
+  if (PLACEHOLDERS.has(value.trim().toLowerCase())) return true;
+  if (PLACEHOLDER_PREFIX.test(value)) return true;
+  return TEST_PREFIX.test(value) && process.env['NODE_ENV'] !== 'test';
+}
+
+/** class-validator decorator: the property must be an id by the rules of {@link identifierFault}. */
+export function IsIdentifier(options?: ValidationOptions): PropertyDecorator {
+  return (target, propertyKey) => {
+    registerDecorator({
+      name: 'isIdentifier',
+      target: target.constructor,
+      propertyName: propertyKey as string,
+      ...(options && { options }),
+      validator: {
+        validate: (value: unknown) => identifierFault(value) === undefined,
+        defaultMessage: (args) => identifierFault(args?.value) ?? '',
+      },
+    });
+  };
+}

@@ -1,0 +1,274 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingHttpHeaders } from 'node:http';
+
+import { type ContextFault, InvalidContextError, NoActiveContextError } from './context.errors.js';
+import { contextFaults, type ContextInput } from './context-rules.js';
+import { identifierFault } from './identifier.js';
+import { createId } from './ids.js';
+
+/** How deep `child()` may nest before it is taken for a runaway recursion. */
+export const MAX_OPERATION_DEPTH = 10;
+
+/** What an authenticator says about whoever is connecting. */
+export interface ConnectionIdentity {
+  /** Who it is. The same person has the same id on every connection. */
+  readonly userId: string;
+  /** The conversation or session this connection belongs to. Default: a new one. */
+  readonly threadId?: string;
+  /** The unit of work inside the thread. Default: a new one. */
+  readonly runId?: string;
+  /** When the identity ends: a date, or epoch milliseconds. The connection is closed then with 4401. */
+  readonly expiresAt?: Date | number;
+  /** Plain data to carry along, for example roles. It is copied and frozen. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
+}
+
+/** The part of an HTTP request that a context reads. It is never kept. */
+export interface RequestLike {
+  readonly headers: IncomingHttpHeaders;
+}
+
+const NO_METADATA: Readonly<Record<string, unknown>> = Object.freeze({});
+const running = new AsyncLocalStorage<UserExecutionContext>();
+
+/**
+ * Who a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
+ * wherever Nest resolves REQUEST-scoped providers.
+ *
+ * @example
+ * ```ts
+ * constructor(private readonly context: UserExecutionContext) {}
+ * hello() { return `Hello ${this.context.userId}`; }
+ * ```
+ */
+export class UserExecutionContext {
+  readonly userId: string;
+  readonly threadId: string;
+  readonly runId: string;
+  readonly requestId: string;
+  readonly connectionId: string;
+  /** Plain data from the authenticator, frozen to the bottom. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** 0 for the context of the connection, one more for every `child()`. */
+  readonly operationDepth: number;
+  /** The `requestId` of the context this one is a child of. */
+  readonly parentRequestId: string | undefined;
+  // Numbers instead of dates: a Date can be changed even inside a frozen object, and weighs more.
+  readonly #createdAtMs: number;
+  readonly #expiresAtMs: number | undefined;
+
+  private constructor(fields: ContextFields) {
+    this.userId = fields.userId;
+    this.threadId = fields.threadId;
+    this.runId = fields.runId;
+    this.requestId = fields.requestId;
+    this.connectionId = fields.connectionId;
+    this.metadata = fields.metadata;
+    this.operationDepth = fields.operationDepth;
+    this.parentRequestId = fields.parentRequestId;
+    this.#createdAtMs = fields.createdAtMs;
+    this.#expiresAtMs = fields.expiresAtMs;
+    Object.freeze(this);
+  }
+
+  /**
+   * The single source of contexts for connections.
+   *
+   * @throws {InvalidContextError} listing every fault of the given identity
+   */
+  static fromWebSocketRequest(
+    input: ConnectionIdentity & {
+      readonly request?: RequestLike;
+      /** An id made earlier by this method, when the connection resumes. Default: a new one. */
+      readonly connectionId?: string;
+    },
+  ): UserExecutionContext {
+    const { request, ...identity } = input;
+    return UserExecutionContext.#create(identity, request);
+  }
+
+  /**
+   * The context of an HTTP request, from the same kind of identity that a connection has.
+   *
+   * @throws {InvalidContextError} listing every fault of the given identity
+   */
+  static fromHttpRequest(request: RequestLike, identity: ConnectionIdentity): UserExecutionContext {
+    return UserExecutionContext.#create(identity, request);
+  }
+
+  /**
+   * The context of the handler that is running, also inside functions that know nothing of Nest.
+   *
+   * @throws {NoActiveContextError} outside a handler
+   */
+  static current(): UserExecutionContext {
+    const context = running.getStore();
+    if (!context) throw new NoActiveContextError();
+    return context;
+  }
+
+  /** When the context was made. */
+  get createdAt(): Date {
+    return new Date(this.#createdAtMs);
+  }
+
+  /** When the identity ends, if it does. */
+  get expiresAt(): Date | undefined {
+    return this.#expiresAtMs === undefined ? undefined : new Date(this.#expiresAtMs);
+  }
+
+  /** `user:thread`, where `:` and `%` inside an id are percent-encoded: two pairs never share a key. */
+  get isolationKey(): string {
+    return `${encodeKeyPart(this.userId)}:${encodeKeyPart(this.threadId)}`;
+  }
+
+  /**
+   * The context of one step inside this one: same user, thread and connection, a new `requestId`.
+   *
+   * @throws {InvalidContextError} when more than ten steps are nested, or the name is not an id
+   */
+  child(operation: string): UserExecutionContext {
+    const faults: ContextFault[] = [];
+    const nameFault = identifierFaultOfOperation(operation);
+    if (nameFault) faults.push({ field: 'operation', rule: nameFault });
+    if (this.operationDepth >= MAX_OPERATION_DEPTH) {
+      faults.push({ field: 'operationDepth', rule: `must not exceed ${MAX_OPERATION_DEPTH}` });
+    }
+    if (faults.length > 0) throw new InvalidContextError(faults);
+    return this.#derive({
+      requestId: createId('req'),
+      parentRequestId: this.requestId,
+      operationDepth: this.operationDepth + 1,
+    });
+  }
+
+  /** The same context with a new `runId`: the next unit of work of the thread. */
+  run(): UserExecutionContext {
+    return this.#derive({ runId: createId('run') });
+  }
+
+  toJSON(): Record<string, unknown> {
+    return {
+      userId: this.userId,
+      threadId: this.threadId,
+      runId: this.runId,
+      requestId: this.requestId,
+      connectionId: this.connectionId,
+      createdAt: this.createdAt,
+      ...(this.#expiresAtMs !== undefined && { expiresAt: this.expiresAt }),
+      metadata: this.metadata,
+      operationDepth: this.operationDepth,
+      ...(this.parentRequestId !== undefined && { parentRequestId: this.parentRequestId }),
+      isolationKey: this.isolationKey,
+    };
+  }
+
+  static #create(input: ContextInput, request: RequestLike | undefined): UserExecutionContext {
+    const faults = contextFaults(input);
+    if (faults.length > 0) throw new InvalidContextError(faults);
+    const now = Date.now();
+    const { expiresAt } = input;
+    return new UserExecutionContext({
+      userId: input.userId,
+      threadId: input.threadId ?? createId('thread', now),
+      runId: input.runId ?? createId('run', now),
+      requestId: traceId(request) ?? createId('req', now),
+      connectionId: input.connectionId ?? createId('conn', now),
+      metadata: frozenCopy(input.metadata),
+      operationDepth: 0,
+      parentRequestId: undefined,
+      createdAtMs: now,
+      expiresAtMs: expiresAt instanceof Date ? expiresAt.getTime() : expiresAt,
+    });
+  }
+
+  #derive(changes: Partial<ContextFields>): UserExecutionContext {
+    return new UserExecutionContext({
+      userId: this.userId,
+      threadId: this.threadId,
+      runId: this.runId,
+      requestId: this.requestId,
+      connectionId: this.connectionId,
+      metadata: this.metadata,
+      operationDepth: this.operationDepth,
+      parentRequestId: this.parentRequestId,
+      createdAtMs: Date.now(),
+      expiresAtMs: this.#expiresAtMs,
+      ...changes,
+    });
+  }
+}
+
+interface ContextFields {
+  userId: string;
+  threadId: string;
+  runId: string;
+  requestId: string;
+  connectionId: string;
+  metadata: Readonly<Record<string, unknown>>;
+  operationDepth: number;
+  parentRequestId: string | undefined;
+  createdAtMs: number;
+  expiresAtMs: number | undefined;
+}
+
+/** Runs a function so that {@link UserExecutionContext.current} answers with the given context. */
+export function runInContext<Args extends unknown[], Result>(
+  context: UserExecutionContext,
+  fn: (...args: Args) => Result,
+  ...args: Args
+): Result {
+  return running.run(context, fn, ...args);
+}
+
+/** One part of an isolation key. Ordinary ids read as they are. */
+export function encodeKeyPart(id: string): string {
+  return id.includes('%') || id.includes(':')
+    ? id.replaceAll('%', '%25').replaceAll(':', '%3A')
+    : id;
+}
+
+/** The user and thread that an isolation key was made of; `undefined` where it is not such a key. */
+export function parseIsolationKey(key: string): { userId: string; threadId: string } | undefined {
+  const parts = key.split(':');
+  if (parts.length !== 2) return undefined;
+  const [userId, threadId] = parts.map((part) =>
+    part.replaceAll('%3A', ':').replaceAll('%25', '%'),
+  ) as [string, string];
+  return { userId, threadId };
+}
+
+// A proxy's trace id joins our log lines with its own, as long as it is a harmless id.
+function traceId(request: RequestLike | undefined): string | undefined {
+  const header = request?.headers['x-request-id'];
+  return typeof header === 'string' && identifierFault(header) === undefined ? header : undefined;
+}
+
+// Operations are words of the program such as `default` or `test`: placeholders are welcome here.
+function identifierFaultOfOperation(operation: unknown): string | undefined {
+  if (typeof operation === 'string' && operation.trim() !== '' && operation.length <= 256) {
+    return undefined;
+  }
+  return 'must be a name of 1 to 256 characters';
+}
+
+function frozenCopy(
+  metadata: Readonly<Record<string, unknown>> | undefined,
+): Readonly<Record<string, unknown>> {
+  if (!metadata) return NO_METADATA;
+  try {
+    return deepFreeze(structuredClone(metadata));
+  } catch (cause) {
+    throw new InvalidContextError([{ field: 'metadata', rule: 'must be plain data' }], { cause });
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  // The elements of a typed array cannot be frozen; a copy of it is already nobody else's.
+  if (ArrayBuffer.isView(value)) return value;
+  Object.freeze(value);
+  for (const key of Reflect.ownKeys(value))
+    deepFreeze((value as Record<PropertyKey, unknown>)[key]);
+  return value;
+}

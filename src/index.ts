@@ -1,0 +1,1 @@
+export { UserExecutionContext, type ConnectionIdentity } from './context/user-execution-context.js';

@@ -1,0 +1,59 @@
+/**
+ * The WebSocket close codes this library uses. 1xxx are the protocol's own (RFC 6455); 44xx mirror
+ * the HTTP status of the same meaning; 444x say why a running connection had to go.
+ */
+export const CloseCode = {
+  NORMAL: 1000,
+  GOING_AWAY: 1001,
+  ABNORMAL: 1006,
+  POLICY_VIOLATION: 1008,
+  TOO_BIG: 1009,
+  SERVER_ERROR: 1011,
+  OVERLOADED: 1013,
+  UNAUTHORIZED: 4401,
+  FORBIDDEN: 4403,
+  HANDSHAKE_TIMEOUT: 4408,
+  REPLACED: 4409,
+  TOO_MANY_CONNECTIONS: 4429,
+  RATE_LIMITED: 4430,
+  IDLE: 4440,
+  SLOW_CONSUMER: 4441,
+  LEASE_LOST: 4442,
+  UNRESPONSIVE: 4443,
+} as const;
+
+/** Who began to close: the peer, our program, the network, cleanup, or the end of the process. */
+export type CloseInitiator = 'client' | 'server' | 'network' | 'cleanup' | 'shutdown';
+
+/** Why a connection ended. */
+export interface CloseReason {
+  readonly code: number;
+  readonly reason: string;
+  readonly initiator: CloseInitiator;
+}
+
+/** A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5). */
+const MAX_REASON_BYTES = 123;
+
+/** A close reason that fits its frame: cut at a character border, never inside one. */
+export function fitReason(reason: string): string {
+  if (reason.length <= MAX_REASON_BYTES / 3 || Buffer.byteLength(reason) <= MAX_REASON_BYTES) {
+    return reason;
+  }
+  let bytes = 0;
+  let fitted = '';
+  for (const character of reason) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > MAX_REASON_BYTES) break;
+    fitted += character;
+  }
+  return fitted;
+}
+
+/** Codes that a program may put into a close frame; `ws` throws for any other. */
+export function isSendableCode(code: number): boolean {
+  return (
+    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
+    (code >= 3000 && code <= 4999)
+  );
+}

@@ -1,0 +1,81 @@
+import type { Release } from '../clock/clock.js';
+
+/** A message of `emitCritical` that is not sent yet. */
+export interface CriticalMessage {
+  readonly event: string;
+  readonly frame: string;
+  attempts: number;
+}
+
+/** How many critical messages may wait for one connection: a bound against a client that never reads. */
+export const MAX_WAITING = 1_000;
+/** Waits between attempts double from here … */
+const FIRST_RETRY_MS = 100;
+/** … up to here. */
+const LONGEST_RETRY_MS = 2_000;
+
+/** The critical messages of one connection that wait to be sent, in order. An idle one owns no timer. */
+export class CriticalOutbox {
+  readonly #waiting: CriticalMessage[] = [];
+  #retry: Release | undefined;
+
+  constructor(
+    private readonly schedule: (delayMs: number, callback: () => void) => Release,
+    /** Tries to send; false when the message has to wait. */
+    private readonly attempt: (message: CriticalMessage) => boolean,
+  ) {}
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  get isFull(): boolean {
+    return this.#waiting.length >= MAX_WAITING;
+  }
+
+  add(message: CriticalMessage): void {
+    this.#waiting.push(message);
+    this.flush();
+  }
+
+  /** Puts back a message whose sending failed after all; it keeps its place at the front. */
+  putBack(message: CriticalMessage): void {
+    this.#waiting.unshift(message);
+    this.#retryLater(message);
+  }
+
+  /** Sends what can be sent, in order; comes back for the rest. */
+  flush(): void {
+    this.#stopRetry();
+    while (this.#waiting.length > 0) {
+      const message = this.#waiting[0]!;
+      message.attempts += 1;
+      if (!this.attempt(message)) {
+        this.#retryLater(message);
+        return;
+      }
+      this.#waiting.shift();
+    }
+  }
+
+  /** Ends the retries and hands over what was never sent. */
+  close(): readonly CriticalMessage[] {
+    this.#stopRetry();
+    return this.#waiting.splice(0);
+  }
+
+  #retryLater({ attempts }: CriticalMessage): void {
+    if (this.#retry) return;
+    const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.max(0, attempts - 1), LONGEST_RETRY_MS);
+    // Jitter, or a thousand connections that waited for the same thing would all come back at once.
+    this.#retry = this.schedule(wait * (0.75 + Math.random() / 2), () => {
+      this.#retry = undefined;
+      this.flush();
+    });
+  }
+
+  #stopRetry(): void {
+    this.#retry?.();
+    this.#retry = undefined;
+  }
+}

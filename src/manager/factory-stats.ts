@@ -1,0 +1,83 @@
+import type { Clock } from '../clock/clock.js';
+import type { Limits } from './limits.js';
+import type { ManagerRegistry } from './manager-registry.js';
+import type { ManagerState } from './web-socket-manager.js';
+
+/** The numbers of this process, true at the instant they are read. */
+export interface FactoryStats {
+  readonly factoryMetrics: {
+    readonly managersCreated: number;
+    readonly managersActive: number;
+    readonly managersCleanedUp: number;
+    readonly usersWithActiveManagers: number;
+    /** How often somebody was refused because all slots were in use. */
+    readonly resourceLimitHits: number;
+    /** Sockets ever bound to a manager. */
+    readonly totalConnectionsManaged: number;
+    readonly securityViolationsDetected: number;
+    /** Mean over the managers disposed of. */
+    readonly averageManagerLifetimeSeconds: number;
+  };
+  readonly configuration: {
+    readonly maxManagersPerUser: number;
+    readonly maxManagers: number;
+    /** Managers from which an arrival cleans up first. */
+    readonly proactiveFrom: number;
+    readonly overflow: string;
+  };
+  readonly currentState: {
+    readonly activeManagers: number;
+    readonly usersWithManagers: number;
+    readonly byState: Readonly<Record<ManagerState, number>>;
+    readonly pinned: number;
+  };
+  /** Slots held, by user. Names users: keep it inside. */
+  readonly userDistribution: Readonly<Record<string, number>>;
+  readonly oldestManagerAgeSeconds: number;
+}
+
+/** What happened, as opposed to what there is. */
+export interface FactoryCounters {
+  readonly limitHits: number;
+  readonly securityViolations: number;
+  readonly connections: number;
+}
+
+export function readFactoryStats(
+  registry: ManagerRegistry,
+  limits: Limits,
+  counters: FactoryCounters,
+  clock: Clock,
+): FactoryStats {
+  const { created, active, disposed } = registry.ledger;
+  const byState = { connecting: 0, ready: 0, draining: 0, closing: 0, closed: 0 };
+  for (const manager of registry.all()) byState[manager.state] += 1;
+  const userDistribution = Object.create(null) as Record<string, number>;
+  for (const slots of registry.users()) userDistribution[slots.userId] = slots.held;
+  return {
+    factoryMetrics: {
+      managersCreated: created,
+      managersActive: active,
+      managersCleanedUp: disposed,
+      usersWithActiveManagers: registry.userCount,
+      resourceLimitHits: counters.limitHits,
+      totalConnectionsManaged: counters.connections,
+      securityViolationsDetected: counters.securityViolations,
+      averageManagerLifetimeSeconds: registry.averageLifetimeMs / 1000,
+    },
+    configuration: {
+      maxManagersPerUser: limits.maxManagersPerUser,
+      maxManagers: limits.maxManagers,
+      proactiveFrom: limits.crowdedFrom,
+      overflow: limits.overflow,
+    },
+    currentState: {
+      activeManagers: active,
+      usersWithManagers: registry.userCount,
+      byState,
+      pinned: registry.pinned.size,
+    },
+    userDistribution,
+    oldestManagerAgeSeconds: registry.oldest ? (clock.now() - registry.oldest.createdAt) / 1000 : 0,
+  };
+}

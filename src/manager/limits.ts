@@ -1,0 +1,31 @@
+import type { LimitsOptions } from '../config/option-groups.js';
+
+/** The limits in force. They may be changed at run time, so everybody reads them here. */
+export class Limits {
+  maxManagersPerUser: number;
+  maxManagers: number;
+  readonly overflow: LimitsOptions['overflow'];
+  readonly #proactiveThreshold: number;
+
+  constructor(options: LimitsOptions) {
+    this.maxManagersPerUser = options.maxManagersPerUser;
+    this.maxManagers = options.maxManagers;
+    this.overflow = options.overflow;
+    this.#proactiveThreshold = options.proactiveThreshold;
+  }
+
+  /** From so many managers on a user is crowded: 12 of 20. */
+  get crowdedFrom(): number {
+    return Math.max(1, Math.floor(this.maxManagersPerUser * this.#proactiveThreshold));
+  }
+
+  /** From so many managers on a user is in an emergency: 80 %, 16 of 20. */
+  get criticalFrom(): number {
+    return Math.max(1, Math.ceil(this.maxManagersPerUser * 0.8));
+  }
+
+  /** From so many managers on the process is in an emergency: 90 %. */
+  get processCriticalFrom(): number {
+    return Math.max(1, Math.ceil(this.maxManagers * 0.9));
+  }
+}

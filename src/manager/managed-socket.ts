@@ -1,0 +1,21 @@
+/** What a manager needs of a socket. A `ws` WebSocket has it. */
+export interface ManagedSocket {
+  readonly readyState: number;
+  /** Bytes handed over but not yet taken by the operating system. */
+  readonly bufferedAmount: number;
+  send(
+    data: string | Buffer,
+    options: { binary: boolean },
+    callback?: (error?: Error | null) => void,
+  ): void;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+  ping(): void;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+/** `readyState` of an open socket, as in browsers and in `ws`. */
+export const SOCKET_OPEN = 1;
+/** `readyState` of a socket that is gone. */
+export const SOCKET_CLOSED = 3;

@@ -1,0 +1,36 @@
+import type { Clock } from '../clock/clock.js';
+import type { OptionGroups } from '../config/isolation.options.js';
+import type { CloseReason } from './close-codes.js';
+import type { CriticalMessage } from './critical-outbox.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+/**
+ * What every manager of a process shares: the time, the options, and whoever wants to know what
+ * happens to it. One object for all, so that a manager stays small.
+ */
+export interface ManagerHost {
+  readonly clock: Clock;
+  readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
+  /** Traffic went either way. */
+  touched(manager: WebSocketManager): void;
+  /** A socket was bound. */
+  attached(manager: WebSocketManager): void;
+  /** A socket was bound, or the pins went from none to some or back. */
+  rearranged(manager: WebSocketManager): void;
+  /** Closing began: no longer among the user's managers, still holding its slot. */
+  closing(manager: WebSocketManager, reason: CloseReason): void;
+  /** The socket is gone and nothing of the connection runs any more: all disposers have ended. */
+  disposed(manager: WebSocketManager, reason: CloseReason): void;
+  /** A disposer or hook failed or did not end in time. */
+  disposalFault(manager: WebSocketManager, outcome: 'failed' | 'abandoned', error?: unknown): void;
+  /** The connection ended before these critical messages could be sent. */
+  undelivered(manager: WebSocketManager, messages: readonly CriticalMessage[]): void;
+}
+
+/** What runs above a manager and has to be wound up before its disposers. Set by the gateway. */
+export interface ConnectionHooks {
+  /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */
+  disconnected(reason: CloseReason): Promise<void>;
+  /** The disposers have run: take down the scope. Bounded by itself. */
+  released(reason: CloseReason): Promise<void>;
+}

@@ -1,0 +1,147 @@
+import type { Clock } from '../clock/clock.js';
+import type { CloseReason } from './close-codes.js';
+import { LinkedList } from './linked-list.js';
+import { UserSlots } from './user-slots.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+/** `created = active + disposed`, true at every instant. */
+export interface Ledger {
+  /** Managers ever made. */
+  readonly created: number;
+  /** Managers that exist and are not disposed: the size of the registry. */
+  readonly active: number;
+  /** Managers disposed of. */
+  readonly disposed: number;
+}
+
+/**
+ * Which managers there are, whose they are, and which of them cleanup has to look at next. Adding,
+ * touching, rearranging and removing cost the same however many there are.
+ */
+export class ManagerRegistry {
+  /** The least recently active first: what idles for too long is at the front. */
+  readonly idle = new LinkedList<WebSocketManager>();
+  /** Without a socket so far, the oldest first. */
+  readonly unattached = new LinkedList<WebSocketManager>();
+  readonly pinned = new LinkedList<WebSocketManager>();
+  /** On their way out, the first to go first. */
+  readonly closing = new LinkedList<WebSocketManager>();
+
+  readonly #byConnection = new Map<string, WebSocketManager>();
+  readonly #byUser = new Map<string, UserSlots>();
+  #created = 0;
+  #disposed = 0;
+  #lifetimeMs = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  get size(): number {
+    return this.#byConnection.size;
+  }
+
+  get userCount(): number {
+    return this.#byUser.size;
+  }
+
+  get ledger(): Ledger {
+    return { created: this.#created, active: this.size, disposed: this.#disposed };
+  }
+
+  /** Mean lifetime of the managers disposed of, in milliseconds. */
+  get averageLifetimeMs(): number {
+    return this.#disposed === 0 ? 0 : this.#lifetimeMs / this.#disposed;
+  }
+
+  /** The manager that was made first among those that exist. */
+  get oldest(): WebSocketManager | undefined {
+    return this.#byConnection.values().next().value;
+  }
+
+  get(connectionId: string): WebSocketManager | undefined {
+    return this.#byConnection.get(connectionId);
+  }
+
+  all(): IterableIterator<WebSocketManager> {
+    return this.#byConnection.values();
+  }
+
+  users(): IterableIterator<UserSlots> {
+    return this.#byUser.values();
+  }
+
+  slotsOf(userId: string): UserSlots | undefined {
+    return this.#byUser.get(userId);
+  }
+
+  /** The user's slots, made when there are none yet. Whoever asks puts something in, or calls {@link forget}. */
+  openSlots(userId: string): UserSlots {
+    let slots = this.#byUser.get(userId);
+    if (!slots) {
+      slots = new UserSlots(userId);
+      this.#byUser.set(userId, slots);
+    }
+    return slots;
+  }
+
+  /** Drops a user of whom nothing is left. */
+  forget(slots: UserSlots): void {
+    if (slots.isUnused) this.#byUser.delete(slots.userId);
+  }
+
+  /** Takes a slot. From here on the manager exists. */
+  add(manager: WebSocketManager): void {
+    const slots = this.openSlots(manager.context.userId);
+    this.#byConnection.set(manager.context.connectionId, manager);
+    this.#created += 1;
+    manager.slots = slots;
+    slots.idle.append(manager.userLink);
+    this.unattached.append(manager.fleetLink);
+  }
+
+  /** Traffic: to the end of its lists. */
+  touch(manager: WebSocketManager): void {
+    const { userLink, fleetLink } = manager;
+    if (fleetLink.list === this.idle) this.idle.append(fleetLink);
+    const userList = userLink.list;
+    if (userList && userList === manager.slots?.idle) userList.append(userLink);
+  }
+
+  /** A socket came, or pins did or went: into the lists it belongs in now. */
+  rearrange(manager: WebSocketManager): void {
+    if (!manager.isActive) return;
+    const { slots } = manager;
+    if (manager.isPinned) {
+      this.pinned.append(manager.fleetLink);
+      slots?.pinned.append(manager.userLink);
+      return;
+    }
+    // The end of a list is for the most recently active. Work that just ended is activity.
+    manager.lastActivityAt = this.clock.now();
+    (manager.socket ? this.idle : this.unattached).append(manager.fleetLink);
+    slots?.idle.append(manager.userLink);
+  }
+
+  /** Closing began: out of reach for cleanup, its slot still taken. */
+  startClosing(manager: WebSocketManager): void {
+    this.closing.append(manager.fleetLink);
+  }
+
+  /** Gives the slot back. Exactly once, however often it is called. */
+  releaseSlot(manager: WebSocketManager): UserSlots | undefined {
+    const { slots } = manager;
+    if (!slots) return undefined;
+    manager.slots = undefined;
+    manager.userLink.remove();
+    this.forget(slots);
+    return slots;
+  }
+
+  /** The end of a manager. */
+  remove(manager: WebSocketManager, _reason: CloseReason): void {
+    if (this.#byConnection.get(manager.context.connectionId) !== manager) return;
+    this.#byConnection.delete(manager.context.connectionId);
+    manager.fleetLink.remove();
+    this.#disposed += 1;
+    this.#lifetimeMs += this.clock.now() - manager.createdAt;
+  }
+}

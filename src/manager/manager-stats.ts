@@ -1,0 +1,50 @@
+import type { Clock } from '../clock/clock.js';
+import { SOCKET_OPEN } from './managed-socket.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+/** The numbers of one connection, true at the instant they are read. */
+export interface ManagerStats {
+  readonly userContext: Readonly<Record<string, unknown>>;
+  readonly managerId: string;
+  readonly isActive: boolean;
+  readonly metrics: {
+    /** Sockets this manager has had: 0 before the socket is there, then 1. */
+    readonly connectionsManaged: number;
+    readonly messagesSentTotal: number;
+    readonly messagesFailedTotal: number;
+    /** When traffic last went either way. */
+    readonly lastActivity: Date;
+    readonly managerAgeSeconds: number;
+    /** Whether the manager is on its way out. */
+    readonly cleanupScheduled: boolean;
+  };
+  readonly connections: { readonly total: number; readonly connectionIds: readonly string[] };
+  readonly recoveryQueueSize: number;
+  readonly errorCount: number;
+  readonly lastError: string | null;
+}
+
+export function readManagerStats(manager: WebSocketManager, clock: Clock): ManagerStats {
+  const now = clock.now();
+  const isOpen = manager.socket?.readyState === SOCKET_OPEN;
+  return {
+    userContext: manager.context.toJSON(),
+    managerId: manager.managerId,
+    isActive: manager.isActive,
+    metrics: {
+      connectionsManaged: manager.counters.attached,
+      messagesSentTotal: manager.counters.sent,
+      messagesFailedTotal: manager.counters.failed,
+      lastActivity: new Date(clock.epoch() - (now - manager.lastActivityAt)),
+      managerAgeSeconds: (now - manager.createdAt) / 1000,
+      cleanupScheduled: !manager.isActive,
+    },
+    connections: {
+      total: isOpen ? 1 : 0,
+      connectionIds: isOpen ? [manager.context.connectionId] : [],
+    },
+    recoveryQueueSize: manager.recoveryQueueSize,
+    errorCount: manager.counters.errors,
+    lastError: manager.lastError ?? null,
+  };
+}

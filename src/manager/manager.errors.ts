@@ -1,0 +1,80 @@
+import { IsolationError } from '../context/isolation-error.js';
+
+/** All slots are taken by connections that are alive. */
+export class ManagerLimitError extends IsolationError {
+  declare readonly code: 'MANAGER_LIMIT';
+
+  constructor(
+    readonly userId: string,
+    readonly limit: number,
+    /** When trying again may make sense, in milliseconds. */
+    readonly retryAfterMs: number,
+    /** Whose limit it is: the user's or the process's. */
+    readonly scope: 'user' | 'process' = 'user',
+  ) {
+    const whose = scope === 'user' ? 'This user has' : 'This process has';
+    super(
+      'MANAGER_LIMIT',
+      `${whose} reached the maximum number of WebSocket managers (${limit}), and all of them are in use. ` +
+        `Close one, try again in ${retryAfterMs} ms, or raise limits.${scope === 'user' ? 'maxManagersPerUser' : 'maxManagers'}.`,
+    );
+  }
+}
+
+/** Something was asked of a manager whose connection is closing or closed. */
+export class ManagerClosedError extends IsolationError {
+  constructor(readonly operation: string) {
+    super(
+      'MANAGER_CLOSED',
+      `${operation} is not possible: the connection is closed or closing. ` +
+        'Stop the work when manager.signal is aborted, or check manager.isActive first.',
+    );
+  }
+}
+
+/** One user's context or socket was used for another user's connection. */
+export class IsolationViolationError extends IsolationError {
+  constructor(what: string) {
+    super(
+      'ISOLATION_VIOLATION',
+      `${what}. Make one context per connection with UserExecutionContext.fromWebSocketRequest() and give each socket to one manager.`,
+    );
+  }
+}
+
+/** The old global accessor was called. */
+export class SingletonAccessError extends IsolationError {
+  constructor() {
+    super(
+      'SINGLETON_ACCESS',
+      'getWebSocketManager() does not exist: one manager for everybody would mix the connections of all users. ' +
+        'Inject WebSocketManager (the connection’s own), WebSocketEmitter (to reach a user or a thread), ' +
+        'or WebSocketManagerFactory (to look connections up).',
+    );
+  }
+}
+
+/** The operating system did not take a message in time. */
+export class SendTimeoutError extends IsolationError {
+  constructor(readonly timeoutMs: number) {
+    super(
+      'SEND_TIMEOUT',
+      `The message was not sent within ${timeoutMs} ms: the reader is too slow. ` +
+        'Send less, or raise outbound.sendTimeoutMs.',
+    );
+  }
+}
+
+/** A message could not be sent at all. */
+export class SendFailedError extends IsolationError {
+  constructor(
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      'SEND_FAILED',
+      `The message was not sent: ${reason}. Nothing reached the client.`,
+      options,
+    );
+  }
+}

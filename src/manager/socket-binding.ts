@@ -1,0 +1,49 @@
+import { IsolationViolationError } from './manager.errors.js';
+import type { ManagedSocket } from './managed-socket.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+const OWNER = Symbol('websocket-isolation:owner');
+
+interface OwnedSocket extends ManagedSocket {
+  [OWNER]?: WebSocketManager | undefined;
+}
+
+/** The manager a socket belongs to. */
+export function managerOfSocket(socket: object): WebSocketManager | undefined {
+  return (socket as OwnedSocket)[OWNER];
+}
+
+/**
+ * Gives a socket to a manager: from now on its end is the manager's end.
+ *
+ * @returns takes it back
+ * @throws {IsolationViolationError} when the socket has an owner already
+ */
+export function bindSocket(socket: ManagedSocket, manager: WebSocketManager): () => void {
+  const owned = socket as OwnedSocket;
+  if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
+  owned[OWNER] = manager;
+  // Shared functions that find their manager through `this`: a closure each would cost more than the
+  // rest of the binding.
+  socket.on('close', onClose);
+  socket.on('error', onError);
+  socket.on('pong', onPong);
+  return () => {
+    socket.off('close', onClose);
+    socket.off('pong', onPong);
+    // The error listener stays: an error after the end must not become an uncaught exception.
+    owned[OWNER] = undefined;
+  };
+}
+
+function onClose(this: OwnedSocket, code: number, reason: Buffer): void {
+  this[OWNER]?.socketClosed(code, reason?.toString() ?? '');
+}
+
+function onError(this: OwnedSocket, error: Error): void {
+  this[OWNER]?.fail(error);
+}
+
+function onPong(this: OwnedSocket): void {
+  this[OWNER]?.ponged();
+}

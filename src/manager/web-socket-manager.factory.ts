@@ -1,0 +1,311 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { Journal, subjectOf } from '../journal/journal.js';
+import { CloseCode, type CloseReason, isSendableCode } from './close-codes.js';
+import { type FactoryStats, readFactoryStats } from './factory-stats.js';
+import { Limits } from './limits.js';
+import {
+  IsolationViolationError,
+  ManagerClosedError,
+  ManagerLimitError,
+} from './manager.errors.js';
+import type { ManagedSocket } from './managed-socket.js';
+import type { ManagerHost } from './manager-host.js';
+import { ManagerRegistry } from './manager-registry.js';
+import { SLOT_RECLAIMER, type SlotReclaimer } from './slot-reclaimer.js';
+import { managerOfSocket } from './socket-binding.js';
+import type { UserSlots } from './user-slots.js';
+import { WebSocketManager } from './web-socket-manager.js';
+
+/** What `retryAfterMs` says: about the time in which a client that was cut is found and removed. */
+const RETRY_AFTER_MS = 5_000;
+
+/**
+ * Makes, finds, bounds and removes the managers of this process. The one singleton: it holds no
+ * connection's data, only who there is.
+ */
+@Injectable()
+export class WebSocketManagerFactory {
+  /** @internal Events of the factory itself; what can be counted in the registry is not counted here. */
+  readonly counters = { limitHits: 0, securityViolations: 0, connections: 0 };
+
+  readonly #host: ManagerHost;
+  // Those that wait for a slot: the same context asked for twice is the same arrival.
+  readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
+  #isShutDown = false;
+
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly limits: Limits,
+    private readonly journal: Journal,
+    @Inject(SLOT_RECLAIMER) private readonly reclaimer: SlotReclaimer,
+  ) {
+    this.#host = this.#createHost();
+  }
+
+  /**
+   * The manager of a context. The slot is taken before this returns its promise; only where the limit
+   * is reached it waits for an emergency cleanup. The same context gives the same manager.
+   *
+   * @throws {ManagerLimitError} when all slots are in use
+   * @throws {IsolationViolationError} when the connection or the socket belongs to somebody else
+   * @throws {ManagerClosedError} after `shutdown()`
+   */
+  createManager(
+    context: UserExecutionContext,
+    { socket }: { socket?: ManagedSocket } = {},
+  ): Promise<WebSocketManager> {
+    try {
+      this.#assertOwn(context, socket);
+      const manager = this.#find(context) ?? this.#arrive(context);
+      return socket ? this.#withSocket(manager, socket) : Promise.resolve(manager);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The manager of a connection, as long as it is not closing. */
+  getManager(connectionId: string): WebSocketManager | undefined {
+    const manager = this.registry.get(connectionId);
+    return manager?.isActive ? manager : undefined;
+  }
+
+  /** The user's managers on this process that are not closing. */
+  managersOf(userId: string): WebSocketManager[] {
+    const slots = this.registry.slotsOf(userId);
+    return slots ? [...slots].filter((manager) => manager.isActive) : [];
+  }
+
+  /** The managers of one thread of the user: one for each tab that has it open. */
+  managersOfThread(userId: string, threadId: string): WebSocketManager[] {
+    return this.managersOf(userId).filter(({ context }) => context.threadId === threadId);
+  }
+
+  /** Whether the user could get a manager right now without any cleanup. */
+  hasCapacity(userId: string): boolean {
+    return this.#hasFreeSlot(this.registry.slotsOf(userId));
+  }
+
+  /** Closes and disposes the manager of a connection. True once, then false. */
+  async cleanupManager(connectionId: string): Promise<boolean> {
+    const manager = this.getManager(connectionId);
+    if (!manager) return false;
+    await manager.beginClose(CloseCode.NORMAL, 'cleaned up', 'cleanup');
+    return true;
+  }
+
+  /** Closes and disposes all managers of a user, pinned ones too. Resolves to how many there were. */
+  cleanupUser(userId: string, reason = 'cleaned up'): Promise<number> {
+    return this.#closeAll(this.managersOf(userId), CloseCode.NORMAL, reason, 'cleanup');
+  }
+
+  /**
+   * Ends all connections of a user, for example after a logout.
+   *
+   * @param options the close code, 4401 by default, and the reason
+   * @throws {RangeError} for a code that may not be sent
+   */
+  disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
+    return this.#disconnect(this.managersOf(userId), options);
+  }
+
+  /** Ends all connections of one thread of a user; as {@link disconnectUser}. */
+  disconnectThread(
+    userId: string,
+    threadId: string,
+    options: DisconnectOptions = {},
+  ): Promise<number> {
+    return this.#disconnect(this.managersOfThread(userId, threadId), options);
+  }
+
+  /** The numbers of this process, derived from the registry at this instant. */
+  getStats(): FactoryStats {
+    return readFactoryStats(this.registry, this.limits, this.counters, this.clock);
+  }
+
+  /** Closes every manager and refuses new ones. Resolves when all are disposed. */
+  async shutdown(): Promise<void> {
+    this.#isShutDown = true;
+    const managers = [...this.registry.all()];
+    await this.#closeAll(managers, CloseCode.GOING_AWAY, 'server shutting down', 'shutdown');
+  }
+
+  /** @internal Somebody used what is not theirs. */
+  violation(context: UserExecutionContext, what: string): IsolationViolationError {
+    this.counters.securityViolations += 1;
+    this.journal.record('isolation-violation', { subject: subjectOf(context), what });
+    return new IsolationViolationError(what);
+  }
+
+  /** @internal Gives a manager's slot back before its disposal has ended; hands it to whoever waits. */
+  releaseSlot(manager: WebSocketManager): void {
+    const slots = this.registry.releaseSlot(manager);
+    if (!slots) return;
+    while (slots.waiters.length > 0 && this.#hasFreeSlot(slots)) slots.waiters.shift()!.admit();
+    this.registry.forget(slots);
+  }
+
+  #assertOwn(context: UserExecutionContext, socket: ManagedSocket | undefined): void {
+    if (this.#isShutDown) throw new ManagerClosedError('createManager');
+    const known = this.registry.get(context.connectionId);
+    if (known && known.context.userId !== context.userId) {
+      throw this.violation(context, 'This connection belongs to another user');
+    }
+    const owner = socket && managerOfSocket(socket);
+    if (owner && owner !== known) {
+      throw this.violation(context, 'This socket belongs to another connection');
+    }
+  }
+
+  #find(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> | undefined {
+    const known = this.registry.get(context.connectionId);
+    if (known?.isActive) return known;
+    // The earlier one is on its way out: wait for its end, or two would share one connection id.
+    if (known) return known.close().then(() => this.createManager(context));
+    return this.#arrivals.get(context.connectionId);
+  }
+
+  #arrive(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
+    const slots = this.registry.slotsOf(context.userId);
+    const relief =
+      slots && slots.held >= this.limits.crowdedFrom ? this.reclaimer.relieve(slots) : undefined;
+    if (this.#hasFreeSlot(this.registry.slotsOf(context.userId))) {
+      const manager = this.#add(context);
+      return relief ? relief.then(() => manager) : manager;
+    }
+    return this.#waitForSlot(context);
+  }
+
+  #add(context: UserExecutionContext): WebSocketManager {
+    const manager = new WebSocketManager(context, this.#host);
+    if (this.options.leaks.captureCreationSite) manager.creationSite = new Error('made here').stack;
+    this.registry.add(manager);
+    this.reclaimer.watch(manager.slots!);
+    if (this.journal.isHeard('manager-created')) {
+      this.journal.record('manager-created', { subject: subjectOf(context) });
+    }
+    return manager;
+  }
+
+  #waitForSlot(context: UserExecutionContext): Promise<WebSocketManager> {
+    const slots = this.registry.openSlots(context.userId);
+    const rescue = this.reclaimer.rescue(slots);
+    if (this.#hasFreeSlot(slots)) return Promise.resolve(this.#add(context));
+    if (!rescue) {
+      this.registry.forget(slots);
+      throw this.#limitError(context.userId);
+    }
+    const arrival = new Promise<WebSocketManager>((resolve, reject) => {
+      const waiter = { admit: () => resolve(this.#add(context)) };
+      slots.waiters.push(waiter);
+      void rescue.then(() => {
+        const place = slots.waiters.indexOf(waiter);
+        if (place === -1) return;
+        slots.waiters.splice(place, 1);
+        this.registry.forget(slots);
+        reject(this.#limitError(context.userId));
+      });
+    });
+    this.#arrivals.set(context.connectionId, arrival);
+    const forget = (): void => void this.#arrivals.delete(context.connectionId);
+    arrival.then(forget, forget);
+    return arrival;
+  }
+
+  async #withSocket(
+    pending: WebSocketManager | Promise<WebSocketManager>,
+    socket: ManagedSocket,
+  ): Promise<WebSocketManager> {
+    const manager = await pending;
+    if (manager.socket === socket) return manager;
+    const owner = managerOfSocket(socket);
+    if (owner || manager.socket) {
+      throw this.violation(manager.context, 'This socket belongs to another connection');
+    }
+    manager.attach(socket);
+    manager.markReady();
+    return manager;
+  }
+
+  #hasFreeSlot(slots: UserSlots | undefined): boolean {
+    return (
+      (slots?.held ?? 0) < this.limits.maxManagersPerUser &&
+      this.registry.size < this.limits.maxManagers
+    );
+  }
+
+  #limitError(userId: string): ManagerLimitError {
+    this.counters.limitHits += 1;
+    const held = this.registry.slotsOf(userId)?.held ?? 0;
+    return held >= this.limits.maxManagersPerUser
+      ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
+      : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
+  }
+
+  #disconnect(managers: WebSocketManager[], options: DisconnectOptions): Promise<number> {
+    const { code = CloseCode.UNAUTHORIZED, reason = 'disconnected' } = options;
+    if (!isSendableCode(code)) {
+      return Promise.reject(
+        new RangeError(`Expected a close code from 1000 to 1014 or 3000 to 4999, got ${code}`),
+      );
+    }
+    return this.#closeAll(managers, code, reason, 'server');
+  }
+
+  async #closeAll(
+    managers: WebSocketManager[],
+    code: number,
+    reason: string,
+    initiator: CloseReason['initiator'],
+  ): Promise<number> {
+    await Promise.all(managers.map((manager) => manager.beginClose(code, reason, initiator)));
+    return managers.length;
+  }
+
+  #createHost(): ManagerHost {
+    const { registry, journal, clock, options } = this;
+    return {
+      clock,
+      options,
+      touched: (manager) => registry.touch(manager),
+      rearranged: (manager) => registry.rearrange(manager),
+      attached: () => {
+        this.counters.connections += 1;
+      },
+      closing: (manager, reason) => {
+        registry.startClosing(manager);
+        if (journal.isHeard('manager-closing')) {
+          journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
+        }
+      },
+      disposed: (manager, reason) => {
+        this.releaseSlot(manager);
+        registry.remove(manager, reason);
+        if (!journal.isHeard('manager-disposed')) return;
+        const lifetimeMs = clock.now() - manager.createdAt;
+        const subject = subjectOf(manager.context);
+        journal.record('manager-disposed', { subject, reason, lifetimeMs });
+      },
+      disposalFault: (manager, outcome, error) => {
+        const subject = subjectOf(manager.context);
+        journal.record('disposal-fault', { subject, outcome, error });
+      },
+      undelivered: (manager, { length: messages }) => {
+        const subject = subjectOf(manager.context);
+        journal.record('critical-undelivered', { subject, messages });
+      },
+    };
+  }
+}
+
+/** How `disconnectUser` and `disconnectThread` say goodbye. */
+export interface DisconnectOptions {
+  /** Default 4401: the client should sign in again before it reconnects. */
+  readonly code?: number;
+  readonly reason?: string;
+}

@@ -1,0 +1,470 @@
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { runBounded } from './bounded-run.js';
+import {
+  CloseCode,
+  type CloseInitiator,
+  type CloseReason,
+  fitReason,
+  isSendableCode,
+} from './close-codes.js';
+import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
+import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
+import { Link } from './linked-list.js';
+import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
+import type { ConnectionHooks, ManagerHost } from './manager-host.js';
+import { type ManagerStats, readManagerStats } from './manager-stats.js';
+import { bindSocket } from './socket-binding.js';
+import type { UserSlots } from './user-slots.js';
+
+/** `connecting → ready → draining → closing → closed`; never backwards. */
+export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'closed';
+
+/** Runs once when the connection ends. */
+export type Disposer = (reason: CloseReason) => unknown;
+
+const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
+const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
+const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
+const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
+const TEXT = Object.freeze({ binary: false });
+
+/**
+ * Owns one connection and everything held for it. Inject it, or take it with `@CurrentManager()`.
+ *
+ * @example
+ * ```ts
+ * const subscription = bus.on(context.threadId, (event) => manager.send('event', event));
+ * manager.onDispose(() => subscription.unsubscribe());
+ * ```
+ */
+export class WebSocketManager {
+  /** @internal Place in one of the user's lists: what may be cleaned up, by activity, or what is pinned. */
+  readonly userLink = new Link<WebSocketManager>(this);
+  /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
+  readonly fleetLink = new Link<WebSocketManager>(this);
+  /** @internal Whose slot it holds, until that is given back. */
+  slots: UserSlots | undefined = undefined;
+  /** @internal What runs above: the gateway's side of the connection. */
+  hooks: ConnectionHooks | undefined = undefined;
+  /** @internal Monotonic milliseconds of the last traffic either way. */
+  lastActivityAt: number;
+  /** @internal Monotonic milliseconds of the last sign of life: a message or a pong. */
+  lastSeenAt: number;
+  /** @internal Monotonic milliseconds of the ping that waits for its pong; 0 when none does. */
+  pingedAt = 0;
+  /** Milliseconds the last answered ping took; `undefined` before the first. */
+  roundTripMs: number | undefined = undefined;
+  /** @internal Monotonic milliseconds. */
+  readonly createdAt: number;
+  /** @internal Monotonic milliseconds at which closing began; 0 before. */
+  closingAt = 0;
+  /** @internal Why and by whom closing began. */
+  closeReason: CloseReason | undefined = undefined;
+  /** @internal Where it was made, when `leaks.captureCreationSite` is on. */
+  creationSite: string | undefined = undefined;
+  /** @internal Counts of this connection's own events. */
+  readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
+  /** @internal The last thing that went wrong, for the stats. */
+  lastError: string | undefined = undefined;
+  /** @internal Resolves when a probe is answered. */
+  probeAnswered: (() => void) | undefined = undefined;
+
+  readonly #host: ManagerHost;
+  #state: ManagerState = 'connecting';
+  #socket: ManagedSocket | undefined = undefined;
+  #unbindSocket: (() => void) | undefined = undefined;
+  #socketGone: (() => void) | undefined = undefined;
+  // Made when first asked for: most connections need none of these.
+  #controller: AbortController | undefined = undefined;
+  #pins: Map<symbol, string> | undefined = undefined;
+  #disposers: Disposer[] | undefined = undefined;
+  #outbox: CriticalOutbox | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  /** @internal Managers are made by the factory. */
+  constructor(
+    /** Whose connection it is. */
+    readonly context: UserExecutionContext,
+    host: ManagerHost,
+  ) {
+    this.#host = host;
+    const now = host.clock.now();
+    this.createdAt = now;
+    this.lastActivityAt = now;
+    this.lastSeenAt = now;
+  }
+
+  /** Stable name of this manager, derived from the connection's id. */
+  get managerId(): string {
+    return `manager_${this.context.connectionId}`;
+  }
+
+  get state(): ManagerState {
+    return this.#state;
+  }
+
+  /** Whether the connection still lives: neither closing nor closed. */
+  get isActive(): boolean {
+    return this.#state !== 'closing' && this.#state !== 'closed';
+  }
+
+  /** The socket; `undefined` before it is attached and after it is gone. */
+  get socket(): ManagedSocket | undefined {
+    return this.#socket;
+  }
+
+  /** Aborted when closing starts. Hand it to whatever should stop with the connection. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (!this.isActive) this.#controller.abort(this.closeReason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Whether work in progress keeps cleanup away. */
+  get isPinned(): boolean {
+    return this.#pins !== undefined && this.#pins.size > 0;
+  }
+
+  /** The labels of the work in progress. */
+  get pins(): readonly string[] {
+    return this.#pins ? [...this.#pins.values()] : [];
+  }
+
+  /** How many critical messages wait to be sent. */
+  get recoveryQueueSize(): number {
+    return this.#outbox?.size ?? 0;
+  }
+
+  /** How many disposers wait for the end of the connection. */
+  get disposerCount(): number {
+    return this.#disposers?.length ?? 0;
+  }
+
+  /** Bytes that wait for a slow reader. */
+  get bufferedBytes(): number {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  /**
+   * Sends `{"event", "data"}` without waiting. Never throws: the result says what became of it.
+   */
+  send(event: string, data?: unknown): DeliveryResult {
+    if (!this.isActive) return CLOSED_RESULT;
+    const frame = encodeFrame(event, data);
+    return frame === undefined ? this.#unserializable(event) : this.sendFrame(frame);
+  }
+
+  /** @internal Sends a frame that is ready for the wire. */
+  sendFrame(frame: Frame): DeliveryResult {
+    const socket = this.#socket;
+    if (!this.isActive) return CLOSED_RESULT;
+    if (!socket) return NOT_ATTACHED;
+    if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
+    if (this.#isTooSlowFor(frame, socket)) {
+      this.counters.failed += 1;
+      this.fail('the reader is too slow');
+      void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
+      return SLOW_CONSUMER;
+    }
+    socket.send(frame, TEXT);
+    this.#sent();
+    return socket.bufferedAmount === 0 ? 'sent' : 'queued';
+  }
+
+  /**
+   * Sends and resolves when the operating system has taken the message.
+   *
+   * @throws {ManagerClosedError} on a closed manager
+   * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
+   * @throws {SendFailedError} when the data is not JSON, or the socket fails
+   */
+  sendAsync(event: string, data?: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!this.isActive) throw new ManagerClosedError('sendAsync');
+      const frame = encodeFrame(event, data);
+      const socket = this.#socket;
+      if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
+      const { clock, options } = this.#host;
+      const { sendTimeoutMs } = options.outbound;
+      const release = clock.after(sendTimeoutMs, () => {
+        this.counters.failed += 1;
+        reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
+      });
+      socket.send(frame, TEXT, (error) => {
+        release();
+        if (error) reject(this.#failure('the socket failed', error));
+        else resolve();
+      });
+      this.#sent();
+    });
+  }
+
+  /**
+   * Sends a message that must not be lost silently: in order, retried with growing waits, kept while
+   * it cannot be sent. What is still unsent when the connection ends is handed to recovery and reported.
+   *
+   * @throws {ManagerClosedError} on a closed manager
+   * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
+   */
+  emitCritical(event: string, data?: unknown): DeliveryResult {
+    if (!this.isActive) throw new ManagerClosedError('emitCritical');
+    const frame = encodeFrame(event, data);
+    if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+    this.#outbox ??= new CriticalOutbox(
+      (delayMs, callback) => this.#host.clock.after(delayMs, callback),
+      (message) => this.#sendCritical(message),
+    );
+    if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
+    this.#outbox.add({ event, frame, attempts: 0 });
+    return this.#outbox.size === 0 && this.bufferedBytes === 0 ? 'sent' : 'queued';
+  }
+
+  /**
+   * Marks work in progress: cleanup keeps away until the pin is disposed.
+   *
+   * @example `using pin = manager.pin('report');`
+   * @throws {ManagerClosedError} on a closed manager
+   */
+  pin(label: string): Disposable {
+    if (!this.isActive) throw new ManagerClosedError('pin');
+    const pins = (this.#pins ??= new Map<symbol, string>());
+    const key = Symbol(label);
+    pins.set(key, label);
+    if (pins.size === 1) this.#host.rearranged(this);
+    const unpin = (): void => {
+      if (pins.delete(key) && pins.size === 0) this.#host.rearranged(this);
+    };
+    return { [Symbol.dispose]: unpin };
+  }
+
+  /**
+   * Runs a function with the manager pinned while it runs.
+   *
+   * @throws {ManagerClosedError} on a closed manager; and whatever the function throws
+   */
+  async run<T>(label: string, fn: () => T | Promise<T>): Promise<T> {
+    const pin = this.pin(label);
+    try {
+      return await fn();
+    } finally {
+      pin[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * Registers something to run once when the connection ends: last registered, first run, each within
+   * `cleanup.disposeTimeoutMs`.
+   *
+   * @returns takes the registration back
+   * @throws {ManagerClosedError} once disposal has begun
+   */
+  onDispose(disposer: Disposer): () => void {
+    if (!this.isActive) throw new ManagerClosedError('onDispose');
+    const disposers = (this.#disposers ??= []);
+    disposers.push(disposer);
+    return () => {
+      const index = disposers.lastIndexOf(disposer);
+      if (index !== -1) disposers.splice(index, 1);
+    };
+  }
+
+  /**
+   * Closes the connection. Resolves when everything that belonged to it is disposed; calling it again
+   * gives the same promise.
+   *
+   * @param code 1000 by default; see the table of close codes
+   * @throws {RangeError} for a code that may not be sent
+   */
+  close(code: number = CloseCode.NORMAL, reason = ''): Promise<void> {
+    if (!isSendableCode(code)) {
+      throw new RangeError(`Expected a close code from 1000 to 1014 or 3000 to 4999, got ${code}`);
+    }
+    return this.beginClose(code, reason, 'server');
+  }
+
+  /** The numbers of this connection. Reading them does not count as activity. */
+  getStats(): ManagerStats {
+    return readManagerStats(this, this.#host.clock);
+  }
+
+  /** @internal Binds the socket; closing it from either side disposes this manager. */
+  attach(socket: ManagedSocket): void {
+    if (!this.isActive) throw new ManagerClosedError('attach');
+    this.#unbindSocket = bindSocket(socket, this);
+    this.#socket = socket;
+    this.counters.attached += 1;
+    this.#host.attached(this);
+    this.#host.rearranged(this);
+  }
+
+  /** @internal The connect hooks have run. */
+  markReady(): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'ready';
+    this.#outbox?.flush();
+  }
+
+  /** @internal The process is going away; the close frame follows. */
+  markDraining(): void {
+    if (this.#state === 'ready') this.#state = 'draining';
+  }
+
+  /** @internal A message came in. */
+  received(): void {
+    this.seen();
+    this.touch();
+  }
+
+  /** @internal A sign of life. */
+  seen(): void {
+    this.lastSeenAt = this.#host.clock.now();
+    if (this.pingedAt === 0) return;
+    this.pingedAt = 0;
+    this.probeAnswered?.();
+  }
+
+  /** @internal A pong. */
+  ponged(): void {
+    if (this.pingedAt !== 0) this.roundTripMs = this.#host.clock.now() - this.pingedAt;
+    this.seen();
+  }
+
+  /** @internal Asks for a sign of life, unless an earlier question is open. */
+  ping(): void {
+    const socket = this.#socket;
+    if (this.pingedAt !== 0 || socket?.readyState !== SOCKET_OPEN) return;
+    this.pingedAt = this.#host.clock.now();
+    socket.ping();
+  }
+
+  /** @internal Traffic: not stale. */
+  touch(): void {
+    this.lastActivityAt = this.#host.clock.now();
+    this.#host.touched(this);
+  }
+
+  /** @internal Remembers what went wrong. */
+  fail<E extends Error | string>(error: E): E {
+    this.counters.errors += 1;
+    this.lastError = error instanceof Error ? error.message : error;
+    return error;
+  }
+
+  /** @internal The socket is gone, whoever began. */
+  socketClosed(code: number, reason: string): void {
+    this.#socketGone?.();
+    const initiator = code === CloseCode.ABNORMAL ? 'network' : 'client';
+    void this.beginClose(code, reason, initiator);
+  }
+
+  /** @internal The one way out. `cut` skips the close handshake of a peer that does not answer anyway. */
+  beginClose(
+    code: number,
+    reason: string,
+    initiator: CloseInitiator,
+    { cut = false } = {},
+  ): Promise<void> {
+    this.#closing ??= this.#startClosing(
+      Object.freeze({ code, reason: fitReason(reason), initiator }),
+      cut,
+    );
+    return this.#closing;
+  }
+
+  #startClosing(reason: CloseReason, cut: boolean): Promise<void> {
+    this.#state = 'closing';
+    this.closingAt = this.#host.clock.now();
+    this.closeReason = reason;
+    // Whoever is told next may ask for the promise of this very closing, so it has to exist first.
+    return new Promise((resolve) => {
+      queueMicrotask(() => {
+        this.#controller?.abort(reason);
+        resolve(this.#finish(reason, cut));
+      });
+      this.#host.closing(this, reason);
+    });
+  }
+
+  async #finish(reason: CloseReason, cut: boolean): Promise<void> {
+    const host = this.#host;
+    const { disposeTimeoutMs } = host.options.cleanup;
+    const report = (outcome: 'failed' | 'abandoned', error?: unknown): void => {
+      this.fail(error instanceof Error ? error : `a disposer ${outcome}`);
+      host.disposalFault(this, outcome, error);
+    };
+    await this.#closeSocket(reason, cut);
+    await this.hooks?.disconnected(reason);
+    for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
+      const disposer = dispose;
+      await runBounded(host.clock, disposeTimeoutMs, () => disposer(reason), report);
+    }
+    await this.hooks?.released(reason);
+    this.#letGo();
+    host.disposed(this, reason);
+  }
+
+  async #closeSocket({ code, reason }: CloseReason, cut: boolean): Promise<void> {
+    const socket = this.#socket;
+    if (!socket || socket.readyState > SOCKET_OPEN + 1) return;
+    const { clock, options } = this.#host;
+    await new Promise<void>((resolve) => {
+      const release = clock.after(options.cleanup.closeTimeoutMs, () => socket.terminate());
+      this.#socketGone = () => {
+        release();
+        resolve();
+      };
+      if (socket.readyState === SOCKET_OPEN) socket.close(code, reason);
+      if (cut) socket.terminate();
+    });
+  }
+
+  #letGo(): void {
+    this.#state = 'closed';
+    const undelivered = this.#outbox?.close() ?? [];
+    if (undelivered.length > 0) this.#host.undelivered(this, undelivered);
+    this.#unbindSocket?.();
+    this.#unbindSocket = undefined;
+    this.#socket = undefined;
+    this.#socketGone = undefined;
+    this.#disposers = undefined;
+    this.#pins = undefined;
+    this.hooks = undefined;
+  }
+
+  #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
+    const waiting = socket.bufferedAmount;
+    // A single large message to a reader that keeps up is not slowness.
+    return waiting > 0 && waiting + frame.length > this.#host.options.outbound.maxBufferedBytes;
+  }
+
+  #sendCritical(message: CriticalMessage): boolean {
+    const socket = this.#socket;
+    if (this.#state === 'connecting' || !socket || socket.readyState !== SOCKET_OPEN) return false;
+    if (this.#isTooSlowFor(message.frame, socket)) return false;
+    socket.send(message.frame, TEXT, (error) => {
+      if (error && this.#state !== 'closed') this.#outbox?.putBack(message);
+    });
+    this.#sent();
+    return true;
+  }
+
+  #sent(): void {
+    this.counters.sent += 1;
+    this.touch();
+  }
+
+  #unserializable(event: string): DeliveryResult {
+    this.counters.failed += 1;
+    this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON`);
+    return UNSERIALIZABLE;
+  }
+
+  #failure(reason: string, cause?: Error): SendFailedError {
+    this.counters.failed += 1;
+    return this.fail(new SendFailedError(reason, cause && { cause }));
+  }
+}
