@@ -17,8 +17,16 @@ export interface ManagerHost {
   attached(manager: WebSocketManager): void;
   /** A socket was bound, or the pins went from none to some or back. */
   rearranged(manager: WebSocketManager): void;
+  /** A ping was sent. */
+  pinged(manager: WebSocketManager): void;
+  /** A sign of life came after a ping. */
+  answered(manager: WebSocketManager): void;
   /** Closing began: no longer among the user's managers, still holding its slot. */
   closing(manager: WebSocketManager, reason: CloseReason): void;
+  /** The socket of a closing manager is gone; disposers are next. */
+  socketGone(manager: WebSocketManager): void;
+  /** The slot is wanted by somebody else; the disposal goes on without one. */
+  slotGivenUp(manager: WebSocketManager): void;
   /** The socket is gone and nothing of the connection runs any more: all disposers have ended. */
   disposed(manager: WebSocketManager, reason: CloseReason): void;
   /** A disposer or hook failed or did not end in time. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
-import type { CloseReason } from './close-codes.js';
 import { LinkedList } from './linked-list.js';
+import { PingRing } from './ping-ring.js';
 import { UserSlots } from './user-slots.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
@@ -26,6 +26,9 @@ export class ManagerRegistry {
   readonly pinned = new LinkedList<WebSocketManager>();
   /** On their way out, the first to go first. */
   readonly closing = new LinkedList<WebSocketManager>();
+
+  /** Whose turn it is to be pinged. */
+  readonly pings = new PingRing();
 
   readonly #byConnection = new Map<string, WebSocketManager>();
   readonly #byUser = new Map<string, UserSlots>();
@@ -85,7 +88,9 @@ export class ManagerRegistry {
 
   /** Drops a user of whom nothing is left. */
   forget(slots: UserSlots): void {
-    if (slots.isUnused) this.#byUser.delete(slots.userId);
+    if (!slots.isUnused) return;
+    this.#byUser.delete(slots.userId);
+    slots.watchedIn?.delete(slots);
   }
 
   /** Takes a slot. From here on the manager exists. */
@@ -124,6 +129,7 @@ export class ManagerRegistry {
   /** Closing began: out of reach for cleanup, its slot still taken. */
   startClosing(manager: WebSocketManager): void {
     this.closing.append(manager.fleetLink);
+    this.pings.remove(manager);
   }
 
   /** Gives the slot back. Exactly once, however often it is called. */
@@ -137,7 +143,7 @@ export class ManagerRegistry {
   }
 
   /** The end of a manager. */
-  remove(manager: WebSocketManager, _reason: CloseReason): void {
+  remove(manager: WebSocketManager): void {
     if (this.#byConnection.get(manager.context.connectionId) !== manager) return;
     this.#byConnection.delete(manager.context.connectionId);
     manager.fleetLink.remove();

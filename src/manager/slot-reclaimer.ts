@@ -14,6 +14,10 @@ export interface SlotReclaimer {
   rescue(slots: UserSlots): Promise<void> | undefined;
   /** A manager was added: looks at the user again when one of theirs could have become stale. */
   watch(slots: UserSlots): void;
+  /** Removes what is dead, never attached or stale, of all users. Resolves to how many. */
+  expire(): Promise<number>;
+  /** The limits were lowered: closes what is above them and not pinned. */
+  trim(): void;
 }
 
 /** Injection token of the {@link SlotReclaimer}. */

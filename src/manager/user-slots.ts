@@ -19,6 +19,9 @@ export class UserSlots {
   /** First come, first served. Empty unless an emergency cleanup is under way. */
   readonly waiters: SlotWaiter[] = [];
 
+  /** The set of users that cleanup looks at together with this one, next time. */
+  watchedIn: Set<UserSlots> | undefined = undefined;
+
   constructor(readonly userId: string) {}
 
   /** Slots taken, also by managers that are closing and have not given theirs back yet. */

@@ -123,6 +123,30 @@ export class WebSocketManagerFactory {
     return this.#disconnect(this.managersOfThread(userId, threadId), options);
   }
 
+  /** Removes what is dead, was never attached, or is stale, of all users. Resolves to how many. */
+  cleanupExpired(): Promise<number> {
+    return this.reclaimer.expire();
+  }
+
+  /**
+   * Changes limits at run time. Where there is more than the new limit allows, the rest is closed in the
+   * order of cleanup; pinned managers stay until their work is done.
+   *
+   * @throws {RangeError} for anything but whole numbers from 1 up
+   */
+  setLimits(limits: { maxManagersPerUser?: number; maxManagers?: number }): void {
+    for (const [name, value] of Object.entries(limits)) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new RangeError(
+          `Expected \`${name}\` to be a whole number from 1 up, got \`${value}\``,
+        );
+      }
+    }
+    this.limits.maxManagersPerUser = limits.maxManagersPerUser ?? this.limits.maxManagersPerUser;
+    this.limits.maxManagers = limits.maxManagers ?? this.limits.maxManagers;
+    this.reclaimer.trim();
+  }
+
   /** The numbers of this process, derived from the registry at this instant. */
   getStats(): FactoryStats {
     return readFactoryStats(this.registry, this.limits, this.counters, this.clock);
@@ -274,18 +298,26 @@ export class WebSocketManagerFactory {
       options,
       touched: (manager) => registry.touch(manager),
       rearranged: (manager) => registry.rearrange(manager),
-      attached: () => {
+      attached: (manager) => {
         this.counters.connections += 1;
+        registry.pings.add(manager);
       },
+      pinged: (manager) => registry.pings.pinged(manager),
+      answered: (manager) => registry.pings.answered(manager),
       closing: (manager, reason) => {
         registry.startClosing(manager);
         if (journal.isHeard('manager-closing')) {
           journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
         }
       },
+      slotGivenUp: (manager) => this.releaseSlot(manager),
+      socketGone: (manager) => {
+        // Somebody waits for this slot; what is left of the disposal needs none.
+        if (manager.slots && manager.slots.waiters.length > 0) this.releaseSlot(manager);
+      },
       disposed: (manager, reason) => {
         this.releaseSlot(manager);
-        registry.remove(manager, reason);
+        registry.remove(manager);
         if (!journal.isHeard('manager-disposed')) return;
         const lifetimeMs = clock.now() - manager.createdAt;
         const subject = subjectOf(manager.context);

@@ -43,6 +43,10 @@ export class WebSocketManager {
   readonly userLink = new Link<WebSocketManager>(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
   readonly fleetLink = new Link<WebSocketManager>(this);
+  /** @internal Place in the heartbeat's ring, or among those whose pong is awaited. */
+  readonly ringLink = new Link<WebSocketManager>(this);
+  /** @internal Which part of the ring is its own. */
+  ringPart = 0;
   /** @internal Whose slot it holds, until that is given back. */
   slots: UserSlots | undefined = undefined;
   /** @internal What runs above: the gateway's side of the connection. */
@@ -67,6 +71,8 @@ export class WebSocketManager {
   readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
   /** @internal The last thing that went wrong, for the stats. */
   lastError: string | undefined = undefined;
+  /** @internal We stopped reading because handlers cannot keep up: pongs cannot be heard. */
+  isReadingPaused = false;
   /** @internal Resolves when a probe is answered. */
   probeAnswered: (() => void) | undefined = undefined;
 
@@ -81,6 +87,7 @@ export class WebSocketManager {
   #disposers: Disposer[] | undefined = undefined;
   #outbox: CriticalOutbox | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
+  #gone: Promise<void> | undefined = undefined;
 
   /** @internal Managers are made by the factory. */
   constructor(
@@ -131,6 +138,11 @@ export class WebSocketManager {
   /** The labels of the work in progress. */
   get pins(): readonly string[] {
     return this.#pins ? [...this.#pins.values()] : [];
+  }
+
+  /** @internal Resolves when the socket of a closing manager is gone, which disposers may outlive. */
+  get socketGone(): Promise<void> {
+    return this.#gone ?? Promise.resolve();
   }
 
   /** How many critical messages wait to be sent. */
@@ -324,6 +336,7 @@ export class WebSocketManager {
     this.lastSeenAt = this.#host.clock.now();
     if (this.pingedAt === 0) return;
     this.pingedAt = 0;
+    this.#host.answered(this);
     this.probeAnswered?.();
   }
 
@@ -338,6 +351,7 @@ export class WebSocketManager {
     const socket = this.#socket;
     if (this.pingedAt !== 0 || socket?.readyState !== SOCKET_OPEN) return;
     this.pingedAt = this.#host.clock.now();
+    this.#host.pinged(this);
     socket.ping();
   }
 
@@ -345,6 +359,11 @@ export class WebSocketManager {
   touch(): void {
     this.lastActivityAt = this.#host.clock.now();
     this.#host.touched(this);
+  }
+
+  /** @internal Gives the slot back before disposal has ended. */
+  giveUpSlot(): void {
+    this.#host.slotGivenUp(this);
   }
 
   /** @internal Remembers what went wrong. */
@@ -381,22 +400,24 @@ export class WebSocketManager {
     this.closeReason = reason;
     // Whoever is told next may ask for the promise of this very closing, so it has to exist first.
     return new Promise((resolve) => {
+      this.#host.closing(this, reason);
+      this.#gone = this.#closeSocket(reason, cut);
       queueMicrotask(() => {
         this.#controller?.abort(reason);
-        resolve(this.#finish(reason, cut));
+        resolve(this.#finish(reason));
       });
-      this.#host.closing(this, reason);
     });
   }
 
-  async #finish(reason: CloseReason, cut: boolean): Promise<void> {
+  async #finish(reason: CloseReason): Promise<void> {
     const host = this.#host;
     const { disposeTimeoutMs } = host.options.cleanup;
     const report = (outcome: 'failed' | 'abandoned', error?: unknown): void => {
       this.fail(error instanceof Error ? error : `a disposer ${outcome}`);
       host.disposalFault(this, outcome, error);
     };
-    await this.#closeSocket(reason, cut);
+    await this.#gone;
+    host.socketGone(this);
     await this.hooks?.disconnected(reason);
     for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
       const disposer = dispose;

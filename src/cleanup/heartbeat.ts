@@ -1,0 +1,64 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+
+import { type Clock, CLOCK, type Release } from '../clock/clock.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { RING_PARTS } from '../manager/ping-ring.js';
+import { Removal } from './removal.js';
+
+/**
+ * Pings every connection once per interval and closes those that do not answer. One timer, whatever
+ * the number of connections; each tick visits the connections whose turn it is, and what is overdue.
+ */
+@Injectable()
+export class Heartbeat implements OnApplicationBootstrap {
+  #stop: Release | undefined;
+  #part = 0;
+
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly removal: Removal,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.start();
+  }
+
+  /** Starts the timer. */
+  start(): Release {
+    const { intervalMs } = this.options.heartbeat;
+    this.#stop ??= this.clock.every(Math.max(1, intervalMs / RING_PARTS), () => this.tick());
+    return () => this.stop();
+  }
+
+  stop(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+
+  /** One step: the next part of the ring is pinged, overdue answers end their connection. */
+  tick(): void {
+    this.#removeUnanswered();
+    const part = this.registry.pings.part(this.#part);
+    this.#part = (this.#part + 1) % RING_PARTS;
+    // Answers put a manager back into this very part: only those that are in it now have their turn.
+    let turns = part.size;
+    for (const manager of part) {
+      if (turns === 0) return;
+      turns -= 1;
+      manager.ping();
+    }
+  }
+
+  #removeUnanswered(): void {
+    const overdueSince = this.clock.now() - this.options.heartbeat.timeoutMs;
+    for (const manager of this.registry.pings.awaiting) {
+      if (manager.pingedAt > overdueSince) return;
+      // A peer whose reading we have paused ourselves cannot be heard: its silence is ours.
+      if (manager.isReadingPaused) manager.seen();
+      else void this.removal.remove(manager, 'zombie');
+    }
+  }
+}

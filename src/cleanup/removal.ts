@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+
+import type { RemovalCause } from '../journal/isolation-events.js';
+import { Journal, subjectOf } from '../journal/journal.js';
+import { CloseCode } from '../manager/close-codes.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+
+const REASONS: Readonly<Record<RemovalCause, string>> = {
+  closed: 'closed',
+  unattached: 'never attached',
+  zombie: 'unresponsive',
+  stale: 'idle',
+  idle: 'idle',
+  evicted: 'replaced by a newer connection',
+  'limit-lowered': 'limit lowered',
+  requested: 'cleaned up',
+};
+
+const CODES: Readonly<Record<RemovalCause, number>> = {
+  closed: CloseCode.NORMAL,
+  unattached: CloseCode.NORMAL,
+  zombie: CloseCode.UNRESPONSIVE,
+  stale: CloseCode.IDLE,
+  idle: CloseCode.IDLE,
+  evicted: CloseCode.REPLACED,
+  'limit-lowered': CloseCode.REPLACED,
+  requested: CloseCode.NORMAL,
+};
+
+/** Takes one victim of cleanup down: its close code, its log line, its end. */
+@Injectable()
+export class Removal {
+  constructor(private readonly journal: Journal) {}
+
+  remove(manager: WebSocketManager, cause: RemovalCause, code = CODES[cause]): Promise<void> {
+    this.journal.record('manager-removed', { subject: subjectOf(manager.context), cause, code });
+    // A zombie does not answer a close frame either: waiting for it would only hold the slot.
+    const cut = cause === 'zombie';
+    return manager.beginClose(code, REASONS[cause], 'cleanup', { cut });
+  }
+}
