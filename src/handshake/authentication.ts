@@ -1,0 +1,91 @@
+import type { IncomingMessage } from 'node:http';
+
+import { HttpException, Logger, type Type } from '@nestjs/common';
+import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+
+import type {
+  AuthenticateFunction,
+  ConnectionAuthenticator,
+  ResolvedOptions,
+} from '../config/isolation.options.js';
+import { IsolationError } from '../context/isolation-error.js';
+import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import { createId } from '../context/ids.js';
+
+/** Asks the app's authenticator, whichever form it has, who somebody is. */
+export class Authentication {
+  readonly #authenticate: AuthenticateFunction;
+
+  constructor(options: ResolvedOptions, moduleRef: ModuleRef) {
+    this.#authenticate = authenticateFunction(options, moduleRef);
+  }
+
+  /** The identity; `null` for somebody unknown. Throws what the authenticator throws. */
+  async identify(
+    request: IncomingMessage,
+    signal: AbortSignal,
+  ): Promise<ConnectionIdentity | null> {
+    return this.#authenticate(request, signal);
+  }
+}
+
+/** The status of a Nest `HttpException`; `undefined` for any other error. */
+export function httpStatusOf(error: unknown): number | undefined {
+  if (error instanceof HttpException) return error.getStatus();
+  // An exception from another copy of Nest is not an instance of ours, and still means what it says.
+  const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
+  const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function authenticateFunction(
+  options: ResolvedOptions,
+  moduleRef: ModuleRef,
+): AuthenticateFunction {
+  const { authenticator } = options;
+  if (authenticator === undefined) return anonymous();
+  const { prototype } = authenticator as { prototype?: Partial<ConnectionAuthenticator> };
+  if (typeof prototype?.authenticate !== 'function') return authenticator as AuthenticateFunction;
+  const type = authenticator as Type<ConnectionAuthenticator>;
+  return fromProvider(type, moduleRef);
+}
+
+function anonymous(): AuthenticateFunction {
+  new Logger('WebSocketIsolation').warn(
+    'No authenticator is set: every connection is an anonymous user of its own, and limits per user limit nobody. ' +
+      'Write WebSocketIsolationModule.forRoot({ authenticator: YourAuthenticator }).',
+  );
+  return () => ({ userId: `anonymous-${createId('conn').slice('conn_'.length)}` });
+}
+
+function fromProvider(
+  type: Type<ConnectionAuthenticator>,
+  moduleRef: ModuleRef,
+): AuthenticateFunction {
+  if (!isProvider(type, moduleRef)) {
+    throw new IsolationError(
+      'AUTHENTICATOR_NOT_FOUND',
+      `The authenticator ${type.name} is not a provider of any module. ` +
+        `Add ${type.name} to the providers of the module that imports WebSocketIsolationModule.`,
+    );
+  }
+  if (moduleRef.introspect(type).scope === 0) {
+    const authenticator = moduleRef.get(type, { strict: false });
+    return (request, signal) => authenticator.authenticate(request, signal);
+  }
+  return async (request, signal) => {
+    const contextId = ContextIdFactory.create();
+    moduleRef.registerRequestByContextId(request, contextId);
+    const authenticator = await moduleRef.resolve(type, contextId, { strict: false });
+    return authenticator.authenticate(request, signal);
+  };
+}
+
+function isProvider(type: Type<unknown>, moduleRef: ModuleRef): boolean {
+  try {
+    moduleRef.introspect(type);
+    return true;
+  } catch {
+    return false;
+  }
+}

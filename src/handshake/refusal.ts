@@ -1,0 +1,82 @@
+import { STATUS_CODES } from 'node:http';
+
+import { CloseCode } from '../manager/close-codes.js';
+
+/** Why a handshake is refused, as counters and logs name it. A closed set. */
+export type RefusalReason =
+  | 'draining'
+  | 'origin'
+  | 'pending-cap'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'auth-failed'
+  | 'timeout'
+  | 'invalid-context'
+  | 'user-limit'
+  | 'process-limit'
+  | 'scope-failed';
+
+/** The answer to a handshake that is refused: the same thing in HTTP and as a close code. */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  readonly status: number;
+  readonly code: number;
+  /** When trying again may make sense. */
+  readonly retryAfterMs?: number | undefined;
+  /** For the log only. */
+  readonly userId?: string | undefined;
+  readonly error?: unknown;
+}
+
+const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: number]>> = {
+  draining: [503, CloseCode.OVERLOADED],
+  origin: [403, CloseCode.FORBIDDEN],
+  'pending-cap': [503, CloseCode.OVERLOADED],
+  unauthorized: [401, CloseCode.UNAUTHORIZED],
+  forbidden: [403, CloseCode.FORBIDDEN],
+  'auth-failed': [500, CloseCode.SERVER_ERROR],
+  timeout: [408, CloseCode.HANDSHAKE_TIMEOUT],
+  'invalid-context': [400, CloseCode.POLICY_VIOLATION],
+  'user-limit': [429, CloseCode.TOO_MANY_CONNECTIONS],
+  'process-limit': [503, CloseCode.OVERLOADED],
+  'scope-failed': [500, CloseCode.SERVER_ERROR],
+};
+
+/** Thrown inside a handshake to end it with an answer. */
+export class HandshakeRefused extends Error {
+  readonly refusal: Refusal;
+
+  constructor(
+    reason: RefusalReason,
+    details: Partial<Pick<Refusal, 'status' | 'code' | 'retryAfterMs' | 'userId' | 'error'>> = {},
+  ) {
+    super(reason);
+    const [status, code] = ANSWERS[reason];
+    this.refusal = { reason, status, code, ...details };
+  }
+}
+
+/** What a client may know of a refusal: never the cause. */
+function publicAnswer({ reason, retryAfterMs }: Refusal): Record<string, unknown> {
+  return { reason, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+}
+
+/** The reason text of a close frame: JSON, small enough for it. */
+export function closeReasonText(refusal: Refusal): string {
+  return JSON.stringify(publicAnswer(refusal));
+}
+
+/** The refusal as a complete HTTP/1.1 answer. */
+export function httpAnswer(refusal: Refusal): string {
+  const { status, retryAfterMs } = refusal;
+  const message = STATUS_CODES[status] ?? 'Error';
+  const body = JSON.stringify({ statusCode: status, message, ...publicAnswer(refusal) });
+  const headers = [
+    `HTTP/1.1 ${status} ${message}`,
+    'Connection: close',
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    ...(retryAfterMs === undefined ? [] : [`Retry-After: ${Math.ceil(retryAfterMs / 1000)}`]),
+  ];
+  return `${headers.join('\r\n')}\r\n\r\n${body}`;
+}

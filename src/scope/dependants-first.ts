@@ -1,0 +1,28 @@
+import type { InstanceWrapper } from '../nest/nest-internals.js';
+
+/** Sorts so that whatever needs another comes before it; independent ones keep their order. */
+export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper }>(
+  items: readonly Item[],
+): Item[] {
+  if (items.length < 2) return [...items];
+  const byWrapper = new Map(items.map((item) => [item.wrapper, item]));
+  const sorted: Item[] = [];
+  const visited = new Set<InstanceWrapper>();
+  // Depth first: a wrapper is put down after everything it needs.
+  const visit = (wrapper: InstanceWrapper): void => {
+    if (visited.has(wrapper)) return;
+    visited.add(wrapper);
+    for (const dependency of dependenciesOf(wrapper)) visit(dependency);
+    const item = byWrapper.get(wrapper);
+    if (item) sorted.push(item);
+  };
+  for (const { wrapper } of items) visit(wrapper);
+  return sorted.toReversed();
+}
+
+function dependenciesOf(wrapper: InstanceWrapper): InstanceWrapper[] {
+  const parameters = wrapper.getCtorMetadata() ?? [];
+  const properties = (wrapper.getPropertiesMetadata() ?? []).map((entry) => entry.wrapper);
+  // Nest fills the list by index: a parameter that was not resolved yet leaves a hole.
+  return [...parameters, ...properties].filter((dependency) => dependency !== undefined);
+}

@@ -1,0 +1,37 @@
+import type { InstanceWrapper } from '../nest/nest-internals.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
+import { ConnectionRequest } from './connection-request.js';
+
+type Disposable = Partial<Record<PropertyKey, () => unknown>>;
+
+const METHODS = [Symbol.asyncDispose, Symbol.dispose, 'onModuleDestroy'] as const;
+
+/** How an instance is disposed of; `undefined` where it needs nothing, or is not the scope's to dispose of. */
+export function disposerOf(
+  instance: unknown,
+  wrapper: InstanceWrapper,
+): (() => unknown) | undefined {
+  if (typeof instance !== 'object' || instance === null || isOurs(instance)) return undefined;
+  // Durable instances are shared by several connections, by the app's own strategy.
+  if (wrapper.isDependencyTreeDurable() || isBorrowed(instance, wrapper)) return undefined;
+  const disposable = instance as Disposable;
+  const method = METHODS.find((name) => typeof disposable[name] === 'function');
+  return method === undefined ? undefined : () => disposable[method]!();
+}
+
+function isOurs(instance: object): boolean {
+  return (
+    instance instanceof UserExecutionContext ||
+    instance instanceof WebSocketManager ||
+    instance instanceof ConnectionRequest
+  );
+}
+
+// A factory may hand out one of the singletons it was given; that one outlives the connection.
+function isBorrowed(instance: object, wrapper: InstanceWrapper): boolean {
+  const dependencies = wrapper.getCtorMetadata() ?? [];
+  return dependencies.some(
+    (dependency) => dependency?.isDependencyTreeStatic() && dependency.instance === instance,
+  );
+}
