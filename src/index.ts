@@ -1,1 +1,68 @@
-export { UserExecutionContext, type ConnectionIdentity } from './context/user-execution-context.js';
+export { CLOCK, type Clock, type Release, systemClock } from './clock/clock.js';
+export { websocketIsolationConfig } from './config/isolation.config.js';
+export {
+  type AuthenticateFunction,
+  type ConnectionAuthenticator,
+  type WebSocketIsolationOptions,
+  type WebSocketIsolationOptionsFactory,
+} from './config/isolation.options.js';
+export { type OriginPolicy } from './config/option-rules.js';
+export { InvalidOptionsError, type OptionFault } from './config/resolve-options.js';
+export {
+  type ContextFault,
+  InvalidContextError,
+  NoActiveContextError,
+} from './context/context.errors.js';
+export { IsolationError } from './context/isolation-error.js';
+export { type ConnectionIdentity, UserExecutionContext } from './context/user-execution-context.js';
+export {
+  type Audience,
+  type DeliveryReport,
+  WebSocketEmitter,
+} from './delivery/websocket.emitter.js';
+export { CurrentContext, CurrentManager } from './gateway/connection-parameters.js';
+export { type ExceptionReply } from './gateway/exception-reply.js';
+export {
+  IsolatedGateway,
+  type IsolatedGatewayOptions,
+} from './gateway/isolated-gateway.decorator.js';
+export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './gateway/isolated-ws.adapter.js';
+export {
+  type CleanupReport,
+  type EventSubject,
+  type IsolationEventName,
+  type IsolationEvents,
+  type RemovalCause,
+} from './journal/isolation-events.js';
+export { CloseCode, type CloseInitiator, type CloseReason } from './manager/close-codes.js';
+export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
+export { type FactoryStats } from './manager/factory-stats.js';
+export { getWebSocketManager } from './manager/get-web-socket-manager.js';
+export { type ManagedSocket } from './manager/managed-socket.js';
+export {
+  IsolationViolationError,
+  ManagerClosedError,
+  ManagerLimitError,
+  SendFailedError,
+  SendTimeoutError,
+  SingletonAccessError,
+} from './manager/manager.errors.js';
+export { type ManagerStats } from './manager/manager-stats.js';
+export {
+  type Disposer,
+  type ManagerState,
+  WebSocketManager,
+} from './manager/web-socket-manager.js';
+export {
+  type DisconnectOptions,
+  WebSocketManagerFactory,
+} from './manager/web-socket-manager.factory.js';
+export { LeakDetector, type LeakReport, type LeakSuspect } from './monitoring/leak.detector.js';
+export {
+  type ThreadConsistencyReport,
+  ThreadConsistencyTracker,
+  type ThreadSnapshot,
+  type ThreadViolation,
+} from './monitoring/thread-consistency.tracker.js';
+export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
+export { ConnectionRequest } from './scope/connection-request.js';

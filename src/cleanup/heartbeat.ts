@@ -1,4 +1,9 @@
-import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 
 import { type Clock, CLOCK, type Release } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -11,7 +16,7 @@ import { Removal } from './removal.js';
  * the number of connections; each tick visits the connections whose turn it is, and what is overdue.
  */
 @Injectable()
-export class Heartbeat implements OnApplicationBootstrap {
+export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown {
   #stop: Release | undefined;
   #part = 0;
 
@@ -24,6 +29,10 @@ export class Heartbeat implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     this.start();
+  }
+
+  onApplicationShutdown(): void {
+    this.stop();
   }
 
   /** Starts the timer. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import { HttpException, Logger, type Type } from '@nestjs/common';
+import { HttpException, Logger, Scope, type Type } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import type {
@@ -69,7 +69,7 @@ function fromProvider(
         `Add ${type.name} to the providers of the module that imports WebSocketIsolationModule.`,
     );
   }
-  if (moduleRef.introspect(type).scope === 0) {
+  if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
     const authenticator = moduleRef.get(type, { strict: false });
     return (request, signal) => authenticator.authenticate(request, signal);
   }

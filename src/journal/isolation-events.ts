@@ -37,6 +37,7 @@ export interface IsolationEvents {
     code: number;
     path: string;
     userId?: string;
+    error?: unknown;
   };
   'message-dropped': { subject: EventSubject; reason: string };
   'thread-mismatch': { subject: EventSubject; claimedThreadId: string; action: string };

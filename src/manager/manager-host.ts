@@ -37,6 +37,8 @@ export interface ManagerHost {
 
 /** What runs above a manager and has to be wound up before its disposers. Set by the gateway. */
 export interface ConnectionHooks {
+  /** Closing begins: take no more messages, read on for the peer's goodbye. Must not throw. */
+  closing(): void;
   /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */
   disconnected(reason: CloseReason): Promise<void>;
   /** The disposers have run: take down the scope. Bounded by itself. */

@@ -32,6 +32,7 @@ export class ManagerRegistry {
 
   readonly #byConnection = new Map<string, WebSocketManager>();
   readonly #byUser = new Map<string, UserSlots>();
+  #onRemoved: ((manager: WebSocketManager) => void) | undefined;
   #created = 0;
   #disposed = 0;
   #lifetimeMs = 0;
@@ -142,6 +143,11 @@ export class ManagerRegistry {
     return slots;
   }
 
+  /** Calls back with every manager that was removed. */
+  onRemoved(listener: (manager: WebSocketManager) => void): void {
+    this.#onRemoved = listener;
+  }
+
   /** The end of a manager. */
   remove(manager: WebSocketManager): void {
     if (this.#byConnection.get(manager.context.connectionId) !== manager) return;
@@ -149,5 +155,6 @@ export class ManagerRegistry {
     manager.fleetLink.remove();
     this.#disposed += 1;
     this.#lifetimeMs += this.clock.now() - manager.createdAt;
+    this.#onRemoved?.(manager);
   }
 }

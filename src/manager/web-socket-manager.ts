@@ -401,6 +401,7 @@ export class WebSocketManager {
     // Whoever is told next may ask for the promise of this very closing, so it has to exist first.
     return new Promise((resolve) => {
       this.#host.closing(this, reason);
+      this.hooks?.closing();
       this.#gone = this.#closeSocket(reason, cut);
       queueMicrotask(() => {
         this.#controller?.abort(reason);

@@ -88,8 +88,8 @@ class GatewayFilterContext extends BaseExceptionFilterContext {
   }
 
   // Global filters never apply to gateways in Nest.
-  override getGlobalMetadata<T extends unknown[]>(): T {
-    return [] as unknown as T;
+  override getGlobalMetadata(): never {
+    return [] as never;
   }
 }
 
@@ -103,20 +103,20 @@ export class NestInternals {
     const inside = moduleRef as unknown as { container: NestContainer; injector: Injector };
     this.#container = inside.container;
     this.#injector = inside.injector;
-    this.#pipes = new PipesContextCreator(this.#container as never, this.config);
+    this.#pipes = new PipesContextCreator(this.#container, this.config);
   }
 
   /** Which of the parts of Nest that this library needs are not there. Empty on a supported version. */
   missingFeatures(): string[] {
-    const features: Record<string, unknown> = {
-      'ModuleRef.container': this.#container?.getModules,
-      'NestContainer.applicationConfig': this.config?.getIoAdapter,
-      'Injector.loadPerContext': this.#injector?.loadPerContext,
+    const features: Record<string, boolean> = {
+      'ModuleRef.container': has(this.#container, 'getModules'),
+      'NestContainer.applicationConfig': has(this.config, 'getIoAdapter'),
+      'Injector.loadPerContext': has(this.#injector, 'loadPerContext'),
       REQUEST_CONTEXT_ID: typeof REQUEST_CONTEXT_ID === 'symbol',
-      STATIC_CONTEXT,
-      GuardsContextCreator: GuardsContextCreator.prototype.create,
-      InterceptorsContextCreator: InterceptorsContextCreator.prototype.create,
-      PipesContextCreator: PipesContextCreator.prototype.create,
+      STATIC_CONTEXT: typeof STATIC_CONTEXT === 'object',
+      GuardsContextCreator: has(GuardsContextCreator.prototype, 'create'),
+      InterceptorsContextCreator: has(InterceptorsContextCreator.prototype, 'create'),
+      PipesContextCreator: has(PipesContextCreator.prototype, 'create'),
     };
     return Object.keys(features).filter((name) => !features[name]);
   }
@@ -148,6 +148,17 @@ export class NestInternals {
     return undefined;
   }
 
+  /** Providers whose class fulfils a condition. */
+  providersWhere(isWanted: (type: unknown) => boolean): InstanceWrapper[] {
+    const found: InstanceWrapper[] = [];
+    for (const { providers } of this.modules()) {
+      for (const wrapper of providers.values()) {
+        if (!wrapper.isNotMetatype && isWanted(wrapper.metatype)) found.push(wrapper);
+      }
+    }
+    return found;
+  }
+
   /** Every provider and enhancer that may have an instance per connection. */
   scopedWrappers(): InstanceWrapper[] {
     const scoped: InstanceWrapper[] = [];
@@ -169,6 +180,20 @@ export class NestInternals {
       contextId,
       wrapper,
     );
+  }
+
+  /** Whether some enhancer of a provider's handlers has an instance per connection. */
+  hasScopedEnhancers(wrapper: InstanceWrapper, withGlobals: boolean): boolean {
+    const own = wrapper.getEnhancersMetadata() ?? [];
+    if (own.some((enhancer) => !enhancer.isDependencyTreeStatic())) return true;
+    if (!withGlobals) return false;
+    const { config } = this;
+    const scoped = [
+      config.getGlobalRequestGuards(),
+      config.getGlobalRequestInterceptors(),
+      config.getGlobalRequestPipes(),
+    ];
+    return scoped.some((enhancers) => enhancers.length > 0);
   }
 
   /** The enhancers of a handler, class and method (and global) together. */
@@ -209,4 +234,8 @@ export function existingInstance(wrapper: InstanceWrapper, contextId: ContextId)
   };
   const host = values.get(contextId);
   return host?.isResolved ? host.instance : undefined;
+}
+
+function has(object: unknown, method: string): boolean {
+  return typeof (object as Record<string, unknown> | undefined)?.[method] === 'function';
 }

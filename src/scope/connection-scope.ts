@@ -26,7 +26,7 @@ export interface ScopeHost {
 export class ConnectionScope {
   /** Nest's name for the scope. */
   readonly contextId: ContextId = ContextIdFactory.create();
-  #isDisposed = false;
+  readonly #disposed = new WeakSet<object>();
 
   constructor(
     private readonly host: ScopeHost,
@@ -42,11 +42,10 @@ export class ConnectionScope {
 
   /**
    * Disposes of every instance that was made in this scope: those that need others first, each with
-   * `Symbol.asyncDispose`, `Symbol.dispose` or `onModuleDestroy`, whichever it has first. Once.
+   * `Symbol.asyncDispose`, `Symbol.dispose` or `onModuleDestroy`, whichever it has first. Each once,
+   * however often this is called: a provider that was still being made the first time is found the next.
    */
   async dispose(report: (outcome: 'failed' | 'abandoned', error?: unknown) => void): Promise<void> {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
     const { clock, disposeTimeoutMs } = this.host;
     for (const { dispose } of this.#disposables()) {
       await runBounded(clock, disposeTimeoutMs, dispose, report);
@@ -54,16 +53,19 @@ export class ConnectionScope {
   }
 
   #disposables(): { wrapper: InstanceWrapper; dispose: () => unknown }[] {
-    const seen = new Set<unknown>();
     const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
     for (const wrapper of this.host.internals.scopedWrappers()) {
       const instance = existingInstance(wrapper, this.contextId);
       // One object under two tokens is one object.
-      if (instance === undefined || seen.has(instance)) continue;
-      seen.add(instance);
+      if (!isObject(instance) || this.#disposed.has(instance)) continue;
+      this.#disposed.add(instance);
       const dispose = disposerOf(instance, wrapper);
       if (dispose) found.push({ wrapper, dispose });
     }
     return dependantsFirst(found);
   }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }

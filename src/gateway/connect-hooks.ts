@@ -1,0 +1,157 @@
+import { isObservable, lastValueFrom } from 'rxjs';
+
+import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { runInContext } from '../context/user-execution-context.js';
+import { httpStatusOf } from '../handshake/authentication.js';
+import { subjectOf } from '../journal/journal.js';
+import { isThenable } from '../manager/bounded-run.js';
+import { CloseCode } from '../manager/close-codes.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { ExecutionContextHost } from '../nest/nest-internals.js';
+import type { ConnectionScope } from '../scope/connection-scope.js';
+import type { ConnectionHost } from './connection-host.js';
+import { applyFilter, filterFor } from './exception-reply.js';
+import type { ConnectPlan, GatewayInstance } from './gateway-definition.js';
+import { admit, GuardRefusedError, intercept } from './handler-pipeline.js';
+import type { IsolatedServer } from './isolated-server.js';
+
+/** What connecting needs of a connection. */
+export interface ConnectingConnection {
+  readonly host: ConnectionHost;
+  readonly server: IsolatedServer;
+  readonly manager: WebSocketManager;
+  readonly scope: ConnectionScope;
+  readonly instances: readonly GatewayInstance[];
+  readonly client: object;
+  /** Of how many gateways the connect hook has begun. */
+  connectsStarted: number;
+}
+
+/**
+ * Runs guards, interceptors and `handleConnection` of every gateway on the path, one gateway after the
+ * other. A promise only where there is something to wait for. Never rejects: a failure closes the
+ * connection with the code that says why.
+ */
+export function runConnectHooks(
+  connection: ConnectingConnection,
+  request: unknown,
+  from = 0,
+): Promise<void> | undefined {
+  const { gateways } = connection.server;
+  for (let index = from; index < gateways.length; index += 1) {
+    if (!connection.manager.isActive) return undefined;
+    const pending = enter(connection, index, request);
+    if (pending) return pending.then(() => runConnectHooks(connection, request, index + 1));
+  }
+  return undefined;
+}
+
+function enter(
+  connection: ConnectingConnection,
+  index: number,
+  request: unknown,
+): Promise<void> | undefined {
+  const { manager, client } = connection;
+  const gateway = connection.instances[index]!;
+  const plan = connection.server.gateways[index]!.connectPlan(connection.scope);
+  const hook = (): unknown => {
+    // The client may have left while a guard was thinking.
+    if (!manager.isActive) return undefined;
+    connection.connectsStarted = index + 1;
+    return gateway.handleConnection?.(client, request);
+  };
+  try {
+    const result = runInContext(manager.context, guarded, connection, gateway, plan, hook);
+    return isThenable(result) ? bounded(connection, plan, Promise.resolve(result)) : undefined;
+  } catch (error) {
+    refuse(connection, plan, error);
+    return undefined;
+  }
+}
+
+function guarded(
+  connection: ConnectingConnection,
+  gateway: GatewayInstance,
+  plan: ConnectPlan,
+  hook: () => unknown,
+): unknown {
+  const { guards, interceptors } = plan;
+  if (guards.length === 0 && interceptors.length === 0) return hook();
+  const type = gateway.constructor as never;
+  const context = new ExecutionContextHost([connection.client, undefined], type, plan.callback);
+  context.setType('ws');
+  const proceed = (): unknown => {
+    if (interceptors.length === 0) return hook();
+    return drained(intercept(interceptors, context, hook, () => undefined));
+  };
+  const admitted = admit(guards, context);
+  return admitted ? admitted.then(proceed) : proceed();
+}
+
+// A connect hook answers nobody: what counts of a stream is its end.
+function drained(result: unknown): unknown {
+  if (isThenable(result)) return result.then(drained);
+  return isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
+}
+
+async function bounded(
+  connection: ConnectingConnection,
+  plan: ConnectPlan,
+  hook: Promise<unknown>,
+): Promise<void> {
+  const { clock, options } = connection.host;
+  const { manager } = connection;
+  try {
+    const outcome = await withDeadline(clock, options.handshake.timeoutMs, hook);
+    if (outcome !== TIMED_OUT || !manager.isActive) return;
+    void manager.close(CloseCode.HANDSHAKE_TIMEOUT, 'connect hook timed out');
+  } catch (error) {
+    refuse(connection, plan, error);
+  }
+}
+
+function refuse(connection: ConnectingConnection, plan: ConnectPlan, error: unknown): void {
+  const { manager, host } = connection;
+  manager.fail(error instanceof Error ? error : String(error));
+  const code = codeOf(error);
+  if (code === CloseCode.SERVER_ERROR) {
+    const subject = subjectOf(manager.context);
+    host.journal.record('hook-failed', { subject, hook: 'handleConnection', error });
+  }
+  letFilterAnswer(connection, plan, error);
+  if (manager.isActive) void manager.close(code, TEXTS[code] ?? 'server error');
+}
+
+const TEXTS: Readonly<Record<number, string>> = {
+  [CloseCode.UNAUTHORIZED]: 'unauthorized',
+  [CloseCode.FORBIDDEN]: 'forbidden',
+};
+
+function codeOf(error: unknown): number {
+  const status = httpStatusOf(error);
+  if (status === 401) return CloseCode.UNAUTHORIZED;
+  if (status === 403 || error instanceof GuardRefusedError) return CloseCode.FORBIDDEN;
+  return CloseCode.SERVER_ERROR;
+}
+
+function letFilterAnswer(
+  connection: ConnectingConnection,
+  plan: ConnectPlan,
+  error: unknown,
+): void {
+  const filter = filterFor(plan.filters, error);
+  if (!filter) return;
+  const host = new ExecutionContextHost([connection.client, undefined]);
+  host.setType('ws');
+  const report = (filterError: unknown): void => {
+    const subject = subjectOf(connection.manager.context);
+    const hook = 'exception filter';
+    connection.host.journal.record('hook-failed', { subject, hook, error: filterError });
+  };
+  try {
+    const result = applyFilter(filter, error, host);
+    if (isThenable(result)) void result.then(undefined, report);
+  } catch (filterError) {
+    report(filterError);
+  }
+}

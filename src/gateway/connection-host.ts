@@ -1,0 +1,16 @@
+import type { Clock } from '../clock/clock.js';
+import type { OptionGroups } from '../config/isolation.options.js';
+import type { Journal } from '../journal/journal.js';
+import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import type { MessageParser } from './message-parser.js';
+import type { TrafficCounters } from './traffic-counters.js';
+
+/** What every connection of a process shares. */
+export interface ConnectionHost {
+  readonly options: OptionGroups;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly tracker: ThreadConsistencyTracker;
+  readonly traffic: TrafficCounters;
+  readonly parse: MessageParser;
+}

@@ -1,0 +1,248 @@
+import type { WebSocket } from 'ws';
+
+import type { Release } from '../clock/clock.js';
+import { runInContext } from '../context/user-execution-context.js';
+import { subjectOf } from '../journal/journal.js';
+import { runBounded } from '../manager/bounded-run.js';
+import { CloseCode, type CloseReason } from '../manager/close-codes.js';
+import type { ConnectionHooks } from '../manager/manager-host.js';
+import { TokenBucket } from '../manager/token-bucket.js';
+import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
+import { HandlerRunner } from './handler-runner.js';
+import { MessageRefusedError } from './exception-reply.js';
+import type { HandlerRef } from './isolated-server.js';
+import type { InboundMessage } from './message-parser.js';
+import { MessageQueue } from './message-queue.js';
+import { claimsThread, foreignThread } from './thread-claim.js';
+import type { IgnoredReason } from './traffic-counters.js';
+
+/** A message that waits for its handler. */
+interface PendingMessage {
+  readonly message: InboundMessage;
+  readonly refs: readonly HandlerRef[];
+  readonly bytes: number;
+}
+
+/** What a waiting message costs beside its bytes: so that a million empty ones are not free. */
+const MESSAGE_OVERHEAD_BYTES = 64;
+/** Reading pauses when this share of `inbound.maxPendingBytes` waits, and goes on below half of it. */
+const PAUSE_AT = 1 / 4;
+
+/** The gateway's side of one connection: its hooks, and its messages in their order and bounds. */
+export class Connection extends HandlerRunner implements ConnectionHooks, ConnectingConnection {
+  /** Of how many gateways the connect hook has begun: only those get a disconnect hook. */
+  connectsStarted = 0;
+  #isReady = false;
+  #pendingBytes = 0;
+  // Made when first needed: an idle connection has none of these.
+  #queue: MessageQueue<PendingMessage> | undefined = undefined;
+  #rate: TokenBucket | undefined = undefined;
+  #connecting: Promise<void> | undefined = undefined;
+  #expiry: Release | undefined = undefined;
+
+  constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
+    super(...parts);
+    this.manager.hooks = this;
+    this.#expiry = this.#watchExpiry();
+  }
+
+  /** Runs the connect hooks; messages wait until they are through. */
+  open(request: unknown): void {
+    const { journal } = this.host;
+    if (journal.isHeard('connection-opened')) {
+      const subject = subjectOf(this.manager.context);
+      journal.record('connection-opened', { subject, path: this.server.path });
+    }
+    this.#connecting = runConnectHooks(this, request);
+    if (this.#connecting) void this.#connecting.then(() => this.#becomeReady());
+    else this.#becomeReady();
+  }
+
+  /** A frame came in. */
+  receive(frame: Buffer): void {
+    const { traffic } = this.host;
+    traffic.received += 1;
+    traffic.receivedBytes += frame.length;
+    if (!this.manager.isActive) return this.#ignore('closing');
+    this.manager.received();
+    if (!this.#isWithinRate()) return;
+    const message = this.#parse(frame);
+    if (!message) return this.#ignore('not-json');
+    const refs = this.server.handlersOf(message.event);
+    if (!refs) return this.#ignore('unknown-event');
+    if (!this.#isOwnThread(message)) return;
+    if (
+      this.#isReady &&
+      this.running < this.host.options.inbound.concurrency &&
+      !this.#queue?.size
+    ) {
+      this.start(message, refs);
+    } else {
+      this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
+    }
+  }
+
+  closing(): void {
+    this.#expiry?.();
+    this.#expiry = undefined;
+    this.#queue?.clear();
+    // The peer's answer to our close frame has to be read.
+    this.#resumeReading();
+  }
+
+  async disconnected(reason: CloseReason): Promise<void> {
+    await this.#bounded('handleConnection', () => this.#connecting);
+    for (const gateway of this.instances.slice(0, this.connectsStarted)) {
+      if (!gateway.handleDisconnect) continue;
+      await this.#bounded('handleDisconnect', () =>
+        runInContext(this.manager.context, () =>
+          gateway.handleDisconnect!(this.client, reason.code),
+        ),
+      );
+    }
+    this.endStreams();
+    if (this.running > 0) await this.#bounded('message handlers', () => this.idle());
+  }
+
+  async released(): Promise<void> {
+    await this.scope.dispose((outcome, error) => this.#hookFailed(`dispose (${outcome})`, error));
+    this.client.off('message', onMessage);
+  }
+
+  protected override placeFree(): void {
+    if (this.#queue) this.#startWaiting();
+  }
+
+  #becomeReady(): void {
+    if (!this.manager.isActive) return;
+    this.#isReady = true;
+    this.manager.markReady();
+    const { journal, clock } = this.host;
+    if (journal.isHeard('connection-ready')) {
+      const connectMs = clock.now() - this.manager.createdAt;
+      const subject = subjectOf(this.manager.context);
+      journal.record('connection-ready', { subject, path: this.server.path, connectMs });
+    }
+    this.#startWaiting();
+  }
+
+  #parse(frame: Buffer): InboundMessage | undefined {
+    try {
+      return this.host.parse(frame) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #isWithinRate(): boolean {
+    const { rate } = this.host.options.inbound;
+    if (!rate) return true;
+    const now = this.host.clock.now();
+    this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
+    const { slots } = this.manager;
+    const ofUser =
+      slots && (slots.rate ??= new TokenBucket(rate.perUser ?? rate.messages, rate.perMs, now));
+    if (this.#rate.take(now) && (ofUser?.take(now) ?? true)) return true;
+    this.#ignore('rate-limit');
+    void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
+    return false;
+  }
+
+  #isOwnThread(message: InboundMessage): boolean {
+    const { threadCheck } = this.host.options.inbound;
+    const { data } = message;
+    if (threadCheck === 'off' || !claimsThread(data)) return true;
+    const { context } = this.manager;
+    const foreign = foreignThread(data, context.threadId);
+    this.host.tracker.record({ context: context.threadId, message: foreign ?? context.threadId });
+    if (foreign === undefined) return true;
+    this.#ignore('thread-mismatch');
+    const subject = subjectOf(context);
+    const mismatch = { subject, claimedThreadId: foreign, action: threadCheck };
+    this.host.journal.record('thread-mismatch', mismatch);
+    const error = new MessageRefusedError(
+      'THREAD_MISMATCH',
+      'The message names another thread than this connection’s. Open a connection for that thread.',
+    );
+    this.answerFailure(error, message);
+    if (threadCheck === 'close')
+      void this.manager.close(CloseCode.POLICY_VIOLATION, 'thread mismatch');
+    return false;
+  }
+
+  #enqueue(pending: PendingMessage): void {
+    const { maxPendingBytes } = this.host.options.inbound;
+    if (this.#pendingBytes + pending.bytes > maxPendingBytes) {
+      this.#ignore('pending-overflow');
+      void this.manager.close(CloseCode.POLICY_VIOLATION, 'too many messages are waiting');
+      return;
+    }
+    (this.#queue ??= new MessageQueue()).push(pending);
+    this.#pendingBytes += pending.bytes;
+    if (this.#pendingBytes >= maxPendingBytes * PAUSE_AT && !this.manager.isReadingPaused) {
+      this.manager.isReadingPaused = true;
+      this.client.pause();
+    }
+  }
+
+  #startWaiting(): void {
+    const { concurrency, maxPendingBytes } = this.host.options.inbound;
+    while (this.#queue && this.running < concurrency && this.manager.isActive) {
+      const pending = this.#queue.shift();
+      if (!pending) break;
+      this.#pendingBytes -= pending.bytes;
+      this.start(pending.message, pending.refs);
+    }
+    if (this.#queue?.size === 0) this.#queue = undefined;
+    if (this.#pendingBytes < (maxPendingBytes * PAUSE_AT) / 2) this.#resumeReading();
+  }
+
+  #resumeReading(): void {
+    if (!this.manager.isReadingPaused) return;
+    this.manager.isReadingPaused = false;
+    // Its silence while we did not listen was ours.
+    this.manager.seen();
+    this.client.resume();
+  }
+
+  #ignore(reason: IgnoredReason): void {
+    this.host.traffic.ignored[reason] += 1;
+    const { journal } = this.host;
+    if (!journal.isHeard('message-dropped')) return;
+    journal.record('message-dropped', { subject: subjectOf(this.manager.context), reason });
+  }
+
+  #watchExpiry(): Release | undefined {
+    const { clock } = this.host;
+    const { expiresAt } = this.manager.context;
+    if (!expiresAt) return undefined;
+    return clock.after(expiresAt.getTime() - clock.epoch(), () => {
+      void this.manager.close(CloseCode.UNAUTHORIZED, 'identity expired');
+    });
+  }
+
+  async #bounded(hook: string, step: () => unknown): Promise<void> {
+    const { clock, options } = this.host;
+    await runBounded(clock, options.cleanup.disposeTimeoutMs, step, (outcome, error) =>
+      this.#hookFailed(`${hook} (${outcome})`, error),
+    );
+  }
+
+  #hookFailed(hook: string, error: unknown): void {
+    this.manager.fail(error instanceof Error ? error : hook);
+    const subject = subjectOf(this.manager.context);
+    this.host.journal.record('hook-failed', { subject, hook, error });
+  }
+}
+
+const CONNECTION = Symbol('websocket-isolation:connection');
+
+/** Lets a connection hear its socket. One function for all sockets, which finds its connection by itself. */
+export function listen(connection: Connection): void {
+  Object.defineProperty(connection.client, CONNECTION, { value: connection, configurable: true });
+  connection.client.on('message', onMessage);
+}
+
+function onMessage(this: WebSocket, frame: Buffer): void {
+  (this as unknown as { [CONNECTION]: Connection })[CONNECTION].receive(frame);
+}

@@ -1,0 +1,51 @@
+import type { ArgumentsHost } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+
+import { IsolationError } from '../context/isolation-error.js';
+import type { BoundFilter } from '../nest/nest-internals.js';
+import { GuardRefusedError } from './handler-pipeline.js';
+
+/** A message was refused before its handler; the client may know why. */
+export class MessageRefusedError extends IsolationError {}
+
+/** The data of the `exception` event that answers a failed message. */
+export interface ExceptionReply {
+  readonly status: 'error';
+  readonly code: string;
+  readonly message: string;
+  /** The `id` of the message, where it had one. */
+  readonly id?: string | number;
+}
+
+/**
+ * What a client may know of an error. A `WsException` says what it says; everything else is an
+ * internal matter, and only the log has the cause.
+ */
+export function exceptionReply(error: unknown, id: string | number | undefined): unknown {
+  if (error instanceof MessageRefusedError) return reply(error.code, error.message, id);
+  if (!(error instanceof WsException)) return reply('INTERNAL_ERROR', 'Internal server error', id);
+  const content = error.getError();
+  // Made with an object: that object is the whole answer, as in any Nest gateway.
+  if (typeof content === 'object' && content !== null) return content;
+  return reply(error instanceof GuardRefusedError ? 'FORBIDDEN' : 'WS_EXCEPTION', content, id);
+}
+
+function reply(code: string, message: string, id: string | number | undefined): ExceptionReply {
+  return { status: 'error', code, message, ...(id !== undefined && { id }) };
+}
+
+/** The filter that wants an error: the first that catches its kind. */
+export function filterFor(
+  filters: readonly BoundFilter[],
+  error: unknown,
+): BoundFilter | undefined {
+  return filters.find(
+    ({ exceptionMetatypes }) =>
+      exceptionMetatypes.length === 0 || exceptionMetatypes.some((type) => error instanceof type),
+  );
+}
+
+/** Lets a filter answer. */
+export function applyFilter(filter: BoundFilter, error: unknown, host: ArgumentsHost): unknown {
+  return filter.func(error, host) as unknown;
+}

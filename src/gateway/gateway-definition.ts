@@ -1,0 +1,165 @@
+import { MetadataScanner } from '@nestjs/core';
+
+import {
+  type Enhancers,
+  GATEWAY_SERVER_METADATA,
+  type InstanceWrapper,
+  MESSAGE_MAPPING_METADATA,
+  MESSAGE_METADATA,
+  type NestInternals,
+  STATIC_CONTEXT,
+} from '../nest/nest-internals.js';
+import type { ConnectionScope } from '../scope/connection-scope.js';
+import { argumentsReader, type ParameterDefinition, parametersOf } from './handler-parameters.js';
+import { composePipeline, type Pipeline } from './handler-pipeline.js';
+
+/** A gateway's instance as this library calls it. */
+export interface GatewayInstance {
+  handleConnection?: (client: object, request: unknown) => unknown;
+  handleDisconnect?: (client: object, code: number) => unknown;
+}
+
+/** A handler ready to run, with the filters that stand by. */
+export interface HandlerPlan {
+  readonly run: Pipeline;
+  readonly filters: Enhancers['filters'];
+  /** Interceptors stand around it, and say when the method has ended. */
+  readonly isIntercepted: boolean;
+}
+
+/** What stands in front of `handleConnection`. */
+export type ConnectPlan = Pick<Enhancers, 'guards' | 'interceptors' | 'filters'> & {
+  /** What guards see as the handler. */
+  readonly callback: (...args: unknown[]) => unknown;
+};
+
+type Method = (...args: unknown[]) => unknown;
+
+/** What is known of a gateway class before anybody connects: read once, at boot. */
+export class GatewayDefinition {
+  /** Its name, for messages. */
+  readonly name: string;
+  readonly handlers: readonly HandlerDefinition[];
+  readonly hasConnectHook: boolean;
+  readonly hasDisconnectHook: boolean;
+  /** One instance for all connections. */
+  readonly isStatic: boolean;
+  readonly #connectPlan: ConnectPlan | undefined;
+
+  constructor(
+    readonly internals: NestInternals,
+    readonly wrapper: InstanceWrapper,
+    private readonly server: unknown,
+  ) {
+    this.isStatic = wrapper.isDependencyTreeStatic();
+    const prototype = this.placeholder;
+    this.name = wrapper.name as string;
+    this.hasConnectHook = typeof prototype.handleConnection === 'function';
+    this.hasDisconnectHook = typeof prototype.handleDisconnect === 'function';
+    this.handlers = handlersOf(this);
+    this.#connectPlan = this.hasScopedEnhancers(false)
+      ? undefined
+      : this.#composeConnect(STATIC_CONTEXT);
+  }
+
+  /** The singleton, or for a gateway with an instance per connection an object with its prototype. */
+  get placeholder(): GatewayInstance {
+    return this.wrapper.instance as GatewayInstance;
+  }
+
+  /** The gateway's instance for a connection: the singleton, or its own one. */
+  async instanceIn(scope: ConnectionScope): Promise<GatewayInstance> {
+    if (this.isStatic) return this.placeholder;
+    const instance = (await scope.resolve(this.wrapper)) as GatewayInstance;
+    this.#assignServer(instance);
+    return instance;
+  }
+
+  /** Whether enhancers have an instance per connection: then plans are made for each. */
+  hasScopedEnhancers(withGlobals: boolean): boolean {
+    return this.internals.hasScopedEnhancers(this.wrapper, withGlobals);
+  }
+
+  /** What runs before `handleConnection` in a connection. */
+  connectPlan(scope: ConnectionScope): ConnectPlan {
+    return this.#connectPlan ?? this.#composeConnect(scope.contextId);
+  }
+
+  #composeConnect(contextId: typeof STATIC_CONTEXT): ConnectPlan {
+    const { wrapper, internals, placeholder } = this;
+    // Guards of the class stand in front of the connection also where the gateway has no hook of its own.
+    const callback = (placeholder.handleConnection ?? handleConnection) as Method;
+    const target = { wrapper, instance: placeholder, callback, contextId, withGlobals: false };
+    const { guards, interceptors, filters } = internals.enhancersOf(target);
+    return { guards, interceptors, filters, callback };
+  }
+
+  // `@WebSocketServer()` properties; Nest fills those of the placeholder.
+  #assignServer(instance: object): void {
+    for (const name in instance) {
+      if (Reflect.hasMetadata(GATEWAY_SERVER_METADATA, instance, name)) {
+        (instance as Record<string, unknown>)[name] = this.server;
+      }
+    }
+  }
+}
+
+/** One `@SubscribeMessage()` method of a gateway. */
+export class HandlerDefinition {
+  readonly #callback: Method;
+  readonly #parameters: readonly ParameterDefinition[];
+  readonly #plan: HandlerPlan | undefined;
+
+  constructor(
+    private readonly gateway: GatewayDefinition,
+    /** The event it answers to. */
+    readonly event: unknown,
+    methodName: string,
+  ) {
+    const { placeholder } = gateway;
+    const prototype = Object.getPrototypeOf(placeholder) as Record<string, Method>;
+    this.#callback = prototype[methodName]!;
+    this.#parameters = parametersOf(prototype, methodName);
+    this.#plan = gateway.hasScopedEnhancers(true) ? undefined : this.#compose(STATIC_CONTEXT);
+  }
+
+  /** The plan that all connections share; `undefined` where each needs its own. */
+  get sharedPlan(): HandlerPlan | undefined {
+    return this.#plan;
+  }
+
+  /** A plan for one connection. */
+  planFor(scope: ConnectionScope): HandlerPlan {
+    return this.#plan ?? this.#compose(scope.contextId);
+  }
+
+  #compose(contextId: typeof STATIC_CONTEXT): HandlerPlan {
+    const { internals, wrapper, placeholder: instance } = this.gateway;
+    const callback = this.#callback;
+    const target = { wrapper, instance, callback, contextId, withGlobals: true };
+    const { guards, interceptors, pipes, filters } = internals.enhancersOf(target);
+    const parameters = this.#parameters.map((parameter) => ({
+      ...parameter,
+      pipes: [...pipes, ...internals.parameterPipes(wrapper, parameter.pipes, contextId)],
+    }));
+    const readArguments = argumentsReader(parameters);
+    const run = composePipeline({ callback, guards, interceptors, readArguments });
+    return { run, filters, isIntercepted: interceptors.length > 0 };
+  }
+}
+
+function handlersOf(gateway: GatewayDefinition): HandlerDefinition[] {
+  const prototype = Object.getPrototypeOf(gateway.placeholder) as Record<string, Method>;
+  return new MetadataScanner()
+    .getAllMethodNames(prototype)
+    .filter((name) => Reflect.hasMetadata(MESSAGE_MAPPING_METADATA, prototype[name]!))
+    .map((name) => {
+      const event: unknown = Reflect.getMetadata(MESSAGE_METADATA, prototype[name]!);
+      return new HandlerDefinition(gateway, event, name);
+    });
+}
+
+// What guards see as the handler of a gateway that has no connect hook.
+function handleConnection(): void {
+  // Nothing to do.
+}

@@ -1,0 +1,135 @@
+import type { CallHandler, CanActivate, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+import { isObservable, lastValueFrom, Observable, type Subscriber } from 'rxjs';
+
+import { isThenable } from '../manager/bounded-run.js';
+import { ExecutionContextHost, FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
+import type { HandlerArgs, ReadArguments } from './handler-parameters.js';
+
+/** What one handler is composed of. */
+export interface PipelineParts {
+  readonly callback: (...args: unknown[]) => unknown;
+  readonly guards: readonly CanActivate[];
+  readonly interceptors: readonly NestInterceptor[];
+  readonly readArguments: ReadArguments;
+}
+
+/**
+ * Runs a handler with everything around it. Answers a value, a promise or an observable, at once where
+ * nothing on the way is asynchronous. `settled` is called when the method itself has ended, also where
+ * an interceptor makes a stream of it.
+ */
+export type Pipeline = (gateway: object, args: HandlerArgs, settled: () => void) => unknown;
+
+/** A guard said no. */
+export class GuardRefusedError extends WsException {
+  constructor() {
+    super(FORBIDDEN_MESSAGE);
+  }
+}
+
+/** Composes a handler once, so that a message only walks through what is there. */
+export function composePipeline(parts: PipelineParts): Pipeline {
+  const { guards, interceptors, callback, readArguments } = parts;
+  const call = (gateway: object, args: HandlerArgs, context: () => ExecutionContext): unknown => {
+    const values = readArguments(args, context);
+    const apply = (ready: unknown[]): unknown => Reflect.apply(callback, gateway, ready);
+    return isThenable(values) ? values.then(apply) : apply(values);
+  };
+  if (guards.length === 0 && interceptors.length === 0) {
+    return (gateway, args) => call(gateway, args, () => contextOf(gateway, callback, args));
+  }
+  return (gateway, args, settled) => {
+    const context = contextOf(gateway, callback, args);
+    const next = (): unknown => call(gateway, args, () => context);
+    const proceed = (): unknown =>
+      interceptors.length === 0 ? next() : intercept(interceptors, context, next, settled);
+    const admitted = admit(guards, context);
+    return admitted ? admitted.then(proceed) : proceed();
+  };
+}
+
+function contextOf(
+  gateway: object,
+  callback: PipelineParts['callback'],
+  args: HandlerArgs,
+): ExecutionContext {
+  const context = new ExecutionContextHost(args, gateway.constructor as never, callback);
+  context.setType('ws');
+  return context;
+}
+
+/**
+ * Asks the guards one after another; a promise only when one of them answers with one.
+ *
+ * @throws {GuardRefusedError} when one says no
+ */
+export function admit(
+  guards: readonly CanActivate[],
+  context: ExecutionContext,
+): Promise<void> | undefined {
+  for (const [index, guard] of guards.entries()) {
+    const answer = guard.canActivate(context);
+    if (typeof answer !== 'boolean') return admitLater(guards.slice(index + 1), context, answer);
+    if (!answer) throw new GuardRefusedError();
+  }
+  return undefined;
+}
+
+async function admitLater(
+  rest: readonly CanActivate[],
+  context: ExecutionContext,
+  answer: Promise<boolean> | Observable<boolean>,
+): Promise<void> {
+  const isAdmitted = await (isObservable(answer) ? lastValueFrom(answer) : answer);
+  if (!isAdmitted) throw new GuardRefusedError();
+  await admit(rest, context);
+}
+
+/** Runs the interceptors around `next`; the answer is what the outermost one gives. */
+export function intercept(
+  interceptors: readonly NestInterceptor[],
+  context: ExecutionContext,
+  next: () => unknown,
+  settled: () => void,
+): unknown {
+  const enter = (index: number): unknown => {
+    const interceptor = interceptors[index];
+    if (!interceptor) return callAndSettle(next, settled);
+    const handler: CallHandler = {
+      handle: () => new Observable((subscriber) => emitInto(subscriber, () => enter(index + 1))),
+    };
+    return interceptor.intercept(context, handler);
+  };
+  return enter(0);
+}
+
+function callAndSettle(next: () => unknown, settled: () => void): unknown {
+  const result = next();
+  if (isThenable(result)) result.then(settled, settled);
+  else settled();
+  return result;
+}
+
+// Whatever a handler may answer, as the emissions of a stream.
+function emitInto(
+  subscriber: Subscriber<unknown>,
+  produce: () => unknown,
+): (() => void) | undefined {
+  let inner: { unsubscribe(): void } | undefined;
+  const emit = (result: unknown): void => {
+    if (isObservable(result)) inner = result.subscribe(subscriber);
+    else {
+      subscriber.next(result);
+      subscriber.complete();
+    }
+  };
+  try {
+    const result = produce();
+    if (isThenable(result)) result.then(emit, (error: unknown) => subscriber.error(error));
+    else emit(result);
+  } catch (error) {
+    subscriber.error(error);
+  }
+  return () => inner?.unsubscribe();
+}

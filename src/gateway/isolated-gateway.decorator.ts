@@ -1,0 +1,78 @@
+import { type GatewayMetadata, WebSocketGateway } from '@nestjs/websockets';
+
+import { ENTRY_PROVIDER_WATERMARK, GATEWAY_METADATA } from '../nest/nest-internals.js';
+import { announceGateway } from './gateway-announcement.js';
+
+const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
+
+/** What `@WebSocketGateway` takes; further options go to the `ws` server of the gateway's path. */
+export type IsolatedGatewayOptions = GatewayMetadata & Readonly<Record<string, unknown>>;
+
+/**
+ * A gateway whose connections are isolated: each has its own context, manager and scope. Takes what
+ * `@WebSocketGateway` takes.
+ *
+ * @example
+ * ```ts
+ * @IsolatedGateway({ path: '/chat' })
+ * export class ChatGateway {
+ *   constructor(private readonly context: UserExecutionContext) {}
+ *   @SubscribeMessage('whoami') whoami() { return { event: 'you', data: this.context.userId }; }
+ * }
+ * ```
+ */
+export function IsolatedGateway(
+  port?: number,
+  options?: GatewayMetadata | IsolatedGatewayOptions,
+): ClassDecorator;
+export function IsolatedGateway(options?: GatewayMetadata | IsolatedGatewayOptions): ClassDecorator;
+export function IsolatedGateway(
+  portOrOptions: number | GatewayMetadata | IsolatedGatewayOptions = 0,
+  options: GatewayMetadata | IsolatedGatewayOptions = {},
+): ClassDecorator {
+  return (target) => {
+    const gateway =
+      typeof portOrOptions === 'number'
+        ? WebSocketGateway(portOrOptions, options)
+        : WebSocketGateway(portOrOptions);
+    gateway(target);
+    Reflect.defineMetadata(ISOLATED, true, target);
+    // An entry point of the application, as controllers are: REQUEST-scoped APP_* enhancers apply to it.
+    Reflect.defineMetadata(ENTRY_PROVIDER_WATERMARK, true, target);
+    announceBeforeInit(target.prototype as GatewayPrototype);
+  };
+}
+
+/**
+ * Whether a class is an isolated gateway. A class without a decorator of its own is what its parent is;
+ * one with a plain `@WebSocketGateway` is a plain gateway.
+ */
+export function isIsolatedGateway(type: unknown): boolean {
+  for (
+    let current = type;
+    typeof current === 'function';
+    current = Object.getPrototypeOf(current)
+  ) {
+    if (Reflect.hasOwnMetadata(GATEWAY_METADATA, current)) {
+      return Reflect.hasOwnMetadata(ISOLATED, current);
+    }
+  }
+  return false;
+}
+
+interface GatewayPrototype {
+  afterInit?: (server: unknown) => unknown;
+}
+
+function announceBeforeInit(prototype: GatewayPrototype): void {
+  const original = prototype.afterInit;
+  Object.defineProperty(prototype, 'afterInit', {
+    configurable: true,
+    writable: true,
+    value: function afterInit(this: object, server: unknown): unknown {
+      const result = original?.call(this, server);
+      if (isIsolatedGateway(this.constructor)) announceGateway(this, server);
+      return result;
+    },
+  });
+}

@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import type { WebSocketServer } from 'ws';
+
+import type { Clock } from '../clock/clock.js';
+import { closeReasonText, httpAnswer, type Refusal } from '../handshake/refusal.js';
+import { endWith } from './upgrade-router.js';
+
+/** One upgrade request on its way. */
+export interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+/** Refuses with an HTTP status: the client never gets a socket. */
+export function refuseWithHttp({ socket }: Upgrade, refusal: Refusal): void {
+  endWith(socket, httpAnswer(refusal));
+}
+
+/** Accepts and closes at once: the only way a browser can learn why. */
+export function refuseWithClose(
+  { request, socket, head }: Upgrade,
+  refusal: Refusal,
+  server: WebSocketServer,
+  clock: Clock,
+  closeTimeoutMs: number,
+): void {
+  server.handleUpgrade(request, socket, head, (client) => {
+    client.on('error', () => client.terminate());
+    const release = clock.after(closeTimeoutMs, () => client.terminate());
+    client.once('close', release);
+    client.close(refusal.code, closeReasonText(refusal));
+  });
+}

@@ -1,0 +1,21 @@
+/** Why a message was not handled. A closed set. */
+export type IgnoredReason =
+  'not-json' | 'unknown-event' | 'thread-mismatch' | 'rate-limit' | 'pending-overflow' | 'closing';
+
+/** What came in over all connections since the start. */
+export class TrafficCounters {
+  received = 0;
+  receivedBytes = 0;
+  readonly ignored: Record<IgnoredReason, number> = {
+    'not-json': 0,
+    'unknown-event': 0,
+    'thread-mismatch': 0,
+    'rate-limit': 0,
+    'pending-overflow': 0,
+    closing: 0,
+  };
+  /** Handlers that threw or rejected. */
+  failed = 0;
+  /** Handlers that run at this moment. */
+  inFlight = 0;
+}

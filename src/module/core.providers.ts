@@ -1,0 +1,89 @@
+import type { Provider } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+
+import { CleanupService } from '../cleanup/cleanup.service.js';
+import { createCleanupJobs } from '../cleanup/cleanup.jobs.js';
+import { Heartbeat } from '../cleanup/heartbeat.js';
+import { Removal } from '../cleanup/removal.js';
+import { type Clock, CLOCK, systemClock } from '../clock/clock.js';
+import { websocketIsolationConfig } from '../config/isolation.config.js';
+import {
+  ISOLATION_OPTIONS,
+  type ResolvedOptions,
+  type WebSocketIsolationOptions,
+} from '../config/isolation.options.js';
+import { resolveOptions } from '../config/resolve-options.js';
+import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
+import { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { Authentication } from '../handshake/authentication.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
+import { Journal } from '../journal/journal.js';
+import { Limits } from '../manager/limits.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { SLOT_RECLAIMER } from '../manager/slot-reclaimer.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { LeakDetector } from '../monitoring/leak.detector.js';
+import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { NestInternals } from '../nest/nest-internals.js';
+import { Drain } from '../shutdown/drain.js';
+import { contextProvider, managerProvider } from './context.providers.js';
+import { GIVEN_OPTIONS } from './module-definition.js';
+import { NestHost } from './nest-host.js';
+
+/** Injection token of the object that carries the two `@Interval` jobs. */
+export const CLEANUP_JOBS: unique symbol = Symbol('websocket-isolation:cleanup-jobs');
+
+/** Everything the module provides, from the bottom to the top. */
+export const coreProviders: Provider[] = [
+  NestHost,
+  { provide: NestInternals, inject: [NestHost], useFactory: (host: NestHost) => host.internals },
+  {
+    provide: ISOLATION_OPTIONS,
+    inject: [GIVEN_OPTIONS, websocketIsolationConfig.KEY],
+    useFactory: (given: WebSocketIsolationOptions, environment: WebSocketIsolationOptions) =>
+      resolveOptions(given, environment),
+  },
+  {
+    provide: CLOCK,
+    inject: [GIVEN_OPTIONS],
+    useFactory: ({ clock }: WebSocketIsolationOptions) => clock ?? systemClock,
+  },
+  { provide: Journal, inject: [CLOCK], useFactory: (clock: Clock) => new Journal(clock) },
+  {
+    provide: ManagerRegistry,
+    inject: [CLOCK],
+    useFactory: (clock: Clock) => new ManagerRegistry(clock),
+  },
+  {
+    provide: Limits,
+    inject: [ISOLATION_OPTIONS],
+    useFactory: ({ limits }: ResolvedOptions) => new Limits(limits),
+  },
+  Removal,
+  CleanupService,
+  { provide: SLOT_RECLAIMER, useExisting: CleanupService },
+  {
+    provide: CLEANUP_JOBS,
+    inject: [CleanupService, ISOLATION_OPTIONS],
+    useFactory: (cleanup: CleanupService, { cleanup: options }: ResolvedOptions) =>
+      createCleanupJobs(cleanup, options),
+  },
+  Heartbeat,
+  WebSocketManagerFactory,
+  WebSocketEmitter,
+  {
+    provide: Authentication,
+    inject: [ISOLATION_OPTIONS, ModuleRef],
+    useFactory: (options: ResolvedOptions, moduleRef: ModuleRef) =>
+      new Authentication(options, moduleRef),
+  },
+  HandshakeService,
+  TrafficCounters,
+  ThreadConsistencyTracker,
+  LeakDetector,
+  GatewayRuntime,
+  Drain,
+  contextProvider,
+  managerProvider,
+];

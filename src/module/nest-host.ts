@@ -1,0 +1,84 @@
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
+import { ScheduleModule } from '@nestjs/schedule';
+
+import { IsolationError } from '../context/isolation-error.js';
+import { IsolatedWsAdapter } from '../gateway/isolated-ws.adapter.js';
+import { NestInternals, type NestModule } from '../nest/nest-internals.js';
+import { GIVEN_OPTIONS } from './module-definition.js';
+
+/**
+ * The application around this library. Made first: it refuses an application it cannot work in, and
+ * sets what has to be set before gateways are registered.
+ */
+@Injectable()
+export class NestHost {
+  readonly internals: NestInternals;
+
+  /** @throws {IsolationError} saying what is wrong with the application and what to write instead */
+  constructor(
+    @Optional() @Inject(ModuleRef) moduleRef: ModuleRef | undefined,
+    @Optional() @Inject(HttpAdapterHost) httpAdapterHost: HttpAdapterHost | undefined,
+  ) {
+    if (!moduleRef || !httpAdapterHost) throw twoCopiesOfNest();
+    this.internals = new NestInternals(moduleRef);
+    const missing = this.internals.missingFeatures();
+    if (missing.length > 0) throw unsupportedNest(missing);
+    const modules = [...this.internals.modules()];
+    const own = modules.filter(isOurs);
+    if (own.length > 1) throw importedTwice();
+    keepOneSchedule(this.internals, modules, own);
+    installAdapter(this.internals, httpAdapterHost);
+  }
+}
+
+// The module with options; a plain import of the class in another module is harmless.
+function isOurs({ providers }: NestModule): boolean {
+  return providers.has(NestHost) && providers.has(GIVEN_OPTIONS);
+}
+
+// `@nestjs/schedule` starts the jobs of the whole application once per import of its module. Where the
+// app has its own, ours would double them: ours goes, and the app's starts our jobs too.
+function keepOneSchedule(
+  internals: NestInternals,
+  modules: readonly NestModule[],
+  own: readonly NestModule[],
+): void {
+  const schedules = modules.filter(({ metatype }) => metatype === ScheduleModule);
+  const ours = schedules.filter((schedule) => own.some(({ imports }) => imports.has(schedule)));
+  if (schedules.length > ours.length) ours.forEach((schedule) => internals.removeModule(schedule));
+}
+
+function installAdapter(internals: NestInternals, host: HttpAdapterHost): void {
+  if (internals.config.getIoAdapter() !== null && internals.config.getIoAdapter() !== undefined) {
+    return;
+  }
+  const adapter = new IsolatedWsAdapter();
+  // While providers are made there is no HTTP server yet.
+  adapter.useHttpServer(() => host.httpAdapter?.getHttpServer() as unknown);
+  internals.config.setIoAdapter(adapter);
+}
+
+function twoCopiesOfNest(): IsolationError {
+  return new IsolationError(
+    'DUPLICATE_NEST_CORE',
+    'Two copies of @nestjs/core are loaded: the application uses one, nestjs-websocket-isolation another. ' +
+      'Run `npm ls @nestjs/core`, bring all Nest packages to one version, and run `npm dedupe`.',
+  );
+}
+
+function unsupportedNest(missing: readonly string[]): IsolationError {
+  return new IsolationError(
+    'UNSUPPORTED_NEST',
+    `This version of Nest lacks what nestjs-websocket-isolation needs: ${missing.join(', ')}. ` +
+      'Install a version of Nest that the compatibility table of the documentation lists.',
+  );
+}
+
+function importedTwice(): IsolationError {
+  return new IsolationError(
+    'IMPORTED_TWICE',
+    'WebSocketIsolationModule is imported twice with options. ' +
+      'Write WebSocketIsolationModule.forRoot() once, in the root module; it is global.',
+  );
+}

@@ -1,0 +1,58 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { ConfigModule } from '@nestjs/config';
+import { ScheduleModule } from '@nestjs/schedule';
+
+import { websocketIsolationConfig } from '../config/isolation.config.js';
+import { type WebSocketIsolationOptions } from '../config/isolation.options.js';
+import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { LeakDetector } from '../monitoring/leak.detector.js';
+import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
+import { coreProviders } from './core.providers.js';
+import { ConfigurableModuleClass } from './module-definition.js';
+
+/**
+ * Isolation for WebSocket gateways. Import it once, in the root module; it is global.
+ *
+ * @example
+ * ```ts
+ * imports: [WebSocketIsolationModule.forRoot({ authenticator: TokenAuthenticator })]
+ * ```
+ */
+@Module({})
+export class WebSocketIsolationModule extends ConfigurableModuleClass {
+  /** With options at hand; without any, everybody is an anonymous user of their own. */
+  static override forRoot(options: WebSocketIsolationOptions = {}): DynamicModule {
+    return complete(super.forRoot(options));
+  }
+
+  /** With options that other providers make: `useFactory`, `useClass` or `useExisting`. */
+  static override forRootAsync(
+    options: Parameters<typeof ConfigurableModuleClass.forRootAsync>[0],
+  ): DynamicModule {
+    return complete(super.forRootAsync(options));
+  }
+}
+
+function complete(definition: DynamicModule): DynamicModule {
+  return {
+    ...definition,
+    imports: [
+      ...(definition.imports ?? []),
+      ConfigModule.forFeature(websocketIsolationConfig),
+      // Not global: it is for our jobs, and makes way where the app has its own.
+      { ...ScheduleModule.forRoot(), global: false },
+    ],
+    providers: [...(definition.providers ?? []), ...coreProviders],
+    exports: [
+      UserExecutionContext,
+      WebSocketManager,
+      WebSocketManagerFactory,
+      WebSocketEmitter,
+      ThreadConsistencyTracker,
+      LeakDetector,
+    ],
+  };
+}

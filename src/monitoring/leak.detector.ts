@@ -1,0 +1,142 @@
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { Journal, subjectOf } from '../journal/journal.js';
+import { type Ledger, ManagerRegistry } from '../manager/manager-registry.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+
+/** Something of a connection that should be gone and is not. */
+export interface LeakSuspect {
+  /** `overdue`: closed, but not disposed within its deadline. `reachable`: disposed, but still in memory. */
+  readonly cause: 'overdue' | 'reachable';
+  readonly connectionId: string;
+  readonly threadId: string;
+  readonly isolationKey: string;
+  /** Milliseconds since the manager was made. */
+  readonly ageMs: number;
+  /** The stack that made it, with `leaks.captureCreationSite`. */
+  readonly creationSite?: string;
+}
+
+export interface LeakReport {
+  readonly ledger: Ledger;
+  readonly suspects: readonly LeakSuspect[];
+}
+
+/** A disposed manager that the garbage collector should take. */
+interface Sample {
+  readonly manager: WeakRef<WebSocketManager>;
+  /** Full collections it has survived. */
+  survived: number;
+  isReported: boolean;
+}
+
+/** Disposed managers watched at once. Beyond, every sixteenth takes the place of the oldest. */
+const MAX_SAMPLES = 256;
+const SAMPLE_EVERY = 16;
+/** One collection may begin before a disposal has ended; what outlives two is held by somebody. */
+const COLLECTIONS_TO_SURVIVE = 2;
+
+/** Proof that nothing is left: the ledger, and suspects where something is. Cheap enough to be always on. */
+@Injectable()
+export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #samples: Sample[] = [];
+  #disposed = 0;
+  #observer: PerformanceObserver | undefined;
+
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly journal: Journal,
+  ) {
+    registry.onRemoved((manager) => this.#watch(manager));
+  }
+
+  onApplicationBootstrap(): void {
+    this.#observer ??= new PerformanceObserver((list) => {
+      const full = list.getEntries().filter(isFullCollection).length;
+      if (full > 0) this.#collected(full);
+    });
+    this.#observer.observe({ entryTypes: ['gc'] });
+  }
+
+  onApplicationShutdown(): void {
+    this.#observer?.disconnect();
+    this.#observer = undefined;
+  }
+
+  /** The ledger, and who is suspected of leaking. A clean run has no suspects. */
+  getReport(): LeakReport {
+    return { ledger: this.registry.ledger, suspects: [...this.#overdue(), ...this.#reachable()] };
+  }
+
+  #watch(manager: WebSocketManager): void {
+    this.#disposed += 1;
+    if (this.#samples.length >= MAX_SAMPLES) {
+      if (this.#disposed % SAMPLE_EVERY !== 0) return;
+      this.#samples.shift();
+    }
+    this.#samples.push({ manager: new WeakRef(manager), survived: 0, isReported: false });
+  }
+
+  #collected(times: number): void {
+    let kept = 0;
+    for (const sample of this.#samples) {
+      const manager = sample.manager.deref();
+      if (!manager) continue;
+      sample.survived += times;
+      if (sample.survived >= COLLECTIONS_TO_SURVIVE && !sample.isReported) {
+        sample.isReported = true;
+        this.#report(this.#suspect(manager, 'reachable'), manager);
+      }
+      this.#samples[kept] = sample;
+      kept += 1;
+    }
+    this.#samples.length = kept;
+  }
+
+  #overdue(): LeakSuspect[] {
+    const { closeTimeoutMs, disposeTimeoutMs } = this.options.cleanup;
+    const closedBefore = this.clock.now() - closeTimeoutMs - disposeTimeoutMs;
+    const suspects: LeakSuspect[] = [];
+    for (const manager of this.registry.closing) {
+      if (manager.closingAt > closedBefore) break;
+      suspects.push(this.#suspect(manager, 'overdue'));
+    }
+    return suspects;
+  }
+
+  #reachable(): LeakSuspect[] {
+    return this.#samples.flatMap(({ manager, isReported }) => {
+      const leaked = isReported ? manager.deref() : undefined;
+      return leaked ? [this.#suspect(leaked, 'reachable')] : [];
+    });
+  }
+
+  #suspect(manager: WebSocketManager, cause: LeakSuspect['cause']): LeakSuspect {
+    const { connectionId, threadId, isolationKey } = manager.context;
+    const { creationSite } = manager;
+    const ageMs = this.clock.now() - manager.createdAt;
+    const site = creationSite === undefined ? {} : { creationSite };
+    return { cause, connectionId, threadId, isolationKey, ageMs, ...site };
+  }
+
+  #report({ cause, ageMs, creationSite }: LeakSuspect, { context }: WebSocketManager): void {
+    const site = creationSite === undefined ? {} : { site: creationSite };
+    this.journal.record('leak-suspected', { subject: subjectOf(context), cause, ageMs, ...site });
+  }
+}
+
+function isFullCollection(entry: PerformanceEntry): boolean {
+  const { kind } = ((entry as { detail?: unknown }).detail ?? {}) as { kind?: number };
+  return kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+}

@@ -1,0 +1,94 @@
+import { Injectable } from '@nestjs/common';
+
+import { parseIsolationKey } from '../context/user-execution-context.js';
+import { Journal } from '../journal/journal.js';
+
+/** The thread ids seen at one moment, by where they were seen. */
+export interface ThreadSnapshot {
+  readonly context?: string | null | undefined;
+  readonly manager?: string | null | undefined;
+  /** A thread id, or an isolation key (`user:thread`), whose thread counts. */
+  readonly key?: string | null | undefined;
+  readonly message?: string | null | undefined;
+  readonly cleanup?: string | null | undefined;
+}
+
+/** A snapshot in which two thread ids differed. */
+export interface ThreadViolation {
+  readonly at: Date;
+  /** What each source said. */
+  readonly threadIds: Readonly<Partial<Record<keyof ThreadSnapshot, string>>>;
+}
+
+export interface ThreadConsistencyReport {
+  readonly snapshots: number;
+  readonly inconsistent: number;
+  /** (snapshots − inconsistent) / snapshots × 100; 100 before the first. */
+  readonly score: number;
+  /** The latest of them, the oldest first. */
+  readonly violations: readonly ThreadViolation[];
+}
+
+/** How many violations the report lists: enough to see a pattern, bounded against a flood. */
+const VIOLATIONS_KEPT = 100;
+
+const SOURCES = ['context', 'manager', 'key', 'message', 'cleanup'] as const;
+
+/** Watches that a connection, its manager, its messages and its cleanup all mean the same thread. */
+@Injectable()
+export class ThreadConsistencyTracker {
+  #snapshots = 0;
+  #inconsistent = 0;
+  readonly #violations: ThreadViolation[] = [];
+
+  constructor(private readonly journal: Journal) {}
+
+  /** Takes a snapshot. False when two of its ids differ; absent ones and `null` do not count. */
+  record(snapshot: ThreadSnapshot): boolean {
+    this.#snapshots += 1;
+    const isConsistent = agree(snapshot);
+    if (!isConsistent) this.#violate(snapshot);
+    return isConsistent;
+  }
+
+  /** (snapshots − inconsistent) / snapshots × 100; 100 before the first. */
+  score(): number {
+    if (this.#snapshots === 0) return 100;
+    return ((this.#snapshots - this.#inconsistent) / this.#snapshots) * 100;
+  }
+
+  getReport(): ThreadConsistencyReport {
+    return {
+      snapshots: this.#snapshots,
+      inconsistent: this.#inconsistent,
+      score: this.score(),
+      violations: [...this.#violations],
+    };
+  }
+
+  #violate(snapshot: ThreadSnapshot): void {
+    this.#inconsistent += 1;
+    const threadIds: Partial<Record<keyof ThreadSnapshot, string>> = {};
+    for (const source of SOURCES) {
+      const id = snapshot[source];
+      if (isPresent(id)) threadIds[source] = id;
+    }
+    this.#violations.push({ at: new Date(), threadIds });
+    if (this.#violations.length > VIOLATIONS_KEPT) this.#violations.shift();
+    this.journal.record('thread-inconsistent', {
+      threadIds: Object.values(threadIds),
+      sources: Object.keys(threadIds),
+    });
+  }
+}
+
+function agree({ context, manager, key, message, cleanup }: ThreadSnapshot): boolean {
+  const ids = [context, manager, message, cleanup].filter(isPresent);
+  const [first] = ids;
+  if (first === undefined || !ids.every((id) => id === first)) return first === undefined;
+  return !isPresent(key) || key === first || parseIsolationKey(key)?.threadId === first;
+}
+
+function isPresent(id: string | null | undefined): id is string {
+  return id !== undefined && id !== null;
+}

@@ -1,0 +1,122 @@
+import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
+import { Journal } from '../journal/journal.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+
+/** Connections that are told at once; clients that all come back in one instant would storm the next process. */
+const BATCH = 100;
+/** Longest pause between two batches, in milliseconds; the actual one is random. */
+const LONGEST_PAUSE_MS = 50;
+/** The share of the deadline in which everybody has been told; the rest is for disposers. */
+const TELLING_SHARE = 1 / 4;
+
+/** What an HTTP adapter of Nest has, that runs before everything else when an application closes. */
+interface ClosableAdapter {
+  beforeClose?: () => unknown;
+}
+
+/**
+ * The end of the process, gently: no new connections, a close frame for everybody, their disposers, and
+ * a deadline. It runs before Nest's own shutdown hooks, so that whatever disposers need is still there.
+ */
+@Injectable()
+export class Drain implements OnModuleInit, OnModuleDestroy {
+  #run: Promise<void> | undefined;
+  #unhook: (() => void) | undefined;
+
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly handshake: HandshakeService,
+    private readonly factory: WebSocketManagerFactory,
+    private readonly registry: ManagerRegistry,
+    private readonly journal: Journal,
+    private readonly httpAdapterHost: HttpAdapterHost,
+  ) {}
+
+  /** Whether the process is going away. */
+  get isDraining(): boolean {
+    return this.handshake.isDraining;
+  }
+
+  onModuleInit(): void {
+    const adapter = this.httpAdapterHost.httpAdapter as ClosableAdapter | undefined;
+    if (adapter) this.#unhook = this.#hookInto(adapter);
+  }
+
+  // Without an HTTP adapter this is the earliest moment there is.
+  async onModuleDestroy(): Promise<void> {
+    await this.start();
+    this.#unhook?.();
+  }
+
+  /** Drains; resolves when it is over. Calling it again gives the same promise. */
+  start(): Promise<void> {
+    this.#run ??= this.#drain();
+    return this.#run;
+  }
+
+  #hookInto(adapter: ClosableAdapter): () => void {
+    const original = adapter.beforeClose;
+    const hasOwn = Object.hasOwn(adapter, 'beforeClose');
+    adapter.beforeClose = async () => {
+      await this.start();
+      await original?.call(adapter);
+    };
+    return () => {
+      if (hasOwn && original) adapter.beforeClose = original;
+      else delete adapter.beforeClose;
+    };
+  }
+
+  async #drain(): Promise<void> {
+    const startedAt = this.clock.now();
+    const { deadlineMs } = this.options.shutdown;
+    this.handshake.drain();
+    const leaving = [...this.registry.all()];
+    this.journal.record('drain-started', { connections: leaving.length });
+    for (const manager of leaving) manager.markDraining();
+
+    const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
+    await withDeadline(this.clock, deadlineMs, goodbyes);
+    const abandoned = leaving.filter(({ state }) => state !== 'closed');
+    for (const manager of abandoned) manager.socket?.terminate();
+    // Whoever slipped in through a handshake that had already been let through.
+    await withDeadline(this.clock, this.#left(startedAt), this.factory.shutdown());
+    this.journal.record('drain-finished', {
+      closed: leaving.length - abandoned.length,
+      abandoned: abandoned.length,
+      durationMs: this.clock.now() - startedAt,
+    });
+  }
+
+  #left(startedAt: number): number {
+    return Math.max(1, this.options.shutdown.deadlineMs - (this.clock.now() - startedAt));
+  }
+
+  async #sayGoodbye(leaving: readonly WebSocketManager[], withinMs: number): Promise<void> {
+    const batches = Math.ceil(leaving.length / BATCH);
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, withinMs / Math.max(1, batches));
+    const disposals: Promise<void>[] = [];
+    for (let start = 0; start < leaving.length; start += BATCH) {
+      if (start > 0) await this.#pause(Math.random() * pauseMs);
+      for (const manager of leaving.slice(start, start + BATCH)) {
+        disposals.push(manager.beginClose(1001, 'server shutting down', 'shutdown'));
+      }
+    }
+    await Promise.all(disposals);
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.after(ms, resolve);
+    });
+  }
+}
