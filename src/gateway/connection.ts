@@ -1,9 +1,7 @@
-import type { WebSocket } from 'ws';
-
 import type { Release } from '../clock/clock.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
-import { runBounded } from '../manager/bounded-run.js';
+import { runBounded, runThrough, type Waiting } from '../manager/bounded-run.js';
 import { CloseCode, type CloseReason } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
@@ -54,17 +52,20 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
       journal.record('connection-opened', { subject, path: this.server.path });
     }
     this.#connecting = runConnectHooks(this, request);
-    if (this.#connecting) void this.#connecting.then(() => this.#becomeReady());
-    else this.#becomeReady();
+    if (!this.#connecting) {
+      this.#becomeReady();
+      return;
+    }
+    void this.#connecting.then(() => {
+      this.#connecting = undefined;
+      this.#becomeReady();
+    });
   }
 
-  /** A frame came in. */
-  receive(frame: Buffer): void {
+  received(frame: Buffer): void {
     const { traffic } = this.host;
     traffic.received += 1;
     traffic.receivedBytes += frame.length;
-    if (!this.manager.isActive) return this.#ignore('closing');
-    this.manager.received();
     if (!this.#isWithinRate()) return;
     const message = this.#parse(frame);
     if (!message) return this.#ignore('not-json');
@@ -90,23 +91,24 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     this.#resumeReading();
   }
 
-  async disconnected(reason: CloseReason): Promise<void> {
-    await this.#bounded('handleConnection', () => this.#connecting);
-    for (const gateway of this.instances.slice(0, this.connectsStarted)) {
-      if (!gateway.handleDisconnect) continue;
-      await this.#bounded('handleDisconnect', () =>
-        runInContext(this.manager.context, () =>
-          gateway.handleDisconnect!(this.client, reason.code),
-        ),
-      );
-    }
-    this.endStreams();
-    if (this.running > 0) await this.#bounded('message handlers', () => this.idle());
+  disconnected(reason: CloseReason): Promise<void> | undefined {
+    return runThrough(this.#disconnect(reason));
   }
 
-  async released(): Promise<void> {
-    await this.scope.dispose((outcome, error) => this.#hookFailed(`dispose (${outcome})`, error));
-    this.client.off('message', onMessage);
+  released(): Promise<void> | undefined {
+    return this.scope.dispose((outcome, error) => this.#hookFailed(`dispose (${outcome})`, error));
+  }
+
+  *#disconnect({ code }: CloseReason): Generator<Waiting, void, void> {
+    if (this.#connecting) yield this.#bounded('handleConnection', () => this.#connecting);
+    for (let index = 0; index < this.connectsStarted; index += 1) {
+      const gateway = this.instances[index]!;
+      if (!gateway.handleDisconnect) continue;
+      const hook = (): unknown => gateway.handleDisconnect!(this.client, code);
+      yield this.#bounded('handleDisconnect', () => runInContext(this.manager.context, hook));
+    }
+    this.endStreams();
+    if (this.running > 0) yield this.#bounded('message handlers', () => this.idle());
   }
 
   protected override placeFree(): void {
@@ -221,9 +223,9 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     });
   }
 
-  async #bounded(hook: string, step: () => unknown): Promise<void> {
+  #bounded(hook: string, step: () => unknown): Promise<void> | undefined {
     const { clock, options } = this.host;
-    await runBounded(clock, options.cleanup.disposeTimeoutMs, step, (outcome, error) =>
+    return runBounded(clock, options.cleanup.disposeTimeoutMs, step, (outcome, error) =>
       this.#hookFailed(`${hook} (${outcome})`, error),
     );
   }
@@ -233,16 +235,4 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     const subject = subjectOf(this.manager.context);
     this.host.journal.record('hook-failed', { subject, hook, error });
   }
-}
-
-const CONNECTION = Symbol('websocket-isolation:connection');
-
-/** Lets a connection hear its socket. One function for all sockets, which finds its connection by itself. */
-export function listen(connection: Connection): void {
-  Object.defineProperty(connection.client, CONNECTION, { value: connection, configurable: true });
-  connection.client.on('message', onMessage);
-}
-
-function onMessage(this: WebSocket, frame: Buffer): void {
-  (this as unknown as { [CONNECTION]: Connection })[CONNECTION].receive(frame);
 }

@@ -44,6 +44,7 @@ export class GatewayDefinition {
   readonly hasDisconnectHook: boolean;
   /** One instance for all connections. */
   readonly isStatic: boolean;
+  readonly #serverProperties: readonly string[];
   readonly #connectPlan: ConnectPlan | undefined;
 
   constructor(
@@ -57,6 +58,7 @@ export class GatewayDefinition {
     this.hasConnectHook = typeof prototype.handleConnection === 'function';
     this.hasDisconnectHook = typeof prototype.handleDisconnect === 'function';
     this.handlers = handlersOf(this);
+    this.#serverProperties = serverPropertiesOf(prototype);
     this.#connectPlan = this.hasScopedEnhancers(false)
       ? undefined
       : this.#composeConnect(STATIC_CONTEXT);
@@ -68,10 +70,11 @@ export class GatewayDefinition {
   }
 
   /** The gateway's instance for a connection: the singleton, or its own one. */
-  async instanceIn(scope: ConnectionScope): Promise<GatewayInstance> {
+  instanceIn(scope: ConnectionScope): GatewayInstance {
     if (this.isStatic) return this.placeholder;
-    const instance = (await scope.resolve(this.wrapper)) as GatewayInstance;
-    this.#assignServer(instance);
+    const instance = scope.instanceOf(this.wrapper) as GatewayInstance & Record<string, unknown>;
+    // Nest fills these of the placeholder only.
+    for (const name of this.#serverProperties) instance[name] = this.server;
     return instance;
   }
 
@@ -92,15 +95,6 @@ export class GatewayDefinition {
     const target = { wrapper, instance: placeholder, callback, contextId, withGlobals: false };
     const { guards, interceptors, filters } = internals.enhancersOf(target);
     return { guards, interceptors, filters, callback };
-  }
-
-  // `@WebSocketServer()` properties; Nest fills those of the placeholder.
-  #assignServer(instance: object): void {
-    for (const name in instance) {
-      if (Reflect.hasMetadata(GATEWAY_SERVER_METADATA, instance, name)) {
-        (instance as Record<string, unknown>)[name] = this.server;
-      }
-    }
   }
 }
 
@@ -157,6 +151,15 @@ function handlersOf(gateway: GatewayDefinition): HandlerDefinition[] {
       const event: unknown = Reflect.getMetadata(MESSAGE_METADATA, prototype[name]!);
       return new HandlerDefinition(gateway, event, name);
     });
+}
+
+// The properties with `@WebSocketServer()`.
+function serverPropertiesOf(prototype: object): string[] {
+  const names: string[] = [];
+  for (const name in prototype) {
+    if (Reflect.hasMetadata(GATEWAY_SERVER_METADATA, prototype, name)) names.push(name);
+  }
+  return names;
 }
 
 // What guards see as the handler of a gateway that has no connect hook.

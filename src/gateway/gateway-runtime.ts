@@ -5,29 +5,23 @@ import type { WebSocket } from 'ws';
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
-import { HandshakeRefused, type Refusal, type RefusalReason } from '../handshake/refusal.js';
+import type { Refusal, RefusalReason } from '../handshake/refusal.js';
 import { Journal } from '../journal/journal.js';
 import { CloseCode } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
-import { NestInternals, REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
+import { NestInternals } from '../nest/nest-internals.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
-import { ConnectionScope, type ScopeHost } from '../scope/connection-scope.js';
+import { bindScope, ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { adapterOf, unattachedGateways } from './boot-check.js';
-import { Connection, listen } from './connection.js';
+import { Connection } from './connection.js';
 import type { ConnectionHost } from './connection-host.js';
-import { GatewayDefinition, type GatewayInstance } from './gateway-definition.js';
+import { GatewayDefinition } from './gateway-definition.js';
 import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
 import { IsolatedServer } from './isolated-server.js';
 import { refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
 import { TrafficCounters } from './traffic-counters.js';
-
-/** What a handshake has prepared for a connection. */
-interface Prepared {
-  readonly scope: ConnectionScope;
-  readonly instances: readonly GatewayInstance[];
-}
 
 /** Takes a scope down whose connection never came to be. */
 class PreparedScope implements ConnectionHooks {
@@ -37,13 +31,21 @@ class PreparedScope implements ConnectionHooks {
     // Nothing runs yet.
   }
 
-  async disconnected(): Promise<void> {
-    // There was no connection.
+  received(): void {
+    // There is no socket yet.
   }
 
-  released(): Promise<void> {
-    return this.scope.dispose(() => undefined);
+  disconnected(): undefined {
+    return undefined;
   }
+
+  released(): Promise<void> | undefined {
+    return this.scope.dispose(ignoreFault);
+  }
+}
+
+function ignoreFault(): void {
+  // The handshake has failed already, and said why.
 }
 
 /** Brings upgrades to isolated gateways: handshake, scope, socket, connection. */
@@ -52,7 +54,6 @@ export class GatewayRuntime implements OnModuleInit {
   readonly #logger = new Logger('WebSocketIsolation');
   readonly #servers = new Map<Endpoint, IsolatedServer>();
   readonly #refusals = new Map<RefusalReason, number>();
-  readonly #scopeHost: ScopeHost;
   #connectionHost: ConnectionHost | undefined;
 
   constructor(
@@ -64,11 +65,8 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly tracker: ThreadConsistencyTracker,
     private readonly traffic: TrafficCounters,
     private readonly httpAdapterHost: HttpAdapterHost,
-    moduleRef: ModuleRef,
-  ) {
-    const { disposeTimeoutMs } = options.cleanup;
-    this.#scopeHost = { moduleRef, internals, clock, disposeTimeoutMs };
-  }
+    private readonly moduleRef: ModuleRef,
+  ) {}
 
   /** Handshakes refused since the start, by reason. */
   get refusals(): ReadonlyMap<RefusalReason, number> {
@@ -97,16 +95,24 @@ export class GatewayRuntime implements OnModuleInit {
         webSocketServer.options.maxPayload = options.inbound.maxPayloadBytes;
       }
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
-      this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways));
+      const scopeHost = this.#scopeHostOf(gateways);
+      this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));
     }
     adapter.serve((endpoint, request, socket, head) => {
-      this.#accept(this.#servers.get(endpoint)!, { request, socket, head }).catch(
-        (error: unknown) => {
-          this.#logger.error('An upgrade failed unexpectedly; its socket is destroyed.', error);
-          socket.destroy();
-        },
-      );
+      this.#accept(this.#servers.get(endpoint)!, { request, socket, head });
     });
+  }
+
+  #scopeHostOf(gateways: readonly GatewayDefinition[]): ScopeHost {
+    const scoped = gateways.filter(({ isStatic }) => !isStatic);
+    return new ScopeHost(
+      this.moduleRef,
+      this.internals,
+      this.clock,
+      this.options.cleanup.disposeTimeoutMs,
+      scoped.map(({ wrapper }) => wrapper),
+      scoped.some((gateway) => gateway.hasScopedEnhancers(true)),
+    );
   }
 
   #define(gateway: object, server: unknown): GatewayDefinition {
@@ -119,58 +125,62 @@ export class GatewayRuntime implements OnModuleInit {
     if (missing) throw missing;
   }
 
-  async #accept(server: IsolatedServer, upgrade: Upgrade): Promise<void> {
-    let prepared: Prepared | undefined;
-    const outcome = await this.handshake.run(upgrade.request, upgrade.socket, async (manager) => {
-      prepared = await this.#prepare(server, manager, upgrade);
+  #accept(server: IsolatedServer, upgrade: Upgrade): void {
+    let scope: ConnectionScope | undefined;
+    const prepare = (manager: WebSocketManager): Promise<void> | undefined => {
+      scope = this.#openScope(server, manager, upgrade);
+      const pending = scope.open();
+      return pending && this.#giveUpLate(pending, manager, scope);
+    };
+    this.handshake.run(upgrade.request, upgrade.socket, prepare, (outcome) => {
+      if (outcome === 'gone') return;
+      if ('refusal' in outcome) this.#refuse(server, upgrade, outcome.refusal);
+      else this.#open(server, upgrade, outcome.manager, scope!);
     });
-    if (outcome === 'gone') return;
-    if ('refusal' in outcome) {
-      this.#refuse(server, upgrade, outcome.refusal);
-      return;
-    }
-    const { manager } = outcome;
-    if (manager.isActive) this.#open(server, upgrade, manager, prepared!);
-    else this.#refuse(server, upgrade, new HandshakeRefused('draining').refusal);
   }
 
-  async #prepare(
+  #openScope(
     server: IsolatedServer,
     manager: WebSocketManager,
     { request }: Upgrade,
-  ): Promise<Prepared> {
+  ): ConnectionScope {
     const { keepHeaders } = this.options.handshake;
     const value = ConnectionRequest.from(manager.context, request, server.path, keepHeaders);
-    const scope = new ConnectionScope(this.#scopeHost, value);
+    const scope = new ConnectionScope(server.scopeHost, value);
     manager.hooks = new PreparedScope(scope);
-    const instances: GatewayInstance[] = [];
-    for (const gateway of server.gateways) instances.push(await gateway.instanceIn(scope));
-    // Given up meanwhile: what was made after that has to go too.
-    if (!manager.isActive) await scope.dispose(() => undefined);
-    return { scope, instances };
+    return scope;
+  }
+
+  // The handshake may be over before the scope is: what was made after that has to go too.
+  async #giveUpLate(
+    pending: Promise<void>,
+    manager: WebSocketManager,
+    scope: ConnectionScope,
+  ): Promise<void> {
+    await pending;
+    if (!manager.isActive) await scope.dispose(ignoreFault);
   }
 
   #open(
     server: IsolatedServer,
-    { request, socket, head }: Upgrade,
+    upgrade: Upgrade,
     manager: WebSocketManager,
-    { scope, instances }: Prepared,
+    scope: ConnectionScope,
   ): void {
-    const abandon = (): void =>
+    const { request, socket, head } = upgrade;
+    const abandonUpgrade = (): void =>
       void manager.beginClose(CloseCode.ABNORMAL, 'upgrade failed', 'network');
     if (socket.destroyed) {
-      abandon();
+      abandonUpgrade();
       return;
     }
     // `ws` answers a malformed upgrade by itself and never calls back.
-    socket.once('close', abandon);
+    socket.once('close', abandonUpgrade);
     server.webSocketServer.handleUpgrade(request, socket, head, (client) => {
-      socket.off('close', abandon);
-      if (!manager.isActive) {
-        client.close(CloseCode.GOING_AWAY);
-        return;
-      }
-      this.#connect(server, client, manager, scope, instances, request);
+      socket.off('close', abandonUpgrade);
+      // A `verifyClient` of the app may have taken its time.
+      if (manager.isActive) this.#connect(server, client, manager, scope, request);
+      else client.close(CloseCode.GOING_AWAY);
     });
   }
 
@@ -179,15 +189,13 @@ export class GatewayRuntime implements OnModuleInit {
     client: WebSocket,
     manager: WebSocketManager,
     scope: ConnectionScope,
-    instances: readonly GatewayInstance[],
     request: Upgrade['request'],
   ): void {
-    // Bound for good: whatever runs late finds this scope again and never makes a new one.
-    Object.defineProperty(client, REQUEST_CONTEXT_ID, { value: scope.contextId });
+    bindScope(client, scope);
     manager.attach(client);
+    const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
     const host = this.#connectionHost!;
     const connection = new Connection(host, server, manager, scope, instances, client);
-    listen(connection);
     try {
       // For plain gateways on the same path, and for listeners of the app.
       server.webSocketServer.emit('connection', client, request);

@@ -1,6 +1,6 @@
 import type { WebSocketServer } from 'ws';
 
-import type { ConnectionScope } from '../scope/connection-scope.js';
+import type { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import type { GatewayDefinition, HandlerDefinition, HandlerPlan } from './gateway-definition.js';
 
 /** A handler, and which of the server's gateways it belongs to. */
@@ -17,6 +17,7 @@ export class IsolatedServer {
     readonly webSocketServer: WebSocketServer,
     readonly path: string,
     readonly gateways: readonly GatewayDefinition[],
+    readonly scopeHost: ScopeHost,
   ) {
     for (const [gatewayIndex, { handlers }] of gateways.entries()) {
       for (const handler of handlers) this.#add({ gatewayIndex, handler });

@@ -12,21 +12,36 @@ import { IsolationError } from '../context/isolation-error.js';
 import type { ConnectionIdentity } from '../context/user-execution-context.js';
 import { createId } from '../context/ids.js';
 
+// Given to an authenticator that was declared without it.
+const NO_SIGNAL = undefined as unknown as AbortSignal;
+
 /** Asks the app's authenticator, whichever form it has, who somebody is. */
 export class Authentication {
-  readonly #authenticate: AuthenticateFunction;
+  readonly #authenticate: Authenticate;
 
   constructor(options: ResolvedOptions, moduleRef: ModuleRef) {
     this.#authenticate = authenticateFunction(options, moduleRef);
   }
 
-  /** The identity; `null` for somebody unknown. Throws what the authenticator throws. */
-  async identify(
+  /** The identity; `null` for somebody unknown. Throws, or rejects with, what the authenticator throws. */
+  identify(
     request: IncomingMessage,
-    signal: AbortSignal,
-  ): Promise<ConnectionIdentity | null> {
-    return this.#authenticate(request, signal);
+    deadline: { readonly signal: AbortSignal },
+  ): Promise<ConnectionIdentity | null> | ConnectionIdentity | null {
+    return this.#authenticate(request, deadline);
   }
+}
+
+/** An authenticator that gets its signal only when it takes one: making it is most of a handshake's own cost. */
+type Authenticate = (
+  request: IncomingMessage,
+  deadline: { readonly signal: AbortSignal },
+) => ReturnType<AuthenticateFunction>;
+
+function calling(authenticate: AuthenticateFunction): Authenticate {
+  // Declared with the request alone. Any other length, as that of a wrapper, may want both.
+  const takesSignal = authenticate.length !== 1;
+  return (request, deadline) => authenticate(request, takesSignal ? deadline.signal : NO_SIGNAL);
 }
 
 /** The status of a Nest `HttpException`; `undefined` for any other error. */
@@ -38,19 +53,17 @@ export function httpStatusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : undefined;
 }
 
-function authenticateFunction(
-  options: ResolvedOptions,
-  moduleRef: ModuleRef,
-): AuthenticateFunction {
+function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): Authenticate {
   const { authenticator } = options;
   if (authenticator === undefined) return anonymous();
   const { prototype } = authenticator as { prototype?: Partial<ConnectionAuthenticator> };
-  if (typeof prototype?.authenticate !== 'function') return authenticator as AuthenticateFunction;
+  if (typeof prototype?.authenticate !== 'function')
+    return calling(authenticator as AuthenticateFunction);
   const type = authenticator as Type<ConnectionAuthenticator>;
   return fromProvider(type, moduleRef);
 }
 
-function anonymous(): AuthenticateFunction {
+function anonymous(): Authenticate {
   new Logger('WebSocketIsolation').warn(
     'No authenticator is set: every connection is an anonymous user of its own, and limits per user limit nobody. ' +
       'Write WebSocketIsolationModule.forRoot({ authenticator: YourAuthenticator }).',
@@ -58,10 +71,7 @@ function anonymous(): AuthenticateFunction {
   return () => ({ userId: `anonymous-${createId('conn').slice('conn_'.length)}` });
 }
 
-function fromProvider(
-  type: Type<ConnectionAuthenticator>,
-  moduleRef: ModuleRef,
-): AuthenticateFunction {
+function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef): Authenticate {
   if (!isProvider(type, moduleRef)) {
     throw new IsolationError(
       'AUTHENTICATOR_NOT_FOUND',
@@ -71,13 +81,13 @@ function fromProvider(
   }
   if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
     const authenticator = moduleRef.get(type, { strict: false });
-    return (request, signal) => authenticator.authenticate(request, signal);
+    return calling(authenticator.authenticate.bind(authenticator));
   }
-  return async (request, signal) => {
+  return async (request, deadline) => {
     const contextId = ContextIdFactory.create();
     moduleRef.registerRequestByContextId(request, contextId);
     const authenticator = await moduleRef.resolve(type, contextId, { strict: false });
-    return authenticator.authenticate(request, signal);
+    return authenticator.authenticate(request, deadline.signal);
   };
 }
 

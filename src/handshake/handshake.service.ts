@@ -1,24 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import { Inject, Injectable } from '@nestjs/common';
+
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import { InvalidContextError } from '../context/context.errors.js';
 import {
   type ConnectionIdentity,
   UserExecutionContext,
 } from '../context/user-execution-context.js';
-import { ManagerLimitError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Authentication, httpStatusOf } from './authentication.js';
+import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
-import { HandshakeRefused, type Refusal, type RefusalReason } from './refusal.js';
-import { Inject, Injectable } from '@nestjs/common';
-
-/** What a handshake came to: a manager that waits for its socket, an answer, or nobody there any more. */
-export type HandshakeOutcome =
-  { readonly manager: WebSocketManager } | { readonly refusal: Refusal } | 'gone';
+import { HandshakeRefused } from './refusal.js';
 
 /** When a refused client may try again, where nobody knows better. */
 const RETRY_AFTER_MS = 5_000;
@@ -30,7 +26,7 @@ const RETRY_AFTER_MS = 5_000;
  */
 @Injectable()
 export class HandshakeService {
-  readonly #pending = new Set<AbortController>();
+  readonly #pending = new Set<HandshakeAttempt>();
   #isDraining = false;
 
   constructor(
@@ -52,36 +48,36 @@ export class HandshakeService {
   /** From now on every handshake is refused; those under way are given up. */
   drain(): void {
     this.#isDraining = true;
-    for (const controller of this.#pending) controller.abort(new HandshakeRefused('draining'));
+    for (const attempt of this.#pending) attempt.refuse(new HandshakeRefused('draining'));
   }
 
   /**
    * Runs a handshake.
    *
    * @param prepare makes the connection's scope once the manager exists; still inside the deadline
+   * @param done gets the outcome, exactly once
    */
-  async run(
+  run(
     request: IncomingMessage,
     socket: Duplex,
-    prepare: (manager: WebSocketManager) => Promise<void>,
-  ): Promise<HandshakeOutcome> {
+    prepare: (manager: WebSocketManager) => Promise<void> | undefined,
+    done: (outcome: HandshakeOutcome) => void,
+  ): void {
     const early = this.#refuseEarly(request);
-    if (early) return { refusal: early.refusal };
-
-    const controller = new AbortController();
-    this.#pending.add(controller);
-    const onClose = (): void => controller.abort('gone');
-    socket.once('close', onClose);
-    const release = this.clock.after(this.options.handshake.timeoutMs, () =>
-      controller.abort(new HandshakeRefused('timeout')),
-    );
-    try {
-      return await this.#admit(request, controller.signal, prepare);
-    } finally {
-      release();
-      socket.off('close', onClose);
-      this.#pending.delete(controller);
+    if (early) {
+      done({ refusal: early.refusal });
+      return;
     }
+    const { timeoutMs } = this.options.handshake;
+    const attempt = new HandshakeAttempt(socket, this.clock, timeoutMs, (ended, outcome) => {
+      this.#pending.delete(ended);
+      done(outcome);
+    });
+    this.#pending.add(attempt);
+    this.#identify(attempt, request, (identity) => {
+      const context = contextOf(request, identity, this.clock);
+      this.#takeSlot(attempt, context, prepare);
+    });
   }
 
   #refuseEarly(request: IncomingMessage): HandshakeRefused | undefined {
@@ -94,52 +90,45 @@ export class HandshakeService {
     return undefined;
   }
 
-  async #admit(
+  #identify(
+    attempt: HandshakeAttempt,
     request: IncomingMessage,
-    signal: AbortSignal,
-    prepare: (manager: WebSocketManager) => Promise<void>,
-  ): Promise<HandshakeOutcome> {
-    let manager: WebSocketManager | undefined;
+    next: (identity: ConnectionIdentity) => void,
+  ): void {
+    let answer: ReturnType<Authentication['identify']>;
     try {
-      const identity = await unlessAborted(signal, this.#identify(request, signal));
-      const context = contextOf(request, identity, this.clock);
-      const arrival = this.factory.createManager(context);
-      // Given up while waiting for a slot: the manager may still be made, and then has to go.
-      manager = await unlessAborted(signal, arrival, (late) => abandon(late));
-      await unlessAborted(signal, this.#prepare(manager, prepare));
-      return { manager };
+      answer = this.authentication.identify(request, attempt);
     } catch (error) {
-      if (manager) abandon(manager);
-      if (error === 'gone') return 'gone';
-      return { refusal: refusalOf(error) };
+      attempt.refuse(authenticationRefused(error));
+      return;
     }
+    const known = (identity: ConnectionIdentity | null): void => {
+      if (!identity) throw new HandshakeRefused('unauthorized');
+      next(identity);
+    };
+    attempt.wait(answer, known, { failed: authenticationRefused });
   }
 
-  async #identify(request: IncomingMessage, signal: AbortSignal): Promise<ConnectionIdentity> {
-    let identity: ConnectionIdentity | null;
-    try {
-      identity = await this.authentication.identify(request, signal);
-    } catch (error) {
-      throw authenticationRefused(error);
-    }
-    if (!identity) throw new HandshakeRefused('unauthorized');
-    return identity;
+  #takeSlot(
+    attempt: HandshakeAttempt,
+    context: UserExecutionContext,
+    prepare: (manager: WebSocketManager) => Promise<void> | undefined,
+  ): void {
+    const failed = (error: unknown): HandshakeRefused =>
+      new HandshakeRefused('scope-failed', { error, userId: context.userId });
+    const arrived = (manager: WebSocketManager): void => {
+      attempt.manager = manager;
+      let prepared: Promise<void> | undefined;
+      try {
+        prepared = prepare(manager);
+      } catch (error) {
+        throw failed(error);
+      }
+      attempt.wait(prepared, () => attempt.admit(manager), { failed });
+    };
+    // Given up while waiting for a slot: the manager may still be made, and then has to go.
+    attempt.wait(this.factory.arrive(context), arrived, { tooLate: abandon });
   }
-
-  async #prepare(
-    manager: WebSocketManager,
-    prepare: (manager: WebSocketManager) => Promise<void>,
-  ): Promise<void> {
-    try {
-      await prepare(manager);
-    } catch (error) {
-      throw new HandshakeRefused('scope-failed', { error, userId: manager.context.userId });
-    }
-  }
-}
-
-function abandon(manager: WebSocketManager): void {
-  void manager.beginClose(1001, 'handshake abandoned', 'network');
 }
 
 function contextOf(
@@ -170,41 +159,4 @@ function codeOfStatus(status: number): number {
   if (status === 429) return 4429;
   if (status === 503) return 1013;
   return status >= 500 ? 1011 : 1008;
-}
-
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof HandshakeRefused) return error.refusal;
-  if (error instanceof InvalidContextError) {
-    return new HandshakeRefused('invalid-context', { error }).refusal;
-  }
-  if (error instanceof ManagerLimitError) {
-    const { userId, retryAfterMs, scope } = error;
-    const reason: RefusalReason = scope === 'user' ? 'user-limit' : 'process-limit';
-    return new HandshakeRefused(reason, { userId, retryAfterMs }).refusal;
-  }
-  return new HandshakeRefused('auth-failed', { error }).refusal;
-}
-
-/** Waits for a promise until the signal is aborted; then throws the signal's reason, and a late value is handed to `tooLate`. */
-function unlessAborted<T>(
-  signal: AbortSignal,
-  promise: Promise<T>,
-  tooLate?: (value: T) => void,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(
-      (value) => {
-        signal.removeEventListener('abort', onAbort);
-        if (signal.aborted) tooLate?.(value);
-        else resolve(value);
-      },
-      (error: Error) => {
-        signal.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    );
-  });
 }

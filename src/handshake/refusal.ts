@@ -1,6 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 
+import { InvalidContextError } from '../context/context.errors.js';
 import { CloseCode } from '../manager/close-codes.js';
+import { ManagerLimitError } from '../manager/manager.errors.js';
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
@@ -54,6 +56,20 @@ export class HandshakeRefused extends Error {
     const [status, code] = ANSWERS[reason];
     this.refusal = { reason, status, code, ...details };
   }
+}
+
+/** The answer to whatever ended a handshake. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof HandshakeRefused) return error.refusal;
+  if (error instanceof InvalidContextError) {
+    return new HandshakeRefused('invalid-context', { error }).refusal;
+  }
+  if (error instanceof ManagerLimitError) {
+    const { userId, retryAfterMs, scope } = error;
+    const reason: RefusalReason = scope === 'user' ? 'user-limit' : 'process-limit';
+    return new HandshakeRefused(reason, { userId, retryAfterMs }).refusal;
+  }
+  return new HandshakeRefused('auth-failed', { error }).refusal;
 }
 
 /** What a client may know of a refusal: never the cause. */

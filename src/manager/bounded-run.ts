@@ -1,31 +1,56 @@
 import type { Clock } from '../clock/clock.js';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 
-/** How one step of a disposal ended. */
-export type StepOutcome = 'done' | 'failed' | 'abandoned';
+/** How one step of a disposal went wrong. */
+export type StepReport = (outcome: 'failed' | 'abandoned', error?: unknown) => void;
 
 /**
  * Runs something that may hang, throw or reject, for at most `ms`. Never throws: what went wrong is
- * reported and the caller goes on.
+ * reported and the caller goes on. A promise only where there is something to wait for.
  */
-export async function runBounded(
+export function runBounded(
   clock: Clock,
   ms: number,
   step: () => unknown,
-  report: (outcome: 'failed' | 'abandoned', error?: unknown) => void,
-): Promise<StepOutcome> {
+  report: StepReport,
+): Promise<void> | undefined {
   try {
     const pending = step();
-    if (!isThenable(pending)) return 'done';
-    if ((await withDeadline(clock, ms, pending)) !== TIMED_OUT) return 'done';
-    report('abandoned');
-    return 'abandoned';
+    return isThenable(pending) ? waitBounded(clock, ms, pending, report) : undefined;
   } catch (error) {
     report('failed', error);
-    return 'failed';
+    return undefined;
+  }
+}
+
+async function waitBounded(
+  clock: Clock,
+  ms: number,
+  pending: PromiseLike<unknown>,
+  report: StepReport,
+): Promise<void> {
+  try {
+    if ((await withDeadline(clock, ms, pending)) === TIMED_OUT) report('abandoned');
+  } catch (error) {
+    report('failed', error);
   }
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}
+
+/** What a step of {@link runThrough} may answer: something to wait for, or nothing. */
+export type Waiting = PromiseLike<unknown> | undefined;
+
+/**
+ * Walks through a generator, waiting for what it yields. An async function would wait a turn at every
+ * step; here a way on which nothing has to be waited for costs no promise at all. What is yielded must
+ * not reject.
+ */
+export function runThrough(steps: Iterator<Waiting, void, void>): Promise<void> | undefined {
+  for (let step = steps.next(); !step.done; step = steps.next()) {
+    if (step.value) return Promise.resolve(step.value).then(() => runThrough(steps));
+  }
+  return undefined;
 }

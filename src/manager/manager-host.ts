@@ -37,10 +37,12 @@ export interface ManagerHost {
 
 /** What runs above a manager and has to be wound up before its disposers. Set by the gateway. */
 export interface ConnectionHooks {
+  /** A frame came in on a connection that is not closing. Must not throw. */
+  received(frame: Buffer): void;
   /** Closing begins: take no more messages, read on for the peer's goodbye. Must not throw. */
   closing(): void;
   /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */
-  disconnected(reason: CloseReason): Promise<void>;
+  disconnected(reason: CloseReason): Promise<void> | undefined;
   /** The disposers have run: take down the scope. Bounded by itself. */
-  released(reason: CloseReason): Promise<void>;
+  released(reason: CloseReason): Promise<void> | undefined;
 }

@@ -14,26 +14,33 @@ export function managerOfSocket(socket: object): WebSocketManager | undefined {
 }
 
 /**
- * Gives a socket to a manager: from now on its end is the manager's end.
+ * Gives a socket to a manager: from now on its end is the manager's end. {@link unbindSocket} takes it back.
  *
- * @returns takes it back
  * @throws {IsolationViolationError} when the socket has an owner already
  */
-export function bindSocket(socket: ManagedSocket, manager: WebSocketManager): () => void {
+export function bindSocket(socket: ManagedSocket, manager: WebSocketManager): void {
   const owned = socket as OwnedSocket;
   if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
   owned[OWNER] = manager;
   // Shared functions that find their manager through `this`: a closure each would cost more than the
   // rest of the binding.
+  socket.on('message', onMessage);
   socket.on('close', onClose);
   socket.on('error', onError);
   socket.on('pong', onPong);
-  return () => {
-    socket.off('close', onClose);
-    socket.off('pong', onPong);
-    // The error listener stays: an error after the end must not become an uncaught exception.
-    owned[OWNER] = undefined;
-  };
+}
+
+/** Takes a socket back from its manager. */
+export function unbindSocket(socket: ManagedSocket): void {
+  socket.off('message', onMessage);
+  socket.off('close', onClose);
+  socket.off('pong', onPong);
+  // The error listener stays: an error after the end must not become an uncaught exception.
+  (socket as OwnedSocket)[OWNER] = undefined;
+}
+
+function onMessage(this: OwnedSocket, frame: Buffer): void {
+  this[OWNER]?.received(frame);
 }
 
 function onClose(this: OwnedSocket, code: number, reason: Buffer): void {

@@ -61,12 +61,18 @@ export class WebSocketManagerFactory {
     { socket }: { socket?: ManagedSocket } = {},
   ): Promise<WebSocketManager> {
     try {
-      this.#assertOwn(context, socket);
-      const manager = this.#find(context) ?? this.#arrive(context);
+      this.#assertSocketOwn(context, socket);
+      const manager = this.arrive(context);
       return socket ? this.#withSocket(manager, socket) : Promise.resolve(manager);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** @internal As {@link createManager}, at once where no slot has to be waited for; throws at once too. */
+  arrive(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
+    this.#assertOwn(context);
+    return this.#find(context) ?? this.#arrive(context);
   }
 
   /** The manager of a connection, as long as it is not closing. */
@@ -174,14 +180,17 @@ export class WebSocketManagerFactory {
     this.registry.forget(slots);
   }
 
-  #assertOwn(context: UserExecutionContext, socket: ManagedSocket | undefined): void {
+  #assertOwn(context: UserExecutionContext): void {
     if (this.#isShutDown) throw new ManagerClosedError('createManager');
     const known = this.registry.get(context.connectionId);
     if (known && known.context.userId !== context.userId) {
       throw this.violation(context, 'This connection belongs to another user');
     }
+  }
+
+  #assertSocketOwn(context: UserExecutionContext, socket: ManagedSocket | undefined): void {
     const owner = socket && managerOfSocket(socket);
-    if (owner && owner !== known) {
+    if (owner && owner !== this.registry.get(context.connectionId)) {
       throw this.violation(context, 'This socket belongs to another connection');
     }
   }

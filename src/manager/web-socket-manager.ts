@@ -1,5 +1,5 @@
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { runBounded } from './bounded-run.js';
+import { runBounded, runThrough, type StepReport, type Waiting } from './bounded-run.js';
 import {
   CloseCode,
   type CloseInitiator,
@@ -14,7 +14,7 @@ import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 import type { ConnectionHooks, ManagerHost } from './manager-host.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
-import { bindSocket } from './socket-binding.js';
+import { bindSocket, unbindSocket } from './socket-binding.js';
 import type { UserSlots } from './user-slots.js';
 
 /** `connecting → ready → draining → closing → closed`; never backwards. */
@@ -27,6 +27,7 @@ const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
+const GONE = Promise.resolve();
 const TEXT = Object.freeze({ binary: false });
 
 /**
@@ -79,7 +80,6 @@ export class WebSocketManager {
   readonly #host: ManagerHost;
   #state: ManagerState = 'connecting';
   #socket: ManagedSocket | undefined = undefined;
-  #unbindSocket: (() => void) | undefined = undefined;
   #socketGone: (() => void) | undefined = undefined;
   // Made when first asked for: most connections need none of these.
   #controller: AbortController | undefined = undefined;
@@ -306,7 +306,7 @@ export class WebSocketManager {
   /** @internal Binds the socket; closing it from either side disposes this manager. */
   attach(socket: ManagedSocket): void {
     if (!this.isActive) throw new ManagerClosedError('attach');
-    this.#unbindSocket = bindSocket(socket, this);
+    bindSocket(socket, this);
     this.#socket = socket;
     this.counters.attached += 1;
     this.#host.attached(this);
@@ -325,10 +325,15 @@ export class WebSocketManager {
     if (this.#state === 'ready') this.#state = 'draining';
   }
 
-  /** @internal A message came in. */
-  received(): void {
-    this.seen();
-    this.touch();
+  /** @internal A message came in: traffic, and a sign of life. */
+  received(frame: Buffer): void {
+    if (!this.isActive) return;
+    const now = this.#host.clock.now();
+    this.lastSeenAt = now;
+    this.lastActivityAt = now;
+    this.#host.touched(this);
+    if (this.pingedAt !== 0) this.seen();
+    this.hooks?.received(frame);
   }
 
   /** @internal A sign of life. */
@@ -387,53 +392,61 @@ export class WebSocketManager {
     initiator: CloseInitiator,
     { cut = false } = {},
   ): Promise<void> {
-    this.#closing ??= this.#startClosing(
-      Object.freeze({ code, reason: fitReason(reason), initiator }),
-      cut,
-    );
+    if (!this.#closing) {
+      let resolve!: () => void;
+      // It exists before anybody is told: whoever asks for it meanwhile gets the promise of this closing.
+      this.#closing = new Promise((resolved) => {
+        resolve = resolved;
+      });
+      this.#startClosing(
+        Object.freeze({ code, reason: fitReason(reason), initiator }),
+        cut,
+        resolve,
+      );
+    }
     return this.#closing;
   }
 
-  #startClosing(reason: CloseReason, cut: boolean): Promise<void> {
+  #startClosing(reason: CloseReason, cut: boolean, resolve: () => void): void {
     this.#state = 'closing';
     this.closingAt = this.#host.clock.now();
     this.closeReason = reason;
-    // Whoever is told next may ask for the promise of this very closing, so it has to exist first.
-    return new Promise((resolve) => {
-      this.#host.closing(this, reason);
-      this.hooks?.closing();
-      this.#gone = this.#closeSocket(reason, cut);
-      queueMicrotask(() => {
-        this.#controller?.abort(reason);
-        resolve(this.#finish(reason));
-      });
-    });
+    this.#host.closing(this, reason);
+    this.hooks?.closing();
+    this.#controller?.abort(reason);
+    this.#gone = this.#closeSocket(reason, cut);
+    // A turn later even where the socket is gone already: nobody's disposers run inside their own call.
+    void (this.#gone ?? GONE).then(() => runThrough(this.#finish(reason, resolve)));
   }
 
-  async #finish(reason: CloseReason): Promise<void> {
+  *#finish(reason: CloseReason, resolve: () => void): Generator<Waiting, void, void> {
     const host = this.#host;
     const { disposeTimeoutMs } = host.options.cleanup;
-    const report = (outcome: 'failed' | 'abandoned', error?: unknown): void => {
-      this.fail(error instanceof Error ? error : `a disposer ${outcome}`);
-      host.disposalFault(this, outcome, error);
-    };
-    await this.#gone;
     host.socketGone(this);
-    await this.hooks?.disconnected(reason);
+    yield this.hooks?.disconnected(reason);
     for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
       const disposer = dispose;
-      await runBounded(host.clock, disposeTimeoutMs, () => disposer(reason), report);
+      yield runBounded(host.clock, disposeTimeoutMs, () => disposer(reason), this.#reportDisposer);
     }
-    await this.hooks?.released(reason);
+    yield this.hooks?.released(reason);
     this.#letGo();
     host.disposed(this, reason);
+    resolve();
   }
 
-  async #closeSocket({ code, reason }: CloseReason, cut: boolean): Promise<void> {
+  get #reportDisposer(): StepReport {
+    return (outcome, error) => {
+      this.fail(error instanceof Error ? error : `a disposer ${outcome}`);
+      this.#host.disposalFault(this, outcome, error);
+    };
+  }
+
+  // Resolves when the socket is gone; nothing to wait for where it is already.
+  #closeSocket({ code, reason }: CloseReason, cut: boolean): Promise<void> | undefined {
     const socket = this.#socket;
-    if (!socket || socket.readyState > SOCKET_OPEN + 1) return;
+    if (!socket || socket.readyState > SOCKET_OPEN + 1) return undefined;
     const { clock, options } = this.#host;
-    await new Promise<void>((resolve) => {
+    return new Promise<void>((resolve) => {
       const release = clock.after(options.cleanup.closeTimeoutMs, () => socket.terminate());
       this.#socketGone = () => {
         release();
@@ -448,8 +461,7 @@ export class WebSocketManager {
     this.#state = 'closed';
     const undelivered = this.#outbox?.close() ?? [];
     if (undelivered.length > 0) this.#host.undelivered(this, undelivered);
-    this.#unbindSocket?.();
-    this.#unbindSocket = undefined;
+    if (this.#socket) unbindSocket(this.#socket);
     this.#socket = undefined;
     this.#socketGone = undefined;
     this.#disposers = undefined;

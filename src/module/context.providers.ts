@@ -57,7 +57,7 @@ async function contextOfHttp(
   timeoutMs: number,
 ): Promise<UserExecutionContext> {
   const controller = new AbortController();
-  const pending = authentication.identify(request, controller.signal);
+  const pending = Promise.resolve(authentication.identify(request, controller));
   const identity = await withDeadline(clock, timeoutMs, pending);
   if (identity === TIMED_OUT) {
     controller.abort();

@@ -7,8 +7,15 @@ import {
   ENTRY_PROVIDER_WATERMARK,
   EXCEPTION_FILTERS_METADATA,
   PARAMTYPES_METADATA,
+  SELF_DECLARED_DEPS_METADATA,
 } from '@nestjs/common/internal';
-import type { ApplicationConfig, ContextId, ModuleRef, NestContainer } from '@nestjs/core';
+import {
+  type ApplicationConfig,
+  type ContextId,
+  type ModuleRef,
+  type NestContainer,
+  REQUEST,
+} from '@nestjs/core';
 import {
   BaseExceptionFilterContext,
   ExecutionContextHost,
@@ -170,6 +177,20 @@ export class NestInternals {
     return scoped;
   }
 
+  /** What Nest's `REQUEST` stands for. */
+  get requestWrapper(): InstanceWrapper {
+    const { internalCoreModule } = this.#container as unknown as { internalCoreModule: Module };
+    return internalCoreModule.getProviderByKey(REQUEST);
+  }
+
+  /** What Nest does to every instance it has made: an instrumentation of the app, mostly nothing. */
+  decorate(instance: unknown): unknown {
+    const { instanceDecorator } = this.#injector as unknown as {
+      instanceDecorator?: (instance: unknown) => unknown;
+    };
+    return instanceDecorator ? instanceDecorator(instance) : instance;
+  }
+
   /** The provider's instance in a scope, made now if need be together with what it needs. */
   loadInstance(wrapper: InstanceWrapper, contextId: ContextId): Promise<unknown> {
     const host = wrapper.host!;
@@ -225,6 +246,31 @@ export class NestInternals {
 /** Key of the module that declares a provider. */
 export function moduleKeyOf(wrapper: InstanceWrapper): string {
   return wrapper.host!.token;
+}
+
+/** Whether a provider is made by a plain call, once per scope. */
+export function isPlannable(wrapper: InstanceWrapper): boolean {
+  return !wrapper.isTransient && !wrapper.forwardRef && !wrapper.isDependencyTreeDurable();
+}
+
+/** How many arguments a provider's constructor or factory takes. */
+export function dependencyCount({ inject, metatype }: InstanceWrapper): number {
+  if (inject) return inject.length;
+  const types = (Reflect.getMetadata(PARAMTYPES_METADATA, metatype as object) ?? []) as unknown[];
+  const declared = (Reflect.getMetadata(SELF_DECLARED_DEPS_METADATA, metatype as object) ?? []) as {
+    index: number;
+  }[];
+  return Math.max(types.length, ...declared.map(({ index }) => index + 1));
+}
+
+/** Tells Nest of an instance that was made without it. */
+export function adoptInstance(
+  wrapper: InstanceWrapper,
+  contextId: ContextId,
+  instance: unknown,
+): void {
+  const host = { instance, isResolved: true, isPending: false, isConstructorCalled: true };
+  wrapper.setInstanceByContextId(contextId, host as never);
 }
 
 /** The instance a provider has in a scope, without making one. */

@@ -1,30 +1,39 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { ContextId } from '@nestjs/core';
+
 import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
-type Headers = Readonly<Record<string, string>>;
-type Query = Readonly<Record<string, string>>;
+type Texts = Readonly<Record<string, string>>;
 
-const EMPTY: Readonly<Record<string, never>> = Object.freeze(
-  Object.create(null) as object,
-) as never;
+const NONE: Texts = Object.freeze({});
 
 /**
  * What Nest's `REQUEST` is inside a connection: a small frozen value, never the socket or the upgrade
  * request, which would stay in memory for as long as the connection.
  */
 export class ConnectionRequest {
+  /** Address of the peer: of a proxy, where there is one. */
+  readonly remoteAddress: string | undefined;
+  /** Only what `handshake.keepHeaders` names. */
+  readonly headers: Texts;
+  readonly #search: string;
+  #query: Texts | undefined = undefined;
+  #scope: { readonly contextId: ContextId } | undefined = undefined;
+
   private constructor(
     readonly context: UserExecutionContext,
     /** Path of the gateway, without the query. */
     readonly path: string,
-    /** The query's parameters; of one that is repeated, the last. */
-    readonly query: Query,
-    /** Address of the peer: of a proxy, where there is one. */
-    readonly remoteAddress: string | undefined,
-    /** Only what `handshake.keepHeaders` names. */
-    readonly headers: Headers,
+    request: IncomingMessage,
+    keepHeaders: readonly string[],
   ) {
+    this.remoteAddress = request.socket.remoteAddress;
+    this.headers = readHeaders(request, keepHeaders);
+    const { url = '' } = request;
+    const start = url.indexOf('?');
+    this.#search = start === -1 ? '' : url.slice(start + 1);
     Object.freeze(this);
   }
 
@@ -35,26 +44,34 @@ export class ConnectionRequest {
     path: string,
     keepHeaders: readonly string[],
   ): ConnectionRequest {
-    return new ConnectionRequest(
-      context,
-      path,
-      readQuery(request.url ?? ''),
-      request.socket.remoteAddress,
-      readHeaders(request, keepHeaders),
-    );
+    return new ConnectionRequest(context, path, request, keepHeaders);
+  }
+
+  /** @internal Names the scope in which this is the `REQUEST`. */
+  static bind(request: ConnectionRequest, scope: { readonly contextId: ContextId }): void {
+    request.#scope = scope;
+  }
+
+  /** The query's parameters; of one that is repeated, the last. */
+  get query(): Texts {
+    this.#query ??= readQuery(this.#search);
+    return this.#query;
+  }
+
+  /** @internal For `ContextIdFactory.getByRequest(request)`: this connection's own scope. */
+  get [REQUEST_CONTEXT_ID](): ContextId | undefined {
+    return this.#scope?.contextId;
   }
 }
 
-function readQuery(url: string): Query {
-  const start = url.indexOf('?');
-  if (start === -1) return EMPTY;
+function readQuery(search: string): Texts {
   const query = Object.create(null) as Record<string, string>;
-  for (const [name, value] of new URLSearchParams(url.slice(start + 1))) query[name] = value;
+  for (const [name, value] of new URLSearchParams(search)) query[name] = value;
   return Object.freeze(query);
 }
 
-function readHeaders(request: IncomingMessage, names: readonly string[]): Headers {
-  if (names.length === 0) return EMPTY;
+function readHeaders(request: IncomingMessage, names: readonly string[]): Texts {
+  if (names.length === 0) return NONE;
   const headers = Object.create(null) as Record<string, string>;
   for (const name of names) {
     const value = request.headers[name.toLowerCase()];

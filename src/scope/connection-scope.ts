@@ -1,22 +1,46 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import type { Clock } from '../clock/clock.js';
-import { runBounded } from '../manager/bounded-run.js';
+import { runBounded, runThrough, type StepReport, type Waiting } from '../manager/bounded-run.js';
 import {
+  adoptInstance,
   existingInstance,
   type InstanceWrapper,
   type NestInternals,
+  REQUEST_CONTEXT_ID,
 } from '../nest/nest-internals.js';
-import type { ConnectionRequest } from './connection-request.js';
-import { disposerOf } from './disposer-of.js';
+import { ConnectionRequest } from './connection-request.js';
 import { dependantsFirst } from './dependants-first.js';
+import { disposerOf } from './disposer-of.js';
+import { type Instances, ScopePlan } from './scope-plan.js';
 
-/** What every scope of a process shares. */
-export interface ScopeHost {
-  readonly moduleRef: ModuleRef;
-  readonly internals: NestInternals;
-  readonly clock: Clock;
-  readonly disposeTimeoutMs: number;
+/** What the scopes of one path share. */
+export class ScopeHost {
+  #plan: ScopePlan | undefined;
+  #hasLearned = false;
+
+  constructor(
+    readonly moduleRef: ModuleRef,
+    readonly internals: NestInternals,
+    readonly clock: Clock,
+    readonly disposeTimeoutMs: number,
+    /** The providers every scope begins with: the gateways. */
+    readonly roots: readonly InstanceWrapper[],
+    /** Whether guards and other enhancers have instances in these scopes, which only Nest makes. */
+    private readonly hasScopedEnhancers: boolean,
+  ) {}
+
+  /** How instances are made, once that is known. */
+  get plan(): ScopePlan | undefined {
+    return this.#plan;
+  }
+
+  /** Nest has made a first scope: only then it knows what each of these providers needs. */
+  learn(): void {
+    if (this.#hasLearned) return;
+    this.#hasLearned = true;
+    if (!this.hasScopedEnhancers) this.#plan = ScopePlan.for(this.roots, this.internals);
+  }
 }
 
 /**
@@ -24,20 +48,55 @@ export interface ScopeHost {
  * its own, and all of them are disposed of at its end.
  */
 export class ConnectionScope {
-  /** Nest's name for the scope. */
-  readonly contextId: ContextId = ContextIdFactory.create();
-  readonly #disposed = new WeakSet<object>();
+  readonly #host: ScopeHost;
+  // As it was when the scope was made: a scope that Nest has begun, Nest finishes.
+  readonly #plan: ScopePlan | undefined;
+  readonly #instances: Instances;
+  #contextId: ContextId | undefined = undefined;
+  // Made for the first instance that has something to dispose of.
+  #disposed: WeakSet<object> | undefined = undefined;
 
-  constructor(
-    private readonly host: ScopeHost,
-    request: ConnectionRequest,
-  ) {
-    host.moduleRef.registerRequestByContextId(request, this.contextId);
+  constructor(host: ScopeHost, request: ConnectionRequest) {
+    this.#host = host;
+    this.#plan = host.plan;
+    this.#instances = [request];
+    ConnectionRequest.bind(request, this);
   }
 
-  /** The instance of a provider that belongs to this connection. */
-  resolve(wrapper: InstanceWrapper): Promise<unknown> {
-    return this.host.internals.loadInstance(wrapper, this.contextId);
+  /**
+   * Nest's name for the scope. Made when somebody asks: few connections are ever looked at by their
+   * name, and a name costs Nest an entry for every provider.
+   */
+  get contextId(): ContextId {
+    if (this.#contextId) return this.#contextId;
+    const contextId = (this.#contextId = ContextIdFactory.create());
+    this.#host.moduleRef.registerRequestByContextId(this.#instances[0] as object, contextId);
+    this.#plan?.wrappers.slice(0, this.#instances.length - 1).forEach((wrapper, index) => {
+      adoptInstance(wrapper, contextId, this.#instances[index + 1]);
+    });
+    return contextId;
+  }
+
+  /** Makes the instances the scope begins with. A promise only where one of them is asynchronous. */
+  open(): Promise<void> | undefined {
+    if (this.#host.roots.length === 0) return undefined;
+    const { internals, roots } = this.#host;
+    if (this.#plan) {
+      return this.#plan.complete(this.#instances, (wrapper) =>
+        this.#contextId ? existingInstance(wrapper, this.#contextId) : undefined,
+      );
+    }
+    const { contextId } = this;
+    const loaded = Promise.all(roots.map((root) => internals.loadInstance(root, contextId)));
+    return loaded.then(() => this.#host.learn());
+  }
+
+  /** The instance of one of the providers that {@link open} has made. */
+  instanceOf(wrapper: InstanceWrapper): unknown {
+    if (wrapper.isDependencyTreeStatic()) return wrapper.instance as unknown;
+    return this.#plan
+      ? this.#plan.instanceOf(wrapper, this.#instances)
+      : existingInstance(wrapper, this.contextId);
   }
 
   /**
@@ -45,27 +104,65 @@ export class ConnectionScope {
    * `Symbol.asyncDispose`, `Symbol.dispose` or `onModuleDestroy`, whichever it has first. Each once,
    * however often this is called: a provider that was still being made the first time is found the next.
    */
-  async dispose(report: (outcome: 'failed' | 'abandoned', error?: unknown) => void): Promise<void> {
-    const { clock, disposeTimeoutMs } = this.host;
-    for (const { dispose } of this.#disposables()) {
-      await runBounded(clock, disposeTimeoutMs, dispose, report);
+  dispose(report: StepReport): Promise<void> | undefined {
+    return runThrough(this.#contextId ? this.#disposeNamed(report) : this.#disposePlanned(report));
+  }
+
+  *#disposePlanned(report: StepReport): Generator<Waiting, void, void> {
+    const { clock, disposeTimeoutMs } = this.#host;
+    for (let place = this.#instances.length - 1; place > 0; place -= 1) {
+      const instance = this.#instances[place];
+      const dispose = disposerOf(instance, this.#plan!.wrappers[place - 1]!);
+      if (dispose && this.#isFirst(instance as object)) {
+        yield runBounded(clock, disposeTimeoutMs, dispose, report);
+      }
     }
   }
 
-  #disposables(): { wrapper: InstanceWrapper; dispose: () => unknown }[] {
+  *#disposeNamed(report: StepReport): Generator<Waiting, void, void> {
+    const { clock, disposeTimeoutMs } = this.#host;
+    for (const { dispose } of this.#disposables(this.contextId)) {
+      yield runBounded(clock, disposeTimeoutMs, dispose, report);
+    }
+  }
+
+  // Somebody used the scope's name: there may be more in it than the plan knows.
+  #disposables(contextId: ContextId): { wrapper: InstanceWrapper; dispose: () => unknown }[] {
     const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
-    for (const wrapper of this.host.internals.scopedWrappers()) {
-      const instance = existingInstance(wrapper, this.contextId);
-      // One object under two tokens is one object.
-      if (!isObject(instance) || this.#disposed.has(instance)) continue;
-      this.#disposed.add(instance);
+    for (const wrapper of this.#host.internals.scopedWrappers()) {
+      const instance = existingInstance(wrapper, contextId);
       const dispose = disposerOf(instance, wrapper);
-      if (dispose) found.push({ wrapper, dispose });
+      if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
     }
     return dependantsFirst(found);
   }
+
+  // One object under two tokens is one object.
+  #isFirst(instance: object): boolean {
+    const disposed = (this.#disposed ??= new WeakSet());
+    if (disposed.has(instance)) return false;
+    disposed.add(instance);
+    return true;
+  }
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+const SCOPE = Symbol('websocket-isolation:scope');
+
+interface ScopedClient {
+  [SCOPE]?: ConnectionScope;
+}
+
+const contextIdOfClient: PropertyDescriptor = {
+  get(this: ScopedClient) {
+    return this[SCOPE]?.contextId;
+  },
+};
+
+/**
+ * Lets Nest find the scope of a client by itself. Bound for good: whatever runs late finds this scope
+ * again and never makes a new one.
+ */
+export function bindScope(client: object, scope: ConnectionScope): void {
+  (client as ScopedClient)[SCOPE] = scope;
+  Object.defineProperty(client, REQUEST_CONTEXT_ID, contextIdOfClient);
 }

@@ -1,0 +1,149 @@
+import { isThenable } from '../manager/bounded-run.js';
+import {
+  dependencyCount,
+  type InstanceWrapper,
+  isPlannable,
+  type NestInternals,
+} from '../nest/nest-internals.js';
+
+/** Where an argument comes from: a singleton, or the instance at a place in the scope's list. */
+type Source = { readonly value: unknown } | { readonly place: number };
+
+/** How one provider is made. */
+interface Recipe {
+  readonly wrapper: InstanceWrapper;
+  readonly dependencies: readonly Source[];
+  readonly properties: readonly { readonly key: PropertyKey; readonly source: Source }[];
+}
+
+/** The instances of one scope. The first is its `REQUEST`. */
+export type Instances = unknown[];
+
+/**
+ * How the instances of a scope are made, worked out once. Nest finds that out anew for every scope, with
+ * a dozen promises for each provider; here it is a list of constructor calls, dependencies first.
+ */
+export class ScopePlan {
+  /** The providers that have an instance of their own in a scope, dependencies first. */
+  readonly wrappers: readonly InstanceWrapper[];
+  readonly #recipes: readonly Recipe[];
+  readonly #places: ReadonlyMap<InstanceWrapper, number>;
+
+  private constructor(
+    recipes: readonly Recipe[],
+    places: ReadonlyMap<InstanceWrapper, number>,
+    private readonly internals: NestInternals,
+  ) {
+    this.wrappers = recipes.map(({ wrapper }) => wrapper);
+    this.#recipes = recipes;
+    this.#places = places;
+  }
+
+  /**
+   * Works out a plan for some providers and everything they need. `undefined` where something in it is
+   * beyond a plan (transient or durable providers, forward references, holes): Nest does it then.
+   */
+  static for(
+    wrappers: readonly InstanceWrapper[],
+    internals: NestInternals,
+  ): ScopePlan | undefined {
+    const places = new Map<InstanceWrapper, number>([[internals.requestWrapper, 0]]);
+    const recipes: Recipe[] = [];
+    const visiting = new Set<InstanceWrapper>();
+    const sourceOf = (wrapper: InstanceWrapper): Source | undefined => {
+      const place = places.get(wrapper);
+      if (place !== undefined) return { place };
+      if (wrapper.isDependencyTreeStatic() && !wrapper.isTransient)
+        return { value: wrapper.instance };
+      return plan(wrapper);
+    };
+    const plan = (wrapper: InstanceWrapper): Source | undefined => {
+      if (visiting.has(wrapper) || !isPlannable(wrapper)) return undefined;
+      visiting.add(wrapper);
+      const dependencies = allOf(
+        wrapper.getCtorMetadata() ?? [],
+        dependencyCount(wrapper),
+        sourceOf,
+      );
+      const declared = wrapper.getPropertiesMetadata() ?? [];
+      const sources = allOf(
+        declared.map((entry) => entry.wrapper),
+        declared.length,
+        sourceOf,
+      );
+      if (!dependencies || !sources) return undefined;
+      const properties = declared.map(({ key }, index) => ({ key, source: sources[index]! }));
+      recipes.push({ wrapper, dependencies, properties });
+      places.set(wrapper, recipes.length);
+      return { place: recipes.length };
+    };
+    const isWhole = wrappers.every((wrapper) => sourceOf(wrapper) !== undefined);
+    return isWhole ? new ScopePlan(recipes, places, internals) : undefined;
+  }
+
+  /** The instance of a provider. */
+  instanceOf(wrapper: InstanceWrapper, instances: Instances): unknown {
+    const place = this.#places.get(wrapper);
+    return place === undefined ? wrapper.instance : instances[place];
+  }
+
+  /**
+   * Makes what is not made yet, into `instances`. A promise only where a factory is asynchronous.
+   *
+   * @param adopt an instance that exists already by another way
+   */
+  complete(
+    instances: Instances,
+    adopt: (wrapper: InstanceWrapper) => unknown,
+  ): Promise<void> | undefined {
+    for (let place = instances.length; place <= this.#recipes.length; place += 1) {
+      const recipe = this.#recipes[place - 1]!;
+      const instance = adopt(recipe.wrapper) ?? this.#make(recipe, instances);
+      if (isThenable(instance)) {
+        return Promise.resolve(instance).then((made) => {
+          instances.push(made);
+          return this.complete(instances, adopt);
+        });
+      }
+      instances.push(instance);
+    }
+    return undefined;
+  }
+
+  #make({ wrapper, dependencies, properties }: Recipe, instances: Instances): unknown {
+    const read = (source: Source): unknown =>
+      'place' in source ? instances[source.place] : source.value;
+    const args = dependencies.map(read);
+    if (wrapper.isFactory) {
+      const made = (wrapper.metatype as (...args: unknown[]) => unknown)(...args);
+      return isThenable(made)
+        ? made.then((instance) => this.internals.decorate(instance))
+        : this.internals.decorate(made);
+    }
+    const instance = Reflect.construct(wrapper.metatype as never, args) as Record<
+      PropertyKey,
+      unknown
+    >;
+    for (const { key, source } of properties) {
+      const value = read(source);
+      if (value !== undefined && value !== null) instance[key] = value;
+    }
+    return this.internals.decorate(instance);
+  }
+}
+
+function allOf(
+  wrappers: readonly (InstanceWrapper | undefined)[],
+  expected: number,
+  sourceOf: (wrapper: InstanceWrapper) => Source | undefined,
+): Source[] | undefined {
+  const sources: Source[] = [];
+  for (let index = 0; index < expected; index += 1) {
+    // An optional dependency that is not there leaves a hole.
+    const wrapper = wrappers[index];
+    const source = wrapper && sourceOf(wrapper);
+    if (!source) return undefined;
+    sources.push(source);
+  }
+  return sources;
+}
