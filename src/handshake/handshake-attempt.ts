@@ -1,9 +1,8 @@
 import type { Duplex } from 'node:stream';
 
-import type { Clock, Release } from '../clock/clock.js';
 import { isThenable } from '../manager/bounded-run.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import { HandshakeRefused, type Refusal, refusalOf } from './refusal.js';
+import { type Refusal, refusalOf } from './refusal.js';
 
 /** What a handshake came to: a manager that waits for its socket, an answer, or nobody there any more. */
 export type HandshakeOutcome =
@@ -24,18 +23,16 @@ interface Otherwise<T> {
 export class HandshakeAttempt {
   /** The manager once it exists; it goes with an attempt that fails. */
   manager: WebSocketManager | undefined = undefined;
-  readonly #stopTimer: Release;
   #controller: AbortController | undefined = undefined;
   #isOver = false;
 
   constructor(
     private readonly socket: Duplex,
-    clock: Clock,
-    timeoutMs: number,
+    /** Monotonic milliseconds by which it has to be over. */
+    readonly deadlineAt: number,
     private readonly onEnd: (attempt: HandshakeAttempt, outcome: HandshakeOutcome) => void,
   ) {
     socket.once('close', this.#leave);
-    this.#stopTimer = clock.after(timeoutMs, () => this.refuse(new HandshakeRefused('timeout')));
   }
 
   /** Aborted when the attempt fails. Made when asked for: most authenticators never look at it. */
@@ -78,7 +75,6 @@ export class HandshakeAttempt {
   #end(outcome: HandshakeOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#stopTimer();
     this.socket.off('close', this.#leave);
     if (outcome === 'gone' || !('manager' in outcome)) {
       this.#controller?.abort(outcome === 'gone' ? outcome : outcome.refusal.reason);

@@ -14,6 +14,7 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { Authentication, httpStatusOf } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
+import { PendingHandshakes } from './pending-handshakes.js';
 import { HandshakeRefused } from './refusal.js';
 
 /** When a refused client may try again, where nobody knows better. */
@@ -26,7 +27,7 @@ const RETRY_AFTER_MS = 5_000;
  */
 @Injectable()
 export class HandshakeService {
-  readonly #pending = new Set<HandshakeAttempt>();
+  readonly #pending: PendingHandshakes;
   #isDraining = false;
 
   constructor(
@@ -34,7 +35,9 @@ export class HandshakeService {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly factory: WebSocketManagerFactory,
     private readonly authentication: Authentication,
-  ) {}
+  ) {
+    this.#pending = new PendingHandshakes(clock);
+  }
 
   /** Handshakes under way. */
   get pending(): number {
@@ -48,7 +51,7 @@ export class HandshakeService {
   /** From now on every handshake is refused; those under way are given up. */
   drain(): void {
     this.#isDraining = true;
-    for (const attempt of this.#pending) attempt.refuse(new HandshakeRefused('draining'));
+    this.#pending.refuseAll('draining');
   }
 
   /**
@@ -68,9 +71,9 @@ export class HandshakeService {
       done({ refusal: early.refusal });
       return;
     }
-    const { timeoutMs } = this.options.handshake;
-    const attempt = new HandshakeAttempt(socket, this.clock, timeoutMs, (ended, outcome) => {
-      this.#pending.delete(ended);
+    const deadlineAt = this.clock.now() + this.options.handshake.timeoutMs;
+    const attempt = new HandshakeAttempt(socket, deadlineAt, (ended, outcome) => {
+      this.#pending.remove(ended);
       done(outcome);
     });
     this.#pending.add(attempt);

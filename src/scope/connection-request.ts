@@ -14,12 +14,12 @@ const NONE: Texts = Object.freeze({});
  * request, which would stay in memory for as long as the connection.
  */
 export class ConnectionRequest {
-  /** Address of the peer: of a proxy, where there is one. */
-  readonly remoteAddress: string | undefined;
   /** Only what `handshake.keepHeaders` names. */
   readonly headers: Texts;
   readonly #search: string;
   #query: Texts | undefined = undefined;
+  #peer: { readonly remoteAddress?: string | undefined } | undefined;
+  #remoteAddress: string | undefined = undefined;
   #scope: { readonly contextId: ContextId } | undefined = undefined;
 
   private constructor(
@@ -29,7 +29,7 @@ export class ConnectionRequest {
     request: IncomingMessage,
     keepHeaders: readonly string[],
   ) {
-    this.remoteAddress = request.socket.remoteAddress;
+    this.#peer = request.socket;
     this.headers = readHeaders(request, keepHeaders);
     const { url = '' } = request;
     const start = url.indexOf('?');
@@ -50,6 +50,20 @@ export class ConnectionRequest {
   /** @internal Names the scope in which this is the `REQUEST`. */
   static bind(request: ConnectionRequest, scope: { readonly contextId: ContextId }): void {
     request.#scope = scope;
+  }
+
+  /**
+   * Address of the peer: of a proxy, where there is one.
+   */
+  get remoteAddress(): string | undefined {
+    this.#remoteAddress ??= this.#peer?.remoteAddress;
+    return this.#remoteAddress;
+  }
+
+  /** @internal Reads what the socket alone can tell, and lets go of it. */
+  static settle(request: ConnectionRequest): void {
+    request.#remoteAddress ??= request.#peer?.remoteAddress;
+    request.#peer = undefined;
   }
 
   /** The query's parameters; of one that is repeated, the last. */

@@ -61,6 +61,9 @@ export class ConnectionScope {
     this.#plan = host.plan;
     this.#instances = [request];
     ConnectionRequest.bind(request, this);
+    // Asking the operating system for the peer's address costs as much as the rest of a scope: only where
+    // somebody may want to know it, and then while the socket is there.
+    if (!this.#plan || this.#plan.readsRequest) ConnectionRequest.settle(request);
   }
 
   /**
@@ -105,6 +108,7 @@ export class ConnectionScope {
    * however often this is called: a provider that was still being made the first time is found the next.
    */
   dispose(report: StepReport): Promise<void> | undefined {
+    ConnectionRequest.settle(this.#instances[0] as ConnectionRequest);
     return runThrough(this.#contextId ? this.#disposeNamed(report) : this.#disposePlanned(report));
   }
 

@@ -1,4 +1,6 @@
+import { UserExecutionContext } from '../context/user-execution-context.js';
 import { isThenable } from '../manager/bounded-run.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
 import {
   dependencyCount,
   type InstanceWrapper,
@@ -26,6 +28,8 @@ export type Instances = unknown[];
 export class ScopePlan {
   /** The providers that have an instance of their own in a scope, dependencies first. */
   readonly wrappers: readonly InstanceWrapper[];
+  /** Whether a provider of the app gets the `REQUEST`. */
+  readonly readsRequest: boolean;
   readonly #recipes: readonly Recipe[];
   readonly #places: ReadonlyMap<InstanceWrapper, number>;
 
@@ -35,6 +39,9 @@ export class ScopePlan {
     private readonly internals: NestInternals,
   ) {
     this.wrappers = recipes.map(({ wrapper }) => wrapper);
+    this.readsRequest = recipes.some(
+      (recipe) => !isOurs(recipe.wrapper.token) && readsPlace(recipe, 0),
+    );
     this.#recipes = recipes;
     this.#places = places;
   }
@@ -130,6 +137,15 @@ export class ScopePlan {
     }
     return this.internals.decorate(instance);
   }
+}
+
+function readsPlace({ dependencies, properties }: Recipe, place: number): boolean {
+  const sources = [...dependencies, ...properties.map(({ source }) => source)];
+  return sources.some((source) => 'place' in source && source.place === place);
+}
+
+function isOurs(token: unknown): boolean {
+  return token === UserExecutionContext || token === WebSocketManager;
 }
 
 function allOf(
