@@ -7,13 +7,13 @@ import {
   fitReason,
   isSendableCode,
 } from './close-codes.js';
-import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
+import type { CriticalMessage } from './critical-outbox.js';
 import { Link } from './linked-list.js';
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
-import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
+import { ManagerClosedError } from './manager.errors.js';
 import type { ConnectionHooks, ManagerHost } from './manager-host.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
+import { OutboundChannel } from './outbound-channel.js';
 import { bindSocket, unbindSocket } from './socket-binding.js';
 import type { UserSlots } from './user-slots.js';
 
@@ -23,12 +23,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
 /** Runs once when the connection ends. */
 export type Disposer = (reason: CloseReason) => unknown;
 
-const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
-const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
-const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
-const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 const GONE = Promise.resolve();
-const TEXT = Object.freeze({ binary: false });
 
 /**
  * Owns one connection and everything held for it. Inject it, or take it with `@CurrentManager()`.
@@ -39,7 +34,7 @@ const TEXT = Object.freeze({ binary: false });
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager {
+export class WebSocketManager extends OutboundChannel {
   /** @internal Place in one of the user's lists: what may be cleaned up, by activity, or what is pinned. */
   readonly userLink = new Link<WebSocketManager>(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
@@ -68,24 +63,17 @@ export class WebSocketManager {
   closeReason: CloseReason | undefined = undefined;
   /** @internal Where it was made, when `leaks.captureCreationSite` is on. */
   creationSite: string | undefined = undefined;
-  /** @internal Counts of this connection's own events. */
-  readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
-  /** @internal The last thing that went wrong, for the stats. */
-  lastError: string | undefined = undefined;
   /** @internal We stopped reading because handlers cannot keep up: pongs cannot be heard. */
   isReadingPaused = false;
   /** @internal Resolves when a probe is answered. */
   probeAnswered: (() => void) | undefined = undefined;
 
-  readonly #host: ManagerHost;
   #state: ManagerState = 'connecting';
-  #socket: ManagedSocket | undefined = undefined;
   #socketGone: (() => void) | undefined = undefined;
   // Made when first asked for: most connections need none of these.
   #controller: AbortController | undefined = undefined;
   #pins: Map<symbol, string> | undefined = undefined;
   #disposers: Disposer[] | undefined = undefined;
-  #outbox: CriticalOutbox | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #gone: Promise<void> | undefined = undefined;
 
@@ -95,7 +83,7 @@ export class WebSocketManager {
     readonly context: UserExecutionContext,
     host: ManagerHost,
   ) {
-    this.#host = host;
+    super(host);
     const now = host.clock.now();
     this.createdAt = now;
     this.lastActivityAt = now;
@@ -112,13 +100,17 @@ export class WebSocketManager {
   }
 
   /** Whether the connection still lives: neither closing nor closed. */
-  get isActive(): boolean {
+  override get isActive(): boolean {
     return this.#state !== 'closing' && this.#state !== 'closed';
+  }
+
+  protected override get isOpened(): boolean {
+    return this.#state !== 'connecting';
   }
 
   /** The socket; `undefined` before it is attached and after it is gone. */
   get socket(): ManagedSocket | undefined {
-    return this.#socket;
+    return this.attachedSocket;
   }
 
   /** Aborted when closing starts. Hand it to whatever should stop with the connection. */
@@ -145,94 +137,9 @@ export class WebSocketManager {
     return this.#gone ?? Promise.resolve();
   }
 
-  /** How many critical messages wait to be sent. */
-  get recoveryQueueSize(): number {
-    return this.#outbox?.size ?? 0;
-  }
-
   /** How many disposers wait for the end of the connection. */
   get disposerCount(): number {
     return this.#disposers?.length ?? 0;
-  }
-
-  /** Bytes that wait for a slow reader. */
-  get bufferedBytes(): number {
-    return this.#socket?.bufferedAmount ?? 0;
-  }
-
-  /**
-   * Sends `{"event", "data"}` without waiting. Never throws: the result says what became of it.
-   */
-  send(event: string, data?: unknown): DeliveryResult {
-    if (!this.isActive) return CLOSED_RESULT;
-    const frame = encodeFrame(event, data);
-    return frame === undefined ? this.#unserializable(event) : this.sendFrame(frame);
-  }
-
-  /** @internal Sends a frame that is ready for the wire. */
-  sendFrame(frame: Frame): DeliveryResult {
-    const socket = this.#socket;
-    if (!this.isActive) return CLOSED_RESULT;
-    if (!socket) return NOT_ATTACHED;
-    if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
-    if (this.#isTooSlowFor(frame, socket)) {
-      this.counters.failed += 1;
-      this.fail('the reader is too slow');
-      void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
-      return SLOW_CONSUMER;
-    }
-    socket.send(frame, TEXT);
-    this.#sent();
-    return socket.bufferedAmount === 0 ? 'sent' : 'queued';
-  }
-
-  /**
-   * Sends and resolves when the operating system has taken the message.
-   *
-   * @throws {ManagerClosedError} on a closed manager
-   * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
-   * @throws {SendFailedError} when the data is not JSON, or the socket fails
-   */
-  sendAsync(event: string, data?: unknown): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (!this.isActive) throw new ManagerClosedError('sendAsync');
-      const frame = encodeFrame(event, data);
-      const socket = this.#socket;
-      if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
-      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
-      const { clock, options } = this.#host;
-      const { sendTimeoutMs } = options.outbound;
-      const release = clock.after(sendTimeoutMs, () => {
-        this.counters.failed += 1;
-        reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
-      });
-      socket.send(frame, TEXT, (error) => {
-        release();
-        if (error) reject(this.#failure('the socket failed', error));
-        else resolve();
-      });
-      this.#sent();
-    });
-  }
-
-  /**
-   * Sends a message that must not be lost silently: in order, retried with growing waits, kept while
-   * it cannot be sent. What is still unsent when the connection ends is handed to recovery and reported.
-   *
-   * @throws {ManagerClosedError} on a closed manager
-   * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
-   */
-  emitCritical(event: string, data?: unknown): DeliveryResult {
-    if (!this.isActive) throw new ManagerClosedError('emitCritical');
-    const frame = encodeFrame(event, data);
-    if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
-    this.#outbox ??= new CriticalOutbox(
-      (delayMs, callback) => this.#host.clock.after(delayMs, callback),
-      (message) => this.#sendCritical(message),
-    );
-    if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
-    this.#outbox.add({ event, frame, attempts: 0 });
-    return this.#outbox.size === 0 && this.bufferedBytes === 0 ? 'sent' : 'queued';
   }
 
   /**
@@ -246,9 +153,9 @@ export class WebSocketManager {
     const pins = (this.#pins ??= new Map<symbol, string>());
     const key = Symbol(label);
     pins.set(key, label);
-    if (pins.size === 1) this.#host.rearranged(this);
+    if (pins.size === 1) this.host.rearranged(this);
     const unpin = (): void => {
-      if (pins.delete(key) && pins.size === 0) this.#host.rearranged(this);
+      if (pins.delete(key) && pins.size === 0) this.host.rearranged(this);
     };
     return { [Symbol.dispose]: unpin };
   }
@@ -300,24 +207,24 @@ export class WebSocketManager {
 
   /** The numbers of this connection. Reading them does not count as activity. */
   getStats(): ManagerStats {
-    return readManagerStats(this, this.#host.clock);
+    return readManagerStats(this, this.host.clock);
   }
 
   /** @internal Binds the socket; closing it from either side disposes this manager. */
   attach(socket: ManagedSocket): void {
     if (!this.isActive) throw new ManagerClosedError('attach');
     bindSocket(socket, this);
-    this.#socket = socket;
+    this.attachedSocket = socket;
     this.counters.attached += 1;
-    this.#host.attached(this);
-    this.#host.rearranged(this);
+    this.host.attached(this);
+    this.host.rearranged(this);
   }
 
   /** @internal The connect hooks have run. */
   markReady(): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'ready';
-    this.#outbox?.flush();
+    this.flushCritical();
   }
 
   /** @internal The process is going away; the close frame follows. */
@@ -328,54 +235,47 @@ export class WebSocketManager {
   /** @internal A message came in: traffic, and a sign of life. */
   received(frame: Buffer): void {
     if (!this.isActive) return;
-    const now = this.#host.clock.now();
+    const now = this.host.clock.now();
     this.lastSeenAt = now;
     this.lastActivityAt = now;
-    this.#host.touched(this);
+    this.host.touched(this);
     if (this.pingedAt !== 0) this.seen();
     this.hooks?.received(frame);
   }
 
   /** @internal A sign of life. */
   seen(): void {
-    this.lastSeenAt = this.#host.clock.now();
+    this.lastSeenAt = this.host.clock.now();
     if (this.pingedAt === 0) return;
     this.pingedAt = 0;
-    this.#host.answered(this);
+    this.host.answered(this);
     this.probeAnswered?.();
   }
 
   /** @internal A pong. */
   ponged(): void {
-    if (this.pingedAt !== 0) this.roundTripMs = this.#host.clock.now() - this.pingedAt;
+    if (this.pingedAt !== 0) this.roundTripMs = this.host.clock.now() - this.pingedAt;
     this.seen();
   }
 
   /** @internal Asks for a sign of life, unless an earlier question is open. */
   ping(): void {
-    const socket = this.#socket;
+    const socket = this.attachedSocket;
     if (this.pingedAt !== 0 || socket?.readyState !== SOCKET_OPEN) return;
-    this.pingedAt = this.#host.clock.now();
-    this.#host.pinged(this);
+    this.pingedAt = this.host.clock.now();
+    this.host.pinged(this);
     socket.ping();
   }
 
   /** @internal Traffic: not stale. */
-  touch(): void {
-    this.lastActivityAt = this.#host.clock.now();
-    this.#host.touched(this);
+  override touch(): void {
+    this.lastActivityAt = this.host.clock.now();
+    this.host.touched(this);
   }
 
   /** @internal Gives the slot back before disposal has ended. */
   giveUpSlot(): void {
-    this.#host.slotGivenUp(this);
-  }
-
-  /** @internal Remembers what went wrong. */
-  fail<E extends Error | string>(error: E): E {
-    this.counters.errors += 1;
-    this.lastError = error instanceof Error ? error.message : error;
-    return error;
+    this.host.slotGivenUp(this);
   }
 
   /** @internal The socket is gone, whoever began. */
@@ -386,7 +286,7 @@ export class WebSocketManager {
   }
 
   /** @internal The one way out. `cut` skips the close handshake of a peer that does not answer anyway. */
-  beginClose(
+  override beginClose(
     code: number,
     reason: string,
     initiator: CloseInitiator,
@@ -409,9 +309,9 @@ export class WebSocketManager {
 
   #startClosing(reason: CloseReason, cut: boolean, resolve: () => void): void {
     this.#state = 'closing';
-    this.closingAt = this.#host.clock.now();
+    this.closingAt = this.host.clock.now();
     this.closeReason = reason;
-    this.#host.closing(this, reason);
+    this.host.closing(this, reason);
     this.hooks?.closing();
     this.#controller?.abort(reason);
     this.#gone = this.#closeSocket(reason, cut);
@@ -420,7 +320,7 @@ export class WebSocketManager {
   }
 
   *#finish(reason: CloseReason, resolve: () => void): Generator<Waiting, void, void> {
-    const host = this.#host;
+    const host = this.host;
     const { disposeTimeoutMs } = host.options.cleanup;
     host.socketGone(this);
     yield this.hooks?.disconnected(reason);
@@ -437,15 +337,15 @@ export class WebSocketManager {
   get #reportDisposer(): StepReport {
     return (outcome, error) => {
       this.fail(error instanceof Error ? error : `a disposer ${outcome}`);
-      this.#host.disposalFault(this, outcome, error);
+      this.host.disposalFault(this, outcome, error);
     };
   }
 
   // Resolves when the socket is gone; nothing to wait for where it is already.
   #closeSocket({ code, reason }: CloseReason, cut: boolean): Promise<void> | undefined {
-    const socket = this.#socket;
+    const socket = this.attachedSocket;
     if (!socket || socket.readyState > SOCKET_OPEN + 1) return undefined;
-    const { clock, options } = this.#host;
+    const { clock, options } = this.host;
     return new Promise<void>((resolve) => {
       const release = clock.after(options.cleanup.closeTimeoutMs, () => socket.terminate());
       this.#socketGone = () => {
@@ -457,48 +357,19 @@ export class WebSocketManager {
     });
   }
 
+  protected override undelivered(messages: readonly CriticalMessage[]): void {
+    this.host.undelivered(this, messages);
+  }
+
   #letGo(): void {
     this.#state = 'closed';
-    const undelivered = this.#outbox?.close() ?? [];
-    if (undelivered.length > 0) this.#host.undelivered(this, undelivered);
-    if (this.#socket) unbindSocket(this.#socket);
-    this.#socket = undefined;
+    const left = this.closeOutbox();
+    if (left.length > 0) this.undelivered(left);
+    if (this.attachedSocket) unbindSocket(this.attachedSocket);
+    this.attachedSocket = undefined;
     this.#socketGone = undefined;
     this.#disposers = undefined;
     this.#pins = undefined;
     this.hooks = undefined;
-  }
-
-  #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
-    const waiting = socket.bufferedAmount;
-    // A single large message to a reader that keeps up is not slowness.
-    return waiting > 0 && waiting + frame.length > this.#host.options.outbound.maxBufferedBytes;
-  }
-
-  #sendCritical(message: CriticalMessage): boolean {
-    const socket = this.#socket;
-    if (this.#state === 'connecting' || !socket || socket.readyState !== SOCKET_OPEN) return false;
-    if (this.#isTooSlowFor(message.frame, socket)) return false;
-    socket.send(message.frame, TEXT, (error) => {
-      if (error && this.#state !== 'closed') this.#outbox?.putBack(message);
-    });
-    this.#sent();
-    return true;
-  }
-
-  #sent(): void {
-    this.counters.sent += 1;
-    this.touch();
-  }
-
-  #unserializable(event: string): DeliveryResult {
-    this.counters.failed += 1;
-    this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON`);
-    return UNSERIALIZABLE;
-  }
-
-  #failure(reason: string, cause?: Error): SendFailedError {
-    this.counters.failed += 1;
-    return this.fail(new SendFailedError(reason, cause && { cause }));
   }
 }

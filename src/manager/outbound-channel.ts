@@ -1,0 +1,180 @@
+import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
+import type { ManagerHost } from './manager-host.js';
+import { CloseCode, type CloseInitiator } from './close-codes.js';
+import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
+import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
+
+const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
+const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
+const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
+const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
+const TEXT = Object.freeze({ binary: false });
+
+/** The sending half of a manager: bounded, counted, and never throwing where it need not. */
+export abstract class OutboundChannel {
+  /** @internal Counts of this connection's own events. */
+  readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
+  /** @internal The last thing that went wrong, for the stats. */
+  lastError: string | undefined = undefined;
+  /** @internal The socket, while there is one. */
+  protected attachedSocket: ManagedSocket | undefined = undefined;
+  // Made when first asked for: most connections have nothing critical to say.
+  #outbox: CriticalOutbox | undefined = undefined;
+
+  constructor(protected readonly host: ManagerHost) {}
+
+  /** Whether the connection still lives: neither closing nor closed. */
+  abstract get isActive(): boolean;
+
+  /** Whether the connect hooks have run. */
+  protected abstract get isOpened(): boolean;
+
+  /** The connection has ended before these could be sent. */
+  protected abstract undelivered(messages: readonly CriticalMessage[]): void;
+
+  /** @internal Traffic: not stale. */
+  abstract touch(): void;
+
+  /** @internal The one way out. */
+  abstract beginClose(code: number, reason: string, initiator: CloseInitiator): Promise<void>;
+
+  /** How many critical messages wait to be sent. */
+  get recoveryQueueSize(): number {
+    return this.#outbox?.size ?? 0;
+  }
+
+  /** Bytes that wait for a slow reader. */
+  get bufferedBytes(): number {
+    return this.attachedSocket?.bufferedAmount ?? 0;
+  }
+
+  /**
+   * Sends `{"event", "data"}` without waiting. Never throws: the result says what became of it.
+   */
+  send(event: string, data?: unknown): DeliveryResult {
+    if (!this.isActive) return CLOSED_RESULT;
+    const frame = encodeFrame(event, data);
+    return frame === undefined ? this.#unserializable(event) : this.sendFrame(frame);
+  }
+
+  /** @internal Sends a frame that is ready for the wire. */
+  sendFrame(frame: Frame): DeliveryResult {
+    const socket = this.attachedSocket;
+    if (!this.isActive) return CLOSED_RESULT;
+    if (!socket) return NOT_ATTACHED;
+    if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
+    if (this.#isTooSlowFor(frame, socket)) {
+      this.counters.failed += 1;
+      this.fail('the reader is too slow');
+      void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
+      return SLOW_CONSUMER;
+    }
+    socket.send(frame, TEXT);
+    this.#sent();
+    return socket.bufferedAmount === 0 ? 'sent' : 'queued';
+  }
+
+  /**
+   * Sends and resolves when the operating system has taken the message.
+   *
+   * @throws {ManagerClosedError} on a closed manager
+   * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
+   * @throws {SendFailedError} when the data is not JSON, or the socket fails
+   */
+  sendAsync(event: string, data?: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!this.isActive) throw new ManagerClosedError('sendAsync');
+      const frame = encodeFrame(event, data);
+      const socket = this.attachedSocket;
+      if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
+      const { clock, options } = this.host;
+      const { sendTimeoutMs } = options.outbound;
+      const release = clock.after(sendTimeoutMs, () => {
+        this.counters.failed += 1;
+        reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
+      });
+      socket.send(frame, TEXT, (error) => {
+        release();
+        if (error) reject(this.#failure('the socket failed', error));
+        else resolve();
+      });
+      this.#sent();
+    });
+  }
+
+  /**
+   * Sends a message that must not be lost silently: in order, retried with growing waits, kept while
+   * it cannot be sent. What is still unsent when the connection ends is handed to recovery and reported.
+   *
+   * @throws {ManagerClosedError} on a closed manager
+   * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
+   */
+  emitCritical(event: string, data?: unknown): DeliveryResult {
+    if (!this.isActive) throw new ManagerClosedError('emitCritical');
+    const frame = encodeFrame(event, data);
+    if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+    this.#outbox ??= new CriticalOutbox(
+      (delayMs, callback) => this.host.clock.after(delayMs, callback),
+      (message) => this.#sendCritical(message),
+    );
+    if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
+    this.#outbox.add({ event, frame, attempts: 0 });
+    return this.#outbox.size === 0 && this.bufferedBytes === 0 ? 'sent' : 'queued';
+  }
+
+  /** @internal Remembers what went wrong. */
+  fail<E extends Error | string>(error: E): E {
+    this.counters.errors += 1;
+    this.lastError = error instanceof Error ? error.message : error;
+    return error;
+  }
+
+  /** Sends what is critical and had to wait. */
+  protected flushCritical(): void {
+    this.#outbox?.flush();
+  }
+
+  /** Ends the retries and hands over what was never sent. */
+  protected closeOutbox(): readonly CriticalMessage[] {
+    const left = this.#outbox?.close() ?? [];
+    this.#outbox = undefined;
+    return left;
+  }
+
+  #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
+    const waiting = socket.bufferedAmount;
+    // A single large message to a reader that keeps up is not slowness.
+    return waiting > 0 && waiting + frame.length > this.host.options.outbound.maxBufferedBytes;
+  }
+
+  #sendCritical(message: CriticalMessage): boolean {
+    const socket = this.attachedSocket;
+    if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
+    if (this.#isTooSlowFor(message.frame, socket)) return false;
+    socket.send(message.frame, TEXT, (error) => {
+      if (!error) return;
+      if (this.#outbox) this.#outbox.putBack(message);
+      else this.undelivered([message]);
+    });
+    this.#sent();
+    return true;
+  }
+
+  #sent(): void {
+    this.counters.sent += 1;
+    this.touch();
+  }
+
+  #unserializable(event: string): DeliveryResult {
+    this.counters.failed += 1;
+    this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON`);
+    return UNSERIALIZABLE;
+  }
+
+  #failure(reason: string, cause?: Error): SendFailedError {
+    this.counters.failed += 1;
+    return this.fail(new SendFailedError(reason, cause && { cause }));
+  }
+}
