@@ -45,7 +45,10 @@ function keepOneSchedule(
   own: readonly NestModule[],
 ): void {
   const schedules = modules.filter(({ metatype }) => metatype === ScheduleModule);
-  const ours = schedules.filter((schedule) => own.some(({ imports }) => imports.has(schedule)));
+  // The app's own is global, and for that reason among our imports too.
+  const ours = schedules.filter(
+    (schedule) => !schedule.isGlobal && own.some(({ imports }) => imports.has(schedule)),
+  );
   if (schedules.length > ours.length) ours.forEach((schedule) => internals.removeModule(schedule));
 }
 

@@ -1,0 +1,192 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type INestApplication, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { Interval, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  type ConnectionAuthenticator,
+  type ConnectionIdentity,
+  IsolatedGateway,
+  IsolatedWsAdapter,
+  WebSocketIsolationModule,
+  type WebSocketIsolationOptionsFactory,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+
+import { eventually } from '../support/eventually.js';
+
+const PROACTIVE = 'websocket-isolation:proactive-cleanup';
+const EMERGENCY = 'websocket-isolation:emergency-cleanup';
+
+let app: INestApplication | undefined;
+afterEach(async () => {
+  await app?.close();
+  app = undefined;
+});
+
+async function boot(
+  metadata: ModuleMetadata,
+  prepare?: (app: INestApplication) => void,
+): Promise<INestApplication> {
+  @Module(metadata)
+  class BootModule {}
+  const made = await NestFactory.create(BootModule, { logger: false, abortOnError: false });
+  prepare?.(made);
+  await made.init();
+  app = made;
+  return made;
+}
+
+const forRoot = (): ReturnType<typeof WebSocketIsolationModule.forRoot> =>
+  WebSocketIsolationModule.forRoot();
+
+describe('a boot fails with a message that says what to write', () => {
+  it('when the app has set another adapter', async () => {
+    const boot1 = boot({ imports: [forRoot()] }, (made) =>
+      made.useWebSocketAdapter(new WsAdapter(made)),
+    );
+    await expect(boot1).rejects.toThrow(
+      /WsAdapter.*app\.useWebSocketAdapter\(new IsolatedWsAdapter/,
+    );
+    await expect(boot1).rejects.toMatchObject({ code: 'FOREIGN_ADAPTER' });
+  });
+
+  it('when the module is imported twice with options', async () => {
+    @Module({ imports: [WebSocketIsolationModule.forRoot({ limits: { maxManagers: 5 } })] })
+    class Feature {}
+    await expect(boot({ imports: [forRoot(), Feature] })).rejects.toMatchObject({
+      code: 'IMPORTED_TWICE',
+      message: expect.stringContaining('forRoot() once, in the root module'),
+    });
+  });
+
+  it('when the authenticator is no provider', async () => {
+    class Nobody implements ConnectionAuthenticator {
+      authenticate(): Promise<ConnectionIdentity | null> {
+        return Promise.resolve(null);
+      }
+    }
+    const options = { authenticator: Nobody };
+    await expect(
+      boot({ imports: [WebSocketIsolationModule.forRoot(options)] }),
+    ).rejects.toMatchObject({
+      code: 'AUTHENTICATOR_NOT_FOUND',
+      message: expect.stringContaining('Add Nobody to the providers'),
+    });
+  });
+
+  it('when options are bad: all of them, with value and rule', async () => {
+    const options = {
+      limits: { maxManagersPerUser: 0, nonsense: 1 },
+      cleanup: { staleAfterMs: 1.5 },
+      handshake: { allowedOrigins: ['https://a.example/path'] },
+    };
+    const failing = boot({ imports: [WebSocketIsolationModule.forRoot(options)] });
+    await expect(failing).rejects.toThrow(/limits\.maxManagersPerUser.* is 0: must be at least 1/);
+    for (const text of [
+      'limits.nonsense',
+      'cleanup.staleAfterMs',
+      'WS_ISOLATION_HANDSHAKE_ALLOWED_ORIGINS',
+    ]) {
+      await expect(failing).rejects.toThrow(text);
+    }
+  });
+
+  it('when an isolated gateway was not connected', async () => {
+    @IsolatedGateway({ path: '/parent' })
+    class Parent {
+      @SubscribeMessage('hi') hi(): void {
+        // Nothing to answer.
+      }
+    }
+    class Child extends Parent {
+      afterInit(): void {
+        // Forgets its parent's.
+      }
+    }
+    await expect(boot({ imports: [forRoot()], providers: [Child] })).rejects.toMatchObject({
+      code: 'GATEWAY_NOT_ATTACHED',
+      message: expect.stringContaining('Child'),
+    });
+  });
+});
+
+describe('an adapter of ours set by the app', () => {
+  it('is taken', async () => {
+    const made = await boot({ imports: [forRoot()] }, (created) =>
+      created.useWebSocketAdapter(new IsolatedWsAdapter(created, { maxPayload: 10 })),
+    );
+    expect(made.get(WebSocketManagerFactory)).toBeDefined();
+  });
+});
+
+describe('options', () => {
+  @Injectable()
+  class OptionsFactory implements WebSocketIsolationOptionsFactory {
+    createWebSocketIsolationOptions(): { limits: { maxManagersPerUser: number } } {
+      return { limits: { maxManagersPerUser: 7 } };
+    }
+  }
+  @Module({ providers: [OptionsFactory], exports: [OptionsFactory] })
+  class OptionsModule {}
+
+  it.each([
+    ['useFactory', { useFactory: async () => ({ limits: { maxManagersPerUser: 7 } }) }],
+    ['useClass', { useClass: OptionsFactory }],
+    ['useExisting', { imports: [OptionsModule], useExisting: OptionsFactory }],
+  ])('come from %s', async (_name, options) => {
+    const made = await boot({ imports: [WebSocketIsolationModule.forRootAsync(options)] });
+    const { configuration } = made.get(WebSocketManagerFactory).getStats();
+    expect(configuration).toMatchObject({ maxManagersPerUser: 7, proactiveFrom: 4 });
+  });
+
+  it('come from the environment, and the program wins', async () => {
+    process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER'] = '9';
+    process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS'] = '90';
+    try {
+      const made = await boot({
+        imports: [WebSocketIsolationModule.forRoot({ limits: { maxManagers: 33 } })],
+      });
+      const { configuration } = made.get(WebSocketManagerFactory).getStats();
+      expect(configuration).toMatchObject({ maxManagersPerUser: 9, maxManagers: 33 });
+    } finally {
+      delete process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER'];
+      delete process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS'];
+    }
+  });
+});
+
+describe('jobs', () => {
+  let ticks = 0;
+  @Injectable()
+  class AppJobs {
+    @Interval('app-job', 20)
+    tick(): void {
+      ticks += 1;
+    }
+  }
+  @Module({ imports: [ScheduleModule.forRoot()] })
+  class WithSchedule {}
+
+  it.each<[string, ModuleMetadata]>([
+    ['without a schedule of the app', { imports: [forRoot()] }],
+    ['with one before', { imports: [ScheduleModule.forRoot(), forRoot()] }],
+    ['with one after', { imports: [forRoot(), ScheduleModule.forRoot()] }],
+    ['with one in a feature module', { imports: [forRoot(), WithSchedule] }],
+  ])('tick once each, %s', async (_name, metadata) => {
+    ticks = 0;
+    const made = await boot({ ...metadata, providers: [AppJobs] });
+    const registry = made.get(SchedulerRegistry, { strict: false });
+    expect(registry.getIntervals().toSorted()).toEqual(
+      ['app-job', EMERGENCY, PROACTIVE].toSorted(),
+    );
+    // Every timer of the process with this period is the job's: one.
+    await eventually(() => expect(ticks).toBeGreaterThan(2));
+    const timer = registry.getInterval('app-job') as NodeJS.Timeout;
+    clearInterval(timer);
+    const before = ticks;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(ticks).toBe(before);
+  });
+});
