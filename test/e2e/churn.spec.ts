@@ -17,8 +17,8 @@ import { activeTimers, LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 import { TestClient } from '../support/test-client.js';
 
-/** `CHURN=10000` for the whole of it. */
-const CONNECTIONS = Number(process.env['CHURN'] ?? 1_500);
+/** `CHURN=1000000` for a long run. */
+const CONNECTIONS = Number(process.env['CHURN'] ?? 10_000);
 const AT_ONCE = 50;
 
 let made = 0;

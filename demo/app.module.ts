@@ -1,0 +1,33 @@
+import { Module } from '@nestjs/common';
+import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+
+import { Assistant } from './assistant.js';
+import { ChatGateway } from './chat.gateway.js';
+import { Conversation } from './conversation.js';
+import { EventLog } from './event-log.js';
+import { PageController } from './page.controller.js';
+import { PlaygroundController } from './playground.controller.js';
+import { SignInController } from './sign-in.controller.js';
+import { SignedTokens } from './signed-tokens.js';
+import { TokenAuthenticator } from './token.authenticator.js';
+
+@Module({
+  imports: [
+    WebSocketIsolationModule.forRoot({
+      authenticator: TokenAuthenticator,
+      // A browser cannot read the status of a refused upgrade; it can read a close code.
+      handshake: { rejectWith: 'close' },
+      // A real application waits minutes where people at a demo wait seconds.
+      cleanup: {
+        staleAfterMs: 15_000,
+        idleTimeoutMs: 120_000,
+        proactiveIntervalMs: 5_000,
+        emergencyIntervalMs: 5_000,
+      },
+      heartbeat: { intervalMs: 5_000, timeoutMs: 3_000 },
+    }),
+  ],
+  controllers: [PageController, SignInController, PlaygroundController],
+  providers: [SignedTokens, TokenAuthenticator, ChatGateway, Conversation, Assistant, EventLog],
+})
+export class AppModule {}

@@ -1,0 +1,69 @@
+import { ConnectedSocket, MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  UserExecutionContext,
+  WebSocketEmitter,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
+
+import { Assistant } from './assistant.js';
+import { Conversation } from './conversation.js';
+
+/** One instance per tab: everything in it, and everything it injects, is this connection's own. */
+@IsolatedGateway({ path: '/chat' })
+export class ChatGateway {
+  #run: AbortController | undefined;
+
+  constructor(
+    private readonly context: UserExecutionContext,
+    private readonly manager: WebSocketManager,
+    private readonly conversation: Conversation,
+    private readonly assistant: Assistant,
+    private readonly emitter: WebSocketEmitter,
+  ) {}
+
+  handleConnection(): void {
+    this.manager.send('welcome', this.context);
+  }
+
+  @SubscribeMessage('say')
+  say(@MessageBody('text') text: unknown): void {
+    const said = this.conversation.say(String(text).slice(0, 500));
+    this.emitter.toThread(this.context.userId, this.context.threadId).send('said', said);
+  }
+
+  @SubscribeMessage('ask')
+  async ask(@MessageBody('text') text: unknown): Promise<void> {
+    this.#run?.abort();
+    const run = new AbortController();
+    this.#run = run;
+    const stop = this.manager.onDispose(() => run.abort());
+    try {
+      // Pinned: cleanup keeps away from a tab whose assistant is at work.
+      await this.manager.run('assistant', () =>
+        this.assistant.run(this.context.run(), String(text).slice(0, 500), run.signal),
+      );
+    } catch (error) {
+      if (!run.signal.aborted) throw error;
+      this.manager.send('agent_cancelled', {});
+    } finally {
+      stop();
+    }
+  }
+
+  @SubscribeMessage('cancel')
+  cancel(): void {
+    this.#run?.abort();
+  }
+
+  @SubscribeMessage('stats')
+  stats(): unknown {
+    return { event: 'stats', data: this.manager.getStats() };
+  }
+
+  /** Cuts the line as a dying network does: no close frame, no goodbye. */
+  @SubscribeMessage('cut')
+  cut(@ConnectedSocket() client: { terminate(): void }): void {
+    client.terminate();
+  }
+}

@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises';
+
+import { Controller, Get, Header, NotFoundException, Param, StreamableFile } from '@nestjs/common';
+
+// Only what is served from here; nothing inline, nothing from elsewhere.
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'";
+
+const SCRIPTS = ['page.js', 'person.js', 'tab.js', 'chart.js', 'words.js', 'limits.js'];
+const FILES: Record<string, string> = {
+  'page.css': 'text/css; charset=utf-8',
+  'icon.svg': 'image/svg+xml',
+  ...Object.fromEntries(SCRIPTS.map((name) => [name, 'text/javascript; charset=utf-8'])),
+};
+
+/** The page and its files. */
+@Controller()
+export class PageController {
+  @Get()
+  @Header('Content-Security-Policy', POLICY)
+  page(): Promise<StreamableFile> {
+    return file('index.html', 'text/html; charset=utf-8');
+  }
+
+  @Get(':name')
+  file(@Param('name') name: string): Promise<StreamableFile> {
+    const type = FILES[name];
+    if (!type) throw new NotFoundException();
+    return file(name, type);
+  }
+}
+
+async function file(name: string, type: string): Promise<StreamableFile> {
+  return new StreamableFile(await readFile(new URL(`./public/${name}`, import.meta.url)), { type });
+}

@@ -1,0 +1,42 @@
+import { CROWDED, LIMIT } from './limits.js';
+
+/** Seconds that are shown. */
+export const SAMPLES = 120;
+const WIDTH = 720;
+const HEIGHT = 200;
+const x = (index) => 30 + (index * (WIDTH - 110)) / (SAMPLES - 1);
+const y = (count) => HEIGHT - 20 - (count * (HEIGHT - 35)) / (LIMIT + 2);
+
+function svg(name, attributes, text = '') {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  return element;
+}
+
+/** Draws how many connections each person had, sample by sample. */
+export function renderChart(chart, everybody) {
+  const people = [...everybody];
+  const parts = [0, CROWDED, LIMIT].flatMap((count) => {
+    const kind = { [CROWDED]: 'proactive', [LIMIT]: 'limit' }[count] ?? 'grid';
+    return [
+      svg('line', { x1: 30, x2: WIDTH - 80, y1: y(count), y2: y(count), class: kind }),
+      svg('text', { x: 24, y: y(count) + 4, 'text-anchor': 'end' }, String(count)),
+    ];
+  });
+  for (const { samples, colour, userId } of people) {
+    const start = SAMPLES - samples.length;
+    const points = samples.map((count, index) => `${x(start + index)},${y(count)}`).join(' ');
+    parts.push(svg('polyline', { points, stroke: colour }));
+    const label = svg(
+      'text',
+      { x: WIDTH - 74, y: y(samples.at(-1) ?? 0) + 4 },
+      userId.slice(0, 10),
+    );
+    label.style.fill = colour;
+    parts.push(label);
+  }
+  chart.replaceChildren(...parts);
+  const summary = people.map(({ userId, samples }) => `${userId} ${samples.at(-1) ?? 0}`);
+  chart.setAttribute('aria-label', `Connections now: ${summary.join(', ') || 'none'}`);
+}

@@ -1,0 +1,89 @@
+// One page, no framework: a Person holds Tabs, a Tab holds one WebSocket; once a second the page asks
+// the server what it sees.
+
+import { renderChart, SAMPLES } from './chart.js';
+import { COLOURS, Person } from './person.js';
+import { DEEDS } from './words.js';
+
+const people = new Map();
+const $ = (selector, root = document) => root.querySelector(selector);
+
+function renderLedger({ ledger, stats, score, suspects }) {
+  for (const name of ['created', 'active', 'disposed']) {
+    $(`[data-ledger=${name}]`).textContent = ledger[name];
+  }
+  const isTrue = ledger.created === ledger.active + ledger.disposed;
+  const verdict = $('[data-ledger=verdict]');
+  verdict.textContent = isTrue ? '✓ true' : '✗ not true';
+  verdict.classList.toggle('wrong', !isTrue);
+  const { resourceLimitHits } = stats.factoryMetrics;
+  $('[data-figure=refused]').textContent = resourceLimitHits;
+  $('[data-figure=score]').textContent = score === 100 ? 'none' : `${(100 - score).toFixed(1)} %`;
+  $('[data-figure=suspects]').textContent = suspects.length;
+  const oldest = Math.round(stats.oldestManagerAgeSeconds);
+  $('[data-figure=oldest]').textContent = ledger.active === 0 ? '–' : `${oldest} s`;
+}
+
+let shownEvents = 0;
+function renderFeed(events) {
+  const latest = events.at(-1)?.at ?? 0;
+  if (latest === shownEvents) return;
+  shownEvents = latest;
+  $('#no-feed').hidden = events.length > 0;
+  const items = events.toReversed().map(({ at, name, details }) => {
+    const item = document.createElement('li');
+    const time = document.createElement('time');
+    time.textContent = new Date(at).toLocaleTimeString([], { hour12: false });
+    item.append(time, DEEDS[name]?.(details) ?? name);
+    return item;
+  });
+  $('#feed').replaceChildren(...items);
+}
+
+async function refresh() {
+  const response = await fetch('playground/state');
+  const state = await response.json();
+  renderLedger(state);
+  renderFeed(state.events);
+  const managers = new Map(state.managers.map((manager) => [manager.connectionId, manager]));
+  for (const person of people.values()) {
+    for (const tab of person.tabs) {
+      tab.manager = managers.get(tab.context.connectionId) ?? tab.manager;
+    }
+    person.samples.push(state.stats.userDistribution[person.userId] ?? 0);
+    if (person.samples.length > SAMPLES) person.samples.shift();
+    person.render();
+  }
+  renderChart($('#chart'), people.values());
+}
+
+$('#sign-in').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const input = $('#name');
+  const response = await fetch('sign-in', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name: input.value }),
+  });
+  const answer = await response.json();
+  $('#sign-in-error').textContent = response.ok ? '' : answer.message;
+  if (!response.ok) return;
+  input.value = '';
+  $('#nobody').hidden = true;
+  let person = people.get(answer.userId);
+  if (!person) {
+    const colour = COLOURS[people.size % COLOURS.length];
+    person = new Person(answer.userId, answer.token, colour);
+    people.set(answer.userId, person);
+    $('#people').append(person.root);
+  }
+  person.open();
+});
+
+$('#cleanup').addEventListener('click', () => fetch('playground/cleanup', { method: 'POST' }));
+
+renderChart($('#chart'), people.values());
+// A server that is away for a moment is asked again.
+const tick = () => refresh().catch(() => undefined);
+setInterval(tick, 1000);
+void tick();

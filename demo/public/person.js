@@ -1,0 +1,200 @@
+import { CROWDED, LIMIT, STALE_MS } from './limits.js';
+import { Tab } from './tab.js';
+import { SENTENCES } from './words.js';
+
+export const COLOURS = ['#2f8f74', '#c2792b', '#6a6fc9', '#b0527c', '#3f86b8', '#8a8f2e'];
+
+const $ = (selector, root = document) => root.querySelector(selector);
+
+/** One user: their tabs side by side, and the selected one in detail. */
+export class Person {
+  tabs = [];
+  threads = [];
+  opened = 0;
+  selected = undefined;
+  samples = [];
+
+  constructor(userId, token, colour) {
+    this.userId = userId;
+    this.token = token;
+    this.colour = colour;
+    this.root = $('#person-template').content.cloneNode(true).firstElementChild;
+    $('h2', this.root).textContent = userId;
+    this.root.dataset.user = userId;
+    const actions = {
+      open: () => this.open(),
+      'open-thread': () => this.select(this.open(this.newThread())),
+      fill: () => this.fill(),
+      'close-all': () => this.live.forEach((tab) => tab.socket.close(1000)),
+    };
+    this.root.addEventListener('click', ({ target }) => actions[target.dataset.action]?.());
+  }
+
+  get live() {
+    return this.tabs.filter(({ state }) => state !== 'closed');
+  }
+
+  newThread() {
+    const name = String.fromCharCode(65 + (this.threads.length % 26));
+    const thread = {
+      id: `thread-${name}`,
+      name,
+      colour: COLOURS[this.threads.length % COLOURS.length],
+    };
+    this.threads.push(thread);
+    return thread;
+  }
+
+  open(thread = this.selected?.thread ?? this.threads[0] ?? this.newThread()) {
+    const tab = new Tab(this, thread);
+    this.tabs.push(tab);
+    // The dead ones stay to be looked at, but not for ever.
+    const dead = this.tabs.filter(({ state }) => state === 'closed');
+    if (dead.length > 8) this.tabs.splice(this.tabs.indexOf(dead[0]), 1);
+    this.selected ??= tab;
+    this.render();
+    return tab;
+  }
+
+  async fill() {
+    this.refuse('');
+    for (let count = 0; count <= LIMIT; count += 1) {
+      if (!(await this.open().opened)) return;
+    }
+  }
+
+  refuse(text) {
+    $('.refusal', this.root).textContent = text;
+  }
+
+  tabClosed(tab) {
+    if (tab.refusal) {
+      const seconds = Math.ceil((tab.refusal.retryAfterMs ?? 0) / 1000);
+      this.refuse(
+        `Tab ${tab.number} was refused with 4429 (${tab.refusal.reason}): all ${LIMIT} are in use. ` +
+          `Try again in ${seconds} seconds, or close one.`,
+      );
+      this.tabs.splice(this.tabs.indexOf(tab), 1);
+      if (this.selected === tab) this.selected = this.tabs.at(-1);
+    }
+    this.render();
+  }
+
+  select(tab) {
+    this.selected = tab;
+    this.render();
+  }
+
+  render() {
+    const count = this.live.length;
+    const meter = $('.meter', this.root);
+    meter.setAttribute('aria-label', `${count} of ${LIMIT} connections`);
+    const fill = $('.fill', meter);
+    fill.style.width = `${Math.min(100, (count / LIMIT) * 100)}%`;
+    fill.className = `fill ${count >= LIMIT ? 'full' : count >= CROWDED ? 'crowded' : ''}`;
+    $('.count', this.root).textContent = `${count} of ${LIMIT}`;
+    $('.tabs', this.root).replaceChildren(...this.tabs.map((tab) => this.tabButton(tab)));
+    this.renderDetail();
+  }
+
+  tabButton(tab) {
+    const { idleMs = 0, pins = [] } = tab.manager;
+    const button = document.createElement('button');
+    button.type = 'button';
+    const isStale = tab.state === 'open' && idleMs > STALE_MS;
+    button.className = `tab ${tab.state} ${isStale ? 'stale' : ''}`;
+    button.style.setProperty('--thread', tab.thread.colour);
+    button.setAttribute('aria-pressed', String(tab === this.selected));
+    button.append(`${tab.thread.name}·${tab.number}`);
+    const small = document.createElement('small');
+    const working = pins.length > 0 ? pins.join(', ') : `quiet ${Math.round(idleMs / 1000)} s`;
+    small.textContent =
+      tab.state === 'closed' ? tab.why : tab.state === 'open' ? working : tab.state;
+    button.append(small);
+    button.title = tab.context.connectionId ?? '';
+    button.addEventListener('click', () => this.select(tab));
+    return button;
+  }
+
+  renderDetail() {
+    const tab = this.selected;
+    if (!tab) return;
+    if (this.shown !== tab) {
+      this.shown = tab;
+      const detail = $('#detail-template').content.cloneNode(true).firstElementChild;
+      this.bindDetail(detail, tab);
+      $('.detail', this.root).replaceChildren(detail);
+      this.renderMessages();
+    }
+    this.renderFacts($('.detail', this.root), tab);
+  }
+
+  renderFacts(root, tab) {
+    const end = tab.state === 'closed' ? ` (${tab.why})` : '';
+    $('h3', root).textContent = `Tab ${tab.number} on thread ${tab.thread.name}${end}`;
+    for (const field of root.querySelectorAll('input, button'))
+      field.disabled = tab.state !== 'open';
+    facts($('[data-facts=context]', root), {
+      user: tab.context.userId,
+      thread: tab.context.threadId,
+      run: tab.context.runId,
+      request: tab.context.requestId,
+      connection: tab.context.connectionId,
+      'isolation key': tab.context.isolationKey,
+    });
+    const { state, ageSeconds, idleMs, sent, roundTripMs, pins } = tab.manager;
+    facts($('[data-facts=manager]', root), {
+      state: tab.state === 'closed' ? 'disposed' : state,
+      age: ageSeconds === undefined ? undefined : `${Math.round(ageSeconds)} s`,
+      quiet: idleMs === undefined ? undefined : `${Math.round(idleMs / 1000)} s`,
+      sent,
+      'round trip': roundTripMs === undefined ? 'not pinged yet' : `${roundTripMs.toFixed(1)} ms`,
+      pinned: pins?.join(', ') || 'no',
+    });
+  }
+
+  bindDetail(detail, tab) {
+    const form = $('form', detail);
+    const input = form.elements.text;
+    input.id = `text-${this.userId}-${tab.number}`;
+    $('label', form).htmlFor = input.id;
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const text = input.value.trim();
+      if (text === '') return;
+      tab.send(event.submitter?.name === 'ask' ? 'ask' : 'say', { text });
+      input.value = '';
+    });
+    form.elements.cancel.addEventListener('click', () => tab.send('cancel'));
+    $('[name=cut]', detail).addEventListener('click', () => tab.send('cut'));
+    $('[name=close]', detail).addEventListener('click', () => tab.socket.close(1000));
+  }
+
+  renderMessages() {
+    const list = $('.messages', this.root);
+    if (!list || !this.selected) return;
+    list.replaceChildren(...this.selected.messages.slice(-60).map(messageItem));
+    list.scrollTop = list.scrollHeight;
+  }
+}
+
+function messageItem({ event, data }) {
+  const item = document.createElement('li');
+  item.textContent = SENTENCES[event]?.(data) ?? `${event} ${JSON.stringify(data)}`;
+  item.dataset.event = event;
+  if (event === 'agent_completed') item.className = 'answer';
+  else if (event !== 'said') item.className = 'step';
+  return item;
+}
+
+function facts(list, values) {
+  const entries = Object.entries(values).flatMap(([name, value]) => {
+    const term = document.createElement('dt');
+    term.textContent = name;
+    const definition = document.createElement('dd');
+    definition.textContent = value ?? '–';
+    definition.title = value ?? '';
+    return [term, definition];
+  });
+  list.replaceChildren(...entries);
+}

@@ -1,0 +1,124 @@
+import type { AddressInfo } from 'node:net';
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Browser, Locator, Page } from 'playwright-core';
+
+import { AppModule } from '../../demo/app.module.js';
+import { startBrowser } from '../support/browser.js';
+import { eventually } from '../support/eventually.js';
+
+let browser: Browser;
+let app: INestApplication;
+let page: Page;
+const problems: string[] = [];
+
+beforeAll(async () => {
+  browser = await startBrowser();
+}, 60_000);
+afterAll(() => browser.close());
+
+beforeEach(async () => {
+  app = await NestFactory.create(AppModule, { logger: false });
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  page.setDefaultTimeout(10_000);
+  problems.length = 0;
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  await page.goto(`http://127.0.0.1:${port}/`);
+}, 60_000);
+afterEach(async () => {
+  await page.close();
+  await app.close();
+});
+
+async function signIn(name: string): Promise<Locator> {
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  const person = page.locator(`[data-user="${name}"]`);
+  await person.locator('.tab.open').first().waitFor();
+  return person;
+}
+
+const text = async (locator: Locator): Promise<string> => (await locator.textContent()) ?? '';
+const ledger = async (): Promise<number[]> => {
+  const cells = page.locator('[data-ledger=created], [data-ledger=active], [data-ledger=disposed]');
+  return (await cells.allTextContents()).map(Number);
+};
+
+describe('the demo, in a browser', () => {
+  it('lets several people chat with the assistant side by side', async () => {
+    const ada = await signIn('ada');
+    const bob = await signIn('bob');
+    await ada.getByRole('textbox').fill('tea or coffee');
+    await ada.getByRole('button', { name: 'Ask the assistant' }).click();
+    await ada.locator('[data-event=agent_completed]').waitFor();
+    const events = await ada
+      .locator('.messages li')
+      .evaluateAll((items) => items.map((item) => item.getAttribute('data-event')));
+    expect(events).toEqual([
+      'agent_started',
+      'agent_thinking',
+      'tool_executing',
+      'tool_completed',
+      'agent_completed',
+    ]);
+    expect(await text(ada.locator('.messages'))).toContain('coffee or tea');
+    expect(await text(bob.locator('.messages'))).toBe('');
+    // A second tab of the same thread hears what the first one says.
+    await ada.getByRole('button', { name: 'New tab', exact: true }).click();
+    await eventually(async () => expect(await ada.locator('.tab.open').count()).toBe(2));
+    await ada.getByRole('textbox').fill('hello');
+    await ada.getByRole('button', { name: 'Say', exact: true }).click();
+    await ada.locator('.tab').nth(1).click();
+    await eventually(async () =>
+      expect(await text(ada.locator('.messages'))).toContain('ada: hello'),
+    );
+    expect(await text(ada.locator('.facts'))).toContain('ada:thread-A');
+    expect(problems).toEqual([]);
+  }, 60_000);
+
+  it('refuses the 21st with its reason, and keeps the ledger true when a line is cut', async () => {
+    const ada = await signIn('ada');
+    await ada.getByRole('button', { name: 'Open until refused' }).click();
+    await eventually(
+      async () =>
+        expect(await text(ada.locator('.refusal'))).toMatch(/refused with 4429 \(user-limit\)/),
+      20_000,
+    );
+    await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
+    await ada.locator('.tab').nth(3).click();
+    await ada.getByRole('button', { name: 'Cut the line' }).click();
+    await ada.locator('.tab.closed').waitFor();
+    expect(await text(ada.locator('.tab.closed'))).toContain('1006');
+    await eventually(async () => expect(await ledger()).toEqual([20, 19, 1]));
+    expect(await text(page.locator('[data-ledger=verdict]'))).toContain('true');
+    // One slot is free again.
+    await ada.getByRole('button', { name: 'New tab', exact: true }).click();
+    await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1280);
+    await page.setViewportSize({ width: 360, height: 800 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+  }, 60_000);
+
+  it('shows how a crowd of silent tabs is cleaned up', async () => {
+    const ada = await signIn('ada');
+    await ada.getByRole('button', { name: 'Open until refused' }).click();
+    await eventually(
+      async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'),
+      20_000,
+    );
+    // 15 s of silence, and the job every 5 s.
+    await eventually(
+      async () => expect(await text(page.locator('#feed'))).toContain('with 4440: stale'),
+      30_000,
+    );
+    await eventually(async () => expect(await text(ada.locator('.count'))).not.toBe('20 of 20'));
+    expect(await text(ada.locator('.tab.closed').first())).toContain('4440');
+  }, 90_000);
+});
