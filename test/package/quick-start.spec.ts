@@ -1,0 +1,172 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { quickStartFiles } from '../support/readme.js';
+import { TestClient } from '../support/test-client.js';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const NAME = 'nestjs-websocket-isolation';
+
+// What `nest new` makes, in ESM, with what the test varies.
+const MAIN = `
+import 'reflect-metadata';
+import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { Interval, ScheduleModule } from '@nestjs/schedule';
+import { AppModule } from './app.module.js';
+
+@Injectable()
+class Jobs {
+  @Interval(50)
+  tick(): void {
+    console.log('tick ' + Math.round(performance.now()));
+  }
+}
+
+const schedule = process.env['SCHEDULE'] === 'app' ? [ScheduleModule.forRoot()] : [];
+
+@Module({ imports: [AppModule, ...schedule], providers: [Jobs] })
+class RootModule {}
+
+const adapter = process.env['ADAPTER'] === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
+const app = await NestFactory.create(RootModule, adapter, { logger: ['error', 'warn'] });
+app.enableShutdownHooks();
+await app.listen(0, '127.0.0.1');
+console.log('port ' + app.getHttpServer().address().port);
+`;
+
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'ES2023',
+    module: 'nodenext',
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    skipLibCheck: false,
+    types: ['node'],
+    rootDir: 'src',
+    outDir: 'dist',
+  },
+  include: ['src'],
+};
+
+let folder: string;
+
+// The packed package as a newcomer gets it, beside the peers that are installed here already.
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'quick-start-'));
+  const npm = (...args: string[]): string =>
+    execFileSync('npm', args, {
+      cwd: project,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+  npm('run', 'build');
+  const [packed] = JSON.parse(
+    npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder),
+  ) as [{ filename: string }];
+  const own = join(folder, 'node_modules', NAME);
+  mkdirSync(own, { recursive: true });
+  const archive = join(folder, packed.filename);
+  execFileSync('tar', ['xzf', archive, '-C', own, '--strip-components=1']);
+  linkPeers(join(project, 'node_modules'), join(folder, 'node_modules'));
+  write('package.json', JSON.stringify({ name: 'app', type: 'module', private: true }));
+  write('tsconfig.json', JSON.stringify(TSCONFIG));
+  write('src/main.ts', MAIN);
+  for (const [path, code] of quickStartFiles()) write(path, code);
+}, 120_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), text);
+}
+
+function linkPeers(from: string, to: string): void {
+  for (const name of readdirSync(from)) {
+    if (name.startsWith('.')) continue;
+    if (name.startsWith('@')) {
+      mkdirSync(join(to, name), { recursive: true });
+      for (const scoped of readdirSync(join(from, name))) {
+        symlinkSync(join(from, name, scoped), join(to, name, scoped));
+      }
+    } else symlinkSync(join(from, name), join(to, name));
+  }
+}
+
+describe('the quick start of the README, in an empty app with the packed package', () => {
+  it('has all its files', () => {
+    expect([...quickStartFiles().keys()]).toEqual([
+      'src/token.authenticator.ts',
+      'src/draft-store.ts',
+      'src/chat.gateway.ts',
+      'src/app.module.ts',
+    ]);
+  });
+
+  it('compiles in the strictest mode', () => {
+    const tsc = join(project, 'node_modules/typescript/bin/tsc');
+    const { stdout, status } = spawnSync(process.execPath, [tsc], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
+  }, 60_000);
+
+  it.each([
+    ['express', 'none'],
+    ['express', 'app'],
+    ['fastify', 'none'],
+    ['fastify', 'app'],
+  ])(
+    'runs with %s, with schedule: %s',
+    async (adapter, schedule) => {
+      const child = spawn(process.execPath, ['dist/main.js'], {
+        cwd: folder,
+        env: { ...process.env, NODE_OPTIONS: '', ADAPTER: adapter, SCHEDULE: schedule },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const exited = new Promise<string>((resolve) => {
+        child.once('exit', (code, signal) => resolve(signal ?? String(code)));
+      });
+      const ticks: number[] = [];
+      const port = await new Promise<string>((resolve) => {
+        createInterface(child.stdout).on('line', (line) => {
+          const [word, value] = line.split(' ');
+          if (word === 'port') resolve(value!);
+          if (word === 'tick') ticks.push(Number(value));
+        });
+      });
+      const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
+      expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
+      expect(await client.ask('draft', { text: 'hello' })).toEqual({
+        event: 'drafts',
+        data: ['hello'],
+      });
+      await expect(TestClient.open(`ws://127.0.0.1:${port}/chat`)).rejects.toMatchObject({
+        status: 401,
+      });
+      for (let wait = 0; ticks.length < 4 && wait < 200; wait += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      // Started twice, a job of 50 ms would tick in pairs.
+      const gaps = ticks.slice(1).map((at, index) => at - ticks[index]!);
+      expect(gaps.filter((gap) => gap >= 25).length).toBeGreaterThanOrEqual(gaps.length - 1);
+      child.kill('SIGTERM');
+      expect(await client.closed()).toBe(1001);
+      expect(['SIGTERM', '0']).toContain(await exited);
+    },
+    60_000,
+  );
+});
