@@ -5,6 +5,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { IsolationError } from '../context/isolation-error.js';
 import { IsolatedWsAdapter } from '../gateway/isolated-ws.adapter.js';
 import { NestInternals, type NestModule } from '../nest/nest-internals.js';
+import { twoCopiesOfCore } from './core-copies.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 
 /**
@@ -20,7 +21,7 @@ export class NestHost {
     @Optional() @Inject(ModuleRef) moduleRef: ModuleRef | undefined,
     @Optional() @Inject(HttpAdapterHost) httpAdapterHost: HttpAdapterHost | undefined,
   ) {
-    if (!moduleRef || !httpAdapterHost) throw twoCopiesOfNest();
+    if (!moduleRef || !httpAdapterHost) throw twoCopiesOfCore();
     this.internals = new NestInternals(moduleRef);
     const missing = this.internals.missingFeatures();
     if (missing.length > 0) throw unsupportedNest(missing);
@@ -60,14 +61,6 @@ function installAdapter(internals: NestInternals, host: HttpAdapterHost): void {
   // While providers are made there is no HTTP server yet.
   adapter.useHttpServer(() => host.httpAdapter?.getHttpServer() as unknown);
   internals.config.setIoAdapter(adapter);
-}
-
-function twoCopiesOfNest(): IsolationError {
-  return new IsolationError(
-    'DUPLICATE_NEST_CORE',
-    'Two copies of @nestjs/core are loaded: the application uses one, nestjs-websocket-isolation another. ' +
-      'Run `npm ls @nestjs/core`, bring all Nest packages to one version, and run `npm dedupe`.',
-  );
 }
 
 function unsupportedNest(missing: readonly string[]): IsolationError {

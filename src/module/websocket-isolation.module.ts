@@ -10,6 +10,7 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
+import { assertOneCopyOfCore } from './core-copies.js';
 import { coreProviders } from './core.providers.js';
 import { ConfigurableModuleClass } from './module-definition.js';
 
@@ -37,6 +38,7 @@ export class WebSocketIsolationModule extends ConfigurableModuleClass {
 }
 
 function complete(definition: DynamicModule): DynamicModule {
+  assertOneCopyOfCore();
   return {
     ...definition,
     imports: [

@@ -1,5 +1,14 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -93,15 +102,19 @@ function write(path: string, text: string): void {
   writeFileSync(join(folder, path), text);
 }
 
+function link(from: string, to: string): void {
+  if (!existsSync(to)) symlinkSync(from, to);
+}
+
 function linkPeers(from: string, to: string): void {
   for (const name of readdirSync(from)) {
     if (name.startsWith('.')) continue;
     if (name.startsWith('@')) {
       mkdirSync(join(to, name), { recursive: true });
       for (const scoped of readdirSync(join(from, name))) {
-        symlinkSync(join(from, name, scoped), join(to, name, scoped));
+        link(join(from, name, scoped), join(to, name, scoped));
       }
-    } else symlinkSync(join(from, name), join(to, name));
+    } else link(join(from, name), join(to, name));
   }
 }
 
@@ -169,4 +182,37 @@ describe('the quick start of the README, in an empty app with the packed package
     },
     60_000,
   );
+});
+
+describe('an app with two copies of @nestjs/core', () => {
+  it('is told so at boot', () => {
+    const modules = join(folder, 'two-copies/node_modules');
+    mkdirSync(join(modules, '@nestjs'), { recursive: true });
+    // The app's copy; the package beside it finds the other one.
+    cpSync(join(project, 'node_modules/@nestjs/core'), join(modules, '@nestjs/core'), {
+      recursive: true,
+    });
+    symlinkSync(join(folder, 'node_modules', NAME), join(modules, NAME));
+    linkPeers(join(project, 'node_modules'), modules);
+    write(
+      'two-copies/main.mjs',
+      `import 'reflect-metadata';
+       import { NestFactory } from '@nestjs/core';
+       import { WebSocketIsolationModule } from '${NAME}';
+       try {
+         const options = { logger: false, abortOnError: false };
+         await NestFactory.createApplicationContext(WebSocketIsolationModule.forRoot(), options);
+         console.log('started');
+       } catch (error) {
+         console.log(error.code + ': ' + error.message);
+       }`,
+    );
+    const { stdout } = spawnSync(process.execPath, ['main.mjs'], {
+      cwd: join(folder, 'two-copies'),
+      encoding: 'utf8',
+    });
+    expect(stdout).toMatch(
+      /^DUPLICATE_NEST_CORE: Two copies of @nestjs\/core .*npm ls @nestjs\/core/,
+    );
+  }, 30_000);
 });

@@ -1,0 +1,45 @@
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+import { IsolationError } from '../context/isolation-error.js';
+
+const OWN_ROOT = fileURLToPath(new URL('..', import.meta.url));
+const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/)?[^\s()]+):\d+:\d+\)?$/;
+
+/**
+ * Compares the copy of `@nestjs/core` that the caller's file gets with ours. With two of them, Nest's
+ * tokens exist twice and nothing can be injected; its own message then names some provider nobody knows.
+ *
+ * @throws {IsolationError} `DUPLICATE_NEST_CORE`, saying what to do
+ */
+export function assertOneCopyOfCore(): void {
+  const caller = callerFile();
+  const theirs = caller && coreSeenFrom(caller);
+  const ours = coreSeenFrom(import.meta.url);
+  if (theirs && ours && theirs !== ours) throw twoCopiesOfCore();
+}
+
+/** Two copies of `@nestjs/core` are loaded. */
+export function twoCopiesOfCore(): IsolationError {
+  return new IsolationError(
+    'DUPLICATE_NEST_CORE',
+    'Two copies of @nestjs/core are loaded: the application uses one, nestjs-websocket-isolation another. ' +
+      'Run `npm ls @nestjs/core`, bring all Nest packages to one version, and run `npm dedupe`.',
+  );
+}
+
+// Bundled code has no files to resolve from, and no second copy either.
+function coreSeenFrom(file: string): string | undefined {
+  try {
+    return createRequire(file).resolve('@nestjs/core');
+  } catch {
+    return undefined;
+  }
+}
+
+function callerFile(): string | undefined {
+  const frames = new Error('where from').stack?.split('\n') ?? [];
+  const files = frames.flatMap((frame) => FRAME.exec(frame)?.[1] ?? []);
+  const paths = files.map((file) => (file.startsWith('file:') ? fileURLToPath(file) : file));
+  return paths.find((path) => !path.startsWith(OWN_ROOT) && !path.startsWith('node:'));
+}
