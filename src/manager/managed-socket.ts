@@ -1,3 +1,7 @@
+// As every emitter declares it; anything narrower would refuse emitters that fit.
+// oxlint-disable-next-line typescript/no-explicit-any
+type SocketListener = (...args: any[]) => void;
+
 /** What a manager needs of a socket. A `ws` WebSocket has it. */
 export interface ManagedSocket {
   readonly readyState: number;
@@ -11,8 +15,8 @@ export interface ManagedSocket {
   close(code?: number, reason?: string): void;
   terminate(): void;
   ping(): void;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
+  on(event: string, listener: SocketListener): unknown;
+  off(event: string, listener: SocketListener): unknown;
 }
 
 /** `readyState` of an open socket, as in browsers and in `ws`. */

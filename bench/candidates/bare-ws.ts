@@ -1,0 +1,44 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { WebSocket, WebSocketServer } from 'ws';
+
+import { NEWS, PATH, type StartServer } from './candidate.js';
+
+/** The floor: what a WebSocket server in JavaScript costs that reads JSON and answers JSON. */
+export const start: StartServer = async () => {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, path: PATH });
+  server.on('connection', (client) => {
+    client.on('error', console.error);
+    client.on('message', (frame: Buffer) => {
+      const { event, data } = JSON.parse(frame.toString()) as { event: string; data: unknown };
+      if (event === 'echo') client.send(JSON.stringify({ event: 'echo', data }));
+    });
+  });
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    fanOut: () => {
+      const frame = Buffer.from(JSON.stringify({ event: 'news', data: NEWS }));
+      for (const client of server.clients) {
+        if (client.readyState === WebSocket.OPEN) client.send(frame, { binary: false });
+      }
+    },
+    // The loop that the documentation of `ws` shows, for the comparison with a heartbeat.
+    startPinging: (intervalMs) => {
+      const alive = new WeakSet<WebSocket>();
+      const welcome = (client: WebSocket): void => {
+        alive.add(client);
+        client.on('pong', () => alive.add(client));
+      };
+      server.clients.forEach(welcome);
+      server.on('connection', welcome);
+      setInterval(() => {
+        for (const client of server.clients) {
+          if (!alive.delete(client)) client.terminate();
+          else client.ping();
+        }
+      }, intervalMs);
+    },
+  };
+};

@@ -1,0 +1,18 @@
+import 'reflect-metadata';
+
+import type { AddressInfo } from 'node:net';
+
+import type { DynamicModule, INestApplication, Type, WebSocketAdapter } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+
+/** Starts a Nest application as in production: whatever is below `log` is off. */
+export async function startNest(
+  module: Type | DynamicModule,
+  adapterFor?: (app: INestApplication) => WebSocketAdapter,
+): Promise<{ app: INestApplication; port: number }> {
+  const app = await NestFactory.create(module, { logger: ['log', 'warn', 'error'] });
+  if (adapterFor) app.useWebSocketAdapter(adapterFor(app));
+  await app.listen(0, '127.0.0.1');
+  const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
+  return { app, port };
+}

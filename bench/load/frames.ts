@@ -1,0 +1,60 @@
+// Just enough of RFC 6455 for a client that costs next to nothing: what is sent is prepared once, and of
+// what comes in only the headers are read.
+
+export const Opcode = { TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const;
+
+// Not zero, or the server would be spared the unmasking.
+const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
+
+/** A masked frame, ready for the wire. */
+export function clientFrame(opcode: number, payload: Buffer | string): Buffer {
+  const data = Buffer.from(payload);
+  const header = headerOf(opcode, data.length);
+  for (let index = 0; index < data.length; index += 1) data[index]! ^= MASK[index & 3]!;
+  return Buffer.concat([header, MASK, data]);
+}
+
+function headerOf(opcode: number, length: number): Buffer {
+  const first = 0x80 | opcode;
+  if (length < 126) return Buffer.from([first, 0x80 | length]);
+  if (length >= 65_536) throw new RangeError('The benchmark sends no messages of 64 KiB or more');
+  return Buffer.from([first, 0x80 | 126, length >> 8, length & 0xff]);
+}
+
+/** Finds the frames in what a server sends. */
+export class FrameReader {
+  #rest: Buffer | undefined;
+
+  /** @param onFrame gets the payload as a place in the buffer: most of the time nobody looks at it */
+  constructor(
+    private readonly onFrame: (opcode: number, data: Buffer, start: number, end: number) => void,
+  ) {}
+
+  push(chunk: Buffer): void {
+    const data = this.#rest ? Buffer.concat([this.#rest, chunk]) : chunk;
+    this.#rest = undefined;
+    let offset = 0;
+    while (offset < data.length) {
+      const start = payloadStart(data, offset);
+      const end = start === undefined ? undefined : start + payloadLength(data, offset);
+      if (start === undefined || end === undefined || end > data.length) {
+        this.#rest = data.subarray(offset);
+        return;
+      }
+      this.onFrame(data[offset]! & 0x0f, data, start, end);
+      offset = end;
+    }
+  }
+}
+
+function payloadStart(data: Buffer, offset: number): number | undefined {
+  if (data.length < offset + 2) return undefined;
+  const start = offset + (data[offset + 1]! === 126 ? 4 : 2);
+  return start <= data.length ? start : undefined;
+}
+
+function payloadLength(data: Buffer, offset: number): number {
+  const length = data[offset + 1]!;
+  if (length > 126) throw new RangeError('The benchmark expects no messages of 64 KiB or more');
+  return length === 126 ? data.readUInt16BE(offset + 2) : length;
+}

@@ -1,0 +1,105 @@
+import type { Protocol } from '../candidates/candidate.js';
+import { ignore, type LoadClient } from './client.js';
+import { dialects } from './dialect.js';
+import { clientFrame, Opcode } from './frames.js';
+
+export interface EchoRun {
+  readonly messages: number;
+  readonly elapsedMs: number;
+}
+
+/** Percentiles of the time from a message to its echo, in milliseconds. */
+export interface LatencyRun {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+function echoFrame(protocol: Protocol, bytes: number): Buffer {
+  return clientFrame(Opcode.TEXT, dialects[protocol].echo(bytes));
+}
+
+/** Every client has so many messages on the way all the time; ends when the last echo is back. */
+export function echoAtFullSpeed(
+  clients: readonly LoadClient[],
+  options: { protocol: Protocol; bytes: number; durationMs: number; window: number },
+): Promise<EchoRun> {
+  const frame = echoFrame(options.protocol, options.bytes);
+  const startedAt = performance.now();
+  let messages = 0;
+  let pending = clients.length * options.window;
+  let isOver = false;
+  return new Promise((resolve) => {
+    setTimeout(() => {
+      isOver = true;
+    }, options.durationMs);
+    const finish = (): void => {
+      for (const client of clients) client.onMessage = ignore;
+      resolve({ messages, elapsedMs: performance.now() - startedAt });
+    };
+    for (const client of clients) {
+      client.onMessage = () => {
+        messages += 1;
+        if (!isOver) client.send(frame);
+        else if ((pending -= 1) === 0) finish();
+      };
+      for (let sent = 0; sent < options.window; sent += 1) client.send(frame);
+    }
+  });
+}
+
+/** One message from each client; ends when the last echo is back. */
+export function echoOnce(
+  clients: readonly LoadClient[],
+  options: { protocol: Protocol; bytes: number },
+): Promise<EchoRun> {
+  return echoAtFullSpeed(clients, { ...options, durationMs: 0, window: 1 });
+}
+
+/** So many messages per second, whether echoes are back or not: a server that stalls cannot hide it. */
+export function echoAtFixedRate(
+  clients: readonly LoadClient[],
+  options: { protocol: Protocol; bytes: number; perSecond: number; durationMs: number },
+): Promise<LatencyRun> {
+  const frame = echoFrame(options.protocol, options.bytes);
+  const total = Math.floor((options.perSecond * options.durationMs) / 1000);
+  const latencies: number[] = [];
+  const sentAt = clients.map((): number[] => []);
+  const startedAt = performance.now();
+  let sent = 0;
+  return new Promise((resolve) => {
+    for (const [index, client] of clients.entries()) {
+      client.onMessage = () => {
+        latencies.push(performance.now() - sentAt[index]!.shift()!);
+        if (latencies.length === total) resolve(percentiles(latencies));
+      };
+    }
+    const timer = setInterval(() => {
+      const now = performance.now();
+      const due = Math.min(total, Math.floor(((now - startedAt) * options.perSecond) / 1000));
+      for (; sent < due; sent += 1) {
+        const index = sent % clients.length;
+        sentAt[index]!.push(performance.now());
+        clients[index]!.send(frame);
+      }
+      if (sent === total) clearInterval(timer);
+    }, 1);
+  });
+}
+
+function percentiles(latencies: number[]): LatencyRun {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)]!;
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+/** Resolves when the clients together have got so many messages. */
+export function received(clients: readonly LoadClient[], messages: number): Promise<void> {
+  let left = messages;
+  return new Promise((resolve) => {
+    for (const client of clients) {
+      client.onMessage = () => {
+        if ((left -= 1) === 0) resolve();
+      };
+    }
+  });
+}

@@ -1,0 +1,69 @@
+// The load: clients of any number of servers, in a process of their own.
+import type { Protocol } from '../candidates/candidate.js';
+import type { LoadClient } from '../load/client.js';
+import { closeAll, type Crowd, openAll, openAndCloseAll } from '../load/load-pool.js';
+import {
+  echoAtFixedRate,
+  echoAtFullSpeed,
+  echoOnce,
+  type EchoRun,
+  type LatencyRun,
+  received,
+} from '../load/traffic.js';
+import { answer } from './rpc.js';
+
+/** Connections that are kept, by the name of the group they were opened as. */
+const groups = new Map<string, { protocol: Protocol; clients: LoadClient[] }>();
+let expected: Promise<void> = Promise.resolve();
+
+function groupNamed(name: string): { protocol: Protocol; clients: LoadClient[] } {
+  const group = groups.get(name);
+  if (!group) throw new Error(`There is no group of connections "${name}"`);
+  return group;
+}
+
+const methods = {
+  async open(name: string, crowd: Crowd): Promise<void> {
+    groups.set(name, { protocol: crowd.protocol, clients: await openAll(crowd) });
+  },
+
+  async close(name: string): Promise<void> {
+    const { clients } = groupNamed(name);
+    groups.delete(name);
+    await closeAll(clients);
+  },
+
+  openAndClose: (crowd: Crowd): Promise<void> => openAndCloseAll(crowd),
+
+  echo(
+    name: string,
+    options: { bytes: number; durationMs: number; window: number },
+  ): Promise<EchoRun> {
+    const { protocol, clients } = groupNamed(name);
+    return echoAtFullSpeed(clients, { protocol, ...options });
+  },
+
+  echoOnce(name: string, bytes: number): Promise<EchoRun> {
+    const { protocol, clients } = groupNamed(name);
+    return echoOnce(clients, { protocol, bytes });
+  },
+
+  latency(
+    name: string,
+    options: { bytes: number; perSecond: number; durationMs: number },
+  ): Promise<LatencyRun> {
+    const { protocol, clients } = groupNamed(name);
+    return echoAtFixedRate(clients, { protocol, ...options });
+  },
+
+  /** To be followed by `received`, which waits for them: nothing may be sent before somebody counts. */
+  expect(name: string, messages: number): void {
+    expected = received(groupNamed(name).clients, messages);
+  },
+
+  received: (): Promise<void> => expected,
+};
+
+export type LoadMethods = typeof methods;
+
+answer(methods);

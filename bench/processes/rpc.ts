@@ -1,0 +1,88 @@
+import { type ChildProcess, fork } from 'node:child_process';
+
+/** What a child process can be asked to do. */
+export type Methods<T> = { readonly [Name in keyof T]: (...args: never[]) => unknown };
+
+interface Request {
+  readonly id: number;
+  readonly method: string;
+  readonly args: readonly unknown[];
+}
+
+interface Response {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly error?: string;
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A child process and the questions it has not answered yet. */
+export class Remote<T extends Methods<T>> {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  constructor(module: URL, execArgv: readonly string[] = []) {
+    this.#child = fork(module, { execArgv: [...execArgv], stdio: ['ignore', 'ignore', 2, 'ipc'] });
+    this.#child.on('message', (message) => this.#answered(message as Response));
+    this.#child.on('exit', (code, signal) => {
+      const error = new Error(`A process of the benchmark ended with ${code ?? signal}`);
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+    });
+  }
+
+  call<Name extends keyof T & string>(
+    method: Name,
+    ...args: Parameters<T[Name]>
+  ): Promise<Awaited<ReturnType<T[Name]>>> {
+    this.#lastId += 1;
+    const request: Request = { id: this.#lastId, method, args };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(request.id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#child.send(request);
+    });
+  }
+
+  /** Ends the process. Nothing in it is worth a goodbye. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+        resolve();
+        return;
+      }
+      this.#child.once('exit', () => resolve());
+      this.#child.kill('SIGKILL');
+    });
+  }
+
+  #answered({ id, result, error }: Response): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined) waiting?.resolve(result);
+    else waiting?.reject(new Error(error));
+  }
+}
+
+/** The child's side: answers what the parent asks for, and goes when the parent goes. */
+export function answer<T extends Methods<T>>(methods: T): void {
+  process.on('message', (message) => {
+    const { id, method, args } = message as Request;
+    const run = methods[method as keyof T] as (...values: readonly unknown[]) => unknown;
+    Promise.resolve()
+      .then(() => run(...args))
+      .then(
+        (result) => process.send?.({ id, result } satisfies Response),
+        (error: unknown) =>
+          process.send?.({
+            id,
+            error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+          } satisfies Response),
+      );
+  });
+  process.on('disconnect', () => process.exit());
+}

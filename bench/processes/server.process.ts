@@ -1,0 +1,68 @@
+// One candidate, in a process of its own.
+import { setImmediate as turn } from 'node:timers/promises';
+
+import type { BenchServer, ServerOptions, StartServer } from '../candidates/candidate.js';
+import { heapByType, type HeapShare } from '../profile/heap-shares.js';
+import { CpuProfiler } from '../profile/cpu-profiler.js';
+import { answer } from './rpc.js';
+
+let server: BenchServer;
+const profiler = new CpuProfiler();
+
+/** Bytes after a collection. */
+export interface Memory {
+  readonly heap: number;
+  readonly rss: number;
+}
+
+const methods = {
+  async start(candidate: string, options: ServerOptions): Promise<number> {
+    const { start } = (await import(`../candidates/${candidate}.js`)) as { start: StartServer };
+    server = await start(options);
+    return server.port;
+  },
+
+  /** Microseconds of processor time, all threads of the process. */
+  cpu(): number {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
+
+  async memory(): Promise<Memory> {
+    await collect();
+    const { heapUsed: heap, rss } = process.memoryUsage();
+    return { heap, rss };
+  },
+
+  async heapByType(): Promise<HeapShare[]> {
+    await collect();
+    return heapByType();
+  },
+
+  startProfile: (): Promise<void> => profiler.start(),
+  stopProfile: (): Promise<object> => profiler.stop(),
+
+  allowPerUser: (connections: number): void => server.allowPerUser?.(connections),
+
+  startPinging: (intervalMs: number): void => server.startPinging?.(intervalMs),
+
+  async fanOut(messages: number): Promise<void> {
+    if (!server.fanOut) throw new Error('This candidate has no fan-out');
+    for (let sent = 0; sent < messages; sent += 1) {
+      server.fanOut();
+      await turn();
+    }
+  },
+};
+
+// What finalizers hold back goes with the next collection.
+async function collect(): Promise<void> {
+  for (let round = 0; round < 3; round += 1) {
+    global.gc?.();
+    await turn();
+  }
+}
+
+export type ServerMethods = typeof methods;
+
+answer(methods);

@@ -1,0 +1,384 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import type { CleanupReport } from '../../src/journal/isolation-events.js';
+import { ManagerLimitError } from '../../src/manager/manager.errors.js';
+import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
+import { Fleet } from '../support/fleet.js';
+
+const MINUTE = 60_000;
+const STALE = 10 * MINUTE + 1;
+
+let removals: [cause: string, code: number][];
+let reports: CleanupReport[];
+const onRemoved = (event: unknown): void => {
+  const { cause, code } = event as { cause: string; code: number };
+  removals.push([cause, code]);
+};
+const onFinished = (event: unknown): void => void reports.push(event as CleanupReport);
+
+beforeEach(() => {
+  removals = [];
+  reports = [];
+  subscribe('websocket-isolation:manager-removed', onRemoved);
+  subscribe('websocket-isolation:cleanup-finished', onFinished);
+});
+afterEach(() => {
+  unsubscribe('websocket-isolation:manager-removed', onRemoved);
+  unsubscribe('websocket-isolation:cleanup-finished', onFinished);
+});
+
+const causes = (): string[] => removals.map(([cause]) => cause);
+
+describe('an arrival from 12 of 20 on', () => {
+  it('first removes the stale: 12 with six stale become exactly 7', async () => {
+    const fleet = new Fleet();
+    const old = await fleet.connectMany('ada', 6);
+    await fleet.clock.advance(STALE);
+    await fleet.connectMany('ada', 6);
+    expect(fleet.live('ada')).toBe(12);
+    const arrival = await fleet.connect('ada');
+    expect(fleet.live('ada')).toBe(7);
+    expect(arrival.isActive).toBe(true);
+    expect(removals).toEqual(Array.from({ length: 6 }, () => ['stale', 4440]));
+    for (const manager of old) expect(fleet.socketOf(manager).closedWith?.code).toBe(4440);
+  });
+
+  it('removes nothing below 12, and nothing that is not stale', async () => {
+    const fleet = new Fleet();
+    await fleet.connectMany('ada', 11);
+    await fleet.clock.advance(STALE);
+    await fleet.connect('ada');
+    expect(fleet.live('ada')).toBe(12);
+    const fresh = new Fleet();
+    await fresh.connectMany('bob', 20);
+    expect(fresh.live('bob')).toBe(20);
+    expect(removals).toEqual([]);
+  });
+
+  it('counts traffic in both directions, and not pongs or statistics', async () => {
+    const fleet = new Fleet();
+    const [hears, speaks, pongs, watched] = await fleet.connectMany('ada', 12);
+    await fleet.clock.advance(STALE - 1000);
+    hears!.send('news');
+    fleet.socketOf(speaks!).say();
+    fleet.socketOf(pongs!).emit('pong');
+    watched!.getStats();
+    fleet.factory.getStats();
+    await fleet.clock.advance(2000);
+    await fleet.connect('ada');
+    expect([hears, speaks, pongs, watched].map((manager) => manager!.isActive)).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('leaves pinned ones and those of others alone', async () => {
+    const fleet = new Fleet();
+    const [pinned, ...rest] = await fleet.connectMany('ada', 12);
+    const other = await fleet.connect('bob');
+    const pin = pinned!.pin('report');
+    await fleet.clock.advance(STALE);
+    await fleet.connect('ada');
+    expect(pinned!.isActive).toBe(true);
+    expect(other.isActive).toBe(true);
+    expect(rest.some(({ isActive }) => isActive)).toBe(false);
+    pin[Symbol.dispose]();
+  });
+});
+
+describe('the arrival beyond the limit', () => {
+  it('is refused at once when all are alive and busy, and nothing is removed', async () => {
+    const fleet = new Fleet();
+    await fleet.connectMany('ada', 20);
+    const refused = fleet.connect('ada');
+    await expect(refused).rejects.toBeInstanceOf(ManagerLimitError);
+    await expect(refused).rejects.toMatchObject({
+      code: 'MANAGER_LIMIT',
+      userId: 'ada',
+      limit: 20,
+      message: expect.stringContaining('maximum number of WebSocket managers (20)'),
+    });
+    expect(fleet.live('ada')).toBe(20);
+    expect(removals).toEqual([]);
+    expect(fleet.clock.pendingTimers).toBe(0);
+    expect(fleet.factory.getStats().factoryMetrics.resourceLimitHits).toBe(1);
+    expect((await fleet.connect('bob')).isActive).toBe(true);
+  });
+
+  it('enters in place of a zombie; the living are not touched', async () => {
+    const fleet = new Fleet();
+    const alive = await fleet.connectMany('ada', 15);
+    const zombies = await fleet.connectMany('ada', 5, { isSilent: true });
+    await fleet.clock.advance(5_000);
+    const startedAt = fleet.clock.now();
+    const arrival = fleet.connect('ada');
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs + 1_000);
+    expect((await arrival).isActive).toBe(true);
+    expect((await arrival).createdAt - startedAt).toBeLessThanOrEqual(
+      fleet.options.cleanup.probeTimeoutMs + 1_000,
+    );
+    expect(alive.every(({ isActive }) => isActive)).toBe(true);
+    expect(zombies.some(({ isActive }) => isActive)).toBe(false);
+    expect(removals).toEqual(Array.from({ length: 5 }, () => ['zombie', 4443]));
+    expect(fleet.live('ada')).toBe(16);
+  });
+
+  it('gets in again the moment one slot is free', async () => {
+    const fleet = new Fleet();
+    const [first] = await fleet.connectMany('ada', 20);
+    await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
+    await first!.close();
+    await expect(fleet.connect('ada')).resolves.toBeDefined();
+    await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
+  });
+
+  it('replaces the least recently active with evict-idle, in that order, never a pinned one', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 3, overflow: 'evict-idle' } });
+    const [first, second, third] = await fleet.connectMany('ada', 3);
+    const pin = first!.pin('work');
+    await fleet.clock.advance(1000);
+    third!.send('x');
+    second!.send('x');
+    await fleet.connect('ada');
+    expect([first, second, third].map((manager) => manager!.isActive)).toEqual([true, true, false]);
+    expect(removals).toEqual([['evicted', 4409]]);
+    pin[Symbol.dispose]();
+  });
+
+  it('is refused when everything else is pinned, whatever the policy', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 2, overflow: 'evict-idle' } });
+    const managers = await fleet.connectMany('ada', 2);
+    managers.forEach((manager) => manager.pin('work'));
+    await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
+  });
+
+  it('is not kept out by disposers that hang', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
+    const managers = await fleet.connectMany('ada', 2);
+    for (const manager of managers) {
+      manager.onDispose(() => new Promise(() => undefined));
+      fleet.socketOf(manager).leave();
+    }
+    await fleet.clock.settle();
+    expect(fleet.live('ada')).toBe(0);
+    expect((await fleet.connect('ada')).isActive).toBe(true);
+    expect((await fleet.connect('ada')).isActive).toBe(true);
+    await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
+  });
+});
+
+describe('the emergency', () => {
+  it('ends inside its deadline when disposers hang, throw or never settle, and says which it abandoned', async () => {
+    const fleet = new Fleet({ cleanup: { emergencyTimeoutMs: 3_000, disposeTimeoutMs: 60_000 } });
+    const managers = await fleet.connectMany('ada', 20);
+    managers.forEach((manager, index) => {
+      if (index % 3 === 0) manager.onDispose(() => new Promise(() => undefined));
+      if (index % 3 === 1) manager.onDispose(() => Promise.reject(new Error('planned')));
+      if (index % 3 === 2) {
+        manager.onDispose(() => {
+          throw new Error('planned');
+        });
+      }
+    });
+    await fleet.clock.advance(STALE);
+    const arrival = fleet.connect('ada');
+    const startedAt = fleet.clock.now();
+    await fleet.clock.advance(3_000);
+    expect((await arrival).isActive).toBe(true);
+    const hanging = managers.filter((_, index) => index % 3 === 0);
+    const report = reports.find(({ timedOut }) => timedOut);
+    expect(report).toMatchObject({ removed: 20 });
+    expect(report!.durationMs).toBeLessThanOrEqual(fleet.clock.now() - startedAt);
+    expect(report!.abandoned.toSorted()).toEqual(
+      hanging.map(({ context }) => context.connectionId).toSorted(),
+    );
+  });
+
+  it('as a job removes unanswered ones of crowded users only', async () => {
+    const fleet = new Fleet();
+    const crowd = await fleet.connectMany('ada', 15);
+    const zombies = await fleet.connectMany('ada', 2, { isSilent: true });
+    const lonely = await fleet.connect('bob', { isSilent: true });
+    for (const manager of [...crowd, ...zombies, lonely]) manager.ping();
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs + 1);
+    const report = await fleet.cleanup.runEmergency();
+    expect(report.removed).toBe(2);
+    expect(zombies.some(({ isActive }) => isActive)).toBe(false);
+    expect(lonely.isActive).toBe(true);
+    expect(crowd.every(({ isActive }) => isActive)).toBe(true);
+  });
+
+  it('counts users from 80 % on: 15 of 20 is none, 16 of 20 is one', async () => {
+    for (const [count, removed] of [
+      [15, 0],
+      [16, 1],
+    ] as const) {
+      const fleet = new Fleet();
+      await fleet.connectMany('ada', count - 1);
+      (await fleet.connect('ada', { isSilent: true })).ping();
+      await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs + 1);
+      expect((await fleet.cleanup.runEmergency()).removed).toBe(removed);
+    }
+  });
+});
+
+describe('the proactive job', () => {
+  it('removes the stale of crowded users, the idle of all, and what never got a socket', async () => {
+    const fleet = new Fleet();
+    const crowd = await fleet.connectMany('ada', 12);
+    const few = await fleet.connectMany('bob', 2);
+    await fleet.factory.createManager(fleet.context('carol'));
+    await fleet.clock.advance(9_999);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(0);
+    await fleet.clock.advance(2);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(1);
+    expect(removals).toEqual([['unattached', 1000]]);
+
+    await fleet.clock.advance(10 * MINUTE + 10_000);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(12);
+    expect(crowd.some(({ isActive }) => isActive)).toBe(false);
+    expect(few.every(({ isActive }) => isActive)).toBe(true);
+
+    await fleet.clock.advance(20 * MINUTE);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(2);
+    expect(causes().slice(-2)).toEqual(['idle', 'idle']);
+    expect(fleet.factory.getStats().factoryMetrics).toMatchObject({
+      managersActive: 0,
+      managersCreated: 15,
+      managersCleanedUp: 15,
+    });
+  });
+
+  it('is not started twice while it runs', async () => {
+    const fleet = new Fleet();
+    const [manager] = await fleet.connectMany('ada', 12);
+    manager!.onDispose(() => new Promise(() => undefined));
+    await fleet.clock.advance(STALE + 10_000);
+    const [first, second] = [fleet.cleanup.runProactive(), fleet.cleanup.runProactive()];
+    await fleet.clock.advance(20_000);
+    expect(await first).toBe(await second);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(0);
+  });
+
+  it('with idleTimeoutMs 0 keeps the idle for ever', async () => {
+    const fleet = new Fleet({ cleanup: { idleTimeoutMs: 0 } });
+    const manager = await fleet.connect('ada');
+    await fleet.clock.advance(1000 * MINUTE);
+    expect((await fleet.cleanup.runProactive()).removed).toBe(0);
+    expect(manager.isActive).toBe(true);
+  });
+});
+
+describe('cleanupExpired', () => {
+  it('takes what is stale of everybody, whoever is crowded', async () => {
+    const fleet = new Fleet();
+    await fleet.connectMany('ada', 3);
+    await fleet.clock.advance(STALE);
+    await fleet.connect('ada');
+    expect(await fleet.factory.cleanupExpired()).toBe(3);
+    expect(fleet.live('ada')).toBe(1);
+    expect(await fleet.factory.cleanupExpired()).toBe(0);
+  });
+});
+
+describe('limits lowered at run time', () => {
+  it('drain down in the order of cleanup, never a pinned one', async () => {
+    const fleet = new Fleet();
+    const managers = await fleet.connectMany('ada', 6);
+    const pin = managers[0]!.pin('work');
+    await fleet.clock.advance(1000);
+    managers[1]!.send('x');
+    fleet.factory.setLimits({ maxManagersPerUser: 2 });
+    await fleet.clock.settle();
+    expect(managers.filter(({ isActive }) => isActive)).toEqual([managers[0], managers[1]]);
+    expect(causes()).toEqual(Array.from({ length: 4 }, () => 'limit-lowered'));
+    await expect(fleet.connect('ada')).rejects.toThrow('(2)');
+    fleet.factory.setLimits({ maxManagersPerUser: 3 });
+    await expect(fleet.connect('ada')).resolves.toBeDefined();
+    pin[Symbol.dispose]();
+  });
+
+  it('leave pinned ones above the limit in peace', async () => {
+    const fleet = new Fleet();
+    const managers = await fleet.connectMany('ada', 4);
+    managers.forEach((manager) => manager.pin('work'));
+    fleet.factory.setLimits({ maxManagersPerUser: 1 });
+    await fleet.clock.settle();
+    expect(fleet.live('ada')).toBe(4);
+  });
+
+  it('hold for the process too', async () => {
+    const fleet = new Fleet();
+    await Promise.all(['a1', 'b2', 'c3', 'd4'].map((user) => fleet.connect(user)));
+    fleet.factory.setLimits({ maxManagers: 2 });
+    await fleet.clock.settle();
+    expect(fleet.registry.size).toBe(2);
+    await expect(fleet.connect('e5')).rejects.toMatchObject({ scope: 'process', limit: 2 });
+    expect(() => fleet.factory.setLimits({ maxManagers: 0 })).toThrow('whole number from 1 up');
+  });
+});
+
+describe('the heartbeat', () => {
+  it('pings everybody once per interval with one timer, and closes who does not answer', async () => {
+    const fleet = new Fleet();
+    const stop = fleet.heartbeat.start();
+    const alive = await fleet.connectMany('ada', 10);
+    const [zombie] = await fleet.connectMany('bob', 1, { isSilent: true });
+    expect(fleet.clock.pendingTimers).toBe(1);
+    const { intervalMs, timeoutMs } = fleet.options.heartbeat;
+    await fleet.clock.advance(intervalMs);
+    for (const manager of alive) expect(fleet.socketOf(manager).pings).toBe(1);
+    await fleet.clock.advance(intervalMs + timeoutMs);
+    expect(zombie!.isActive).toBe(false);
+    expect(removals).toEqual([['zombie', 4443]]);
+    expect(alive.every(({ isActive }) => isActive)).toBe(true);
+    expect(alive.every(({ roundTripMs }) => roundTripMs !== undefined)).toBe(true);
+    stop();
+    expect(fleet.clock.pendingTimers).toBe(0);
+  });
+
+  it('spreads its pings over the interval', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1000 } });
+    const managers = await fleet.connectMany('ada', 640);
+    fleet.heartbeat.start();
+    const perTick: number[] = [];
+    let before = 0;
+    for (let tick = 0; tick < 64; tick += 1) {
+      await fleet.clock.advance(fleet.options.heartbeat.intervalMs / 64);
+      const sum = managers.reduce((total, manager) => total + fleet.socketOf(manager).pings, 0);
+      perTick.push(sum - before);
+      before = sum;
+    }
+    expect(before).toBe(640);
+    expect(Math.max(...perTick)).toBeLessThan(64);
+    fleet.heartbeat.stop();
+  });
+});
+
+describe('users', () => {
+  it('whose ids contain `:` or `%` never share a key, a manager or a message', async () => {
+    const fleet = new Fleet();
+    const pairs = [
+      ['a:b', 'c'],
+      ['a', 'b:c'],
+      ['a%3Ab', 'c'],
+      ['a%', '3Ab:c'],
+      ['ada@example.org', '123!@#$%'],
+      ['小明', '茶'],
+    ] as const;
+    const managers: WebSocketManager[] = [];
+    for (const [userId, threadId] of pairs) {
+      managers.push(await fleet.factory.createManager(fleet.context(userId, threadId)));
+    }
+    expect(new Set(managers.map(({ context }) => context.isolationKey)).size).toBe(pairs.length);
+    for (const [index, [userId, threadId]] of pairs.entries()) {
+      expect(fleet.factory.managersOf(userId)).toEqual([managers[index]]);
+      expect(fleet.factory.managersOfThread(userId, threadId)).toEqual([managers[index]]);
+    }
+    expect(managers[4]!.context.isolationKey).toBe('ada@example.org:123!@#$%25');
+  });
+});

@@ -1,0 +1,130 @@
+import { EventEmitter } from 'node:events';
+
+import { Logger } from '@nestjs/common';
+
+import { CleanupService } from '../../src/cleanup/cleanup.service.js';
+import { Heartbeat } from '../../src/cleanup/heartbeat.js';
+import { Removal } from '../../src/cleanup/removal.js';
+import type {
+  ResolvedOptions,
+  WebSocketIsolationOptions,
+} from '../../src/config/isolation.options.js';
+import { resolveOptions } from '../../src/config/resolve-options.js';
+import { UserExecutionContext } from '../../src/context/user-execution-context.js';
+import { Journal } from '../../src/journal/journal.js';
+import { Limits } from '../../src/manager/limits.js';
+import type { ManagedSocket } from '../../src/manager/managed-socket.js';
+import { ManagerRegistry } from '../../src/manager/manager-registry.js';
+import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
+import { WebSocketManagerFactory } from '../../src/manager/web-socket-manager.factory.js';
+import { LeakDetector } from '../../src/monitoring/leak.detector.js';
+import { FakeClock } from '../../src/testing/fake-clock.js';
+
+Logger.overrideLogger(false);
+
+/** A line to a peer that a test plays: it answers pings and goodbyes unless it is told not to. */
+export class FakeSocket extends EventEmitter implements ManagedSocket {
+  readyState = 1;
+  bufferedAmount = 0;
+  isSilent = false;
+  closedWith: { code: number; reason: string } | undefined;
+  pings = 0;
+  readonly sent: string[] = [];
+
+  send(data: string | Buffer, _options: unknown, callback?: (error?: Error | null) => void): void {
+    this.sent.push(String(data));
+    callback?.();
+  }
+
+  close(code = 1000, reason = ''): void {
+    this.closedWith = { code, reason };
+    this.readyState = 2;
+    if (!this.isSilent) queueMicrotask(() => this.#gone(code, reason));
+  }
+
+  terminate(): void {
+    queueMicrotask(() => this.#gone(1006, ''));
+  }
+
+  ping(): void {
+    this.pings += 1;
+    if (!this.isSilent) queueMicrotask(() => this.emit('pong'));
+  }
+
+  /** The peer says something. */
+  say(text = '{}'): void {
+    this.emit('message', Buffer.from(text));
+  }
+
+  /** The peer leaves. */
+  leave(code = 1000): void {
+    this.#gone(code, '');
+  }
+
+  #gone(code: number, reason: string): void {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.emit('close', code, Buffer.from(reason));
+  }
+}
+
+/** A factory with everything it works with, on a clock that a test moves and without any server. */
+export class Fleet {
+  readonly clock = new FakeClock();
+  readonly options: ResolvedOptions;
+  readonly registry = new ManagerRegistry(this.clock);
+  readonly journal = new Journal(this.clock);
+  readonly removal = new Removal(this.journal);
+  readonly limits: Limits;
+  readonly cleanup: CleanupService;
+  readonly factory: WebSocketManagerFactory;
+  readonly heartbeat: Heartbeat;
+  readonly leaks: LeakDetector;
+  readonly sockets = new Map<WebSocketManager, FakeSocket>();
+
+  constructor(options: WebSocketIsolationOptions = {}) {
+    const { clock, registry, journal, removal } = this;
+    this.options = resolveOptions(options);
+    this.limits = new Limits(this.options.limits);
+    this.cleanup = new CleanupService(this.options, clock, registry, this.limits, journal, removal);
+    this.factory = new WebSocketManagerFactory(
+      this.options,
+      clock,
+      registry,
+      this.limits,
+      journal,
+      this.cleanup,
+    );
+    this.heartbeat = new Heartbeat(this.options, clock, registry, removal);
+    this.leaks = new LeakDetector(this.options, clock, registry, journal);
+  }
+
+  context(userId: string, threadId = 'tea'): UserExecutionContext {
+    return UserExecutionContext.fromWebSocketRequest({ userId, threadId });
+  }
+
+  /** A connection of a user, with its socket, ready. */
+  async connect(userId: string, { isSilent = false } = {}): Promise<WebSocketManager> {
+    const socket = new FakeSocket();
+    socket.isSilent = isSilent;
+    const manager = await this.factory.createManager(this.context(userId), { socket });
+    this.sockets.set(manager, socket);
+    return manager;
+  }
+
+  connectMany(
+    userId: string,
+    count: number,
+    setup?: { isSilent: boolean },
+  ): Promise<WebSocketManager[]> {
+    return Promise.all(Array.from({ length: count }, () => this.connect(userId, setup)));
+  }
+
+  socketOf(manager: WebSocketManager): FakeSocket {
+    return this.sockets.get(manager)!;
+  }
+
+  live(userId: string): number {
+    return this.factory.managersOf(userId).length;
+  }
+}
