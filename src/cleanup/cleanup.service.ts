@@ -100,7 +100,7 @@ export class CleanupService implements SlotReclaimer {
     this.#removeUnattachedOf(slots, victims);
     const suspects = this.#suspectsOf(slots);
     const evictable = this.limits.overflow === 'evict-idle' && this.#evictable(slots);
-    const hasStale = this.#isStale(slots.idle.first);
+    const hasStale = [...slots.idle].some((manager) => this.#isStale(manager));
     if (victims.size === 0 && suspects.length === 0 && !hasStale && !evictable) return undefined;
     const rescue = this.#rescue(slots, suspects, victims).finally(() =>
       this.#rescues.delete(slots),
@@ -206,8 +206,9 @@ export class CleanupService implements SlotReclaimer {
 
   #removeStaleOf(slots: UserSlots, victims: Victims): void {
     for (const manager of slots.idle) {
-      if (!this.#isStale(manager)) break;
-      this.#remove(manager, 'stale', victims);
+      // The list is in the order of activity; among the old ones some may be leaving already.
+      if (manager.lastActivityAt > this.#staleSince) break;
+      if (this.#isStale(manager)) this.#remove(manager, 'stale', victims);
     }
   }
 
@@ -264,7 +265,11 @@ export class CleanupService implements SlotReclaimer {
 
   #isStale(manager: WebSocketManager | undefined): boolean {
     if (!manager?.isActive || !manager.socket) return false;
-    return manager.lastActivityAt <= this.clock.now() - this.options.cleanup.staleAfterMs;
+    return manager.lastActivityAt <= this.#staleSince;
+  }
+
+  get #staleSince(): number {
+    return this.clock.now() - this.options.cleanup.staleAfterMs;
   }
 
   get #isProcessCritical(): boolean {
