@@ -59,7 +59,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cleanupUser' as const), user }) },
-) as fc.Arbitrary<Step>;
+);
 
 /** The system under test beside the model of it. */
 class Comparison {
@@ -294,12 +294,14 @@ function on(
   };
 }
 
+// By name: a difference of managers would print everything they hold.
+function names(managers: WebSocketManager[]): string[] {
+  return managers.map(({ context }) => context.connectionId).toSorted();
+}
+
 function compare(pair: Comparison): void {
   const { factory, registry, leaks, clock } = pair.fleet;
   for (const user of USERS) {
-    // By name: a difference of managers would print everything they hold.
-    const names = (managers: WebSocketManager[]): string[] =>
-      managers.map(({ context }) => context.connectionId).toSorted();
     expect(names(factory.managersOf(user))).toEqual(names(pair.of(user)));
     expect(factory.hasCapacity(user)).toBe(pair.of(user).length < pair.limit);
   }
