@@ -15,7 +15,7 @@ import { Authentication, httpStatusOf } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';
-import { HandshakeRefused } from './refusal.js';
+import { HandshakeRefused, type Refusal, refusalOf } from './refusal.js';
 
 /** When a refused client may try again, where nobody knows better. */
 const RETRY_AFTER_MS = 5_000;
@@ -66,9 +66,9 @@ export class HandshakeService {
     prepare: (manager: WebSocketManager) => Promise<void> | undefined,
     done: (outcome: HandshakeOutcome) => void,
   ): void {
-    const early = this.#refuseEarly(request);
-    if (early) {
-      done({ refusal: early.refusal });
+    const refusal = this.#refuseEarly(request);
+    if (refusal) {
+      done({ refusal });
       return;
     }
     const deadlineAt = this.clock.now() + this.options.handshake.timeoutMs;
@@ -83,14 +83,19 @@ export class HandshakeService {
     });
   }
 
-  #refuseEarly(request: IncomingMessage): HandshakeRefused | undefined {
+  #refuseEarly(request: IncomingMessage): Refusal | undefined {
     const retryAfterMs = RETRY_AFTER_MS;
-    if (this.#isDraining) return new HandshakeRefused('draining', { retryAfterMs });
-    if (!isOriginAllowed(request, this.options.handshake)) return new HandshakeRefused('origin');
-    if (this.#pending.size >= this.options.handshake.maxPending) {
-      return new HandshakeRefused('pending-cap', { retryAfterMs });
+    if (this.#isDraining) return new HandshakeRefused('draining', { retryAfterMs }).refusal;
+    const isFull = this.#pending.size >= this.options.handshake.maxPending;
+    try {
+      if (!isOriginAllowed(request, this.options.handshake)) {
+        return new HandshakeRefused('origin').refusal;
+      }
+    } catch (error) {
+      // The app's own function decides about origins, and may fail.
+      return refusalOf(error);
     }
-    return undefined;
+    return isFull ? new HandshakeRefused('pending-cap', { retryAfterMs }).refusal : undefined;
   }
 
   #identify(
