@@ -1,0 +1,418 @@
+import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterEach, describe, expect, it } from '@jest/globals';
+import {
+  ForbiddenException,
+  HttpException,
+  Injectable,
+  Logger,
+  Scope,
+  type LoggerService,
+} from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
+import { Inject } from '@nestjs/common';
+import {
+  type AuthenticateFunction,
+  type ConnectionAuthenticator,
+  type ConnectionIdentity,
+  IsolatedGateway,
+  LeakDetector,
+  UserExecutionContext,
+  type WebSocketIsolationOptions,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { WebSocketServer } from 'ws';
+
+import { GatewayRuntime } from '../../src/gateway/gateway-runtime.js';
+import { eventually } from '../support/eventually.js';
+import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient, type UpgradeRefused } from '../support/test-client.js';
+
+@IsolatedGateway({ path: '/chat' })
+class ChatGateway {
+  constructor(readonly context: UserExecutionContext) {}
+}
+
+let testApp: TestApp | undefined;
+afterEach(async () => {
+  await testApp?.close();
+  testApp = undefined;
+});
+
+async function start(
+  options: WebSocketIsolationOptions = {},
+  providers: never[] = [],
+): Promise<TestApp> {
+  testApp = await startApp({ providers: [ChatGateway, ...providers], options });
+  return testApp;
+}
+
+const open = (query = '?user=ada', headers: Record<string, string> = {}): Promise<TestClient> =>
+  TestClient.open(testApp!.url(`/chat${query}`), { headers });
+const refusal = (attempt: Promise<unknown>): Promise<UpgradeRefused> =>
+  attempt.then(
+    () => Promise.reject(new Error('it was let in')),
+    (error: UpgradeRefused) => error,
+  );
+/** Sends an upgrade request with some headers; the status it was answered with. */
+async function ask(
+  headers: Record<string, string | string[] | undefined>,
+): Promise<number | undefined> {
+  const raw = await answered(headers);
+  return raw.status;
+}
+/** The subprotocol that was chosen among those offered. */
+async function chosenProtocol(offered: string): Promise<string | undefined> {
+  const raw = await answered({ 'Sec-WebSocket-Protocol': offered });
+  expect(raw.status).toBe(101);
+  return /Sec-WebSocket-Protocol: (.*)/.exec(raw.received)?.[1]?.trim();
+}
+async function answered(
+  headers: Record<string, string | string[] | undefined>,
+): Promise<RawSocket> {
+  const raw = await RawSocket.open(testApp!.port);
+  raw.write(upgradeRequest('/chat?user=ada', headers));
+  await eventually(() => expect(raw.status).toBeDefined());
+  raw.destroy();
+  return raw;
+}
+function throwing(): never {
+  throw new Error('planned');
+}
+const ledger = (): unknown => testApp!.app.get(LeakDetector).getReport().ledger;
+
+describe('origins', () => {
+  it('are the same as the host, exactly, by default', async () => {
+    await start();
+    const Host = 'app.example.com';
+    expect(await ask({ Host, Origin: 'https://app.example.com' })).toBe(101);
+    for (const Origin of [
+      'https://app.example.com.evil.io',
+      'https://evil.io/app.example.com',
+      'https://app.example.com:8443',
+      'https://app.example.com@evil.io',
+      'https://APP.example.com.evil.io',
+      'null',
+      '',
+      'app.example.com',
+      'https://app.example.com, https://evil.io',
+    ]) {
+      expect([Origin, await ask({ Host, Origin })]).toEqual([Origin, 403]);
+    }
+    expect(await ask({ Host, Origin: ['https://evil.io', 'https://app.example.com'] })).toBe(403);
+    expect(ledger()).toEqual({
+      created: 1,
+      active: expect.any(Number),
+      disposed: expect.any(Number),
+    });
+    expect(testApp!.app.get(GatewayRuntime, { strict: false }).refusals.get('origin')).toBe(10);
+  });
+
+  it('may be missing, but not when cookies are there', async () => {
+    await start();
+    expect(await ask({})).toBe(101);
+    expect(await ask({ Cookie: 'session=1' })).toBe(403);
+    expect(await ask({ Cookie: 'session=1', Origin: 'http://localhost' })).toBe(101);
+  });
+
+  it.each([
+    [true, 101],
+    [false, 403],
+  ])('missing is %s by option: %s', async (allowMissingOrigin, status) => {
+    await start({ handshake: { allowMissingOrigin } });
+    expect(await ask({ Cookie: 'session=1' })).toBe(status);
+    expect(await ask({})).toBe(status);
+  });
+
+  it('come from a list, exactly, or from a function', async () => {
+    await start({ handshake: { allowedOrigins: ['https://a.example'] } });
+    expect(await ask({ Origin: 'https://a.example' })).toBe(101);
+    expect(await ask({ Origin: 'https://a.example.evil.io' })).toBe(403);
+    expect(await ask({ Origin: 'http://a.example' })).toBe(403);
+    await testApp!.close();
+    await start({ handshake: { allowedOrigins: (origin) => origin === undefined } });
+    expect(await ask({})).toBe(101);
+    expect(await ask({ Origin: 'https://a.example' })).toBe(403);
+  });
+
+  it('are asked of a function that throws as of one that says no', async () => {
+    await start({ handshake: { allowedOrigins: throwing } });
+    expect(await ask({})).toBe(500);
+  });
+});
+
+describe('authentication', () => {
+  const cases: [name: string, authenticator: AuthenticateFunction, status: number, code: number][] =
+    [
+      ['null', () => null, 401, 4401],
+      ['a rejected null', async () => null, 401, 4401],
+      ['a Nest 403', () => Promise.reject(new ForbiddenException('secret')), 403, 4403],
+      ['a Nest 429', () => Promise.reject(new HttpException('secret', 429)), 429, 4429],
+      [
+        'a sync throw',
+        () => {
+          throw new Error('secret');
+        },
+        500,
+        1011,
+      ],
+      ['a rejection', () => Promise.reject(new Error('secret')), 500, 1011],
+      ['a rejection with nothing', () => Promise.reject(undefined), 500, 1011],
+      ['no answer', () => new Promise(() => undefined), 408, 4408],
+      ['a placeholder id', () => ({ userId: 'default' }), 400, 1008],
+      ['an id that is none', () => ({ userId: 7 }) as never, 400, 1008],
+      ['a forged field', () => ({ userId: 'ada', metadata: { userId: 'eve' } }), 400, 1008],
+      [
+        'an identity that has ended',
+        () => ({ userId: 'ada', expiresAt: Date.now() - 1 }),
+        401,
+        4401,
+      ],
+    ];
+
+  it.each(cases)('%s is answered over HTTP', async (_name, authenticator, status) => {
+    await start({ authenticator, handshake: { timeoutMs: 100 } });
+    const refused = await refusal(open());
+    expect(refused.status).toBe(status);
+    expect(refused.headers['content-length']).toBe(String(Buffer.byteLength(refused.body)));
+    expect(refused.headers['connection']).toBe('close');
+    expect(refused.body).not.toContain('secret');
+    expect(ledger()).toEqual({ created: 0, active: 0, disposed: 0 });
+  });
+
+  it.each(cases)(
+    '%s is answered with a close code',
+    async (_name, authenticator, _status, code) => {
+      await start({ authenticator, handshake: { timeoutMs: 100, rejectWith: 'close' } });
+      const client = await open();
+      expect(await client.closed()).toBe(code);
+      expect(client.closeReason).not.toContain('secret');
+      expect(ledger()).toEqual({ created: 0, active: 0, disposed: 0 });
+    },
+  );
+
+  it('goes through a provider, also a REQUEST-scoped one', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Scoped implements ConnectionAuthenticator {
+      constructor(@Inject(REQUEST) readonly request: { url: string }) {}
+      authenticate(): Promise<ConnectionIdentity | null> {
+        return Promise.resolve({ userId: `scoped${this.request.url}` });
+      }
+    }
+    testApp = await startApp({
+      providers: [ChatGateway, Scoped],
+      options: { authenticator: Scoped },
+    });
+    await open('?a=1');
+    expect(testApp.app.get(WebSocketManagerFactory).managersOf('scoped/chat?a=1')).toHaveLength(1);
+  });
+
+  it('hears of the deadline by its signal, and what comes too late is given back', async () => {
+    let aborted = false;
+    let answer!: (identity: ConnectionIdentity) => void;
+    const authenticator = (_request: unknown, signal: AbortSignal): Promise<ConnectionIdentity> => {
+      signal.addEventListener('abort', () => (aborted = true));
+      return new Promise((resolve) => (answer = resolve));
+    };
+    await start({ authenticator, handshake: { timeoutMs: 50 } });
+    expect((await refusal(open())).status).toBe(408);
+    expect(aborted).toBe(true);
+    answer({ userId: 'ada' });
+    await sleep(20);
+    expect(ledger()).toEqual({ created: 0, active: 0, disposed: 0 });
+  });
+
+  it('leaves no token in logs, errors, statistics or replies', async () => {
+    const written: string[] = [];
+    const write = (...parts: unknown[]): void => void written.push(parts.map(String).join(' '));
+    const logger: LoggerService = {
+      log: write,
+      error: write,
+      warn: write,
+      debug: write,
+      verbose: write,
+    };
+    const secret = 'tok3n-s3cret';
+    await start({
+      authenticator: () => {
+        throw new Error('the token was bad');
+      },
+    });
+    Logger.overrideLogger(logger);
+    try {
+      for (const attempt of [
+        TestClient.open(testApp!.url(`/chat?token=${secret}`)),
+        TestClient.open(testApp!.url('/chat'), { headers: { authorization: `Bearer ${secret}` } }),
+        TestClient.open(testApp!.url('/chat'), {
+          headers: { 'sec-websocket-protocol': `a, ${secret}` },
+        }),
+      ]) {
+        const refused = await refusal(attempt);
+        expect(JSON.stringify([refused.message, refused.headers, refused.body])).not.toContain(
+          secret,
+        );
+      }
+    } finally {
+      Logger.overrideLogger(false);
+    }
+    expect(written.join('\n')).toContain('connection-refused');
+    expect(written.join('\n')).not.toContain(secret);
+    expect(JSON.stringify(testApp!.app.get(WebSocketManagerFactory).getStats())).not.toContain(
+      secret,
+    );
+  });
+
+  it('never echoes a token offered as a subprotocol', async () => {
+    await start();
+    expect(await chosenProtocol('chat, eyJhbGciOi.payload')).toBe('chat');
+    expect(await chosenProtocol('eyJhbGciOi.payload')).toBeUndefined();
+    expect(await chosenProtocol(`${'x'.repeat(33)}, chat`)).toBeUndefined();
+  });
+});
+
+describe('slots', () => {
+  it('refuse the 21st with 429 and Retry-After, and let in again when one is free', async () => {
+    await start();
+    const clients = await Promise.all(Array.from({ length: 20 }, () => open()));
+    const refused = await refusal(open());
+    expect(refused.status).toBe(429);
+    expect(refused.headers['retry-after']).toBe('5');
+    expect(JSON.parse(refused.body)).toMatchObject({ reason: 'user-limit', retryAfterMs: 5000 });
+    await clients[0]!.close();
+    await eventually(async () => (await open()).close());
+  });
+
+  it('refuse with 4429 and the reason where a browser asks', async () => {
+    await start({ limits: { maxManagersPerUser: 1 }, handshake: { rejectWith: 'close' } });
+    await open();
+    const client = await open();
+    expect(await client.closed()).toBe(4429);
+    expect(JSON.parse(client.closeReason!)).toEqual({ reason: 'user-limit', retryAfterMs: 5000 });
+  });
+
+  it('refuse with 503 when the process is full', async () => {
+    await start({ limits: { maxManagers: 1 } });
+    await open('?user=ada');
+    const refused = await refusal(open('?user=bob'));
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+  });
+
+  it('let exactly 20 of 200 at once in, round after round', async () => {
+    await start();
+    for (let round = 0; round < Number(process.env['ROUNDS'] ?? 10); round += 1) {
+      const attempts = await Promise.allSettled(Array.from({ length: 200 }, () => open()));
+      const clients = attempts.flatMap((attempt) =>
+        attempt.status === 'fulfilled' ? [attempt.value] : [],
+      );
+      expect(clients.length).toBe(20);
+      const reasons = attempts.flatMap((attempt) =>
+        attempt.status === 'rejected' ? [(attempt.reason as UpgradeRefused).status] : [],
+      );
+      expect(new Set(reasons)).toEqual(new Set([429]));
+      await clients[0]!.close();
+      await eventually(async () => void clients.push(await open()));
+      expect((await refusal(open())).status).toBe(429);
+      expect(testApp!.app.get(WebSocketManagerFactory).managersOf('ada')).toHaveLength(20);
+      for (const client of clients) client.terminate();
+      await eventually(() => expect(ledger()).toMatchObject({ active: 0 }));
+    }
+  }, 600_000);
+
+  it('are not taken by whoever is not authenticated', async () => {
+    await start({ limits: { maxManagersPerUser: 1 } });
+    await Promise.all(Array.from({ length: 30 }, () => refusal(open(''))));
+    expect((await open()).closeCode).toBeUndefined();
+  });
+});
+
+describe('pending handshakes', () => {
+  it('are bounded in number, and pass in time', async () => {
+    const waiting: (() => void)[] = [];
+    const authenticator: AuthenticateFunction = (_request) =>
+      new Promise((resolve) => waiting.push(() => resolve({ userId: 'ada' })));
+    await start({ authenticator, handshake: { maxPending: 5 } });
+    const attempts = Array.from({ length: 5 }, () => open());
+    await eventually(() => expect(waiting.length).toBe(5));
+    const refused = await refusal(open());
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    waiting.forEach((release) => release());
+    await Promise.all(attempts);
+    const last = open();
+    await eventually(() => expect(waiting.length).toBe(6));
+    waiting[5]!();
+    await last;
+  });
+});
+
+describe('malformed upgrades', () => {
+  const requests: [name: string, request: string, statuses: number[]][] = [
+    ['no key', upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Key': undefined }), [400]],
+    ['a bad key', upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Key': 'short' }), [400]],
+    [
+      'another version',
+      upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Version': '7' }),
+      [400, 426],
+    ],
+    ['another protocol', upgradeRequest('/chat?user=ada', { Upgrade: 'h2c' }), [400]],
+    ['POST', upgradeRequest('/chat', {}, 'POST /chat?user=ada HTTP/1.1'), [405]],
+    ['an absolute target', upgradeRequest('', {}, 'GET http://evil.example/chat HTTP/1.1'), [400]],
+    ['two slashes', upgradeRequest('//chat?user=ada'), [400, 404]],
+    ['another path', upgradeRequest('/chat/../secret?user=ada'), [404]],
+    ['no path', upgradeRequest('*'), [400, 404]],
+    ['a bad host', upgradeRequest('/chat?user=ada', { Host: '][' }), [101]],
+    [
+      'a long subprotocol',
+      upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Protocol': 'a,'.repeat(5000) }),
+      [400],
+    ],
+    ['the path, encoded', upgradeRequest('/%63hat?user=ada'), [101, 404]],
+  ];
+
+  it.each(requests)('%s', async (_name, request, statuses) => {
+    await start();
+    const raw = await RawSocket.open(testApp!.port);
+    raw.write(request);
+    await eventually(() => expect(statuses).toContain(raw.status));
+    raw.destroy();
+    await eventually(() => expect(ledger()).toMatchObject({ active: 0 }));
+    expect((await open()).closeCode).toBeUndefined();
+  });
+});
+
+describe('upgrades of other libraries on the same server', () => {
+  it('are left alone', async () => {
+    await start();
+    const other = new WebSocketServer({ noServer: true });
+    const httpServer = testApp!.app.getHttpServer() as ReturnType<typeof createServer>;
+    httpServer.on('upgrade', (request, socket, head) => {
+      if (request.url !== '/graphql') return;
+      other.handleUpgrade(request, socket, head, (client) =>
+        client.send('{"event":"other","data":1}'),
+      );
+    });
+    const client = await TestClient.open(testApp!.url('/graphql'));
+    expect((await client.next()).event).toBe('other');
+    expect((await open()).closeCode).toBeUndefined();
+    client.terminate();
+    other.close();
+  });
+});
+
+describe('a client that leaves while it waits', () => {
+  it('for a slot, leaves nothing behind', async () => {
+    await start({
+      limits: { maxManagersPerUser: 1 },
+      cleanup: { probeTimeoutMs: 100 },
+      handshake: { timeoutMs: 60 },
+    });
+    const zombie = await open();
+    zombie.socket.pause();
+    zombie.socket.pong = () => undefined;
+    await sleep(150);
+    // It waits for the probe of the zombie, and its own time is up before.
+    expect((await refusal(open())).status).toBe(408);
+    await eventually(() => expect(ledger()).toMatchObject({ active: 0 }));
+  });
+});
