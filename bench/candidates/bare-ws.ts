@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { WebSocket, WebSocketServer } from 'ws';
@@ -7,7 +8,8 @@ import { NEWS, PATH, type StartServer } from './candidate.js';
 
 /** The floor: what a WebSocket server in JavaScript costs that reads JSON and answers JSON. */
 export const start: StartServer = async () => {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, path: PATH });
+  const httpServer = createServer();
+  const server = new WebSocketServer({ server: httpServer, path: PATH });
   server.on('connection', (client) => {
     client.on('error', console.error);
     client.on('message', (frame: Buffer) => {
@@ -15,9 +17,11 @@ export const start: StartServer = async () => {
       if (event === 'echo') client.send(JSON.stringify({ event: 'echo', data }));
     });
   });
-  await once(server, 'listening');
+  httpServer.listen(0, '127.0.0.1');
+  await once(httpServer, 'listening');
   return {
-    port: (server.address() as AddressInfo).port,
+    port: (httpServer.address() as AddressInfo).port,
+    httpServer,
     fanOut: () => {
       const frame = Buffer.from(JSON.stringify({ event: 'news', data: NEWS }));
       for (const client of server.clients) {

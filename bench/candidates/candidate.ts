@@ -1,3 +1,5 @@
+import type { Server } from 'node:http';
+
 /** How a candidate's clients talk: plain `{ event, data }` frames, or Socket.IO's protocol. */
 export type Protocol = 'plain' | 'socket.io';
 
@@ -46,6 +48,7 @@ export interface ServerOptions {
 /** A started server, as the measures use it. */
 export interface BenchServer {
   readonly port: number;
+  readonly httpServer: Server;
   /** Lets one user have so many connections. */
   allowPerUser?(connections: number): void;
   /** Sends one message to every connection of {@link CROWD}. */

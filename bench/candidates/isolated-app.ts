@@ -38,11 +38,11 @@ export async function startIsolated(
     imports: [WebSocketIsolationModule.forRoot(options)],
     providers: [QueryAuthenticator, ...providers],
   };
-  const { app, port } = await startNest(module);
+  const { app, ...started } = await startNest(module);
   const emitter = app.get(WebSocketEmitter);
   const factory = app.get(WebSocketManagerFactory);
   return {
-    port,
+    ...started,
     allowPerUser: (maxManagersPerUser) => factory.setLimits({ maxManagersPerUser }),
     fanOut: () => void emitter.toUser(CROWD).send('news', NEWS),
   };

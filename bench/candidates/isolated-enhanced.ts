@@ -1,6 +1,10 @@
 import { UseGuards, UseInterceptors, UsePipes } from '@nestjs/common';
 import { MessageBody, type OnGatewayConnection, SubscribeMessage } from '@nestjs/websockets';
-import { IsolatedGateway, UserExecutionContext, WebSocketManager } from 'nestjs-websocket-isolation';
+import {
+  IsolatedGateway,
+  UserExecutionContext,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
 
 import { PATH, type StartServer } from './candidate.js';
 import { EchoBody, Session } from './echo.js';

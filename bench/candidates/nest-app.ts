@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { DynamicModule, INestApplication, Type, WebSocketAdapter } from '@nestjs/common';
@@ -9,10 +10,11 @@ import { NestFactory } from '@nestjs/core';
 export async function startNest(
   module: Type | DynamicModule,
   adapterFor?: (app: INestApplication) => WebSocketAdapter,
-): Promise<{ app: INestApplication; port: number }> {
+): Promise<{ app: INestApplication; httpServer: Server; port: number }> {
   const app = await NestFactory.create(module, { logger: ['log', 'warn', 'error'] });
   if (adapterFor) app.useWebSocketAdapter(adapterFor(app));
   await app.listen(0, '127.0.0.1');
-  const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
-  return { app, port };
+  const httpServer = app.getHttpServer() as Server;
+  const { port } = httpServer.address() as AddressInfo;
+  return { app, httpServer, port };
 }

@@ -13,10 +13,10 @@ import { startNest } from './nest-app.js';
 
 @WebSocketGateway({ path: PATH })
 class EchoGateway implements OnGatewayConnection {
-  #connections = 0;
+  connections = 0;
 
   handleConnection(): void {
-    this.#connections += 1;
+    this.connections += 1;
   }
 
   @SubscribeMessage('echo')

@@ -15,10 +15,10 @@ import { startNest } from './nest-app.js';
 @WebSocketGateway({ transports: ['websocket'] })
 class EchoGateway implements OnGatewayConnection {
   @WebSocketServer() readonly server!: { emit(event: string, data: unknown): void };
-  #connections = 0;
+  connections = 0;
 
   handleConnection(): void {
-    this.#connections += 1;
+    this.connections += 1;
   }
 
   @SubscribeMessage('echo')
@@ -31,7 +31,7 @@ class EchoGateway implements OnGatewayConnection {
 class AppModule {}
 
 export const start: StartServer = async () => {
-  const { app, port } = await startNest(AppModule, (created) => new IoAdapter(created));
+  const { app, ...started } = await startNest(AppModule, (created) => new IoAdapter(created));
   const { server } = app.get(EchoGateway);
-  return { port, fanOut: () => server.emit('news', NEWS) };
+  return { ...started, fanOut: () => server.emit('news', NEWS) };
 };

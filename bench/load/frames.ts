@@ -49,7 +49,7 @@ export class FrameReader {
 
 function payloadStart(data: Buffer, offset: number): number | undefined {
   if (data.length < offset + 2) return undefined;
-  const start = offset + (data[offset + 1]! === 126 ? 4 : 2);
+  const start = offset + (data[offset + 1] === 126 ? 4 : 2);
   return start <= data.length ? start : undefined;
 }
 

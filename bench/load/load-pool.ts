@@ -50,10 +50,7 @@ export async function closeAll(clients: readonly LoadClient[]): Promise<void> {
   await Promise.all(clients.map((client) => client.close()));
 }
 
-async function inParallel(
-  { count, concurrency }: Crowd,
-  work: () => Promise<void>,
-): Promise<void> {
+async function inParallel({ count, concurrency }: Crowd, work: () => Promise<void>): Promise<void> {
   let left = count;
   const worker = async (): Promise<void> => {
     while (left > 0) {

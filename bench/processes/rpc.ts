@@ -72,9 +72,9 @@ export class Remote<T extends Methods<T>> {
 export function answer<T extends Methods<T>>(methods: T): void {
   process.on('message', (message) => {
     const { id, method, args } = message as Request;
-    const run = methods[method as keyof T] as (...values: readonly unknown[]) => unknown;
+    const run = methods[method as keyof T];
     Promise.resolve()
-      .then(() => run(...args))
+      .then(() => run(...(args as never[])))
       .then(
         (result) => process.send?.({ id, result } satisfies Response),
         (error: unknown) =>

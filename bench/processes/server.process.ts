@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { BenchServer, ServerOptions, StartServer } from '../candidates/candidate.js';
 import { heapByType, type HeapShare } from '../profile/heap-shares.js';
 import { CpuProfiler } from '../profile/cpu-profiler.js';
+import { connectWithoutSockets, echoWithoutSockets } from './without-sockets.js';
 import { answer } from './rpc.js';
 
 let server: BenchServer;
@@ -41,6 +42,12 @@ const methods = {
 
   startProfile: (): Promise<void> => profiler.start(),
   stopProfile: (): Promise<object> => profiler.stop(),
+
+  echoWithoutSockets: (messages: number): Promise<number> =>
+    echoWithoutSockets(server.httpServer, messages),
+
+  connectWithoutSockets: (count: number): Promise<number> =>
+    connectWithoutSockets(server.httpServer, count),
 
   allowPerUser: (connections: number): void => server.allowPerUser?.(connections),
 

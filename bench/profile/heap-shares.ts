@@ -32,7 +32,7 @@ export async function heapByType(): Promise<HeapShare[]> {
     share.bytes += nodes[node + sizeAt]!;
     shares.set(type, share);
   }
-  return [...shares].map(([type, share]) => ({ type, ...share }));
+  return [...shares].map(([type, { count, bytes }]) => ({ type, count, bytes }));
 }
 
 // Objects and functions have telling names; of strings and numbers only the kind is of interest.

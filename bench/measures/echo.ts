@@ -1,0 +1,41 @@
+import { EchoSizes, metrics } from '../metrics.js';
+import { type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
+
+const CONNECTIONS = 64;
+/** Messages of one connection on the way: a client that waits for its answer. */
+const WINDOW = 1;
+
+/** Connects the clients of an echo, and lets everything be compiled before anything is measured. */
+export async function openAndWarmUp({ settings }: Bench, { servers, load }: Fleet): Promise<void> {
+  const durationMs = settings.isQuick ? 600 : 2_000;
+  for (const { candidate, port } of servers) {
+    const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
+    await load.call('open', candidate.name, crowd);
+    for (const bytes of EchoSizes) {
+      await load.call('echo', candidate.name, { bytes, durationMs, window: WINDOW });
+    }
+  }
+}
+
+/** What a message and its answer cost the server, and how many of them it can do. */
+export const echo: Measure = {
+  name: 'echo',
+  async run(bench) {
+    const { settings, results } = bench;
+    const durationMs = settings.isQuick ? 400 : 1_000;
+    await withFleet(bench, settings.candidates, CONNECTIONS, async (fleet) => {
+      await openAndWarmUp(bench, fleet);
+      for (const bytes of EchoSizes) {
+        await interleave(settings.rounds, fleet.servers, async (server, round) => {
+          const { name } = server.candidate;
+          bench.progress(`echo of ${bytes} B, round ${round + 1}, ${name}`);
+          const { cpuUs, result } = await server.cpuOf(`echo-${bytes}`, () =>
+            fleet.load.call('echo', name, { bytes, durationMs, window: WINDOW }),
+          );
+          results.add(metrics.echoCpu(bytes), name, cpuUs / result.messages);
+          results.add(metrics.echoRate(bytes), name, (result.messages / result.elapsedMs) * 1000);
+        });
+      }
+    });
+  },
+};

@@ -1,0 +1,70 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import type { Candidate } from '../candidates/candidate.js';
+import type { LoadMethods } from '../processes/load.process.js';
+import { Remote } from '../processes/rpc.js';
+import { Server } from '../processes/server.js';
+import type { Profiles } from '../profile/profiles.js';
+import type { Results } from '../results.js';
+import type { Settings } from '../settings.js';
+
+/** What every measure gets. */
+export interface Bench {
+  readonly settings: Settings;
+  readonly results: Results;
+  readonly profiles: Profiles | undefined;
+  /** Says what is being done. */
+  progress(text: string): void;
+}
+
+export interface Measure {
+  readonly name: string;
+  run(bench: Bench): Promise<void>;
+}
+
+/** Some candidates' servers, and a load for them. */
+export interface Fleet {
+  readonly servers: readonly Server[];
+  readonly load: Remote<LoadMethods>;
+}
+
+export function startLoad(): Remote<LoadMethods> {
+  return new Remote(new URL('../processes/load.process.js', import.meta.url));
+}
+
+/** Starts the servers of all candidates and a load, and ends them whatever happens. */
+export async function withFleet(
+  { profiles }: Bench,
+  candidates: readonly Candidate[],
+  connections: number,
+  work: (fleet: Fleet) => Promise<void>,
+): Promise<void> {
+  const load = startLoad();
+  const servers: Server[] = [];
+  try {
+    for (const candidate of candidates) {
+      servers.push(await Server.start(candidate, { connections }, profiles));
+    }
+    // Booting leaves work behind: optimisation, collection.
+    await pause(500);
+    await work({ servers, load });
+  } finally {
+    await Promise.all([load.end(), ...servers.map((server) => server.end())]);
+  }
+}
+
+/**
+ * Runs all subjects once per round, so that whatever else the machine does hits them alike. Each round
+ * begins with another one.
+ */
+export async function interleave<T>(
+  rounds: number,
+  subjects: readonly T[],
+  work: (subject: T, round: number) => Promise<void>,
+): Promise<void> {
+  for (let round = 0; round < rounds; round += 1) {
+    for (let turn = 0; turn < subjects.length; turn += 1) {
+      await work(subjects[(round + turn) % subjects.length]!, round);
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/** What is measured, and in what. */
+export interface Metric {
+  readonly id: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly digits: number;
+}
+
+export const EchoSizes = [64, 4096] as const;
+export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
+
+const sizeName = (bytes: number): string => (bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`);
+export const inThousands = (count: number): string => count.toLocaleString('en');
+
+export const metrics = {
+  echoCpu: (bytes: number): Metric => ({
+    id: `echo.${bytes}.cpu`,
+    title: `CPU per echo, ${sizeName(bytes)}`,
+    unit: 'µs',
+    digits: 1,
+  }),
+  echoRate: (bytes: number): Metric => ({
+    id: `echo.${bytes}.rate`,
+    title: `Echoes per second, ${sizeName(bytes)}`,
+    unit: '1/s',
+    digits: 0,
+  }),
+  latency: (percentile: 'p50' | 'p99', perSecond: number): Metric => ({
+    id: `latency.${percentile}`,
+    title: `Latency ${percentile} at ${inThousands(perSecond)} messages per second`,
+    unit: 'ms',
+    digits: 2,
+  }),
+  echoCode: (): Metric => ({
+    id: 'code.echo',
+    title: 'Time per echo without the operating system, 64 B',
+    unit: 'µs',
+    digits: 2,
+  }),
+  connectCode: (): Metric => ({
+    id: 'code.connect',
+    title: 'Time per connect and close without the operating system',
+    unit: 'µs',
+    digits: 1,
+  }),
+  connectCpu: (): Metric => ({
+    id: 'connect.cpu',
+    title: 'CPU per connect and close',
+    unit: 'µs',
+    digits: 0,
+  }),
+  idleHeap: (connections: number): Metric => ({
+    id: `idle.${connections}.heap`,
+    title: `Heap per idle connection, ${inThousands(connections)} open`,
+    unit: 'KB',
+    digits: 2,
+  }),
+  idleRss: (connections: number): Metric => ({
+    id: `idle.${connections}.rss`,
+    title: `Resident memory per idle connection, ${inThousands(connections)} open`,
+    unit: 'KB',
+    digits: 2,
+  }),
+  usedHeap: (connections: number): Metric => ({
+    id: `idle.${connections}.heap-after-echo`,
+    title: `Heap per connection after one message each, ${inThousands(connections)} open`,
+    unit: 'KB',
+    digits: 2,
+  }),
+  fanOutCpu: (): Metric => ({
+    id: 'fan-out.cpu',
+    title: 'CPU of a message to 1,000 connections',
+    unit: 'ms',
+    digits: 2,
+  }),
+  cycle: (): Metric => ({
+    id: 'managers.cycle',
+    title: 'Create, touch and dispose of a manager without a socket',
+    unit: 'µs',
+    digits: 2,
+  }),
+  cycleCpu: (): Metric => ({
+    id: 'managers.cycle-cpu',
+    title: 'The same in processor time of all threads, garbage collector included',
+    unit: 'µs',
+    digits: 2,
+  }),
+  sweep: (): Metric => ({
+    id: 'managers.sweep',
+    title: 'Sweep that removes nothing',
+    unit: 'µs',
+    digits: 2,
+  }),
+  heartbeatCpu: (connections: number): Metric => ({
+    id: 'heartbeat.cpu',
+    title: `CPU of ${inThousands(connections)} idle connections`,
+    unit: 'ms/s',
+    digits: 2,
+  }),
+} as const;
+
+/** Managers are compared with themselves: the subject is how many of them there are. */
+export function liveManagers(count: number): string {
+  return `${inThousands(count)} live`;
+}

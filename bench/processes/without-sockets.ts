@@ -1,0 +1,50 @@
+import type { Server } from 'node:http';
+
+import { dialects } from '../load/dialect.js';
+import { clientFrame, Opcode } from '../load/frames.js';
+import { MemoryClient, until } from '../load/memory-client.js';
+
+const CONNECTIONS = 64;
+const ECHO_BYTES = 64;
+const CONNECTIONS_PER_USER = 10;
+
+let connected = 0;
+
+function connect(server: Server): MemoryClient {
+  connected += 1;
+  return new MemoryClient(server, `user-${Math.ceil(connected / CONNECTIONS_PER_USER)}`);
+}
+
+async function connectAll(server: Server): Promise<MemoryClient[]> {
+  const clients = Array.from({ length: CONNECTIONS }, () => connect(server));
+  await until(() => clients.every(({ writes }) => writes > 0));
+  return clients;
+}
+
+async function disconnectAll(clients: readonly MemoryClient[]): Promise<void> {
+  for (const client of clients) client.sayGoodbye();
+  await until(() => clients.every(({ closed }) => closed));
+}
+
+/** Echoes without the operating system: microseconds each. */
+export async function echoWithoutSockets(server: Server, messages: number): Promise<number> {
+  const frame = clientFrame(Opcode.TEXT, dialects.plain.echo(ECHO_BYTES));
+  const clients = await connectAll(server);
+  const rounds = Math.ceil(messages / CONNECTIONS);
+  const startedAt = performance.now();
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const client of clients) client.send(frame);
+    await until(() => clients.every(({ writes }) => writes === 1 + round));
+  }
+  const elapsedMs = performance.now() - startedAt;
+  await disconnectAll(clients);
+  return (elapsedMs * 1000) / (rounds * CONNECTIONS);
+}
+
+/** Connections that come and go without the operating system: microseconds each. */
+export async function connectWithoutSockets(server: Server, count: number): Promise<number> {
+  const rounds = Math.ceil(count / CONNECTIONS);
+  const startedAt = performance.now();
+  for (let round = 0; round < rounds; round += 1) await disconnectAll(await connectAll(server));
+  return ((performance.now() - startedAt) * 1000) / (rounds * CONNECTIONS);
+}

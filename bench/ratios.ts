@@ -1,0 +1,123 @@
+import { liveManagers, metrics } from './metrics.js';
+import type { Results } from './results.js';
+import { type Summary, summarise } from './statistics.js';
+
+/** What the library has promised: one subject against another, at most. */
+interface Promised {
+  readonly title: string;
+  readonly against: string;
+  readonly metricId: string;
+  readonly subject: string;
+  readonly other: string;
+  readonly limit: number;
+}
+
+/** A promise and what was measured. */
+export interface Ratio extends Promised {
+  /** Of the medians; `undefined` when one of the two was not measured. */
+  readonly measured: number | undefined;
+  /** Round by round: both ran within the same few seconds. */
+  readonly rounds: Summary | undefined;
+}
+
+const ECHO = metrics.echoCpu(64).id;
+
+function promises(idle: number): Promised[] {
+  const heap = metrics.idleHeap(idle).id;
+  const injected = 'isolated-injected';
+  return [
+    {
+      title: 'CPU per echo, per-connection injection',
+      against: 'bare ws + JSON',
+      metricId: ECHO,
+      subject: injected,
+      other: 'bare-ws',
+      limit: 1.25,
+    },
+    {
+      title: 'CPU per echo, per-connection injection',
+      against: 'Nest request-scoped on WsAdapter',
+      metricId: ECHO,
+      subject: injected,
+      other: 'nest-request-scoped',
+      limit: 0.48,
+    },
+    {
+      title: 'CPU per echo, singleton gateway with parameters',
+      against: 'Nest singleton on WsAdapter',
+      metricId: ECHO,
+      subject: 'isolated-singleton',
+      other: 'nest-singleton',
+      limit: 0.7,
+    },
+    {
+      title: 'CPU per echo with guard, pipe and interceptor',
+      against: 'the same on a Nest singleton',
+      metricId: ECHO,
+      subject: 'isolated-enhanced',
+      other: 'nest-enhanced',
+      limit: 0.5,
+    },
+    {
+      title: 'CPU per connect and close, authenticated, scope built and disposed',
+      against: 'Nest request-scoped on WsAdapter',
+      metricId: metrics.connectCpu().id,
+      subject: injected,
+      other: 'nest-request-scoped',
+      limit: 0.8,
+    },
+    {
+      title: 'Heap per idle connection, per-connection injection',
+      against: 'bare ws',
+      metricId: heap,
+      subject: injected,
+      other: 'bare-ws',
+      limit: 2,
+    },
+    {
+      title: 'Heap per idle connection, per-connection injection',
+      against: 'Nest singleton on WsAdapter',
+      metricId: heap,
+      subject: injected,
+      other: 'nest-singleton',
+      limit: 0.5,
+    },
+    {
+      title: 'Fan-out to 1,000',
+      against: 'a loop of ws.send over one prepared frame',
+      metricId: metrics.fanOutCpu().id,
+      subject: injected,
+      other: 'bare-ws',
+      limit: 1.1,
+    },
+    {
+      title: 'Sweep that removes nothing, 1,000,000 managers',
+      against: 'the same at 1,000',
+      metricId: metrics.sweep().id,
+      subject: liveManagers(1_000_000),
+      other: liveManagers(1_000),
+      limit: 2,
+    },
+    {
+      title: 'Create, touch and dispose of a manager, 1,000,000 live',
+      against: 'the same at 1,000 live',
+      metricId: metrics.cycle().id,
+      subject: liveManagers(1_000_000),
+      other: liveManagers(1_000),
+      limit: 1.5,
+    },
+  ];
+}
+
+/** @param idle of how many idle connections the heap is compared */
+export function ratiosOf(results: Results, idle: number): Ratio[] {
+  return promises(idle).map((promised) => measure(promised, results));
+}
+
+function measure(promised: Promised, results: Results): Ratio {
+  const subject = results.summary(promised.metricId, promised.subject);
+  const other = results.summary(promised.metricId, promised.other);
+  if (!subject || !other) return { ...promised, measured: undefined, rounds: undefined };
+  const rounds = subject.values.map((value, round) => value / other.values[round]!);
+  return { ...promised, measured: subject.median / other.median, rounds: summarise(rounds) };
+}

@@ -1,0 +1,115 @@
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { format, resolveConfig } from 'prettier';
+
+import { candidates } from '../candidates/candidate.js';
+import { metrics } from '../metrics.js';
+import type { Ratio } from '../ratios.js';
+import type { Series } from '../results.js';
+import type { Settings } from '../settings.js';
+import { barChart, type Panel } from './chart.js';
+import { environment } from './environment.js';
+import { factorOf, formatted, titleOf } from './terminal.js';
+
+/** What a report is made of. */
+export interface Measured {
+  readonly settings: Settings;
+  readonly series: readonly Series[];
+  readonly ratios: readonly Ratio[];
+}
+
+const DOCS = new URL('../../docs/', import.meta.url);
+
+/** Writes `docs/benchmarks.md` and its chart. */
+export async function writeReport(measured: Measured): Promise<void> {
+  const file = fileURLToPath(new URL('benchmarks.md', DOCS));
+  const style = await resolveConfig(file);
+  const text = await format(markdown(measured), { ...style, parser: 'markdown' });
+  await writeFile(file, text);
+  await writeFile(new URL('benchmarks.svg', DOCS), barChart(panels(measured)));
+}
+
+function markdown({ settings, series, ratios }: Measured): string {
+  return [
+    '# Benchmarks',
+    '![CPU per echo, CPU per connect and close, and heap per idle connection](benchmarks.svg)',
+    'Written by `npm run bench -- --report`. `npm run bench -- --help` says what else it can do.',
+    '## How it is measured',
+    method(settings),
+    machine(),
+    '## Ratios',
+    ratioRows(ratios),
+    ...series.flatMap((one) => [`## ${one.metric.title}`, seriesRows(one)]),
+    '',
+  ].join('\n\n');
+}
+
+function method({ rounds, idle }: Settings): string {
+  return [
+    `- Every server runs in a process of its own, all clients in another. What counts is the processor time of the server's process, all its threads, around what is done to it.`,
+    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (3 for memory and heartbeat), each round beginning with another one. Tables show the median, and between which values the middle half of the rounds lies; the last column is the factor against the first line.`,
+    `- An echo is \`{ "event", "data" }\` of 64 bytes or 4 KiB, to and fro, from 64 connections that wait for the answer before they send again. Latency is measured at a fixed rate that does not wait.`,
+    `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service; with ours it also has something to dispose of.`,
+    `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. Nobody else authenticates. Raised are \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up for having none.`,
+    `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are those of all of them.`,
+    `- The heartbeat is compared with bare \`ws\` and the ping loop of its documentation, at the same interval of 25 s.`,
+  ].join('\n');
+}
+
+function machine(): string {
+  const rows = Object.entries(environment()).map(([name, value]) => `${name} ${value}`);
+  return `Measured with ${rows.join(', ')}.`;
+}
+
+function ratioRows(ratios: readonly Ratio[]): string {
+  return table(
+    ['Measure', 'Against', 'At most', 'Measured', 'Round by round'],
+    ratios.map(({ title, against, limit, measured, rounds }) => [
+      title,
+      against,
+      formatted(limit, 2),
+      measured === undefined ? '–' : `**${formatted(measured, 2)}**`,
+      rounds ? `${formatted(rounds.lower, 2)} – ${formatted(rounds.upper, 2)}` : '',
+    ]),
+  );
+}
+
+function seriesRows(series: Series): string {
+  const { metric, subjects } = series;
+  return table(
+    ['', metric.unit, 'Middle half', ''],
+    [...subjects].map(([subject, summary]) => [
+      titleOf(subject),
+      formatted(summary.median, metric.digits),
+      `${formatted(summary.lower, metric.digits)} – ${formatted(summary.upper, metric.digits)}`,
+      factorOf(summary, series),
+    ]),
+  );
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const rule = header.map((_, column) => (column === 0 ? '---' : '--:'));
+  return [header, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function panels({ settings, series }: Measured): Panel[] {
+  const shown = new Set([
+    metrics.echoCpu(64).id,
+    metrics.connectCpu().id,
+    metrics.idleHeap(settings.idle[0]!).id,
+  ]);
+  return series
+    .filter(({ metric }) => shown.has(metric.id))
+    .map(({ metric, subjects }) => ({
+      title: `${metric.title} (${metric.unit})`,
+      bars: candidates
+        .filter(({ name }) => subjects.has(name))
+        .map(({ name, title }) => {
+          const { median, lower, upper } = subjects.get(name)!;
+          const label = formatted(median, metric.digits);
+          const isOurs = name.startsWith('isolated');
+          return { title, label, value: median, lower, upper, isOurs };
+        }),
+    }));
+}

@@ -1,0 +1,65 @@
+import { parseArgs } from 'node:util';
+
+import { type Candidate, candidateNamed, candidates } from './candidates/candidate.js';
+
+/** How long and how often everything runs. */
+export interface Settings {
+  readonly measures: readonly string[];
+  readonly candidates: readonly Candidate[];
+  readonly rounds: number;
+  readonly isQuick: boolean;
+  /** Numbers of idle connections to weigh. */
+  readonly idle: readonly number[];
+  readonly json: string | undefined;
+  readonly isReport: boolean;
+  readonly profile: Candidate | undefined;
+}
+
+export const USAGE = `npm run bench -- [measure ...] [options]
+
+  measure            echo latency connect code memory fan-out managers heartbeat; default: all
+  --only <names>     candidates, separated by commas; default: all
+  --rounds <n>       rounds of each measure, default 9, with --quick 3
+  --idle <numbers>   idle connections to weigh, default 10000, with --quick 2000
+  --quick            short rounds: to see that it works, not to compare
+  --json <file>      writes every value of every round
+  --report           writes docs/benchmarks.md and its chart
+  --profile <name>   runs one candidate alone and says where its time, or its memory, goes;
+                     .cpuprofile files are left in dist-bench/profiles
+
+Candidates: ${candidates.map(({ name }) => name).join(' ')}`;
+
+/** @throws when an option or a candidate does not exist */
+export function readSettings(args: string[]): Settings | 'help' {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string' },
+      idle: { type: 'string' },
+      json: { type: 'string' },
+      profile: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      report: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const profile = values.profile === undefined ? undefined : candidateNamed(values.profile);
+  const few = values.quick || profile !== undefined;
+  return {
+    measures: positionals,
+    candidates: profile ? [profile] : candidatesNamed(values.only),
+    rounds: Number(values.rounds ?? (few ? 3 : 9)),
+    isQuick: values.quick,
+    idle: (values.idle ?? (values.quick ? '2000' : '10000')).split(',').map(Number),
+    json: values.json,
+    isReport: values.report,
+    profile,
+  };
+}
+
+function candidatesNamed(names: string | undefined): readonly Candidate[] {
+  return names === undefined ? candidates : names.split(',').map(candidateNamed);
+}

@@ -1,0 +1,25 @@
+/** Values of one measure, in the order of the rounds, and what they come to. */
+export interface Summary {
+  readonly median: number;
+  /** Half of the rounds lie between these two. */
+  readonly lower: number;
+  readonly upper: number;
+  readonly values: readonly number[];
+}
+
+export function summarise(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b);
+  return {
+    median: quantile(sorted, 0.5),
+    lower: quantile(sorted, 0.25),
+    upper: quantile(sorted, 0.75),
+    values,
+  };
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  const position = (sorted.length - 1) * share;
+  const below = sorted[Math.floor(position)]!;
+  const above = sorted[Math.ceil(position)]!;
+  return below + (above - below) * (position - Math.floor(position));
+}
