@@ -1,5 +1,6 @@
 import { Interval } from '@nestjs/schedule';
 
+import { afterReading } from '../clock/silence.js';
 import type { CleanupOptions } from '../config/option-groups.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
 import type { CleanupService } from './cleanup.service.js';
@@ -27,7 +28,9 @@ export function createCleanupJobs(cleanup: CleanupService, options: CleanupOptio
     }
 
     @Interval(EMERGENCY_CLEANUP_JOB, options.emergencyIntervalMs)
-    emergency(): Promise<CleanupReport> {
+    async emergency(): Promise<CleanupReport> {
+      // It counts unanswered pings: those that were answered while the process was busy come first.
+      await new Promise<void>((resolve) => afterReading(resolve));
       return cleanup.runEmergency();
     }
   }

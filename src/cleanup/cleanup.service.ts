@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { afterSilence } from '../clock/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { CleanupReport, RemovalCause } from '../journal/isolation-events.js';
 import { Journal } from '../journal/journal.js';
@@ -160,7 +161,7 @@ export class CleanupService implements SlotReclaimer {
 
   #probe(manager: WebSocketManager, victims: Victims): Promise<void> {
     return new Promise((resolve) => {
-      const release = this.clock.after(this.options.cleanup.probeTimeoutMs, () => {
+      const release = afterSilence(this.clock, this.options.cleanup.probeTimeoutMs, () => {
         manager.probeAnswered = undefined;
         // Pinned in the meantime, or paused by ourselves: not to be touched.
         const isVictim = manager.isActive && !manager.isPinned && !manager.isReadingPaused;

@@ -6,6 +6,7 @@ import {
 } from '@nestjs/common';
 
 import { type Clock, CLOCK, type Release } from '../clock/clock.js';
+import { afterReading } from '../clock/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { RING_PARTS } from '../manager/ping-ring.js';
@@ -37,14 +38,26 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
 
   /** Starts the timer. */
   start(): Release {
-    const { intervalMs } = this.options.heartbeat;
-    this.#stop ??= this.clock.every(Math.max(1, intervalMs / RING_PARTS), () => this.tick());
+    this.#stop ??= this.#startTimer();
     return () => this.stop();
   }
 
   stop(): void {
     this.#stop?.();
     this.#stop = undefined;
+  }
+
+  #startTimer(): Release {
+    const tickMs = Math.max(1, this.options.heartbeat.intervalMs / RING_PARTS);
+    let cancel: Release | undefined;
+    const stopTimer = this.clock.every(tickMs, () => {
+      cancel?.();
+      cancel = afterReading(() => this.tick());
+    });
+    return () => {
+      stopTimer();
+      cancel?.();
+    };
   }
 
   /** One step: the next part of the ring is pinged, overdue answers end their connection. */
