@@ -28,8 +28,15 @@ export {
 } from './gateway/isolated-gateway.decorator.js';
 export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './gateway/isolated-ws.adapter.js';
 export {
+  type AnyIsolationEventListener,
+  IsolationEventBus,
+  type IsolationEventListener,
+} from './journal/event-bus.js';
+export {
   type CleanupReport,
   type EventSubject,
+  type HandlerOutcome,
+  ISOLATION_EVENT_NAMES,
   type IsolationEventName,
   type IsolationEvents,
   type RemovalCause,

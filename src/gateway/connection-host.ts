@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { OptionGroups } from '../config/isolation.options.js';
+import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import type { MessageParser } from './message-parser.js';
@@ -10,6 +11,8 @@ export interface ConnectionHost {
   readonly options: OptionGroups;
   readonly clock: Clock;
   readonly journal: Journal;
+  /** The event of every message that was handled. */
+  readonly handled: Topic<'message-handled'>;
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly parse: MessageParser;

@@ -44,12 +44,17 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     this.#expiry = this.#watchExpiry();
   }
 
-  /** Runs the connect hooks; messages wait until they are through. */
-  open(request: unknown): void {
-    const { journal } = this.host;
+  /**
+   * Runs the connect hooks; messages wait until they are through.
+   *
+   * @param startedAt monotonic milliseconds at which the handshake began
+   */
+  open(request: unknown, startedAt: number): void {
+    const { journal, clock } = this.host;
     if (journal.isHeard('connection-opened')) {
       const subject = subjectOf(this.manager.context);
-      journal.record('connection-opened', { subject, path: this.server.path });
+      const handshakeMs = clock.now() - startedAt;
+      journal.record('connection-opened', { subject, path: this.server.path, handshakeMs });
     }
     this.#connecting = runConnectHooks(this, request);
     if (!this.#connecting) {

@@ -88,7 +88,8 @@ export class GatewayRuntime implements OnModuleInit {
   #serve(adapter: IsolatedWsAdapter): void {
     const { options, clock, journal, tracker, traffic } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
-    this.#connectionHost = { options, clock, journal, tracker, traffic, parse };
+    const handled = journal.topic('message-handled');
+    this.#connectionHost = { options, clock, journal, handled, tracker, traffic, parse };
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', hasOwnPayloadLimit } = endpoint;
       if (!hasOwnPayloadLimit) {
@@ -99,7 +100,8 @@ export class GatewayRuntime implements OnModuleInit {
       this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));
     }
     adapter.serve((endpoint, request, socket, head) => {
-      this.#accept(this.#servers.get(endpoint)!, { request, socket, head });
+      const startedAt = clock.now();
+      this.#accept(this.#servers.get(endpoint)!, { request, socket, head, startedAt });
     });
   }
 
@@ -167,7 +169,7 @@ export class GatewayRuntime implements OnModuleInit {
     manager: WebSocketManager,
     scope: ConnectionScope,
   ): void {
-    const { request, socket, head } = upgrade;
+    const { request, socket, head, startedAt } = upgrade;
     const abandonUpgrade = (): void =>
       void manager.beginClose(CloseCode.ABNORMAL, 'upgrade failed', 'network');
     if (socket.destroyed) {
@@ -179,7 +181,7 @@ export class GatewayRuntime implements OnModuleInit {
     server.webSocketServer.handleUpgrade(request, socket, head, (client) => {
       socket.off('close', abandonUpgrade);
       // A `verifyClient` of the app may have taken its time.
-      if (manager.isActive) this.#connect(server, client, manager, scope, request);
+      if (manager.isActive) this.#connect(server, client, manager, scope, request, startedAt);
       else client.close(CloseCode.GOING_AWAY);
     });
   }
@@ -190,6 +192,7 @@ export class GatewayRuntime implements OnModuleInit {
     manager: WebSocketManager,
     scope: ConnectionScope,
     request: Upgrade['request'],
+    startedAt: number,
   ): void {
     bindScope(client, scope);
     manager.attach(client);
@@ -204,18 +207,23 @@ export class GatewayRuntime implements OnModuleInit {
       void manager.close(CloseCode.SERVER_ERROR, 'server error');
       return;
     }
-    connection.open(request);
+    connection.open(request, startedAt);
   }
 
   #refuse(server: IsolatedServer, upgrade: Upgrade, refusal: Refusal): void {
     const { reason, status, code, userId, error } = refusal;
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    const { path } = server;
-    const details = { reason, status, code, path, ...(userId !== undefined && { userId }) };
-    this.journal.record('connection-refused', {
-      ...details,
-      ...(error !== undefined && { error }),
-    });
+    if (this.journal.isHeard('connection-refused')) {
+      this.journal.record('connection-refused', {
+        reason,
+        status,
+        code,
+        path: server.path,
+        handshakeMs: this.clock.now() - upgrade.startedAt,
+        ...(userId !== undefined && { userId }),
+        ...(error !== undefined && { error }),
+      });
+    }
     if (upgrade.socket.destroyed) return;
     if (this.options.handshake.rejectWith === 'http') refuseWithHttp(upgrade, refusal);
     else {

@@ -1,7 +1,9 @@
 import { isObservable, type Observable, type Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 
+import type { Release } from '../clock/clock.js';
 import { runInContext } from '../context/user-execution-context.js';
+import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
 import { encodeFrame, encodeMessage } from '../manager/delivery-result.js';
@@ -21,7 +23,7 @@ interface RunningCall {
   readonly plan: HandlerPlan;
   readonly args: HandlerArgs;
   /** Gives its place back; once. */
-  readonly release: () => void;
+  readonly release: (outcome?: HandlerOutcome) => void;
 }
 
 /** Open streams (handlers that answered with an observable) of one connection. */
@@ -67,7 +69,9 @@ export abstract class HandlerRunner {
     message: InboundMessage,
   ): void {
     const args: HandlerArgs = [connection.client, message.data, message.event];
-    const release = connection.#occupy();
+    const release = connection.host.handled.isHeard
+      ? connection.#observed(message, connection.#occupy())
+      : connection.#occupy();
     const call: RunningCall = { message, plan, args, release };
     try {
       connection.#settle(plan.run(gateway, args, release), call);
@@ -89,6 +93,25 @@ export abstract class HandlerRunner {
       traffic.inFlight -= 1;
       this.placeFree();
       if (this.running === 0) this.#whenIdle?.();
+    };
+  }
+
+  // Only while somebody wants to know: the message's outcome and duration, when its place is given back.
+  #observed(message: InboundMessage, release: Release): RunningCall['release'] {
+    const { clock, handled } = this.host;
+    const startedAt = clock.now();
+    let isReleased = false;
+    return (outcome = 'ok') => {
+      release();
+      if (isReleased) return;
+      isReleased = true;
+      handled.publish({
+        subject: subjectOf(this.manager.context),
+        path: this.server.path,
+        event: eventName(message),
+        outcome,
+        durationMs: clock.now() - startedAt,
+      });
     };
   }
 
@@ -120,7 +143,7 @@ export abstract class HandlerRunner {
     const stream = source.subscribe({
       next: (value) => this.#reply(value, call.message),
       error: (error: unknown) => this.#fail(error, call),
-      complete: call.release,
+      complete: () => call.release(),
     });
     if (stream.closed) return;
     streams.add(stream);
@@ -142,7 +165,7 @@ export abstract class HandlerRunner {
   }
 
   #fail(error: unknown, { message, plan, args, release }: RunningCall): void {
-    release();
+    release('failed');
     this.host.traffic.failed += 1;
     const filter = filterFor(plan.filters, error);
     if (!filter) {
@@ -173,14 +196,10 @@ export abstract class HandlerRunner {
     if (frame !== undefined) this.manager.sendFrame(frame);
   }
 
-  #logFailure(error: unknown, { event }: InboundMessage): void {
+  #logFailure(error: unknown, message: InboundMessage): void {
     this.manager.fail(error instanceof Error ? error : String(error));
     const subject = subjectOf(this.manager.context);
-    this.host.journal.record('handler-failed', {
-      subject,
-      event: String(event).slice(0, 128),
-      error,
-    });
+    this.host.journal.record('handler-failed', { subject, event: eventName(message), error });
   }
 
   /** Ends the streams that handlers have answered with. */
@@ -196,4 +215,9 @@ export abstract class HandlerRunner {
       else this.#whenIdle = resolve;
     });
   }
+}
+
+// Handlers exist for few events, but what a client calls them by may be long.
+function eventName({ event }: InboundMessage): string {
+  return String(event).slice(0, 128);
 }

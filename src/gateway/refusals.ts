@@ -12,6 +12,8 @@ export interface Upgrade {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
 }
 
 /** Refuses with an HTTP status: the client never gets a socket. */

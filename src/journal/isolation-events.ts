@@ -23,21 +23,42 @@ export interface CleanupReport {
   readonly timedOut: boolean;
 }
 
-/** Every event, with what it carries. The names are those of the diagnostics channels, after `websocket-isolation:`. */
+/** How a message ended: with an answer or none, or with an error (of a guard, a pipe or the handler). */
+export type HandlerOutcome = 'ok' | 'failed';
+
+/**
+ * Every event, with what it carries. The names are those of the diagnostics channels, after
+ * `websocket-isolation:`. Durations are in milliseconds.
+ */
 export interface IsolationEvents {
   'manager-created': { subject: EventSubject };
   'manager-closing': { subject: EventSubject; reason: CloseReason };
-  'manager-disposed': { subject: EventSubject; reason: CloseReason; lifetimeMs: number };
+  'manager-disposed': {
+    subject: EventSubject;
+    reason: CloseReason;
+    /** Since it was made. */
+    lifetimeMs: number;
+    /** Since closing began. */
+    disposalMs: number;
+  };
   'manager-removed': { subject: EventSubject; cause: RemovalCause; code: number };
-  'connection-opened': { subject: EventSubject; path: string };
+  'connection-opened': { subject: EventSubject; path: string; handshakeMs: number };
   'connection-ready': { subject: EventSubject; path: string; connectMs: number };
   'connection-refused': {
     reason: string;
     status: number;
     code: number;
     path: string;
+    handshakeMs: number;
     userId?: string;
     error?: unknown;
+  };
+  'message-handled': {
+    subject: EventSubject;
+    path: string;
+    event: string;
+    outcome: HandlerOutcome;
+    durationMs: number;
   };
   'message-dropped': { subject: EventSubject; reason: string };
   'thread-mismatch': { subject: EventSubject; claimedThreadId: string; action: string };
@@ -48,6 +69,8 @@ export interface IsolationEvents {
     outcome: 'failed' | 'abandoned';
     error?: unknown;
   };
+  'slow-consumer': { subject: EventSubject; bufferedBytes: number };
+  'ping-answered': { subject: EventSubject; roundTripMs: number };
   'critical-undelivered': { subject: EventSubject; messages: number };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
@@ -58,3 +81,38 @@ export interface IsolationEvents {
 }
 
 export type IsolationEventName = keyof IsolationEvents;
+
+/** At which level an event is logged; `'never'` for what comes too often. */
+export type EventLevel = 'debug' | 'log' | 'warn' | 'error' | 'never';
+
+// An operator reads `log` and above: what cleanup took, who was refused, what broke. The coming and
+// going of every connection is `debug`.
+export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
+  'manager-created': 'debug',
+  'manager-closing': 'debug',
+  'manager-disposed': 'debug',
+  'manager-removed': 'log',
+  'connection-opened': 'debug',
+  'connection-ready': 'debug',
+  'connection-refused': 'warn',
+  'message-handled': 'never',
+  'message-dropped': 'debug',
+  'thread-mismatch': 'warn',
+  'handler-failed': 'error',
+  'hook-failed': 'error',
+  'disposal-fault': 'error',
+  'slow-consumer': 'warn',
+  'ping-answered': 'never',
+  'critical-undelivered': 'warn',
+  'isolation-violation': 'error',
+  'thread-inconsistent': 'warn',
+  'cleanup-finished': 'debug',
+  'leak-suspected': 'warn',
+  'drain-started': 'log',
+  'drain-finished': 'log',
+};
+
+/** The names of all events. */
+export const ISOLATION_EVENT_NAMES: readonly IsolationEventName[] = Object.freeze(
+  Object.keys(EVENT_LEVELS) as IsolationEventName[],
+);

@@ -1,74 +1,53 @@
-import { type Channel, channel } from 'node:diagnostics_channel';
-
 import { Logger } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
-import type { EventSubject, IsolationEventName, IsolationEvents } from './isolation-events.js';
-
-type Level = 'debug' | 'log' | 'warn' | 'error';
-
-// An operator reads `log` and above: what cleanup took, who was refused, what broke. The coming and
-// going of every connection is `debug`.
-const LEVELS: Readonly<Record<IsolationEventName, Level>> = {
-  'manager-created': 'debug',
-  'manager-closing': 'debug',
-  'manager-disposed': 'debug',
-  'manager-removed': 'log',
-  'connection-opened': 'debug',
-  'connection-ready': 'debug',
-  'connection-refused': 'warn',
-  'message-dropped': 'debug',
-  'thread-mismatch': 'warn',
-  'handler-failed': 'error',
-  'hook-failed': 'error',
-  'disposal-fault': 'error',
-  'critical-undelivered': 'warn',
-  'isolation-violation': 'error',
-  'thread-inconsistent': 'warn',
-  'cleanup-finished': 'debug',
-  'leak-suspected': 'warn',
-  'drain-started': 'log',
-  'drain-finished': 'log',
-};
+import { IsolationEventBus, type Topic } from './event-bus.js';
+import {
+  EVENT_LEVELS,
+  type EventLevel,
+  type EventSubject,
+  type IsolationEventName,
+  type IsolationEvents,
+} from './isolation-events.js';
 
 /** Lines of one event per second; what is above is counted and said in the next line. */
 const LINES_PER_SECOND = 10;
 
 /**
- * Where the library says what happens: one structured log line and one diagnostics event each. Never
- * a payload, never a token.
+ * Where the library says what happens: one structured log line and one event each. Never a payload,
+ * never a token.
  */
 export class Journal {
   readonly #logger = new Logger('WebSocketIsolation');
-  readonly #channels = new Map<IsolationEventName, Channel>();
   readonly #windows = new Map<IsolationEventName, { since: number; lines: number }>();
 
-  constructor(private readonly clock: Clock) {
-    for (const name of Object.keys(LEVELS) as IsolationEventName[]) {
-      this.#channels.set(name, channel(`websocket-isolation:${name}`));
-    }
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly bus: IsolationEventBus = new IsolationEventBus(),
+  ) {}
 
   /** Whether anybody would notice: lets hot paths skip making the details. */
   isHeard(name: IsolationEventName): boolean {
-    return this.#channels.get(name)!.hasSubscribers || this.#isLogged(name);
+    return this.bus.topic(name).isHeard || this.#isLogged(name);
+  }
+
+  /** One event, for hot paths that ask about it on every message. Its log lines are written by {@link record} only. */
+  topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
+    return this.bus.topic(name);
   }
 
   record<Name extends IsolationEventName>(name: Name, details: IsolationEvents[Name]): void {
-    const events = this.#channels.get(name)!;
-    if (events.hasSubscribers) events.publish(details);
-    if (!this.#isLogged(name)) return;
+    this.bus.topic(name).publish(details);
+    const level = EVENT_LEVELS[name];
+    if (level === 'never' || !this.#isLogged(name)) return;
     const suppressed = this.#admit(name);
     if (suppressed === undefined) return;
-    this.#write(
-      LEVELS[name],
-      line(name, { ...details, ...(suppressed && { suppressed }) }),
-      details,
-    );
+    this.#write(level, line(name, { ...details, ...(suppressed && { suppressed }) }), details);
   }
 
   #isLogged(name: IsolationEventName): boolean {
-    return Logger.isLevelEnabled(LEVELS[name]);
+    const level = EVENT_LEVELS[name];
+    return level !== 'never' && Logger.isLevelEnabled(level);
   }
 
   // How many lines were left out since the last one; `undefined` when this one is left out too.
@@ -83,7 +62,7 @@ export class Journal {
     return window.lines <= LINES_PER_SECOND ? 0 : undefined;
   }
 
-  #write(level: Level, text: string, details: object): void {
+  #write(level: Exclude<EventLevel, 'never'>, text: string, details: object): void {
     const { error } = details as { error?: unknown };
     if (level === 'error' && error instanceof Error) this.#logger.error(text, error.stack);
     else this.#logger[level](text);

@@ -21,6 +21,8 @@ export interface ManagerHost {
   pinged(manager: WebSocketManager): void;
   /** A sign of life came after a ping. */
   answered(manager: WebSocketManager): void;
+  /** The pong of a ping of ours came. */
+  ponged(manager: WebSocketManager, roundTripMs: number): void;
   /** Closing began: no longer among the user's managers, still holding its slot. */
   closing(manager: WebSocketManager, reason: CloseReason): void;
   /** The socket of a closing manager is gone; disposers are next. */

@@ -313,10 +313,18 @@ export class WebSocketManagerFactory {
       },
       pinged: (manager) => registry.pings.pinged(manager),
       answered: (manager) => registry.pings.answered(manager),
+      ponged: (manager, roundTripMs) => {
+        if (!journal.isHeard('ping-answered')) return;
+        journal.record('ping-answered', { subject: subjectOf(manager.context), roundTripMs });
+      },
       closing: (manager, reason) => {
         registry.startClosing(manager);
         if (journal.isHeard('manager-closing')) {
           journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
+        }
+        if (reason.code === CloseCode.SLOW_CONSUMER && journal.isHeard('slow-consumer')) {
+          const { bufferedBytes } = manager;
+          journal.record('slow-consumer', { subject: subjectOf(manager.context), bufferedBytes });
         }
       },
       slotGivenUp: (manager) => this.releaseSlot(manager),
@@ -328,9 +336,13 @@ export class WebSocketManagerFactory {
         this.releaseSlot(manager);
         registry.remove(manager);
         if (!journal.isHeard('manager-disposed')) return;
-        const lifetimeMs = clock.now() - manager.createdAt;
-        const subject = subjectOf(manager.context);
-        journal.record('manager-disposed', { subject, reason, lifetimeMs });
+        const now = clock.now();
+        journal.record('manager-disposed', {
+          subject: subjectOf(manager.context),
+          reason,
+          lifetimeMs: now - manager.createdAt,
+          disposalMs: now - manager.closingAt,
+        });
       },
       disposalFault: (manager, outcome, error) => {
         const subject = subjectOf(manager.context);

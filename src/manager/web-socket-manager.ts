@@ -254,7 +254,10 @@ export class WebSocketManager extends OutboundChannel {
 
   /** @internal A pong. */
   ponged(): void {
-    if (this.pingedAt !== 0) this.roundTripMs = this.host.clock.now() - this.pingedAt;
+    if (this.pingedAt !== 0) {
+      this.roundTripMs = this.host.clock.now() - this.pingedAt;
+      this.host.ponged(this, this.roundTripMs);
+    }
     this.seen();
   }
 

@@ -18,6 +18,7 @@ import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../gateway/traffic-counters.js';
 import { Authentication } from '../handshake/authentication.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
+import { IsolationEventBus } from '../journal/event-bus.js';
 import { Journal } from '../journal/journal.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
@@ -49,7 +50,12 @@ export const coreProviders: Provider[] = [
     inject: [GIVEN_OPTIONS],
     useFactory: ({ clock }: WebSocketIsolationOptions) => clock ?? systemClock,
   },
-  { provide: Journal, inject: [CLOCK], useFactory: (clock: Clock) => new Journal(clock) },
+  { provide: IsolationEventBus, useFactory: () => new IsolationEventBus() },
+  {
+    provide: Journal,
+    inject: [CLOCK, IsolationEventBus],
+    useFactory: (clock: Clock, bus: IsolationEventBus) => new Journal(clock, bus),
+  },
   {
     provide: ManagerRegistry,
     inject: [CLOCK],

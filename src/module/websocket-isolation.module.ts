@@ -5,6 +5,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
 import { type WebSocketIsolationOptions } from '../config/isolation.options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
+import { IsolationEventBus } from '../journal/event-bus.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
@@ -55,6 +56,7 @@ function complete(definition: DynamicModule): DynamicModule {
       WebSocketEmitter,
       ThreadConsistencyTracker,
       LeakDetector,
+      IsolationEventBus,
     ],
   };
 }

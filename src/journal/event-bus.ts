@@ -1,0 +1,106 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
+
+import { Logger } from '@nestjs/common';
+
+import type { Release } from '../clock/clock.js';
+import {
+  ISOLATION_EVENT_NAMES,
+  type IsolationEventName,
+  type IsolationEvents,
+} from './isolation-events.js';
+
+/** Gets what one event carries. */
+export type IsolationEventListener<Name extends IsolationEventName> = (
+  details: IsolationEvents[Name],
+) => void | Promise<void>;
+
+/** Gets every event with its name. */
+export type AnyIsolationEventListener = <Name extends IsolationEventName>(
+  name: Name,
+  details: IsolationEvents[Name],
+) => void | Promise<void>;
+
+type Listener = (details: object, name: string) => unknown;
+
+/**
+ * What happens in this application's connections, as it happens: typed and synchronous. The same events
+ * go out on `node:diagnostics_channel` under `websocket-isolation:<event>`, there for all applications
+ * of a process. What nobody listens to is not even made.
+ *
+ * @example
+ * ```ts
+ * const release = bus.on('connection-refused', ({ reason }) => alarm(reason));
+ * ```
+ */
+export class IsolationEventBus {
+  readonly #logger = new Logger('WebSocketIsolation');
+  readonly #topics = new Map<string, Topic>();
+
+  constructor() {
+    const report = (name: string, error: unknown): void =>
+      this.#logger.error(`A listener for the event "${name}" failed.`, error);
+    for (const name of ISOLATION_EVENT_NAMES) this.#topics.set(name, new Topic(name, report));
+  }
+
+  /**
+   * Calls back with every event of one name, before whatever caused it goes on. What the listener throws
+   * (or rejects with) is logged and stays there.
+   *
+   * @returns takes the listener off
+   */
+  on<Name extends IsolationEventName>(name: Name, listener: IsolationEventListener<Name>): Release {
+    return this.topic(name).add(listener as Listener);
+  }
+
+  /** Calls back with every event there is; as {@link on}. Costs something on every message. */
+  onAny(listener: AnyIsolationEventListener): Release {
+    const any: Listener = (details, name) =>
+      listener(name as IsolationEventName, details as never);
+    const releases = [...this.#topics.values()].map((topic) => topic.add(any));
+    return () => releases.forEach((release) => release());
+  }
+
+  /** @internal One event, for those who ask about it often. */
+  topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
+    return this.#topics.get(name)! as Topic<Name>;
+  }
+}
+
+/** One event: its diagnostics channel and its listeners in this application. */
+export class Topic<Name extends IsolationEventName = IsolationEventName> {
+  readonly #channel: Channel;
+  // Replaced, never changed: a listener may be taken off while the others are called.
+  #listeners: readonly Listener[] = [];
+
+  constructor(
+    readonly name: string,
+    private readonly report: (name: string, error: unknown) => void,
+  ) {
+    this.#channel = channel(`websocket-isolation:${name}`);
+  }
+
+  get isHeard(): boolean {
+    return this.#listeners.length > 0 || this.#channel.hasSubscribers;
+  }
+
+  add(listener: Listener): Release {
+    // An entry of its own: the same function may listen twice, and each release takes off one.
+    const entry: Listener = (details, name) => listener(details, name);
+    this.#listeners = [...this.#listeners, entry];
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== entry);
+    };
+  }
+
+  publish(details: IsolationEvents[Name]): void {
+    if (this.#channel.hasSubscribers) this.#channel.publish(details);
+    for (const listener of this.#listeners) {
+      try {
+        const result = listener(details, this.name);
+        if (result instanceof Promise) result.catch((error) => this.report(this.name, error));
+      } catch (error) {
+        this.report(this.name, error);
+      }
+    }
+  }
+}
