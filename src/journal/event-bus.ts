@@ -54,15 +54,14 @@ export class IsolationEventBus {
 
   /** Calls back with every event there is; as {@link on}. Costs something on every message. */
   onAny(listener: AnyIsolationEventListener): Release {
-    const any: Listener = (details, name) =>
-      listener(name as IsolationEventName, details as never);
+    const any: Listener = (details, name) => listener(name as IsolationEventName, details as never);
     const releases = [...this.#topics.values()].map((topic) => topic.add(any));
     return () => releases.forEach((release) => release());
   }
 
   /** @internal One event, for those who ask about it often. */
   topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
-    return this.#topics.get(name)! as Topic<Name>;
+    return this.#topics.get(name)!;
   }
 }
 

@@ -11,6 +11,7 @@ import {
   IsolationEventBus,
   type IsolationEventName,
   type IsolationEvents,
+  type Release,
   type WebSocketManager,
 } from 'nestjs-websocket-isolation';
 
@@ -90,7 +91,7 @@ describe('the event bus', () => {
 
   it('lets a listener take others off while it is called', () => {
     const heard: string[] = [];
-    const releases = [
+    const releases: Release[] = [
       bus.on('manager-removed', () => releases.forEach((release) => release())),
       bus.on('manager-removed', () => void heard.push('second')),
     ];
@@ -125,7 +126,9 @@ describe('the events of an application', () => {
 
   it('tell the whole life of a connection, in order', async () => {
     const heard: { name: IsolationEventName; details: Record<string, unknown> }[] = [];
-    const release = bus.onAny((name, details) => heard.push({ name, details: { ...details } }));
+    const release = bus.onAny((name, details) => {
+      heard.push({ name, details: { ...details } });
+    });
     const client = await TestClient.open(testApp.url('/events?user=ada&thread=tea'));
     await client.ask('echo');
     await client.ask('fail');
@@ -195,16 +198,17 @@ describe('the events of an application', () => {
     expect(heard).toMatchObject([{ path: '/events', subject: { userId: 'channel' } }]);
   });
 
+  async function life(): Promise<void> {
+    const client = await TestClient.open(testApp.url('/events?user=quiet'));
+    await client.ask('echo');
+    client.send('nobody');
+    await client.ask('echo');
+    await client.close();
+    await expect(TestClient.open(testApp.url('/events'))).rejects.toThrow('401');
+  }
+
   it('are not even made while nobody listens', async () => {
     const publish = jest.spyOn(Topic.prototype, 'publish');
-    const life = async (): Promise<void> => {
-      const client = await TestClient.open(testApp.url('/events?user=quiet'));
-      await client.ask('echo');
-      client.send('nobody');
-      await client.ask('echo');
-      await client.close();
-      await expect(TestClient.open(testApp.url('/events'))).rejects.toThrow('401');
-    };
     await life();
     expect(publish).not.toHaveBeenCalled();
     const release = bus.onAny(() => undefined);
