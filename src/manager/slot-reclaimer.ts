@@ -16,7 +16,7 @@ export interface SlotReclaimer {
   watch(slots: UserSlots): void;
   /** Removes what is dead, never attached or stale, of all users. Resolves to how many. */
   expire(): Promise<number>;
-  /** The limits were lowered: closes what is above them and not pinned. */
+  /** The limits were changed: closes what is above them and not pinned; the rest when its work is done. */
   trim(): void;
 }
 

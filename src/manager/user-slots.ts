@@ -4,7 +4,7 @@ import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Somebody who waits for a slot while cleanup tries to make room. */
 export interface SlotWaiter {
-  /** Takes the slot; the manager exists when this returns. */
+  /** Takes the slot, so that the manager exists when this returns; or gives the arrival up. */
   admit(): void;
 }
 

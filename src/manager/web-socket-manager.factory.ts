@@ -234,14 +234,20 @@ export class WebSocketManagerFactory {
       throw this.#limitError(context.userId);
     }
     const arrival = new Promise<WebSocketManager>((resolve, reject) => {
-      const waiter = { admit: () => resolve(this.#add(context)) };
+      const admit = (): void => {
+        if (this.#isShutDown) reject(new ManagerClosedError('createManager'));
+        else if (this.#hasFreeSlot(slots)) resolve(this.#add(context));
+        else reject(this.#limitError(context.userId));
+      };
+      const waiter = { admit };
       slots.waiters.push(waiter);
       void rescue.then(() => {
         const place = slots.waiters.indexOf(waiter);
         if (place === -1) return;
         slots.waiters.splice(place, 1);
+        // Nothing came free by closing; a limit may have been raised meanwhile.
+        admit();
         this.registry.forget(slots);
-        reject(this.#limitError(context.userId));
       });
     });
     this.#arrivals.set(context.connectionId, arrival);

@@ -9,7 +9,7 @@ import {
 } from './close-codes.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import { Link } from './linked-list.js';
-import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import { type ManagedSocket, SOCKET_CLOSED, SOCKET_OPEN } from './managed-socket.js';
 import { ManagerClosedError } from './manager.errors.js';
 import type { ConnectionHooks, ManagerHost } from './manager-host.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
@@ -218,6 +218,8 @@ export class WebSocketManager extends OutboundChannel {
     this.counters.attached += 1;
     this.host.attached(this);
     this.host.rearranged(this);
+    // It has closed while the slot was waited for, and will not say so again.
+    if (socket.readyState === SOCKET_CLOSED) this.socketClosed(CloseCode.ABNORMAL, '');
   }
 
   /** @internal The connect hooks have run. */
