@@ -13,7 +13,6 @@ const REASONS: Readonly<Record<RemovalCause, string>> = {
   idle: 'idle',
   evicted: 'replaced by a newer connection',
   'limit-lowered': 'limit lowered',
-  requested: 'cleaned up',
 };
 
 const CODES: Readonly<Record<RemovalCause, number>> = {
@@ -24,7 +23,6 @@ const CODES: Readonly<Record<RemovalCause, number>> = {
   idle: CloseCode.IDLE,
   evicted: CloseCode.REPLACED,
   'limit-lowered': CloseCode.REPLACED,
-  requested: CloseCode.NORMAL,
 };
 
 /** Takes one victim of cleanup down: its close code, its log line, its end. */

@@ -10,7 +10,7 @@ export interface EventSubject {
 
 /** Why cleanup removed a manager: the classes of victims, in their order. */
 export type RemovalCause =
-  'closed' | 'unattached' | 'zombie' | 'stale' | 'idle' | 'evicted' | 'limit-lowered' | 'requested';
+  'closed' | 'unattached' | 'zombie' | 'stale' | 'idle' | 'evicted' | 'limit-lowered';
 
 /** What a cleanup did. */
 export interface CleanupReport {

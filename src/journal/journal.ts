@@ -12,6 +12,8 @@ import {
 
 /** Lines of one event per second; what is above is counted and said in the next line. */
 const LINES_PER_SECOND = 10;
+/** Never left out: whoever looks for a connection that was removed has to find it. */
+const ALWAYS_WRITTEN: ReadonlySet<IsolationEventName> = new Set(['manager-removed']);
 
 /**
  * Where the library says what happens: one structured log line and one event each. Never a payload,
@@ -52,6 +54,7 @@ export class Journal {
 
   // How many lines were left out since the last one; `undefined` when this one is left out too.
   #admit(name: IsolationEventName): number | undefined {
+    if (ALWAYS_WRITTEN.has(name)) return 0;
     const now = this.clock.now();
     const window = this.#windows.get(name);
     if (!window || now - window.since >= 1000) {

@@ -1,0 +1,139 @@
+import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+
+import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
+import { Fleet } from '../support/fleet.js';
+
+const MINUTE = 60_000;
+
+let lines: { level: string; text: string }[] = [];
+const write =
+  (level: string) =>
+  (text: unknown): void =>
+    void lines.push({ level, text: String(text) });
+
+beforeEach(() => {
+  lines = [];
+  Logger.overrideLogger({
+    debug: write('debug'),
+    log: write('log'),
+    warn: write('warn'),
+    error: write('error'),
+  });
+});
+afterAll(() => Logger.overrideLogger(false));
+
+const linesOf = (name: string): typeof lines =>
+  lines.filter(({ text }) => text.startsWith(`${name} `));
+
+function lineOfVictim({ context }: WebSocketManager, cause: string, code: number): string {
+  const { userId, threadId, connectionId, isolationKey } = context;
+  return `manager-removed userId=${userId} threadId=${threadId} connectionId=${connectionId} isolationKey=${isolationKey} cause=${cause} code=${code}`;
+}
+
+describe('the log', () => {
+  it('has a line for every victim: whose, which, why, and with what code', async () => {
+    const fleet = new Fleet();
+    const [busy, ...stale] = await fleet.connectMany('ada', 20);
+    await fleet.clock.advance(10 * MINUTE);
+    busy!.send('news');
+    await fleet.connect('ada');
+    expect(linesOf('manager-removed')).toEqual(
+      stale.map((manager) => ({ level: 'log', text: lineOfVictim(manager, 'stale', 4440) })),
+    );
+  });
+
+  it('names each class of victims by its cause and code', async () => {
+    const classes = {
+      unattached: 1000,
+      zombie: 4443,
+      stale: 4440,
+      idle: 4440,
+      evicted: 4409,
+      'limit-lowered': 4409,
+    };
+    for (const [cause, code] of Object.entries(classes)) {
+      lines = [];
+      const victim = await ways[cause as keyof typeof ways]();
+      expect(lines).toContainEqual({ level: 'log', text: lineOfVictim(victim, cause, code) });
+    }
+  });
+
+  it('keeps the coming and going of everybody on debug, and what needs somebody above it', async () => {
+    const fleet = new Fleet();
+    const manager = await fleet.connect('ada');
+    manager.onDispose(() => {
+      throw new Error('planned');
+    });
+    await manager.close(4000, 'bye');
+    expect(lines.map(({ level, text }) => [level, text.split(' ')[0]])).toEqual([
+      ['debug', 'manager-created'],
+      ['debug', 'manager-closing'],
+      ['error', 'disposal-fault'],
+      ['debug', 'manager-disposed'],
+    ]);
+    expect(lines.at(-1)!.text).toContain('code=4000 reason=bye initiator=server');
+  });
+
+  it('is not flooded by one event: ten lines a second, and how many were left out', async () => {
+    const fleet = new Fleet();
+    const managers = await fleet.connectMany('ada', 20);
+    for (const manager of managers) await manager.close();
+    expect(linesOf('manager-disposed').length).toBe(10);
+    await fleet.clock.advance(1_000);
+    await (await fleet.connect('ada')).close();
+    expect(linesOf('manager-disposed').at(-1)!.text).toMatch(/ suppressed=10$/);
+  });
+
+  it('keeps what clients wrote on one line, in quotes', async () => {
+    const fleet = new Fleet();
+    await (await fleet.connect('ada "x" y=1', { isSilent: false })).close(4000, 'a\nb');
+    expect(linesOf('manager-disposed')[0]!.text).toContain('userId="ada \\"x\\" y=1"');
+    expect(linesOf('manager-disposed')[0]!.text).toContain('reason="a\\nb"');
+    expect(lines.every(({ text }) => !text.includes('\n'))).toBe(true);
+  });
+});
+
+const ways = {
+  unattached: async () => {
+    const fleet = new Fleet();
+    const victim = await fleet.factory.createManager(fleet.context('ada'));
+    await fleet.clock.advance(10_000);
+    await fleet.cleanup.runProactive();
+    return victim;
+  },
+  zombie: async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
+    const victim = await fleet.connect('ada', { isSilent: true });
+    const arrival = fleet.connect('ada');
+    await fleet.clock.advance(2_000);
+    await arrival;
+    return victim;
+  },
+  stale: async () => {
+    const fleet = new Fleet();
+    const victim = await fleet.connect('ada');
+    await fleet.clock.advance(10 * MINUTE);
+    await fleet.factory.cleanupExpired();
+    return victim;
+  },
+  idle: async () => {
+    const fleet = new Fleet();
+    const victim = await fleet.connect('ada');
+    await fleet.clock.advance(30 * MINUTE);
+    await fleet.cleanup.runProactive();
+    return victim;
+  },
+  evicted: async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1, overflow: 'evict-idle' } });
+    const victim = await fleet.connect('ada');
+    await fleet.connect('ada');
+    return victim;
+  },
+  'limit-lowered': async () => {
+    const fleet = new Fleet();
+    const [victim] = await fleet.connectMany('ada', 2);
+    fleet.factory.setLimits({ maxManagersPerUser: 1 });
+    return victim!;
+  },
+} satisfies Record<string, () => Promise<WebSocketManager>>;
