@@ -18,6 +18,8 @@ import { Removal } from './removal.js';
 /** What one cleanup is taking down. */
 type Victims = Map<WebSocketManager, Promise<void>>;
 
+/** Whoever was heard from within this share of `cleanup.probeTimeoutMs` needs no ping to be believed alive. */
+const HEARD_LATELY = 1 / 8;
 /** Users are looked at again within this share of `cleanup.staleAfterMs` after they are due. */
 const WATCH_GRANULARITY = 1 / 64;
 
@@ -30,6 +32,8 @@ const WATCH_GRANULARITY = 1 / 64;
 export class CleanupService implements SlotReclaimer {
   readonly #crowded: CrowdedUsers;
   readonly #rescues = new Map<UserSlots, Promise<void>>();
+  /** Users above a lowered limit, as long as their work keeps them there. */
+  readonly #overfull = new Set<UserSlots>();
   readonly #running = new Map<CleanupReport['kind'], Promise<CleanupReport>>();
 
   constructor(
@@ -61,6 +65,8 @@ export class CleanupService implements SlotReclaimer {
       this.#removeUnattached(victims);
       this.#removeSuspects(victims);
       this.#removeStaleOfCrowded(victims);
+      for (const slots of this.#overfull) this.#trimUser(slots, victims);
+      this.#trimProcess(victims);
       if (this.#isProcessCritical) {
         this.#removeIdle(victims, this.options.cleanup.staleAfterMs, 'stale');
       }
@@ -103,9 +109,7 @@ export class CleanupService implements SlotReclaimer {
     const evictable = this.limits.overflow === 'evict-idle' && this.#evictable(slots);
     const hasStale = [...slots.idle].some((manager) => this.#isStale(manager));
     if (victims.size === 0 && suspects.length === 0 && !hasStale && !evictable) return undefined;
-    const rescue = this.#rescue(slots, suspects, victims).finally(() =>
-      this.#rescues.delete(slots),
-    );
+    const rescue = this.#rescue(slots, suspects, victims);
     this.#rescues.set(slots, rescue);
     return rescue;
   }
@@ -117,37 +121,71 @@ export class CleanupService implements SlotReclaimer {
   }
 
   trim(): void {
+    const victims: Victims = new Map();
     for (const slots of this.registry.users()) {
-      const victims: Victims = new Map();
-      const excess = slots.held - this.limits.maxManagersPerUser;
-      if (excess > 0) this.#removeDeadAndStale(slots, victims);
-      this.#removeLeastActive(slots.idle, excess - victims.size, victims);
+      this.#trimUser(slots, victims);
       this.watch(slots);
     }
-    const victims: Victims = new Map();
-    const excess = this.registry.size - this.registry.closing.size - this.limits.maxManagers;
-    this.#removeLeastActive(this.registry.unattached, excess, victims);
-    this.#removeLeastActive(this.registry.idle, excess - victims.size, victims);
+    this.#trimProcess(victims);
+    if (victims.size > 0) {
+      void this.#finish('proactive', victims, this.options.cleanup.emergencyTimeoutMs);
+    }
+  }
+
+  #trimUser(slots: UserSlots, victims: Victims): void {
+    const excess = (): number =>
+      [...slots].filter(({ isActive }) => isActive).length - this.limits.maxManagersPerUser;
+    if (excess() > 0) this.#removeDeadAndStale(slots, victims);
+    this.#removeLeastActive(slots.idle, excess(), victims);
+    if (excess() > 0) this.#overfull.add(slots);
+    else this.#overfull.delete(slots);
+  }
+
+  #trimProcess(victims: Victims): void {
+    const excess = (): number =>
+      this.registry.size - this.registry.closing.size - this.limits.maxManagers;
+    this.#removeLeastActive(this.registry.unattached, excess(), victims);
+    this.#removeLeastActive(this.registry.idle, excess(), victims);
   }
 
   async #rescue(slots: UserSlots, suspects: WebSocketManager[], victims: Victims): Promise<void> {
     // Arrivals line up behind this first pause; from then on every slot that comes free is theirs.
     await Promise.resolve();
-    const { emergencyTimeoutMs } = this.options.cleanup;
     const startedAt = this.clock.now();
     await Promise.all(suspects.map((manager) => this.#probe(manager, victims)));
     this.#removeStaleOf(slots, victims);
-    if (this.limits.overflow === 'evict-idle') {
-      const leaving = [...slots.idle].filter((manager) => !manager.isActive).length;
-      this.#removeLeastActive(slots.idle, slots.waiters.length - leaving, victims, 'evicted');
-    }
-    const remainingMs = Math.max(1, emergencyTimeoutMs - (this.clock.now() - startedAt));
-    void this.#finish('emergency', victims, remainingMs, startedAt);
+    const deadlineAt = startedAt + this.options.cleanup.emergencyTimeoutMs;
+    let leaving = victims;
+    this.#evict(slots, leaving);
+    do {
+      void this.#finish('emergency', leaving, this.#until(deadlineAt), startedAt);
+      await this.#goneBy(deadlineAt, slots, leaving);
+      leaving = new Map();
+      // Whoever lined up while these left may replace somebody too.
+    } while (this.clock.now() < deadlineAt && this.#evict(slots, leaving));
+    // Not later: who arrives from here on starts a rescue of its own.
+    this.#rescues.delete(slots);
+  }
+
+  async #goneBy(deadlineAt: number, slots: UserSlots, victims: Victims): Promise<void> {
     const gone = Promise.all([...victims.keys()].map((manager) => manager.socketGone));
-    await withDeadline(this.clock, remainingMs, gone);
+    await withDeadline(this.clock, this.#until(deadlineAt), gone);
     // One more turn: those whose socket has just gone hand over their slots first.
     await Promise.resolve();
     this.#takeOverClosed(slots);
+  }
+
+  #until(deadlineAt: number): number {
+    return Math.max(1, deadlineAt - this.clock.now());
+  }
+
+  // One for each arrival that waits and has nobody leaving for it yet. Whether there was any.
+  #evict(slots: UserSlots, victims: Victims): boolean {
+    if (this.limits.overflow !== 'evict-idle') return false;
+    const leaving = [...slots.idle].filter((manager) => !manager.isActive).length;
+    const before = victims.size;
+    this.#removeLeastActive(slots.idle, slots.waiters.length - leaving, victims, 'evicted');
+    return victims.size > before;
   }
 
   // A disposal that still runs needs no slot: without this, disposers that hang would lock their user out.
@@ -177,11 +215,16 @@ export class CleanupService implements SlotReclaimer {
     });
   }
 
-  // Attached, not pinned, and silent for longer than a ping may take: the ones a ping is worth.
+  // Attached, not pinned, and not heard from lately or ever: the ones a ping is worth. A peer whose
+  // reading we have paused ourselves could not answer.
   #suspectsOf(slots: UserSlots): WebSocketManager[] {
-    const silentSince = this.clock.now() - this.options.cleanup.probeTimeoutMs;
+    const heardSince = this.clock.now() - this.options.cleanup.probeTimeoutMs * HEARD_LATELY;
     return [...slots.idle].filter(
-      (manager) => manager.isActive && manager.socket && manager.lastSeenAt < silentSince,
+      (manager) =>
+        manager.isActive &&
+        manager.socket &&
+        !manager.isReadingPaused &&
+        (manager.lastSeenAt < heardSince || manager.lastSeenAt === manager.createdAt),
     );
   }
 

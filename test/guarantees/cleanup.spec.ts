@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { CleanupReport } from '../../src/journal/isolation-events.js';
 import { ManagerLimitError } from '../../src/manager/manager.errors.js';
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
-import { Fleet } from '../support/fleet.js';
+import { FakeSocket, Fleet } from '../support/fleet.js';
 
 const MINUTE = 60_000;
 const STALE = 10 * MINUTE + 1;
@@ -127,6 +127,67 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.live('ada')).toBe(16);
   });
 
+  it('finds zombies among connections that have only just come', async () => {
+    const fleet = new Fleet();
+    const alive = await fleet.connectMany('ada', 15);
+    await fleet.connectMany('ada', 5, { isSilent: true });
+    const arrival = fleet.connect('ada');
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect((await arrival).isActive).toBe(true);
+    expect(alive.every(({ isActive }) => isActive)).toBe(true);
+  });
+
+  it('does not wait for a peer that we do not listen to ourselves', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
+    const paused = await fleet.connect('ada', { isSilent: true });
+    paused.isReadingPaused = true;
+    await fleet.clock.advance(5_000);
+    await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
+    expect(fleet.clock.pendingTimers).toBe(0);
+  });
+
+  it('gets in where the limit is raised while it waits', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
+    const [zombie, pinned] = await fleet.connectMany('ada', 2, { isSilent: true });
+    const arrival = fleet.connect('ada');
+    await fleet.clock.settle();
+    zombie!.pin('work');
+    pinned!.pin('work');
+    fleet.factory.setLimits({ maxManagersPerUser: 3 });
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect((await arrival).isActive).toBe(true);
+    expect(removals).toEqual([]);
+  });
+
+  it('is not made when the process shuts down while it waits', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
+    await fleet.connect('ada', { isSilent: true });
+    const arrivals = Promise.allSettled([fleet.connect('ada'), fleet.connect('ada')]);
+    await fleet.clock.settle();
+    const ended = fleet.factory.shutdown();
+    await fleet.clock.advance(10_000);
+    await ended;
+    for (const arrival of await arrivals) {
+      expect(arrival).toMatchObject({ status: 'rejected', reason: { code: 'MANAGER_CLOSED' } });
+    }
+    expect(fleet.registry.size).toBe(0);
+    expect(fleet.registry.userCount).toBe(0);
+    expect(fleet.clock.pendingTimers).toBe(0);
+  });
+
+  it('leaves nothing behind where its socket has closed while it waited', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
+    await fleet.connect('ada', { isSilent: true });
+    const socket = new FakeSocket();
+    const arrival = fleet.factory.createManager(fleet.context('ada'), { socket });
+    await fleet.clock.settle();
+    socket.leave();
+    await fleet.clock.advance(5_000);
+    expect((await arrival).state).toBe('closed');
+    expect(fleet.registry.size).toBe(0);
+    expect(socket.listenerCount('close')).toBe(0);
+  });
+
   it('gets in again the moment one slot is free', async () => {
     const fleet = new Fleet();
     const [first] = await fleet.connectMany('ada', 20);
@@ -147,6 +208,22 @@ describe('the arrival beyond the limit', () => {
     expect([first, second, third].map((manager) => manager!.isActive)).toEqual([true, true, false]);
     expect(removals).toEqual([['evicted', 4409]]);
     pin[Symbol.dispose]();
+  });
+
+  it('also replaces one when it lines up while others are being replaced', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 4, overflow: 'evict-idle' } });
+    const old = await fleet.connectMany('ada', 4, { isSilent: true });
+    await fleet.clock.advance(1);
+    // Heard from just now: nothing that a ping could tell.
+    for (const manager of old) fleet.socketOf(manager).say();
+    const first = fleet.connect('ada');
+    await fleet.clock.settle();
+    expect(causes()).toEqual(['evicted']);
+    const second = fleet.connect('ada');
+    await fleet.clock.advance(2 * fleet.options.cleanup.closeTimeoutMs);
+    expect((await first).isActive && (await second).isActive).toBe(true);
+    expect(causes()).toEqual(['evicted', 'evicted']);
+    expect(fleet.live('ada')).toBe(4);
   });
 
   it('is refused when everything else is pinned, whatever the policy', async () => {
@@ -300,6 +377,37 @@ describe('limits lowered at run time', () => {
     fleet.factory.setLimits({ maxManagersPerUser: 3 });
     await expect(fleet.connect('ada')).resolves.toBeDefined();
     pin[Symbol.dispose]();
+  });
+
+  it('close no more than necessary when they are lowered again and again', async () => {
+    const fleet = new Fleet();
+    await fleet.connectMany('ada', 6);
+    for (const limit of [4, 3, 3, 2]) fleet.factory.setLimits({ maxManagersPerUser: limit });
+    expect(fleet.live('ada')).toBe(2);
+    fleet.factory.setLimits({ maxManagers: 1 });
+    fleet.factory.setLimits({ maxManagers: 1 });
+    expect(fleet.live('ada')).toBe(1);
+  });
+
+  it('hold for pinned ones once their work is done', async () => {
+    const fleet = new Fleet();
+    const managers = await fleet.connectMany('ada', 4);
+    const pins = managers.map((manager) => manager.pin('work'));
+    fleet.factory.setLimits({ maxManagersPerUser: 2 });
+    pins[0]![Symbol.dispose]();
+    // Not at once: its work may be about to answer.
+    expect(fleet.live('ada')).toBe(4);
+    await fleet.cleanup.runEmergency();
+    expect(managers.map(({ isActive }) => isActive)).toEqual([false, true, true, true]);
+    for (const pin of pins) pin[Symbol.dispose]();
+    await fleet.cleanup.runEmergency();
+    expect(fleet.live('ada')).toBe(2);
+    await fleet.cleanup.runEmergency();
+    expect(fleet.live('ada')).toBe(2);
+    expect(removals).toEqual([
+      ['limit-lowered', 4409],
+      ['limit-lowered', 4409],
+    ]);
   });
 
   it('leave pinned ones above the limit in peace', async () => {
