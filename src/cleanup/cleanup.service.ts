@@ -74,6 +74,16 @@ export class CleanupService implements SlotReclaimer {
     });
   }
 
+  /** For how many milliseconds the most overdue manager has been waiting to be removed; 0 when none is. */
+  get lagMs(): number {
+    const { idleTimeoutMs, unattachedAfterMs } = this.options.cleanup;
+    const now = this.clock.now();
+    const overdue = (manager: WebSocketManager | undefined, limitMs: number): number =>
+      manager && limitMs > 0 ? now - manager.lastActivityAt - limitMs : 0;
+    const idle = overdue(this.registry.idle.first, idleTimeoutMs);
+    return Math.max(0, idle, overdue(this.registry.unattached.first, unattachedAfterMs));
+  }
+
   async expire(): Promise<number> {
     const { removed } = await this.#once('expired', () => {
       const victims: Victims = new Map();

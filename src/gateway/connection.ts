@@ -44,18 +44,12 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     this.#expiry = this.#watchExpiry();
   }
 
-  /**
-   * Runs the connect hooks; messages wait until they are through.
-   *
-   * @param startedAt monotonic milliseconds at which the handshake began
-   */
-  open(request: unknown, startedAt: number): void {
-    const { journal, clock } = this.host;
-    if (journal.isHeard('connection-opened')) {
-      const subject = subjectOf(this.manager.context);
-      const handshakeMs = clock.now() - startedAt;
-      journal.record('connection-opened', { subject, path: this.server.path, handshakeMs });
-    }
+  get path(): string {
+    return this.server.path;
+  }
+
+  /** Runs the connect hooks; messages wait until they are through. */
+  open(request: unknown): void {
     this.#connecting = runConnectHooks(this, request);
     if (!this.#connecting) {
       this.#becomeReady();
@@ -97,6 +91,13 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
   }
 
   disconnected(reason: CloseReason): Promise<void> | undefined {
+    const { journal, clock } = this.host;
+    if (journal.isHeard('connection-closed')) {
+      const { context, createdAt } = this.manager;
+      const connectedMs = clock.now() - createdAt;
+      const subject = subjectOf(context);
+      journal.record('connection-closed', { subject, path: this.path, reason, connectedMs });
+    }
     return runThrough(this.#disconnect(reason));
   }
 
@@ -128,7 +129,7 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     if (journal.isHeard('connection-ready')) {
       const connectMs = clock.now() - this.manager.createdAt;
       const subject = subjectOf(this.manager.context);
-      journal.record('connection-ready', { subject, path: this.server.path, connectMs });
+      journal.record('connection-ready', { subject, path: this.path, connectMs });
     }
     this.#startWaiting();
   }

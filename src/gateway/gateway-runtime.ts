@@ -6,7 +6,7 @@ import { type Clock, CLOCK } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import type { Refusal, RefusalReason } from '../handshake/refusal.js';
-import { Journal } from '../journal/journal.js';
+import { Journal, subjectOf } from '../journal/journal.js';
 import { CloseCode } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -25,7 +25,10 @@ import { TrafficCounters } from './traffic-counters.js';
 
 /** Takes a scope down whose connection never came to be. */
 class PreparedScope implements ConnectionHooks {
-  constructor(private readonly scope: ConnectionScope) {}
+  constructor(
+    private readonly scope: ConnectionScope,
+    readonly path: string,
+  ) {}
 
   closing(): void {
     // Nothing runs yet.
@@ -149,7 +152,7 @@ export class GatewayRuntime implements OnModuleInit {
     const { keepHeaders } = this.options.handshake;
     const value = ConnectionRequest.from(manager.context, request, server.path, keepHeaders);
     const scope = new ConnectionScope(server.scopeHost, value);
-    manager.hooks = new PreparedScope(scope);
+    manager.hooks = new PreparedScope(scope, server.path);
     return scope;
   }
 
@@ -199,6 +202,7 @@ export class GatewayRuntime implements OnModuleInit {
     const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
     const host = this.#connectionHost!;
     const connection = new Connection(host, server, manager, scope, instances, client);
+    this.#opened(manager, server, startedAt);
     try {
       // For plain gateways on the same path, and for listeners of the app.
       server.webSocketServer.emit('connection', client, request);
@@ -207,7 +211,14 @@ export class GatewayRuntime implements OnModuleInit {
       void manager.close(CloseCode.SERVER_ERROR, 'server error');
       return;
     }
-    connection.open(request, startedAt);
+    connection.open(request);
+  }
+
+  #opened({ context }: WebSocketManager, { path }: IsolatedServer, startedAt: number): void {
+    const { journal, clock } = this;
+    if (!journal.isHeard('connection-opened')) return;
+    const handshakeMs = clock.now() - startedAt;
+    journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
   }
 
   #refuse(server: IsolatedServer, upgrade: Upgrade, refusal: Refusal): void {

@@ -44,6 +44,11 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
   'scope-failed': [500, CloseCode.SERVER_ERROR],
 };
 
+/** All of them. */
+export const REFUSAL_REASONS: readonly RefusalReason[] = Object.freeze(
+  Object.keys(ANSWERS) as RefusalReason[],
+);
+
 /** Thrown inside a handshake to end it with an answer. */
 export class HandshakeRefused extends Error {
   readonly refusal: Refusal;

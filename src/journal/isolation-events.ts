@@ -44,6 +44,13 @@ export interface IsolationEvents {
   'manager-removed': { subject: EventSubject; cause: RemovalCause; code: number };
   'connection-opened': { subject: EventSubject; path: string; handshakeMs: number };
   'connection-ready': { subject: EventSubject; path: string; connectMs: number };
+  'connection-closed': {
+    subject: EventSubject;
+    path: string;
+    reason: CloseReason;
+    /** Since its slot was taken. */
+    connectedMs: number;
+  };
   'connection-refused': {
     reason: string;
     status: number;
@@ -94,6 +101,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'manager-removed': 'log',
   'connection-opened': 'debug',
   'connection-ready': 'debug',
+  'connection-closed': 'debug',
   'connection-refused': 'warn',
   'message-handled': 'never',
   'message-dropped': 'debug',

@@ -39,6 +39,8 @@ export interface ManagerHost {
 
 /** What runs above a manager and has to be wound up before its disposers. Set by the gateway. */
 export interface ConnectionHooks {
+  /** Of the gateway: one of a few, known at boot. */
+  readonly path: string;
   /** A frame came in on a connection that is not closing. Must not throw. */
   received(frame: Buffer): void;
   /** Closing begins: take no more messages, read on for the peer's goodbye. Must not throw. */

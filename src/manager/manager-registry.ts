@@ -14,6 +14,13 @@ export interface Ledger {
   readonly disposed: number;
 }
 
+/** What became of messages to clients. */
+export interface Sendings {
+  readonly sent: number;
+  /** Not sent: no JSON, a reader too slow, no socket any more. */
+  readonly failed: number;
+}
+
 /**
  * Which managers there are, whose they are, and which of them cleanup has to look at next. Adding,
  * touching, rearranging and removing cost the same however many there are.
@@ -36,6 +43,9 @@ export class ManagerRegistry {
   #created = 0;
   #disposed = 0;
   #lifetimeMs = 0;
+  // What those had sent that are gone.
+  #sentByGone = 0;
+  #failedByGone = 0;
 
   constructor(private readonly clock: Clock) {}
 
@@ -54,6 +64,17 @@ export class ManagerRegistry {
   /** Mean lifetime of the managers disposed of, in milliseconds. */
   get averageLifetimeMs(): number {
     return this.#disposed === 0 ? 0 : this.#lifetimeMs / this.#disposed;
+  }
+
+  /** Messages of all managers there ever were. Walks through those that exist. */
+  get sendings(): Sendings {
+    let sent = this.#sentByGone;
+    let failed = this.#failedByGone;
+    for (const { counters } of this.all()) {
+      sent += counters.sent;
+      failed += counters.failed;
+    }
+    return { sent, failed };
   }
 
   /** The manager that was made first among those that exist. */
@@ -155,6 +176,8 @@ export class ManagerRegistry {
     manager.fleetLink.remove();
     this.#disposed += 1;
     this.#lifetimeMs += this.clock.now() - manager.createdAt;
+    this.#sentByGone += manager.counters.sent;
+    this.#failedByGone += manager.counters.failed;
     this.#onRemoved?.(manager);
   }
 }

@@ -2,15 +2,24 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { ScheduleModule } from '@nestjs/schedule';
 
+import { CleanupService } from '../cleanup/cleanup.service.js';
+import { CLOCK } from '../clock/clock.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
-import { type WebSocketIsolationOptions } from '../config/isolation.options.js';
+import { ISOLATION_OPTIONS, type WebSocketIsolationOptions } from '../config/isolation.options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
+import { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
+import { Journal } from '../journal/journal.js';
+import { Limits } from '../manager/limits.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
+import { Drain } from '../shutdown/drain.js';
 import { assertOneCopyOfCore } from './core-copies.js';
 import { coreProviders } from './core.providers.js';
 import { ConfigurableModuleClass } from './module-definition.js';
@@ -57,6 +66,17 @@ function complete(definition: DynamicModule): DynamicModule {
       ThreadConsistencyTracker,
       LeakDetector,
       IsolationEventBus,
+      // For the other entry points of this package.
+      CleanupService,
+      CLOCK,
+      Drain,
+      GatewayRuntime,
+      HandshakeService,
+      ISOLATION_OPTIONS,
+      Journal,
+      Limits,
+      ManagerRegistry,
+      TrafficCounters,
     ],
   };
 }

@@ -150,6 +150,7 @@ describe('the events of an application', () => {
       'handler-failed',
       'message-dropped',
       'manager-closing',
+      'connection-closed',
       'manager-disposed',
     ]);
     const handled = story.filter(({ name }) => name === 'message-handled');
@@ -157,7 +158,7 @@ describe('the events of an application', () => {
       { path: '/events', event: 'echo', outcome: 'ok', subject: { userId: 'ada' } },
       { path: '/events', event: 'fail', outcome: 'failed', subject: { isolationKey: 'ada:tea' } },
     ]);
-    expect(story.at(-2)?.details).toMatchObject({ reason: { code: 1000, initiator: 'client' } });
+    expect(story.at(-3)?.details).toMatchObject({ reason: { code: 1000, initiator: 'client' } });
     const durations = heard.flatMap(({ details }) =>
       Object.entries(details).filter(([key]) => key.endsWith('Ms')),
     );
