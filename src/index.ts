@@ -1,4 +1,19 @@
 export { CLOCK, type Clock, type Release, systemClock } from './clock/clock.js';
+export { type Cluster, type ClusterDefinition, type ClusterHost } from './cluster/cluster.js';
+export {
+  type ClusterLease,
+  type ClusterSlots,
+  type HeldTraffic,
+  type IdleConnection,
+  type LeaseAnswer,
+  type LeaseLoss,
+  type SlotHolder,
+} from './cluster/cluster-slots.js';
+export {
+  type ClusterNode,
+  type ClusterState,
+  type ClusterStatus,
+} from './cluster/cluster-status.js';
 export { websocketIsolationConfig } from './config/isolation.config.js';
 export {
   type AuthenticateFunction,
@@ -47,6 +62,7 @@ export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';
 export {
+  ClusterUnavailableError,
   IsolationViolationError,
   ManagerClosedError,
   ManagerLimitError,

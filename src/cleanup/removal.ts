@@ -13,6 +13,7 @@ const REASONS: Readonly<Record<RemovalCause, string>> = {
   idle: 'idle',
   evicted: 'replaced by a newer connection',
   'limit-lowered': 'limit lowered',
+  'lease-lost': 'lease lost',
 };
 
 const CODES: Readonly<Record<RemovalCause, number>> = {
@@ -23,6 +24,7 @@ const CODES: Readonly<Record<RemovalCause, number>> = {
   idle: CloseCode.IDLE,
   evicted: CloseCode.REPLACED,
   'limit-lowered': CloseCode.REPLACED,
+  'lease-lost': CloseCode.LEASE_LOST,
 };
 
 /** Takes one victim of cleanup down: its close code, its log line, its end. */

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Type } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
+import type { ClusterDefinition } from '../cluster/cluster.js';
 import type { ConnectionIdentity } from '../context/user-execution-context.js';
 import type {
   CleanupOptions,
@@ -54,6 +55,8 @@ type Given<Group> = { [Key in keyof Group]?: Group[Key] | undefined };
 export interface WebSocketIsolationOptions extends GroupsAsGiven {
   /** A provider class of the app, or a function. Default: everybody is an anonymous user of their own. */
   authenticator?: Type<ConnectionAuthenticator> | AuthenticateFunction | undefined;
+  /** Counts connections over all nodes, for example `redisCluster({ url })`. Default: every process for itself. */
+  cluster?: ClusterDefinition | undefined;
   /** Where time comes from. Default: the system. For tests. */
   clock?: Clock | undefined;
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
@@ -67,6 +70,7 @@ export interface WebSocketIsolationOptionsFactory {
 /** The options after defaults, environment and validation. Frozen. */
 export interface ResolvedOptions extends OptionGroups {
   readonly authenticator: WebSocketIsolationOptions['authenticator'];
+  readonly cluster: WebSocketIsolationOptions['cluster'];
 }
 
 /** Injection token of the {@link ResolvedOptions}. */

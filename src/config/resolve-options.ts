@@ -55,7 +55,7 @@ const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } =
 /** The names of the option groups, in the order of the documentation. */
 export const GROUP_NAMES = Object.keys(GROUPS) as (keyof OptionGroups)[];
 
-const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'clock']);
+const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', 'clock']);
 
 /** The groups as they are when nobody says anything. */
 export function defaultGroups(): OptionGroups {
@@ -81,13 +81,17 @@ export function resolveOptions(
     faults.push(...groupFaults(name, group));
     Object.freeze(group);
   }
-  const { authenticator } = given;
+  const { authenticator, cluster } = given;
   if (authenticator !== undefined && typeof authenticator !== 'function') {
     const rule = 'must be a provider class or a function';
     faults.push({ option: 'authenticator', value: authenticator, rule });
   }
+  if (cluster !== undefined && typeof cluster?.create !== 'function') {
+    const rule = 'must be a cluster, for example redisCluster({ url })';
+    faults.push({ option: 'cluster', value: cluster, rule });
+  }
   if (faults.length > 0) throw new InvalidOptionsError(faults);
-  return Object.freeze({ ...groups, authenticator });
+  return Object.freeze({ ...groups, authenticator, cluster });
 }
 
 function unknownOptions(given: object): OptionFault[] {

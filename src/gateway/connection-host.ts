@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import type { ClusterSlots } from '../cluster/cluster-slots.js';
 import type { OptionGroups } from '../config/isolation.options.js';
 import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
@@ -16,4 +17,6 @@ export interface ConnectionHost {
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly parse: MessageParser;
+  /** Whether messages may be handled at this moment. */
+  readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
 }

@@ -1,4 +1,5 @@
 import type { Release } from '../clock/clock.js';
+import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
 import { runBounded, runThrough, type Waiting } from '../manager/bounded-run.js';
@@ -27,7 +28,10 @@ const MESSAGE_OVERHEAD_BYTES = 64;
 const PAUSE_AT = 1 / 4;
 
 /** The gateway's side of one connection: its hooks, and its messages in their order and bounds. */
-export class Connection extends HandlerRunner implements ConnectionHooks, ConnectingConnection {
+export class Connection
+  extends HandlerRunner
+  implements ConnectionHooks, ConnectingConnection, HeldTraffic
+{
   /** Of how many gateways the connect hook has begun: only those get a disconnect hook. */
   connectsStarted = 0;
   #isReady = false;
@@ -73,13 +77,20 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     if (!this.#isOwnThread(message)) return;
     if (
       this.#isReady &&
+      this.manager.lastActivityAt < this.host.leases.freshUntil &&
       this.running < this.host.options.inbound.concurrency &&
       !this.#queue?.size
     ) {
       this.start(message, refs);
     } else {
       this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
+      if (this.#isReady && !this.#isFresh) this.host.leases.hold(this);
     }
+  }
+
+  /** The slot is ours still: what waited may go on. */
+  resume(): void {
+    if (this.manager.isActive) this.#startWaiting();
   }
 
   closing(): void {
@@ -193,7 +204,12 @@ export class Connection extends HandlerRunner implements ConnectionHooks, Connec
     }
   }
 
+  get #isFresh(): boolean {
+    return this.host.clock.now() < this.host.leases.freshUntil;
+  }
+
   #startWaiting(): void {
+    if (this.#queue && !this.#isFresh) return this.host.leases.hold(this);
     const { concurrency, maxPendingBytes } = this.host.options.inbound;
     while (this.#queue && this.running < concurrency && this.manager.isActive) {
       const pending = this.#queue.shift();

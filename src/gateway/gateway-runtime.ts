@@ -1,8 +1,9 @@
-import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import type { WebSocket } from 'ws';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import type { Refusal, RefusalReason } from '../handshake/refusal.js';
@@ -51,6 +52,12 @@ function ignoreFault(): void {
   // The handshake has failed already, and said why.
 }
 
+// A process that counts for itself has nothing to lose.
+const NO_LEASES: ConnectionHost['leases'] = {
+  freshUntil: Number.POSITIVE_INFINITY,
+  hold: (held) => held.resume(),
+};
+
 /** Brings upgrades to isolated gateways: handshake, scope, socket, connection. */
 @Injectable()
 export class GatewayRuntime implements OnModuleInit {
@@ -69,6 +76,7 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly traffic: TrafficCounters,
     private readonly httpAdapterHost: HttpAdapterHost,
     private readonly moduleRef: ModuleRef,
+    @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {}
 
   /** Handshakes refused since the start, by reason. */
@@ -92,7 +100,8 @@ export class GatewayRuntime implements OnModuleInit {
     const { options, clock, journal, tracker, traffic } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
-    this.#connectionHost = { options, clock, journal, handled, tracker, traffic, parse };
+    const leases = this.cluster?.slots ?? NO_LEASES;
+    this.#connectionHost = { options, clock, journal, handled, tracker, traffic, parse, leases };
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', hasOwnPayloadLimit } = endpoint;
       if (!hasOwnPayloadLimit) {

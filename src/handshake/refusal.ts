@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 
 import { InvalidContextError } from '../context/context.errors.js';
 import { CloseCode } from '../manager/close-codes.js';
-import { ManagerLimitError } from '../manager/manager.errors.js';
+import { ClusterUnavailableError, ManagerLimitError } from '../manager/manager.errors.js';
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
@@ -16,6 +16,7 @@ export type RefusalReason =
   | 'invalid-context'
   | 'user-limit'
   | 'process-limit'
+  | 'cluster-unavailable'
   | 'scope-failed';
 
 /** The answer to a handshake that is refused: the same thing in HTTP and as a close code. */
@@ -41,6 +42,7 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
   'invalid-context': [400, CloseCode.POLICY_VIOLATION],
   'user-limit': [429, CloseCode.TOO_MANY_CONNECTIONS],
   'process-limit': [503, CloseCode.OVERLOADED],
+  'cluster-unavailable': [503, CloseCode.OVERLOADED],
   'scope-failed': [500, CloseCode.SERVER_ERROR],
 };
 
@@ -73,6 +75,10 @@ export function refusalOf(error: unknown): Refusal {
     const { userId, retryAfterMs, scope } = error;
     const reason: RefusalReason = scope === 'user' ? 'user-limit' : 'process-limit';
     return new HandshakeRefused(reason, { userId, retryAfterMs }).refusal;
+  }
+  if (error instanceof ClusterUnavailableError) {
+    const { retryAfterMs } = error;
+    return new HandshakeRefused('cluster-unavailable', { retryAfterMs }).refusal;
   }
   return new HandshakeRefused('auth-failed', { error }).refusal;
 }

@@ -1,3 +1,4 @@
+import type { ClusterState } from '../cluster/cluster-status.js';
 import type { CloseReason } from '../manager/close-codes.js';
 
 /** Whom an event is about. */
@@ -10,7 +11,14 @@ export interface EventSubject {
 
 /** Why cleanup removed a manager: the classes of victims, in their order. */
 export type RemovalCause =
-  'closed' | 'unattached' | 'zombie' | 'stale' | 'idle' | 'evicted' | 'limit-lowered';
+  | 'closed'
+  | 'unattached'
+  | 'zombie'
+  | 'stale'
+  | 'idle'
+  | 'evicted'
+  | 'limit-lowered'
+  | 'lease-lost';
 
 /** What a cleanup did. */
 export interface CleanupReport {
@@ -83,6 +91,13 @@ export interface IsolationEvents {
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;
   'leak-suspected': { subject: EventSubject; cause: string; ageMs: number; site?: string };
+  'cluster-joined': { nodeId: string; nodes: number };
+  /** The cluster does not answer; `state` says which limit is in force now. */
+  'cluster-degraded': { state: ClusterState; cause: string };
+  'cluster-recovered': { downMs: number; leases: number };
+  /** The cluster works, but something about it should be mended. */
+  'cluster-warning': { what: string };
+  'cluster-left': { nodeId: string };
   'drain-started': { connections: number };
   'drain-finished': { closed: number; abandoned: number; durationMs: number };
 }
@@ -116,6 +131,11 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'thread-inconsistent': 'warn',
   'cleanup-finished': 'debug',
   'leak-suspected': 'warn',
+  'cluster-joined': 'log',
+  'cluster-degraded': 'warn',
+  'cluster-recovered': 'log',
+  'cluster-warning': 'warn',
+  'cluster-left': 'log',
   'drain-started': 'log',
   'drain-finished': 'log',
 };

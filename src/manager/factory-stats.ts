@@ -1,4 +1,6 @@
 import type { Clock } from '../clock/clock.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { ClusterStatus } from '../cluster/cluster-status.js';
 import type { Limits } from './limits.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { ManagerState } from './web-socket-manager.js';
@@ -30,6 +32,8 @@ export interface FactoryStats {
     readonly usersWithManagers: number;
     readonly byState: Readonly<Record<ManagerState, number>>;
     readonly pinned: number;
+    /** Where a cluster is set. */
+    readonly cluster?: ClusterStatus;
   };
   /** Slots held, by user. Names users: keep it inside. */
   readonly userDistribution: Readonly<Record<string, number>>;
@@ -48,6 +52,7 @@ export function readFactoryStats(
   limits: Limits,
   counters: FactoryCounters,
   clock: Clock,
+  cluster?: Cluster,
 ): FactoryStats {
   const { created, active, disposed } = registry.ledger;
   const byState = { connecting: 0, ready: 0, draining: 0, closing: 0, closed: 0 };
@@ -76,6 +81,7 @@ export function readFactoryStats(
       usersWithManagers: registry.userCount,
       byState,
       pinned: registry.pinned.size,
+      ...(cluster && { cluster: cluster.status() }),
     },
     userDistribution,
     oldestManagerAgeSeconds: registry.oldest ? (clock.now() - registry.oldest.createdAt) / 1000 : 0,

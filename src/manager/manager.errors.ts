@@ -21,6 +21,20 @@ export class ManagerLimitError extends IsolationError {
   }
 }
 
+/** The cluster does not answer, and the operator wants nobody in meanwhile. */
+export class ClusterUnavailableError extends IsolationError {
+  constructor(
+    /** When trying again may make sense, in milliseconds. */
+    readonly retryAfterMs: number,
+  ) {
+    super(
+      'CLUSTER_UNAVAILABLE',
+      "The cluster that counts the connections of all nodes does not answer, and onUnavailable is 'closed'. " +
+        `Try again in ${retryAfterMs} ms; to let people in meanwhile, set onUnavailable to 'local'.`,
+    );
+  }
+}
+
 /** Something was asked of a manager whose connection is closing or closed. */
 export class ManagerClosedError extends IsolationError {
   constructor(readonly operation: string) {

@@ -1,6 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
@@ -8,6 +9,7 @@ import { CloseCode, type CloseReason, isSendableCode } from './close-codes.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
 import {
+  ClusterUnavailableError,
   IsolationViolationError,
   ManagerClosedError,
   ManagerLimitError,
@@ -33,7 +35,7 @@ export class WebSocketManagerFactory {
   readonly counters = { limitHits: 0, securityViolations: 0, connections: 0 };
 
   readonly #host: ManagerHost;
-  // Those that wait for a slot: the same context asked for twice is the same arrival.
+  // Those that wait for a slot, here or in the cluster: the same context asked for twice is the same arrival.
   readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
   #isShutDown = false;
 
@@ -44,15 +46,18 @@ export class WebSocketManagerFactory {
     private readonly limits: Limits,
     private readonly journal: Journal,
     @Inject(SLOT_RECLAIMER) private readonly reclaimer: SlotReclaimer,
+    @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {
     this.#host = this.#createHost();
   }
 
   /**
-   * The manager of a context. The slot is taken before this returns its promise; only where the limit
-   * is reached it waits for an emergency cleanup. The same context gives the same manager.
+   * The manager of a context. The slot of this process is taken before this returns its promise; only
+   * where the limit is reached it waits for an emergency cleanup, and in a cluster for the cluster's
+   * answer. The same context gives the same manager.
    *
-   * @throws {ManagerLimitError} when all slots are in use
+   * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
+   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
    * @throws {IsolationViolationError} when the connection or the socket belongs to somebody else
    * @throws {ManagerClosedError} after `shutdown()`
    */
@@ -92,7 +97,10 @@ export class WebSocketManagerFactory {
     return this.managersOf(userId).filter(({ context }) => context.threadId === threadId);
   }
 
-  /** Whether the user could get a manager right now without any cleanup. */
+  /**
+   * Whether the user could get a manager right now without any cleanup, as far as this process knows: in a
+   * cluster the other nodes may hold the rest of the slots, and only asking for one tells.
+   */
   hasCapacity(userId: string): boolean {
     return this.#hasFreeSlot(this.registry.slotsOf(userId));
   }
@@ -136,7 +144,9 @@ export class WebSocketManagerFactory {
 
   /**
    * Changes limits at run time. Where there is more than the new limit allows, the rest is closed in the
-   * order of cleanup; pinned managers stay until their work is done.
+   * order of cleanup; pinned managers stay until their work is done. In a cluster each node counts all
+   * connections against its own limit: change it on every node, and what they hold together above it
+   * goes when it is lost or ends by itself.
    *
    * @throws {RangeError} for anything but whole numbers from 1 up
    */
@@ -155,7 +165,8 @@ export class WebSocketManagerFactory {
 
   /** The numbers of this process, derived from the registry at this instant. */
   getStats(): FactoryStats {
-    return readFactoryStats(this.registry, this.limits, this.counters, this.clock);
+    const { registry, limits, counters, clock, cluster } = this;
+    return readFactoryStats(registry, limits, counters, clock, cluster);
   }
 
   /** Closes every manager and refuses new ones. Resolves when all are disposed. */
@@ -176,6 +187,7 @@ export class WebSocketManagerFactory {
   releaseSlot(manager: WebSocketManager): void {
     const slots = this.registry.releaseSlot(manager);
     if (!slots) return;
+    manager.lease?.release();
     while (slots.waiters.length > 0 && this.#hasFreeSlot(slots)) slots.waiters.shift()!.admit();
     this.registry.forget(slots);
   }
@@ -197,13 +209,19 @@ export class WebSocketManagerFactory {
 
   #find(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> | undefined {
     const known = this.registry.get(context.connectionId);
-    if (known?.isActive) return known;
+    if (known?.isActive) return this.#arrivals.get(context.connectionId) ?? known;
     // The earlier one is on its way out: wait for its end, or two would share one connection id.
     if (known) return known.close().then(() => this.createManager(context));
     return this.#arrivals.get(context.connectionId);
   }
 
   #arrive(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
+    const reserved = this.#reserve(context);
+    if (!this.cluster) return reserved;
+    return this.#remember(context.connectionId, this.#lease(reserved, this.cluster));
+  }
+
+  #reserve(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
     const slots = this.registry.slotsOf(context.userId);
     const relief =
       slots && slots.held >= this.limits.crowdedFrom ? this.reclaimer.relieve(slots) : undefined;
@@ -250,10 +268,36 @@ export class WebSocketManagerFactory {
         this.registry.forget(slots);
       });
     });
-    this.#arrivals.set(context.connectionId, arrival);
-    const forget = (): void => void this.#arrivals.delete(context.connectionId);
+    return this.#remember(context.connectionId, arrival);
+  }
+
+  #remember(connectionId: string, arrival: Promise<WebSocketManager>): Promise<WebSocketManager> {
+    this.#arrivals.set(connectionId, arrival);
+    const forget = (): void => {
+      // In a cluster the wait for a slot of this process is the first part of a longer one.
+      if (this.#arrivals.get(connectionId) === arrival) this.#arrivals.delete(connectionId);
+    };
     arrival.then(forget, forget);
     return arrival;
+  }
+
+  // The slot of this process is taken; now the one that counts everywhere. Whatever ends the manager
+  // meanwhile gives both back.
+  async #lease(
+    reserved: WebSocketManager | Promise<WebSocketManager>,
+    { slots }: Cluster,
+  ): Promise<WebSocketManager> {
+    const manager = await reserved;
+    if (!manager.isActive) throw new ManagerClosedError('createManager');
+    const { userId, connectionId } = manager.context;
+    manager.lease = slots.lease(userId, connectionId);
+    const answer = await manager.lease.answer;
+    if (!manager.isActive) throw new ManagerClosedError('createManager');
+    if (answer === 'held' || answer === 'unleased') return manager;
+    void manager.beginClose(CloseCode.TOO_MANY_CONNECTIONS, 'no slot in the cluster', 'server');
+    if (answer === 'unavailable') throw new ClusterUnavailableError(RETRY_AFTER_MS);
+    this.counters.limitHits += 1;
+    throw new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS);
   }
 
   async #withSocket(
@@ -272,16 +316,18 @@ export class WebSocketManagerFactory {
   }
 
   #hasFreeSlot(slots: UserSlots | undefined): boolean {
-    return (
-      (slots?.held ?? 0) < this.limits.maxManagersPerUser &&
-      this.registry.size < this.limits.maxManagers
-    );
+    return (slots?.held ?? 0) < this.#nodeLimit && this.registry.size < this.limits.maxManagers;
+  }
+
+  get #nodeLimit(): number {
+    const { maxManagersPerUser } = this.limits;
+    return this.cluster ? this.cluster.slots.nodeLimit(maxManagersPerUser) : maxManagersPerUser;
   }
 
   #limitError(userId: string): ManagerLimitError {
     this.counters.limitHits += 1;
     const held = this.registry.slotsOf(userId)?.held ?? 0;
-    return held >= this.limits.maxManagersPerUser
+    return held >= this.#nodeLimit
       ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
       : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
   }

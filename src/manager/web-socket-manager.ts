@@ -1,3 +1,4 @@
+import type { ClusterLease } from '../cluster/cluster-slots.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { runBounded, runThrough, type StepReport, type Waiting } from './bounded-run.js';
 import {
@@ -45,6 +46,8 @@ export class WebSocketManager extends OutboundChannel {
   ringPart = 0;
   /** @internal Whose slot it holds, until that is given back. */
   slots: UserSlots | undefined = undefined;
+  /** @internal Its slot in the cluster, where there is one. */
+  lease: ClusterLease | undefined = undefined;
   /** @internal What runs above: the gateway's side of the connection. */
   hooks: ConnectionHooks | undefined = undefined;
   /** @internal Monotonic milliseconds of the last traffic either way. */

@@ -4,8 +4,10 @@ import { ModuleRef } from '@nestjs/core';
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { createCleanupJobs } from '../cleanup/cleanup.jobs.js';
 import { Heartbeat } from '../cleanup/heartbeat.js';
+import { LeaseKeeper } from '../cleanup/lease-keeper.js';
 import { Removal } from '../cleanup/removal.js';
 import { type Clock, CLOCK, systemClock } from '../clock/clock.js';
+import { CLUSTER } from '../cluster/cluster.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
 import {
   ISOLATION_OPTIONS,
@@ -57,6 +59,12 @@ export const coreProviders: Provider[] = [
     useFactory: (clock: Clock, bus: IsolationEventBus) => new Journal(clock, bus),
   },
   {
+    provide: CLUSTER,
+    inject: [ISOLATION_OPTIONS, CLOCK, Journal],
+    useFactory: ({ cluster }: ResolvedOptions, clock: Clock, journal: Journal) =>
+      cluster?.create({ clock, journal }),
+  },
+  {
     provide: ManagerRegistry,
     inject: [CLOCK],
     useFactory: (clock: Clock) => new ManagerRegistry(clock),
@@ -76,6 +84,7 @@ export const coreProviders: Provider[] = [
       createCleanupJobs(cleanup, options),
   },
   Heartbeat,
+  LeaseKeeper,
   WebSocketManagerFactory,
   WebSocketEmitter,
   {

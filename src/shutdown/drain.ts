@@ -1,7 +1,14 @@
-import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnModuleDestroy,
+  type OnModuleInit,
+  Optional,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { withDeadline } from '../clock/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
@@ -39,6 +46,7 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
     private readonly registry: ManagerRegistry,
     private readonly journal: Journal,
     private readonly httpAdapterHost: HttpAdapterHost,
+    @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {}
 
   /** Whether the process is going away. */
@@ -84,12 +92,15 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
     this.journal.record('drain-started', { connections: leaving.length });
     for (const manager of leaving) manager.markDraining();
 
+    // Whoever is told goodbye comes back at once, on another node: the slot has to be free by then.
+    if (this.cluster) await this.cluster.drain();
     const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
-    await withDeadline(this.clock, deadlineMs, goodbyes);
+    await withDeadline(this.clock, this.#left(startedAt), goodbyes);
     const abandoned = leaving.filter(({ state }) => state !== 'closed');
     for (const manager of abandoned) manager.socket?.terminate();
     // Whoever slipped in through a handshake that had already been let through.
     await withDeadline(this.clock, this.#left(startedAt), this.factory.shutdown());
+    if (this.cluster) await this.cluster.leave();
     this.journal.record('drain-finished', {
       closed: leaving.length - abandoned.length,
       abandoned: abandoned.length,

@@ -1,0 +1,35 @@
+import type { Clock } from '../clock/clock.js';
+import type { Journal } from '../journal/journal.js';
+import type { ClusterSlots } from './cluster-slots.js';
+import type { ClusterStatus } from './cluster-status.js';
+
+/** What a cluster may use of the process it runs in. */
+export interface ClusterHost {
+  readonly clock: Clock;
+  readonly journal: Pick<Journal, 'record'>;
+}
+
+/** How to make the cluster: what `forRoot({ cluster })` takes, for example `redisCluster({ url })`. */
+export interface ClusterDefinition {
+  /** Makes this process's membership. Nothing is connected and no timer runs before {@link Cluster.join}. */
+  create(host: ClusterHost): Cluster;
+}
+
+/** This process's membership in a cluster. Without one, every process counts for itself. */
+export interface Cluster {
+  readonly slots: ClusterSlots;
+  /**
+   * Connects. Resolves when the cluster answers, or after a short time without it: an application starts
+   * whether or not the cluster is there.
+   */
+  join(): Promise<void>;
+  /** The process is going away: its slots are given back at once, while its connections still say goodbye. Bounded. */
+  drain(): Promise<void>;
+  /** Disconnects, stops all timers. Bounded. */
+  leave(): Promise<void>;
+  /** How things stand, at this instant. */
+  status(): ClusterStatus;
+}
+
+/** Injection token of the {@link Cluster}; `undefined` where there is none. */
+export const CLUSTER: unique symbol = Symbol('websocket-isolation:cluster');
