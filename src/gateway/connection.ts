@@ -75,17 +75,8 @@ export class Connection
     const refs = this.server.handlersOf(message.event);
     if (!refs) return this.#ignore('unknown-event');
     if (!this.#isOwnThread(message)) return;
-    if (
-      this.#isReady &&
-      this.manager.lastActivityAt < this.host.leases.freshUntil &&
-      this.running < this.host.options.inbound.concurrency &&
-      !this.#queue?.size
-    ) {
-      this.start(message, refs);
-    } else {
-      this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
-      if (this.#isReady && !this.#isFresh) this.host.leases.hold(this);
-    }
+    if (this.#mayStart) this.start(message, refs);
+    else this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
   }
 
   /** The slot is ours still: what waited may go on. */
@@ -198,10 +189,20 @@ export class Connection
     }
     (this.#queue ??= new MessageQueue()).push(pending);
     this.#pendingBytes += pending.bytes;
+    if (this.#isReady && !this.#isFresh) this.host.leases.hold(this);
     if (this.#pendingBytes >= maxPendingBytes * PAUSE_AT && !this.manager.isReadingPaused) {
       this.manager.isReadingPaused = true;
       this.client.pause();
     }
+  }
+
+  get #mayStart(): boolean {
+    return (
+      this.#isReady &&
+      this.manager.lastActivityAt < this.host.leases.freshUntil &&
+      this.running < this.host.options.inbound.concurrency &&
+      !this.#queue?.size
+    );
   }
 
   get #isFresh(): boolean {
