@@ -1,7 +1,10 @@
 /** The path a gateway is registered under: with a leading slash, without a trailing one. */
 export function canonicalPath(path: string | undefined): string {
   if (!path) return '/';
-  const trimmed = path.replace(/\/+$/, '');
+  // Not by a pattern: one that looks for slashes at the end tries every row of slashes on its way.
+  let end = path.length;
+  while (end > 0 && path[end - 1] === '/') end -= 1;
+  const trimmed = path.slice(0, end);
   return trimmed.startsWith('/') ? trimmed : `/${trimmed}`;
 }
 

@@ -25,6 +25,7 @@ export class HandshakeAttempt {
   manager: WebSocketManager | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #isOver = false;
+  #isWatching = false;
 
   constructor(
     private readonly socket: Duplex,
@@ -58,8 +59,12 @@ export class HandshakeAttempt {
         this.refuse(error);
       }
     };
-    if (isThenable(value)) value.then(proceed, (error: unknown) => this.refuse(failed(error)));
-    else proceed(value);
+    if (!isThenable(value)) {
+      proceed(value);
+      return;
+    }
+    this.#watchForGoodbye();
+    value.then(proceed, (error: unknown) => this.refuse(failed(error)));
   }
 
   admit(manager: WebSocketManager): void {
@@ -70,12 +75,31 @@ export class HandshakeAttempt {
     this.#end({ refusal: refusalOf(error) });
   }
 
+  // Nobody reads the socket yet, and a peer that hangs up is noticed by reading only.
+  #watchForGoodbye(): void {
+    if (this.#isWatching || this.#isOver) return;
+    this.#isWatching = true;
+    this.socket.on('readable', this.#look);
+    this.socket.once('end', this.#hangUp);
+  }
+
+  readonly #look = (): void => {
+    // What is there to read is for the connection. With nothing there, reading finds the end, if any.
+    if (this.socket.readableLength === 0) this.socket.read();
+  };
+
+  readonly #hangUp = (): void => void this.socket.destroy();
+
   readonly #leave = (): void => this.#end('gone');
 
   #end(outcome: HandshakeOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.socket.off('close', this.#leave);
+    if (this.#isWatching) {
+      this.socket.off('readable', this.#look);
+      this.socket.off('end', this.#hangUp);
+    }
     if (outcome === 'gone' || !('manager' in outcome)) {
       this.#controller?.abort(outcome === 'gone' ? outcome : outcome.refusal.reason);
       if (this.manager) abandon(this.manager);
