@@ -112,7 +112,7 @@ async function bounded(
 
 function refuse(connection: ConnectingConnection, plan: ConnectPlan, error: unknown): void {
   const { manager, host } = connection;
-  manager.fail(error instanceof Error ? error : String(error));
+  manager.fail(error);
   const code = codeOf(error);
   if (code === CloseCode.SERVER_ERROR) {
     const subject = subjectOf(manager.context);

@@ -6,6 +6,7 @@ import type { Journal } from '../journal/journal.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import type { MessageParser } from './message-parser.js';
 import type { TrafficCounters } from './traffic-counters.js';
+import type { UserRates } from './user-rates.js';
 
 /** What every connection of a process shares. */
 export interface ConnectionHost {
@@ -16,6 +17,7 @@ export interface ConnectionHost {
   readonly handled: Topic<'message-handled'>;
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
+  readonly rates: UserRates;
   readonly parse: MessageParser;
   /** Whether messages may be handled at this moment. */
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;

@@ -35,6 +35,7 @@ export class Connection
   /** Of how many gateways the connect hook has begun: only those get a disconnect hook. */
   connectsStarted = 0;
   #isReady = false;
+  #isStarting = false;
   #pendingBytes = 0;
   // Made when first needed: an idle connection has none of these.
   #queue: MessageQueue<PendingMessage> | undefined = undefined;
@@ -149,10 +150,8 @@ export class Connection
     if (!rate) return true;
     const now = this.host.clock.now();
     this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
-    const { slots } = this.manager;
-    const ofUser =
-      slots && (slots.rate ??= new TokenBucket(rate.perUser ?? rate.messages, rate.perMs, now));
-    if (this.#rate.take(now) && (ofUser?.take(now) ?? true)) return true;
+    const { userId } = this.manager.context;
+    if (this.#rate.take(now) && this.host.rates.take(userId, rate, now)) return true;
     this.#ignore('rate-limit');
     void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
     return false;
@@ -210,7 +209,10 @@ export class Connection
   }
 
   #startWaiting(): void {
+    // A handler that ends at once gives its place back inside the loop that is starting it.
+    if (!this.#isReady || this.#isStarting) return;
     if (this.#queue && !this.#isFresh) return this.host.leases.hold(this);
+    this.#isStarting = true;
     const { concurrency, maxPendingBytes } = this.host.options.inbound;
     while (this.#queue && this.running < concurrency && this.manager.isActive) {
       const pending = this.#queue.shift();
@@ -218,6 +220,7 @@ export class Connection
       this.#pendingBytes -= pending.bytes;
       this.start(pending.message, pending.refs);
     }
+    this.#isStarting = false;
     if (this.#queue?.size === 0) this.#queue = undefined;
     if (this.#pendingBytes < (maxPendingBytes * PAUSE_AT) / 2) this.#resumeReading();
   }

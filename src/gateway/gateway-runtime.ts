@@ -1,12 +1,13 @@
-import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import type { WebSocket } from 'ws';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { withoutCredentials } from '../handshake/credentials.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
-import type { Refusal, RefusalReason } from '../handshake/refusal.js';
+import { HandshakeRefused, type Refusal, type RefusalReason } from '../handshake/refusal.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { CloseCode } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
@@ -18,11 +19,13 @@ import { bindScope, ConnectionScope, ScopeHost } from '../scope/connection-scope
 import { adapterOf, unattachedGateways } from './boot-check.js';
 import { Connection } from './connection.js';
 import type { ConnectionHost } from './connection-host.js';
+import { boundFrames } from './frame-bounds.js';
 import { GatewayDefinition } from './gateway-definition.js';
 import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
 import { IsolatedServer } from './isolated-server.js';
-import { refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
+import { dismiss, refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
 import { TrafficCounters } from './traffic-counters.js';
+import { UserRates } from './user-rates.js';
 
 /** Takes a scope down whose connection never came to be. */
 class PreparedScope implements ConnectionHooks {
@@ -61,7 +64,6 @@ const NO_LEASES: ConnectionHost['leases'] = {
 /** Brings upgrades to isolated gateways: handshake, scope, socket, connection. */
 @Injectable()
 export class GatewayRuntime implements OnModuleInit {
-  readonly #logger = new Logger('WebSocketIsolation');
   readonly #servers = new Map<Endpoint, IsolatedServer>();
   readonly #refusals = new Map<RefusalReason, number>();
   #connectionHost: ConnectionHost | undefined;
@@ -74,6 +76,7 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly journal: Journal,
     private readonly tracker: ThreadConsistencyTracker,
     private readonly traffic: TrafficCounters,
+    private readonly rates: UserRates,
     private readonly httpAdapterHost: HttpAdapterHost,
     private readonly moduleRef: ModuleRef,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
@@ -97,16 +100,15 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   #serve(adapter: IsolatedWsAdapter): void {
-    const { options, clock, journal, tracker, traffic } = this;
+    const { options, clock, journal, tracker, traffic, rates } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
-    this.#connectionHost = { options, clock, journal, handled, tracker, traffic, parse, leases };
+    const shared = { options, clock, journal, handled, tracker, traffic, rates };
+    this.#connectionHost = { ...shared, parse, leases };
     for (const endpoint of adapter.isolatedEndpoints) {
-      const { webSocketServer, path = '*', hasOwnPayloadLimit } = endpoint;
-      if (!hasOwnPayloadLimit) {
-        webSocketServer.options.maxPayload = options.inbound.maxPayloadBytes;
-      }
+      const { webSocketServer, path = '*', given } = endpoint;
+      boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       const scopeHost = this.#scopeHostOf(gateways);
       this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));
@@ -190,12 +192,21 @@ export class GatewayRuntime implements OnModuleInit {
     }
     // `ws` answers a malformed upgrade by itself and never calls back.
     socket.once('close', abandonUpgrade);
-    server.webSocketServer.handleUpgrade(request, socket, head, (client) => {
+    const upgraded = (client: WebSocket): void => {
       socket.off('close', abandonUpgrade);
       // A `verifyClient` of the app may have taken its time.
       if (manager.isActive) this.#connect(server, client, manager, scope, request, startedAt);
-      else client.close(CloseCode.GOING_AWAY);
-    });
+      else dismiss(client, CloseCode.GOING_AWAY, '', this.clock, this.#closeTimeoutMs);
+    };
+    try {
+      server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
+    } catch (error) {
+      // `handleProtocols` and its like are the app's, and what they are given is the client's.
+      abandonUpgrade();
+      const { userId } = manager.context;
+      const { refusal } = new HandshakeRefused('scope-failed', { error, userId });
+      this.#refuse(server, upgrade, refusal, 'http');
+    }
   }
 
   #connect(
@@ -208,19 +219,19 @@ export class GatewayRuntime implements OnModuleInit {
   ): void {
     bindScope(client, scope);
     manager.attach(client);
-    const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
-    const host = this.#connectionHost!;
-    const connection = new Connection(host, server, manager, scope, instances, client);
     this.#opened(manager, server, startedAt);
     try {
+      const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
+      const host = this.#connectionHost!;
+      const connection = new Connection(host, server, manager, scope, instances, client);
       // For plain gateways on the same path, and for listeners of the app.
       server.webSocketServer.emit('connection', client, request);
+      connection.open(request);
     } catch (error) {
-      this.#logger.error('A listener for connections threw.', error);
+      const subject = subjectOf(manager.context);
+      this.journal.record('hook-failed', { subject, hook: 'connection', error });
       void manager.close(CloseCode.SERVER_ERROR, 'server error');
-      return;
     }
-    connection.open(request);
   }
 
   #opened({ context }: WebSocketManager, { path }: IsolatedServer, startedAt: number): void {
@@ -230,7 +241,16 @@ export class GatewayRuntime implements OnModuleInit {
     journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
   }
 
-  #refuse(server: IsolatedServer, upgrade: Upgrade, refusal: Refusal): void {
+  get #closeTimeoutMs(): number {
+    return this.options.cleanup.closeTimeoutMs;
+  }
+
+  #refuse(
+    server: IsolatedServer,
+    upgrade: Upgrade,
+    refusal: Refusal,
+    rejectWith = this.options.handshake.rejectWith,
+  ): void {
     const { reason, status, code, userId, error } = refusal;
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
     if (this.journal.isHeard('connection-refused')) {
@@ -241,14 +261,13 @@ export class GatewayRuntime implements OnModuleInit {
         path: server.path,
         handshakeMs: this.clock.now() - upgrade.startedAt,
         ...(userId !== undefined && { userId }),
-        ...(error !== undefined && { error }),
+        ...(error !== undefined && { error: withoutCredentials(error, upgrade.request) }),
       });
     }
     if (upgrade.socket.destroyed) return;
-    if (this.options.handshake.rejectWith === 'http') refuseWithHttp(upgrade, refusal);
+    if (rejectWith === 'http') refuseWithHttp(upgrade, refusal);
     else {
-      const { closeTimeoutMs } = this.options.cleanup;
-      refuseWithClose(upgrade, refusal, server.webSocketServer, this.clock, closeTimeoutMs);
+      refuseWithClose(upgrade, refusal, server.webSocketServer, this.clock, this.#closeTimeoutMs);
     }
   }
 }

@@ -124,20 +124,19 @@ export abstract class HandlerRunner {
     } else if (isObservable(result)) {
       this.#stream(result, call);
     } else {
-      call.release();
+      // In this order: the next message may be answered as soon as the place is free.
       this.#reply(result, call.message);
+      call.release();
     }
   }
 
   #stream(source: Observable<unknown>, call: RunningCall): void {
-    // The method has ended: its stream takes no place. Behind interceptors they say when it has.
-    if (!call.plan.isIntercepted) call.release();
     const streams = (this.#streams ??= new Set());
     if (!this.manager.isActive) return call.release();
     if (streams.size >= MAX_STREAMS) {
       const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
-      call.release();
       this.answerFailure(error, call.message);
+      call.release();
       return;
     }
     const stream = source.subscribe({
@@ -145,6 +144,8 @@ export abstract class HandlerRunner {
       error: (error: unknown) => this.#fail(error, call),
       complete: () => call.release(),
     });
+    // The method has ended: its stream takes no place. Behind interceptors they say when it has.
+    if (!call.plan.isIntercepted) call.release();
     if (stream.closed) return;
     streams.add(stream);
     stream.add(() => {
@@ -164,9 +165,13 @@ export abstract class HandlerRunner {
     this.answerFailure(undefined, message);
   }
 
-  #fail(error: unknown, { message, plan, args, release }: RunningCall): void {
-    release('failed');
+  #fail(error: unknown, call: RunningCall): void {
     this.host.traffic.failed += 1;
+    this.#answerError(error, call);
+    call.release('failed');
+  }
+
+  #answerError(error: unknown, { message, plan, args }: RunningCall): void {
     const filter = filterFor(plan.filters, error);
     if (!filter) {
       this.#logFailure(error, message);
@@ -197,7 +202,7 @@ export abstract class HandlerRunner {
   }
 
   #logFailure(error: unknown, message: InboundMessage): void {
-    this.manager.fail(error instanceof Error ? error : String(error));
+    this.manager.fail(error);
     const subject = subjectOf(this.manager.context);
     this.host.journal.record('handler-failed', { subject, event: eventName(message), error });
   }

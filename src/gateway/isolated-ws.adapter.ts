@@ -24,7 +24,8 @@ export interface Endpoint {
   readonly webSocketServer: WebSocketServer;
   /** `undefined`: a gateway on its own port that takes every path. */
   readonly path: string | undefined;
-  readonly hasOwnPayloadLimit: boolean;
+  /** What the app has said about its `ws` server. */
+  readonly given: Readonly<ServerOptions>;
   /** As Nest knows them: the singleton, or an object with the prototype of the instances to come. */
   readonly gateways: object[];
 }
@@ -90,7 +91,7 @@ export class IsolatedWsAdapter extends WsAdapter {
     const endpoint: Endpoint = {
       webSocketServer,
       path: isEveryPath ? undefined : canonicalPath(path as string | undefined),
-      hasOwnPayloadLimit: merged.maxPayload !== undefined,
+      given: merged,
       gateways: [],
     };
     this.#endpoints.set(webSocketServer, endpoint);

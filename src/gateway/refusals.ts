@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import type { WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 
 import type { Clock } from '../clock/clock.js';
 import { closeReasonText, httpAnswer, type Refusal } from '../handshake/refusal.js';
@@ -17,7 +17,7 @@ export interface Upgrade {
 }
 
 /** Refuses with an HTTP status: the client never gets a socket. */
-export function refuseWithHttp({ socket }: Upgrade, refusal: Refusal): void {
+export function refuseWithHttp({ socket }: Pick<Upgrade, 'socket'>, refusal: Refusal): void {
   endWith(socket, httpAnswer(refusal));
 }
 
@@ -29,10 +29,26 @@ export function refuseWithClose(
   clock: Clock,
   closeTimeoutMs: number,
 ): void {
-  server.handleUpgrade(request, socket, head, (client) => {
-    client.on('error', () => client.terminate());
-    const release = clock.after(closeTimeoutMs, () => client.terminate());
-    client.once('close', release);
-    client.close(refusal.code, closeReasonText(refusal));
-  });
+  try {
+    server.handleUpgrade(request, socket, head, (client) => {
+      dismiss(client, refusal.code, closeReasonText(refusal), clock, closeTimeoutMs);
+    });
+  } catch {
+    // A `handleProtocols` of the app threw.
+    refuseWithHttp({ socket }, refusal);
+  }
+}
+
+/** Closes a socket that belongs to no connection, and cuts it when its peer does not answer. */
+export function dismiss(
+  client: WebSocket,
+  code: number,
+  reason: string,
+  clock: Clock,
+  closeTimeoutMs: number,
+): void {
+  client.on('error', () => client.terminate());
+  const release = clock.after(closeTimeoutMs, () => client.terminate());
+  client.once('close', release);
+  client.close(code, reason);
 }

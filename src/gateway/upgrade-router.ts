@@ -51,9 +51,15 @@ export class UpgradeRouter {
   };
 }
 
+/**
+ * How long a client may take over its upgrade request, and how often that is looked at, in milliseconds.
+ * Node's own 60 s and 30 s leave half-sent requests a long time.
+ */
+const OWN_SERVER = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 };
+
 /** An HTTP server that does nothing but upgrades, for a gateway on a port of its own. */
 export function listenForUpgrades(port: number, logger: Logger): Server {
-  const server = createServer((_request, response) => {
+  const server = createServer(OWN_SERVER, (_request, response) => {
     response
       .writeHead(426, { Connection: 'close', 'Content-Length': 0, Upgrade: 'websocket' })
       .end();

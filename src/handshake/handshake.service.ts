@@ -51,7 +51,7 @@ export class HandshakeService {
   /** From now on every handshake is refused; those under way are given up. */
   drain(): void {
     this.#isDraining = true;
-    this.#pending.refuseAll('draining');
+    this.#pending.refuseAll(draining());
   }
 
   /**
@@ -85,7 +85,7 @@ export class HandshakeService {
 
   #refuseEarly(request: IncomingMessage): Refusal | undefined {
     const retryAfterMs = RETRY_AFTER_MS;
-    if (this.#isDraining) return new HandshakeRefused('draining', { retryAfterMs }).refusal;
+    if (this.#isDraining) return draining().refusal;
     const isFull = this.#pending.size >= this.options.handshake.maxPending;
     try {
       if (!isOriginAllowed(request, this.options.handshake)) {
@@ -137,6 +137,10 @@ export class HandshakeService {
     // Given up while waiting for a slot: the manager may still be made, and then has to go.
     attempt.wait(this.factory.arrive(context), arrived, { tooLate: abandon });
   }
+}
+
+function draining(): HandshakeRefused {
+  return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function contextOf(

@@ -26,9 +26,9 @@ export class PendingHandshakes {
     this.#attempts.delete(attempt);
   }
 
-  /** Ends all of them with an answer. */
-  refuseAll(reason: 'draining'): void {
-    for (const attempt of this.#attempts) attempt.refuse(new HandshakeRefused(reason));
+  /** Ends all of them with one answer. */
+  refuseAll(refusal: HandshakeRefused): void {
+    for (const attempt of this.#attempts) attempt.refuse(refusal);
     this.#stopTimer?.();
     this.#stopTimer = undefined;
   }

@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
+import { errorText } from './error-text.js';
 import { IsolationEventBus, type Topic } from './event-bus.js';
 import {
   EVENT_LEVELS,
@@ -66,9 +67,12 @@ export class Journal {
   }
 
   #write(level: Exclude<EventLevel, 'never'>, text: string, details: object): void {
-    const { error } = details as { error?: unknown };
-    if (level === 'error' && error instanceof Error) this.#logger.error(text, error.stack);
-    else this.#logger[level](text);
+    const { error, status = 0 } = details as { error?: unknown; status?: number };
+    // What is refused for somebody's own bug is an error like any other.
+    const isFault = level === 'error' || status >= 500;
+    if (error === undefined) this.#logger[level](text);
+    else if (isFault && error instanceof Error) this.#logger.error(text, error.stack);
+    else this.#logger[level](`${text} cause=${quote(errorText(error))}`);
   }
 }
 

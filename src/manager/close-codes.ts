@@ -32,11 +32,28 @@ export interface CloseReason {
   readonly initiator: CloseInitiator;
 }
 
+const SOCKET_ERROR_CODES: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: CloseCode.POLICY_VIOLATION,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: CloseCode.TOO_BIG,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.TOO_BIG,
+};
+
+/** The code with which `ws` closes after an error of its own; 1006 when the line is broken. */
+export function codeOfSocketError(error: Error): number {
+  const { code = '' } = error as { code?: string };
+  if (code.startsWith('WS_ERR_')) return SOCKET_ERROR_CODES[code] ?? 1002;
+  // zlib could not inflate what the peer has sent.
+  return code.startsWith('Z_') ? 1007 : CloseCode.ABNORMAL;
+}
+
 /** A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5). */
 const MAX_REASON_BYTES = 123;
 
 /** A close reason that fits its frame: cut at a character border, never inside one. */
-export function fitReason(reason: string): string {
+export function fitReason(given: unknown): string {
+  // Anything but a text would reach the wire as the bytes it is made of.
+  const reason = String(given);
   if (reason.length <= MAX_REASON_BYTES / 3 || Buffer.byteLength(reason) <= MAX_REASON_BYTES) {
     return reason;
   }

@@ -1,3 +1,4 @@
+import { errorText } from '../journal/error-text.js';
 import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
 import type { ManagerHost } from './manager-host.js';
 import { CloseCode, type CloseInitiator } from './close-codes.js';
@@ -65,9 +66,7 @@ export abstract class OutboundChannel {
     if (!socket) return NOT_ATTACHED;
     if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
     if (this.#isTooSlowFor(frame, socket)) {
-      this.counters.failed += 1;
-      this.fail('the reader is too slow');
-      void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
+      this.#closeSlow();
       return SLOW_CONSUMER;
     }
     socket.send(frame, TEXT);
@@ -80,7 +79,7 @@ export abstract class OutboundChannel {
    *
    * @throws {ManagerClosedError} on a closed manager
    * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
-   * @throws {SendFailedError} when the data is not JSON, or the socket fails
+   * @throws {SendFailedError} when the data is not JSON, the reader is too slow, or the socket fails
    */
   sendAsync(event: string, data?: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -89,6 +88,10 @@ export abstract class OutboundChannel {
       const socket = this.attachedSocket;
       if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
       if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
+      if (this.#isTooSlowFor(frame, socket)) {
+        this.#closeSlow();
+        throw new SendFailedError('the reader is too slow');
+      }
       const { clock, options } = this.host;
       const { sendTimeoutMs } = options.outbound;
       const release = clock.after(sendTimeoutMs, () => {
@@ -125,9 +128,9 @@ export abstract class OutboundChannel {
   }
 
   /** @internal Remembers what went wrong. */
-  fail<E extends Error | string>(error: E): E {
+  fail<E>(error: E): E {
     this.counters.errors += 1;
-    this.lastError = error instanceof Error ? error.message : error;
+    this.lastError = errorText(error);
     return error;
   }
 
@@ -147,6 +150,12 @@ export abstract class OutboundChannel {
     const waiting = socket.bufferedAmount;
     // A single large message to a reader that keeps up is not slowness.
     return waiting > 0 && waiting + frame.length > this.host.options.outbound.maxBufferedBytes;
+  }
+
+  #closeSlow(): void {
+    this.counters.failed += 1;
+    this.fail('the reader is too slow');
+    void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
   }
 
   #sendCritical(message: CriticalMessage): boolean {

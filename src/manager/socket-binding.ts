@@ -48,7 +48,7 @@ function onClose(this: OwnedSocket, code: number, reason: Buffer): void {
 }
 
 function onError(this: OwnedSocket, error: Error): void {
-  this[OWNER]?.fail(error);
+  this[OWNER]?.socketFailed(error);
 }
 
 function onPong(this: OwnedSocket): void {

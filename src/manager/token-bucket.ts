@@ -12,13 +12,23 @@ export class TokenBucket {
     this.#refilledAt = now;
   }
 
+  /** Whether nobody would notice if it were a new one. */
+  isFull(now: number): boolean {
+    this.#refill(now);
+    return this.#tokens >= this.capacity;
+  }
+
   /** Takes one token; false when there is none. */
   take(now: number): boolean {
-    const refill = ((now - this.#refilledAt) * this.capacity) / this.perMs;
-    this.#tokens = Math.min(this.capacity, this.#tokens + refill);
-    this.#refilledAt = now;
+    this.#refill(now);
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;
     return true;
+  }
+
+  #refill(now: number): void {
+    const refill = ((now - this.#refilledAt) * this.capacity) / this.perMs;
+    this.#tokens = Math.min(this.capacity, this.#tokens + refill);
+    this.#refilledAt = now;
   }
 }

@@ -1,5 +1,4 @@
 import { LinkedList } from './linked-list.js';
-import type { TokenBucket } from './token-bucket.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Somebody who waits for a slot while cleanup tries to make room. */
@@ -22,9 +21,6 @@ export class UserSlots {
 
   /** The set of users that cleanup looks at together with this one, next time. */
   watchedIn: Set<UserSlots> | undefined = undefined;
-
-  /** The user's share of `inbound.rate`, when there is one. */
-  rate: TokenBucket | undefined = undefined;
 
   constructor(readonly userId: string) {}
 

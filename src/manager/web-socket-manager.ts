@@ -5,6 +5,7 @@ import {
   CloseCode,
   type CloseInitiator,
   type CloseReason,
+  codeOfSocketError,
   fitReason,
   isSendableCode,
 } from './close-codes.js';
@@ -291,6 +292,14 @@ export class WebSocketManager extends OutboundChannel {
     this.#socketGone?.();
     const initiator = code === CloseCode.ABNORMAL ? 'network' : 'client';
     void this.beginClose(code, reason, initiator);
+  }
+
+  /** @internal The peer broke the protocol, or the line is broken. `ws` has said goodbye by itself. */
+  socketFailed(error: Error): void {
+    this.fail(error);
+    const code = codeOfSocketError(error);
+    const initiator = code === CloseCode.ABNORMAL ? 'network' : 'server';
+    void this.beginClose(code, initiator === 'server' ? 'protocol error' : '', initiator);
   }
 
   /** @internal The one way out. `cut` skips the close handshake of a peer that does not answer anyway. */

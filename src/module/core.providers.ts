@@ -18,6 +18,7 @@ import { resolveOptions } from '../config/resolve-options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { UserRates } from '../gateway/user-rates.js';
 import { Authentication } from '../handshake/authentication.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
@@ -95,6 +96,7 @@ export const coreProviders: Provider[] = [
   },
   HandshakeService,
   TrafficCounters,
+  UserRates,
   ThreadConsistencyTracker,
   LeakDetector,
   GatewayRuntime,

@@ -2,11 +2,11 @@ import { connect, type Socket } from 'node:net';
 
 /** A TCP client that speaks for itself, with everything it heard. */
 export class RawSocket {
-  received = '';
   isClosed = false;
+  readonly #chunks: Buffer[] = [];
 
   private constructor(readonly socket: Socket) {
-    socket.on('data', (chunk: Buffer) => (this.received += chunk.toString('latin1')));
+    socket.on('data', (chunk: Buffer) => this.#chunks.push(chunk));
     socket.on('close', () => (this.isClosed = true));
     socket.on('error', () => undefined);
   }
@@ -18,6 +18,15 @@ export class RawSocket {
       socket.once('connect', () => resolve(raw));
       socket.once('error', reject);
     });
+  }
+
+  /** Everything that came. */
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  get received(): string {
+    return this.bytes.toString('latin1');
   }
 
   write(text: string | Buffer): void {
@@ -53,4 +62,52 @@ export function upgradeRequest(
     [value ?? []].flat().map((text) => `${name}: ${text}`),
   );
   return `${[line, ...lines].join('\r\n')}\r\n\r\n`;
+}
+
+/** What a frame of a client is made of; bits that should not be set can be. */
+export interface FrameParts {
+  readonly opcode?: number;
+  readonly fin?: boolean;
+  /** RSV1, RSV2, RSV3 as the upper bits of the first byte: 0x40, 0x20, 0x10. */
+  readonly rsv?: number;
+  readonly masked?: boolean;
+  /** A length to claim other than the payload's own. */
+  readonly claimedLength?: number;
+}
+
+/** One frame as bytes, right or wrong (RFC 6455, section 5.2). */
+export function frame(payload: Buffer | string, parts: FrameParts = {}): Buffer {
+  const { opcode = 1, fin = true, rsv = 0, masked = true } = parts;
+  const body = Buffer.from(payload);
+  const length = parts.claimedLength ?? body.length;
+  const head = [(fin ? 0x80 : 0) | rsv | opcode];
+  const maskBit = masked ? 0x80 : 0;
+  if (length < 126) head.push(maskBit | length);
+  else if (length < 65_536) head.push(maskBit | 126, length >> 8, length & 0xff);
+  else {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(BigInt(length));
+    head.push(maskBit | 127, ...bytes);
+  }
+  if (!masked) return Buffer.concat([Buffer.from(head), body]);
+  const mask = Buffer.from([1, 2, 3, 4]);
+  const masking = body.map((byte, index) => byte ^ mask[index % 4]!);
+  return Buffer.concat([Buffer.from(head), mask, masking]);
+}
+
+export const textFrame = (text: string): Buffer => frame(text);
+
+/** The codes of the close frames that a server has sent after its HTTP answer. */
+export function closeFrames(received: Buffer): number[] {
+  const codes: number[] = [];
+  let at = received.indexOf('\r\n\r\n') + 4;
+  while (at + 1 < received.length) {
+    const [first, second] = [received[at]!, received[at + 1]!];
+    let [length, start] = [second, at + 2];
+    if (second === 126) [length, start] = [received.readUInt16BE(start), start + 2];
+    else if (second === 127) [length, start] = [received.readUInt32BE(start + 4), start + 8];
+    if ((first & 0x0f) === 8 && length >= 2) codes.push(received.readUInt16BE(start));
+    at = start + length;
+  }
+  return codes;
 }

@@ -1,0 +1,39 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Anything shorter occurs in a text by chance. */
+const SHORTEST = 6;
+
+/**
+ * An error as it may be logged: without what the request brought along to prove who it is. Authenticators
+ * like to quote the token they could not read.
+ */
+export function withoutCredentials(error: unknown, request: IncomingMessage): unknown {
+  const credentials = credentialsOf(request);
+  const clean = (text: string): string =>
+    credentials.reduce((cleaned, credential) => cleaned.replaceAll(credential, '[redacted]'), text);
+  if (typeof error === 'string') return clean(error);
+  if (!(error instanceof Error)) return error;
+  const message = clean(error.message);
+  const stack = clean(error.stack ?? '');
+  if (message === error.message && stack === (error.stack ?? '')) return error;
+  return Object.assign(new Error(message), { name: error.name, stack });
+}
+
+function credentialsOf({ url = '', headers }: IncomingMessage): string[] {
+  const query = url.slice(url.indexOf('?') + 1);
+  const { authorization = '', cookie = '' } = headers;
+  const protocol = headers['sec-websocket-protocol'] ?? '';
+  const found = [
+    ...query.split('&').map(valueOf),
+    ...new URLSearchParams(query).values(),
+    ...authorization.split(' ').slice(1),
+    ...cookie.split(';').map(valueOf),
+    ...protocol.split(','),
+  ].map((text) => text.trim());
+  const longestFirst = found.toSorted((a, b) => b.length - a.length);
+  return longestFirst.filter((text) => text.length >= SHORTEST);
+}
+
+function valueOf(pair: string): string {
+  return pair.slice(pair.indexOf('=') + 1);
+}
