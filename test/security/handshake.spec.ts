@@ -17,6 +17,7 @@ import {
   type ConnectionAuthenticator,
   type ConnectionIdentity,
   IsolatedGateway,
+  IsolatedWsAdapter,
   LeakDetector,
   UserExecutionContext,
   type WebSocketIsolationOptions,
@@ -24,6 +25,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { WebSocketServer } from 'ws';
 
+import { HandshakeService } from '../../src/handshake/handshake.service.js';
 import { GatewayRuntime } from '../../src/gateway/gateway-runtime.js';
 import { eventually } from '../support/eventually.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
@@ -71,9 +73,10 @@ async function chosenProtocol(offered: string): Promise<string | undefined> {
 }
 async function answered(
   headers: Record<string, string | string[] | undefined>,
+  target = '/chat?user=ada',
 ): Promise<RawSocket> {
   const raw = await RawSocket.open(testApp!.port);
-  raw.write(upgradeRequest('/chat?user=ada', headers));
+  raw.write(upgradeRequest(target, headers));
   await eventually(() => expect(raw.status).toBeDefined());
   raw.destroy();
   return raw;
@@ -264,6 +267,33 @@ describe('authentication', () => {
     );
   });
 
+  it('is logged with its cause where it fails, without the token in it', async () => {
+    const written: string[] = [];
+    const write = (...parts: unknown[]): void => void written.push(parts.map(String).join(' '));
+    await start({
+      handshake: { allowedOrigins: '*' },
+      authenticator: (request) => {
+        const { authorization, cookie } = request.headers;
+        throw new TypeError(`cannot read ${request.url} or ${authorization} or ${cookie}`);
+      },
+    });
+    Logger.overrideLogger({ log: write, error: write, warn: write });
+    try {
+      const headers = { authorization: 'Bearer he4der-token', cookie: 'a=1; sid=c00kie-token' };
+      await refusal(open('?token=qu%65ry-token', headers));
+    } finally {
+      Logger.overrideLogger(false);
+    }
+    const log = written.join('\n');
+    expect(log).toMatch(
+      /connection-refused reason=auth-failed status=500.*TypeError: cannot read/s,
+    );
+    expect(log).toContain('handshake.spec.ts');
+    for (const token of ['he4der-token', 'c00kie-token', 'query-token', 'qu%65ry-token']) {
+      expect(log).not.toContain(token);
+    }
+  });
+
   it('never echoes a token offered as a subprotocol', async () => {
     await start();
     expect(await chosenProtocol('chat, eyJhbGciOi.payload')).toBe('chat');
@@ -381,6 +411,64 @@ describe('malformed upgrades', () => {
   });
 });
 
+describe('an upgrade', () => {
+  it('with 15,000 slashes is looked at in no time', async () => {
+    await start();
+    const target = `/x${'/'.repeat(15_000)}x`;
+    const before = process.cpuUsage();
+    for (let round = 0; round < 20; round += 1) {
+      const raw = await RawSocket.open(testApp!.port);
+      raw.write(upgradeRequest(target));
+      await eventually(() => expect(raw.status).toBe(404));
+      raw.destroy();
+    }
+    // A pattern that looks for the slashes at the end takes 150 ms each time.
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(1_500);
+  });
+
+  it('with 2,000 headers, or headers of 20 KB, is refused by Node itself or served', async () => {
+    await start();
+    const many = Object.fromEntries(
+      Array.from({ length: 2_000 }, (_, index) => [`x-${index}`, 'a']),
+    );
+    expect([101, 431]).toContain(await ask(many));
+    expect(await ask({ 'x-long': 'a'.repeat(20_000) })).toBe(431);
+  });
+
+  it.each(['http', 'close'] as const)(
+    'that the app’s own handleProtocols cannot bear is refused (%s), and leaves nothing',
+    async (rejectWith) => {
+      testApp = await startApp({
+        providers: [ChatGateway],
+        options: { handshake: { rejectWith } },
+        prepare: (app) =>
+          app.useWebSocketAdapter(new IsolatedWsAdapter(app, { handleProtocols: throwing })),
+      });
+      const protocol = { 'Sec-WebSocket-Protocol': 'chat' };
+      expect(await ask(protocol)).toBe(500);
+      expect((await answered(protocol, '/chat')).status).toBe(401);
+      await eventually(() => expect(ledger()).toMatchObject({ created: 1, active: 0 }));
+      expect((await open()).closeCode).toBeUndefined();
+    },
+  );
+
+  it('that waits while the process begins to drain is refused with Retry-After', async () => {
+    let isAsked = false;
+    await start({
+      authenticator: () => {
+        isAsked = true;
+        return new Promise(() => undefined);
+      },
+    });
+    const refused = refusal(open());
+    await eventually(() => expect(isAsked).toBe(true));
+    await testApp!.close();
+    const { status, headers } = await refused;
+    expect([status, headers['retry-after']]).toEqual([503, '5']);
+    testApp = undefined;
+  });
+});
+
 describe('upgrades of other libraries on the same server', () => {
   it('are left alone', async () => {
     await start();
@@ -401,6 +489,26 @@ describe('upgrades of other libraries on the same server', () => {
 });
 
 describe('a client that leaves while it waits', () => {
+  it.each([
+    ['hangs up', (raw: RawSocket) => raw.socket.end()],
+    ['is cut', (raw: RawSocket) => raw.socket.resetAndDestroy()],
+  ])('and %s, aborts its authentication at once', async (_name, leave) => {
+    let signal: AbortSignal | undefined;
+    const authenticator: AuthenticateFunction = (_request, given) => {
+      signal = given;
+      return new Promise(() => undefined);
+    };
+    await start({ authenticator });
+    const raw = await RawSocket.open(testApp!.port);
+    raw.write(upgradeRequest('/chat'));
+    await eventually(() => expect(signal).toBeDefined());
+    leave(raw);
+    await eventually(() => expect(signal!.aborted).toBe(true));
+    expect(testApp!.app.get(HandshakeService, { strict: false }).pending).toBe(0);
+    expect(ledger()).toEqual({ created: 0, active: 0, disposed: 0 });
+    await eventually(() => expect(raw.isClosed).toBe(true));
+  });
+
   it('for a slot, leaves nothing behind', async () => {
     await start({
       limits: { maxManagersPerUser: 1 },
