@@ -32,7 +32,7 @@ export { IsolationError } from './context/isolation-error.js';
 export { type ConnectionIdentity, UserExecutionContext } from './context/user-execution-context.js';
 export {
   type Audience,
-  type DeliveryReport,
+  type ThreadAudience,
   WebSocketEmitter,
 } from './delivery/websocket.emitter.js';
 export { CurrentContext, CurrentManager } from './gateway/connection-parameters.js';
@@ -57,7 +57,11 @@ export {
   type RemovalCause,
 } from './journal/isolation-events.js';
 export { CloseCode, type CloseInitiator, type CloseReason } from './manager/close-codes.js';
-export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
+export {
+  type DeliveryReport,
+  type DeliveryResult,
+  type DropReason,
+} from './manager/delivery-result.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';
@@ -89,3 +93,4 @@ export {
 } from './monitoring/thread-consistency.tracker.js';
 export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
 export { ConnectionRequest } from './scope/connection-request.js';
+export { type ResumeStatus } from './resume/thread-reader.js';

@@ -2,6 +2,7 @@ import { registerAs } from '@nestjs/config';
 
 import { asList, environmentVariable, parseVariable } from './environment.js';
 import type { WebSocketIsolationOptions } from './isolation.options.js';
+import { ResumeOptions } from './option-groups.js';
 import { defaultGroups, GROUP_NAMES } from './resolve-options.js';
 
 /**
@@ -17,7 +18,8 @@ export const websocketIsolationConfig = registerAs(
     for (const group of GROUP_NAMES) {
       options[group] = readGroup(group, defaults[group] as unknown as Record<string, unknown>);
     }
-    return options;
+    const resume = readGroup('resume', new ResumeOptions() as unknown as Record<string, unknown>);
+    return Object.keys(resume).length > 0 ? { ...options, resume } : options;
   },
 );
 

@@ -14,6 +14,7 @@ import type {
   LimitsOptions,
   OutboundOptions,
   RateOptions,
+  ResumeOptions,
   ShutdownOptions,
 } from './option-groups.js';
 
@@ -59,6 +60,8 @@ export interface WebSocketIsolationOptions extends GroupsAsGiven {
   cluster?: ClusterDefinition | undefined;
   /** Where time comes from. Default: the system. For tests. */
   clock?: Clock | undefined;
+  /** Keeps the events of threads for clients that come back. Default: off; `{}` is on, with the defaults. */
+  resume?: Given<ResumeOptions> | undefined;
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
 }
 
@@ -71,6 +74,8 @@ export interface WebSocketIsolationOptionsFactory {
 export interface ResolvedOptions extends OptionGroups {
   readonly authenticator: WebSocketIsolationOptions['authenticator'];
   readonly cluster: WebSocketIsolationOptions['cluster'];
+  /** `undefined`: off. */
+  readonly resume: ResumeOptions | undefined;
 }
 
 /** Injection token of the {@link ResolvedOptions}. */

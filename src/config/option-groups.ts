@@ -194,6 +194,29 @@ export class ShutdownOptions {
   deadlineMs = 10_000;
 }
 
+/** What is kept for clients that come back. Nothing is, unless the group is given. */
+export class ResumeOptions {
+  /** How long an event is kept, and a thread's place after its last connection has left. */
+  @positiveMs()
+  windowMs = 120_000;
+
+  /** Events of one thread. */
+  @atLeastOne()
+  maxEvents = 1_000;
+
+  /** Bytes of one thread. */
+  @bytes()
+  maxBytes = 1_048_576;
+
+  /** Threads that nobody has open and that are kept all the same. In the memory of one process. */
+  @atLeastOne()
+  maxThreads = 10_000;
+
+  /** Bytes of all threads together. In the memory of one process. */
+  @bytes()
+  maxTotalBytes = 67_108_864;
+}
+
 /** What is watched beyond the numbers that cost nothing. */
 export class LeaksOptions {
   /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs a connection. */

@@ -16,6 +16,7 @@ import {
   LimitsOptions,
   OutboundOptions,
   RateOptions,
+  ResumeOptions,
   ShutdownOptions,
 } from './option-groups.js';
 
@@ -55,7 +56,7 @@ const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } =
 /** The names of the option groups, in the order of the documentation. */
 export const GROUP_NAMES = Object.keys(GROUPS) as (keyof OptionGroups)[];
 
-const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', 'clock']);
+const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', 'clock', 'resume']);
 
 /** The groups as they are when nobody says anything. */
 export function defaultGroups(): OptionGroups {
@@ -81,6 +82,8 @@ export function resolveOptions(
     faults.push(...groupFaults(name, group));
     Object.freeze(group);
   }
+  const resume = adoptResume(environment.resume, given.resume);
+  if (resume) faults.push(...groupFaults('resume', resume));
   const { authenticator, cluster } = given;
   if (authenticator !== undefined && typeof authenticator !== 'function') {
     const rule = 'must be a provider class or a function';
@@ -91,7 +94,7 @@ export function resolveOptions(
     faults.push({ option: 'cluster', value: cluster, rule });
   }
   if (faults.length > 0) throw new InvalidOptionsError(faults);
-  return Object.freeze({ ...groups, authenticator, cluster });
+  return Object.freeze({ ...groups, authenticator, cluster, resume });
 }
 
 function unknownOptions(given: object): OptionFault[] {
@@ -117,6 +120,15 @@ function adoptRate(group: Record<string, unknown>): void {
   const adopted = new RateOptions();
   assignDefined(adopted as unknown as Record<string, unknown>, rate);
   group['rate'] = adopted;
+}
+
+function adoptResume(...sources: readonly (object | undefined)[]): ResumeOptions | undefined {
+  if (sources.every((source) => source === undefined)) return undefined;
+  const adopted = new ResumeOptions();
+  for (const source of sources) {
+    assignDefined(adopted as unknown as Record<string, unknown>, source);
+  }
+  return Object.freeze(adopted);
 }
 
 function groupFaults(name: string, group: object): OptionFault[] {

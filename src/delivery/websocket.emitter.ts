@@ -1,18 +1,18 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 
-import { type DeliveryResult, encodeFrame, type Frame } from '../manager/delivery-result.js';
+import {
+  count,
+  type DeliveryReport,
+  type DeliveryResult,
+  emptyReport,
+  encodeFrame,
+  type Frame,
+} from '../manager/delivery-result.js';
+import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
-
-/** What became of a message to several connections, in numbers of connections. */
-export interface DeliveryReport {
-  /** Handed to the operating system. */
-  readonly sent: number;
-  /** Waiting behind earlier messages of a reader that is not as fast. */
-  readonly queued: number;
-  /** Closed, not attached, too slow, or the data is not JSON. */
-  readonly dropped: number;
-}
+import { Resume } from '../resume/resume.service.js';
+import type { ThreadKey } from '../resume/thread-history.js';
 
 /** Whoever is there when the message is sent. */
 export interface Audience {
@@ -23,6 +23,17 @@ export interface Audience {
   send(event: string, data?: unknown): DeliveryReport;
 }
 
+/** Whoever has a thread open, and with `resume` on, whoever comes back to it. */
+export interface ThreadAudience extends Audience {
+  /**
+   * As `send`, for what must not get lost: with `resume` on it is kept even while nobody is there, within
+   * the bounds; without, it goes to each connection that is there with `emitCritical`.
+   *
+   * @throws {SendFailedError} when the data is not JSON
+   */
+  sendCritical(event: string, data?: unknown): DeliveryReport;
+}
+
 /**
  * Reaches connections from anywhere: a controller, a queue worker, another user's handler.
  *
@@ -30,7 +41,10 @@ export interface Audience {
  */
 @Injectable()
 export class WebSocketEmitter {
-  constructor(private readonly factory: WebSocketManagerFactory) {}
+  constructor(
+    private readonly factory: WebSocketManagerFactory,
+    @Optional() @Inject(Resume) private readonly resume?: Resume,
+  ) {}
 
   /** All connections of a user. */
   toUser(userId: string): Audience {
@@ -38,8 +52,12 @@ export class WebSocketEmitter {
   }
 
   /** All connections that a user has open on one thread. */
-  toThread(userId: string, threadId: string): Audience {
-    return this.#audience(() => this.factory.managersOfThread(userId, threadId));
+  toThread(userId: string, threadId: string): ThreadAudience {
+    const thread = { userId, threadId };
+    return {
+      send: (event, data) => this.#sendToThread(thread, event, data),
+      sendCritical: (event, data) => this.#sendCriticalToThread(thread, event, data),
+    };
   }
 
   /** One connection. */
@@ -53,6 +71,27 @@ export class WebSocketEmitter {
   #audience(managers: () => readonly WebSocketManager[]): Audience {
     return { send: (event, data) => deliver(managers(), event, data) };
   }
+
+  #sendToThread(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
+    const body = this.resume && encodeFrame(event, data);
+    const recorded = body && this.resume?.publish(thread, { body, isCritical: false });
+    return recorded || deliver(this.#managersOf(thread), event, data);
+  }
+
+  #sendCriticalToThread(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
+    const body = encodeFrame(event, data);
+    if (body === undefined) throw new SendFailedError('the data cannot be written as JSON');
+    const recorded = this.resume?.publish(thread, { body, isCritical: true });
+    if (recorded) return recorded;
+    const report = emptyReport();
+    for (const manager of this.#managersOf(thread))
+      count(report, manager.emitCritical(event, data));
+    return report;
+  }
+
+  #managersOf({ userId, threadId }: ThreadKey): WebSocketManager[] {
+    return this.factory.managersOfThread(userId, threadId);
+  }
 }
 
 function deliver(
@@ -60,7 +99,7 @@ function deliver(
   event: string,
   data: unknown,
 ): DeliveryReport {
-  const report = { sent: 0, queued: 0, dropped: 0 };
+  const report = emptyReport();
   if (managers.length === 0) return report;
   const text = encodeFrame(event, data);
   // `ws` would turn a text into bytes once for every receiver.
@@ -69,7 +108,7 @@ function deliver(
   for (const manager of managers) {
     const result: DeliveryResult =
       frame === undefined ? { dropped: 'unserializable' } : manager.sendFrame(frame);
-    report[typeof result === 'string' ? result : 'dropped'] += 1;
+    count(report, result);
   }
   return report;
 }

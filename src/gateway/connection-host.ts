@@ -4,6 +4,7 @@ import type { OptionGroups } from '../config/isolation.options.js';
 import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import type { Resume } from '../resume/resume.service.js';
 import type { MessageParser } from './message-parser.js';
 import type { TrafficCounters } from './traffic-counters.js';
 import type { UserRates } from './user-rates.js';
@@ -21,4 +22,6 @@ export interface ConnectionHost {
   readonly parse: MessageParser;
   /** Whether messages may be handled at this moment. */
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
+  /** Where `resume` is on. */
+  readonly resume: Resume | undefined;
 }

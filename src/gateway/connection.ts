@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+
 import type { Release } from '../clock/clock.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
@@ -54,7 +56,8 @@ export class Connection
   }
 
   /** Runs the connect hooks; messages wait until they are through. */
-  open(request: unknown): void {
+  open(request: IncomingMessage): void {
+    this.host.resume?.enter(this.manager, request);
     this.#connecting = runConnectHooks(this, request);
     if (!this.#connecting) {
       this.#becomeReady();
@@ -88,6 +91,7 @@ export class Connection
   closing(): void {
     this.#expiry?.();
     this.#expiry = undefined;
+    this.host.resume?.leave(this.manager);
     this.#queue?.clear();
     // The peer's answer to our close frame has to be read.
     this.#resumeReading();
@@ -128,7 +132,8 @@ export class Connection
     if (!this.manager.isActive) return;
     this.#isReady = true;
     this.manager.markReady();
-    const { journal, clock } = this.host;
+    const { journal, clock, resume } = this.host;
+    resume?.start(this.manager);
     if (journal.isHeard('connection-ready')) {
       const connectMs = clock.now() - this.manager.createdAt;
       const subject = subjectOf(this.manager.context);

@@ -14,6 +14,7 @@ import type { ConnectionHooks } from '../manager/manager-host.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { NestInternals } from '../nest/nest-internals.js';
+import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { bindScope, ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { adapterOf, unattachedGateways } from './boot-check.js';
@@ -80,6 +81,7 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly httpAdapterHost: HttpAdapterHost,
     private readonly moduleRef: ModuleRef,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
+    @Optional() @Inject(Resume) private readonly resume?: Resume,
   ) {}
 
   /** Handshakes refused since the start, by reason. */
@@ -100,12 +102,12 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   #serve(adapter: IsolatedWsAdapter): void {
-    const { options, clock, journal, tracker, traffic, rates } = this;
+    const { options, clock, journal, tracker, traffic, rates, resume } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
     const shared = { options, clock, journal, handled, tracker, traffic, rates };
-    this.#connectionHost = { ...shared, parse, leases };
+    this.#connectionHost = { ...shared, parse, leases, resume };
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
       boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -11,6 +11,7 @@ import {
 } from '../context/user-execution-context.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { Resume } from '../resume/resume.service.js';
 import { Authentication, httpStatusOf } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
@@ -35,6 +36,7 @@ export class HandshakeService {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly factory: WebSocketManagerFactory,
     private readonly authentication: Authentication,
+    @Optional() @Inject(Resume) private readonly resume?: Resume,
   ) {
     this.#pending = new PendingHandshakes(clock);
   }
@@ -79,6 +81,7 @@ export class HandshakeService {
     this.#pending.add(attempt);
     this.#identify(attempt, request, (identity) => {
       const context = contextOf(request, identity, this.clock);
+      this.resume?.assertOwn(context, request);
       this.#takeSlot(attempt, context, prepare);
     });
   }

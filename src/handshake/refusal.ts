@@ -2,7 +2,11 @@ import { STATUS_CODES } from 'node:http';
 
 import { InvalidContextError } from '../context/context.errors.js';
 import { CloseCode } from '../manager/close-codes.js';
-import { ClusterUnavailableError, ManagerLimitError } from '../manager/manager.errors.js';
+import {
+  ClusterUnavailableError,
+  IsolationViolationError,
+  ManagerLimitError,
+} from '../manager/manager.errors.js';
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
@@ -70,6 +74,9 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
   if (error instanceof InvalidContextError) {
     return new HandshakeRefused('invalid-context', { error }).refusal;
+  }
+  if (error instanceof IsolationViolationError) {
+    return new HandshakeRefused('forbidden', { error }).refusal;
   }
   if (error instanceof ManagerLimitError) {
     const { userId, retryAfterMs, scope } = error;

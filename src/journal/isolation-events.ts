@@ -87,6 +87,9 @@ export interface IsolationEvents {
   'slow-consumer': { subject: EventSubject; bufferedBytes: number };
   'ping-answered': { subject: EventSubject; roundTripMs: number };
   'critical-undelivered': { subject: EventSubject; messages: number };
+  /** A client came back to find that events may have passed it by. */
+  'resume-gap': { subject: EventSubject };
+  'resume-failed': { subject: EventSubject; error: unknown };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;
@@ -127,6 +130,8 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'slow-consumer': 'warn',
   'ping-answered': 'never',
   'critical-undelivered': 'warn',
+  'resume-gap': 'warn',
+  'resume-failed': 'warn',
   'isolation-violation': 'error',
   'thread-inconsistent': 'warn',
   'cleanup-finished': 'debug',

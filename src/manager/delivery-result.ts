@@ -7,6 +7,26 @@ export type DropReason = 'closed' | 'not-attached' | 'slow-consumer' | 'unserial
  */
 export type DeliveryResult = 'sent' | 'queued' | { readonly dropped: DropReason };
 
+/** What became of a message to several connections, in numbers of connections. */
+export interface DeliveryReport {
+  /** Handed to the operating system. */
+  readonly sent: number;
+  /** Waiting: behind earlier messages of a slow reader, or for the connection to become ready. */
+  readonly queued: number;
+  /** Closed, not attached, too slow, or the data is not JSON. */
+  readonly dropped: number;
+}
+
+/** A report to count in. */
+export function emptyReport(): Record<keyof DeliveryReport, number> {
+  return { sent: 0, queued: 0, dropped: 0 };
+}
+
+/** Adds one connection to a report. */
+export function count(report: Record<keyof DeliveryReport, number>, result: DeliveryResult): void {
+  report[typeof result === 'string' ? result : 'dropped'] += 1;
+}
+
 /** A message as the wire wants it, made once for any number of receivers. */
 export type Frame = string | Buffer;
 

@@ -2,6 +2,7 @@ import type { Clock } from '../clock/clock.js';
 import type { OptionGroups } from '../config/isolation.options.js';
 import type { CloseReason } from './close-codes.js';
 import type { CriticalMessage } from './critical-outbox.js';
+import type { DeliveryResult } from './delivery-result.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /**
@@ -33,6 +34,8 @@ export interface ManagerHost {
   disposed(manager: WebSocketManager, reason: CloseReason): void;
   /** A disposer or hook failed or did not end in time. */
   disposalFault(manager: WebSocketManager, outcome: 'failed' | 'abandoned', error?: unknown): void;
+  /** Records a critical message in the thread's history, where there is one. */
+  recordCritical: ((manager: WebSocketManager, frame: string) => DeliveryResult) | undefined;
   /** The connection ended before these critical messages could be sent. */
   undelivered(manager: WebSocketManager, messages: readonly CriticalMessage[]): void;
 }

@@ -34,6 +34,9 @@ export abstract class OutboundChannel {
   /** The connection has ended before these could be sent. */
   protected abstract undelivered(messages: readonly CriticalMessage[]): void;
 
+  /** Records a critical message where it outlives the connection; `undefined` where there is no such place. */
+  protected abstract recordCritical(frame: string): DeliveryResult | undefined;
+
   /** @internal Traffic: not stale. */
   abstract touch(): void;
 
@@ -109,7 +112,8 @@ export abstract class OutboundChannel {
 
   /**
    * Sends a message that must not be lost silently: in order, retried with growing waits, kept while
-   * it cannot be sent. What is still unsent when the connection ends is handed to recovery and reported.
+   * it cannot be sent. With `resume` on it is recorded in the thread, where the client finds it when it
+   * comes back; without, what is still unsent when the connection ends is reported.
    *
    * @throws {ManagerClosedError} on a closed manager
    * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
@@ -118,6 +122,8 @@ export abstract class OutboundChannel {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
     if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+    const recorded = this.recordCritical(frame);
+    if (recorded) return recorded;
     this.#outbox ??= new CriticalOutbox(
       (delayMs, callback) => this.host.clock.after(delayMs, callback),
       (message) => this.#sendCritical(message),

@@ -176,6 +176,11 @@ export class WebSocketManagerFactory {
     await this.#closeAll(managers, CloseCode.GOING_AWAY, 'server shutting down', 'shutdown');
   }
 
+  /** @internal What is critical is recorded with this from now on. */
+  recordCriticalWith(record: NonNullable<ManagerHost['recordCritical']>): void {
+    this.#host.recordCritical = record;
+  }
+
   /** @internal Somebody used what is not theirs. */
   violation(context: UserExecutionContext, what: string): IsolationViolationError {
     this.counters.securityViolations += 1;
@@ -400,6 +405,7 @@ export class WebSocketManagerFactory {
         const subject = subjectOf(manager.context);
         journal.record('disposal-fault', { subject, outcome, error });
       },
+      recordCritical: undefined,
       undelivered: (manager, { length: messages }) => {
         const subject = subjectOf(manager.context);
         journal.record('critical-undelivered', { subject, messages });

@@ -10,6 +10,7 @@ import {
   isSendableCode,
 } from './close-codes.js';
 import type { CriticalMessage } from './critical-outbox.js';
+import type { DeliveryResult } from './delivery-result.js';
 import { Link } from './linked-list.js';
 import { type ManagedSocket, SOCKET_CLOSED, SOCKET_OPEN } from './managed-socket.js';
 import { ManagerClosedError } from './manager.errors.js';
@@ -372,6 +373,10 @@ export class WebSocketManager extends OutboundChannel {
       if (socket.readyState === SOCKET_OPEN) socket.close(code, reason);
       if (cut) socket.terminate();
     });
+  }
+
+  protected override recordCritical(frame: string): DeliveryResult | undefined {
+    return this.host.recordCritical?.(this, frame);
   }
 
   protected override undelivered(messages: readonly CriticalMessage[]): void {

@@ -30,6 +30,8 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { NestInternals } from '../nest/nest-internals.js';
+import { MemoryHistory } from '../resume/memory-history.js';
+import { Resume } from '../resume/resume.service.js';
 import { Drain } from '../shutdown/drain.js';
 import { contextProvider, managerProvider } from './context.providers.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
@@ -87,6 +89,16 @@ export const coreProviders: Provider[] = [
   Heartbeat,
   LeaseKeeper,
   WebSocketManagerFactory,
+  {
+    provide: Resume,
+    inject: [ISOLATION_OPTIONS, CLOCK, Journal, WebSocketManagerFactory],
+    useFactory: (
+      { resume }: ResolvedOptions,
+      clock: Clock,
+      journal: Journal,
+      factory: WebSocketManagerFactory,
+    ) => resume && new Resume(new MemoryHistory(resume, clock), clock, journal, factory),
+  },
   WebSocketEmitter,
   {
     provide: Authentication,

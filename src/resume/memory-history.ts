@@ -1,0 +1,168 @@
+import type { Clock, Release } from '../clock/clock.js';
+import type { ResumeOptions } from '../config/option-groups.js';
+import { encodeKeyPart } from '../context/user-execution-context.js';
+import { createEpoch, type Position } from './position.js';
+import type {
+  HistoryListener,
+  Stretch,
+  ThreadEvent,
+  ThreadHistory,
+  ThreadKey,
+} from './thread-history.js';
+import { ThreadLog } from './thread-log.js';
+
+/** How often in a window it is looked at what has expired. */
+const SWEEPS_PER_WINDOW = 4;
+
+/** The threads of one process, in its memory: gone with it, which whoever comes back is told. */
+export class MemoryHistory implements ThreadHistory {
+  // Both by the thread's key, the least recently used first.
+  readonly #open = new Map<string, ThreadLog>();
+  readonly #left = new Map<string, ThreadLog>();
+  #listener: HistoryListener | undefined;
+  #sweeper: Release | undefined;
+  #bytes = 0;
+
+  constructor(
+    private readonly options: ResumeOptions,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Threads that are kept: those somebody has open, and those that were left within the window. */
+  get threads(): number {
+    return this.#open.size + this.#left.size;
+  }
+
+  /** Bytes that are kept, of all threads. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  listen(listener: HistoryListener): void {
+    this.#listener = listener;
+  }
+
+  open(thread: ThreadKey): Release {
+    const log = this.#logOf(thread);
+    log.openers += 1;
+    this.#use(log);
+    let isOpen = true;
+    return () => {
+      if (!isOpen) return;
+      isOpen = false;
+      log.openers -= 1;
+      // A disposed history has nothing to put it back into.
+      if (this.#open.get(log.key) === log) this.#use(log);
+      this.#makeRoom();
+    };
+  }
+
+  append(thread: ThreadKey, event: ThreadEvent): 'handed-on' | 'unwanted' {
+    if (!event.isCritical && !this.#find(keyOf(thread))) return 'unwanted';
+    const log = this.#logOf(thread);
+    const recorded = this.#counted(log, () => log.append(event, this.clock.now()));
+    this.#use(log);
+    this.#trim(log);
+    this.#makeRoom();
+    this.#listener?.(thread, log.epoch, recorded);
+    return 'handed-on';
+  }
+
+  read(thread: ThreadKey, after: Position | undefined): Stretch {
+    const log = this.#logOf(thread);
+    this.#trim(log);
+    const { epoch, head } = log;
+    return after ? log.after(after) : { epoch, head, isGap: false, events: [], end: head };
+  }
+
+  readCritical(thread: ThreadKey): Stretch {
+    const log = this.#logOf(thread);
+    this.#trim(log);
+    return log.critical();
+  }
+
+  dispose(): void {
+    this.#sweeper?.();
+    this.#sweeper = undefined;
+    this.#open.clear();
+    this.#left.clear();
+    this.#bytes = 0;
+  }
+
+  #find(key: string): ThreadLog | undefined {
+    return this.#open.get(key) ?? this.#left.get(key);
+  }
+
+  #logOf(thread: ThreadKey): ThreadLog {
+    const key = keyOf(thread);
+    const known = this.#find(key);
+    if (known) return known;
+    const log = new ThreadLog(key, createEpoch(thread.userId), this.clock.now());
+    this.#left.set(key, log);
+    this.#makeRoom();
+    const periodMs = Math.ceil(this.options.windowMs / SWEEPS_PER_WINDOW);
+    this.#sweeper ??= this.clock.every(periodMs, () => this.#sweep());
+    return log;
+  }
+
+  // To the end of where it belongs.
+  #use(log: ThreadLog): void {
+    log.usedAt = this.clock.now();
+    this.#open.delete(log.key);
+    this.#left.delete(log.key);
+    (log.openers > 0 ? this.#open : this.#left).set(log.key, log);
+  }
+
+  #trim(log: ThreadLog): void {
+    const { maxEvents, maxBytes, windowMs } = this.options;
+    this.#counted(log, () => {
+      while (log.size > maxEvents || log.bytes > maxBytes) log.dropFirst();
+      log.dropBefore(this.clock.now() - windowMs);
+    });
+  }
+
+  // The least recently used go first: threads nobody has open as a whole, then what is in the others.
+  #makeRoom(): void {
+    const { maxThreads, maxTotalBytes } = this.options;
+    for (const log of this.#left.values()) {
+      if (this.#left.size <= maxThreads && this.#bytes <= maxTotalBytes) return;
+      this.#drop(log);
+    }
+    for (const log of this.#open.values()) {
+      if (this.#bytes <= maxTotalBytes) return;
+      this.#counted(log, () => log.empty());
+    }
+  }
+
+  #sweep(): void {
+    const expired = this.clock.now() - this.options.windowMs;
+    for (const log of this.#left.values()) {
+      // Those that follow were used later.
+      if (log.usedAt > expired) break;
+      this.#drop(log);
+    }
+    for (const log of this.#open.values()) {
+      if (log.usedAt > expired) break;
+      this.#counted(log, () => log.empty());
+    }
+    if (this.threads > 0) return;
+    this.#sweeper?.();
+    this.#sweeper = undefined;
+  }
+
+  #drop(log: ThreadLog): void {
+    this.#bytes -= log.bytes;
+    this.#left.delete(log.key);
+  }
+
+  #counted<T>(log: ThreadLog, change: () => T): T {
+    const before = log.bytes;
+    const result = change();
+    this.#bytes += log.bytes - before;
+    return result;
+  }
+}
+
+function keyOf({ userId, threadId }: ThreadKey): string {
+  return `${encodeKeyPart(userId)}:${encodeKeyPart(threadId)}`;
+}

@@ -1,0 +1,145 @@
+import type { IncomingMessage } from 'node:http';
+
+import type { OnModuleDestroy } from '@nestjs/common';
+
+import type { Clock } from '../clock/clock.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { type Journal, subjectOf } from '../journal/journal.js';
+import {
+  count,
+  type DeliveryReport,
+  type DeliveryResult,
+  emptyReport,
+  type Frame,
+} from '../manager/delivery-result.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { isOwnPosition, parsePosition, type Position, positioned } from './position.js';
+import type { RecordedEvent, ThreadEvent, ThreadHistory, ThreadKey } from './thread-history.js';
+import { type ReaderHost, ThreadReader } from './thread-reader.js';
+
+/** The parameter of the upgrade request's query with which a client says up to where it had got. */
+const PARAMETER = 'resume';
+/** What a text that is no position counts as: a place in a history nobody has. */
+const NOWHERE: Position = { epoch: '', offset: 0 };
+
+/**
+ * What the events of threads go through where `resume` is on: into the history, and from there to the
+ * connections, each in its place.
+ */
+export class Resume implements OnModuleDestroy {
+  readonly #readers = new Map<WebSocketManager, ThreadReader>();
+  readonly #host: ReaderHost;
+  #report = emptyReport();
+
+  constructor(
+    readonly history: ThreadHistory,
+    clock: Clock,
+    journal: Journal,
+    private readonly factory: WebSocketManagerFactory,
+  ) {
+    this.#host = {
+      history,
+      clock,
+      gap: ({ context }) => journal.record('resume-gap', { subject: subjectOf(context) }),
+      failed: ({ context }, error) =>
+        journal.record('resume-failed', { subject: subjectOf(context), error }),
+    };
+    history.listen((thread, epoch, event) => this.#deliver(thread, epoch, event));
+    factory.recordCriticalWith((manager, body) => this.#recordCritical(manager, body));
+  }
+
+  /** Connections that have a place in their thread. */
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  /** @throws {IsolationViolationError} when the request names a position of another user */
+  assertOwn(context: UserExecutionContext, request: IncomingMessage): void {
+    const requested = requestedPosition(request);
+    if (!requested || requested === NOWHERE || isOwnPosition(requested, context.userId)) return;
+    throw this.factory.violation(context, 'This position belongs to another user');
+  }
+
+  /** A connection begins. Its thread's events wait in the history until {@link start}. */
+  enter(manager: WebSocketManager, request: IncomingMessage): void {
+    if (!manager.isActive) return;
+    const release = this.history.open(manager.context);
+    const requested = requestedPosition(request);
+    this.#readers.set(manager, new ThreadReader(this.#host, manager, requested, release));
+  }
+
+  /** The connection is ready: guards have let it in. */
+  start(manager: WebSocketManager): void {
+    this.#readers.get(manager)?.start();
+  }
+
+  leave(manager: WebSocketManager): void {
+    this.#readers.get(manager)?.leave();
+    this.#readers.delete(manager);
+  }
+
+  /**
+   * Records an event of a thread and hands it to the connections here; `undefined` when nobody has, or
+   * had within the window, the thread open, and the event is not critical.
+   */
+  publish(thread: ThreadKey, event: ThreadEvent): DeliveryReport | undefined {
+    const report = (this.#report = emptyReport());
+    const outcome = this.history.append(thread, event);
+    if (outcome === 'unwanted') return undefined;
+    if (outcome === 'handed-on') return report;
+    const { length: queued } = this.factory.managersOfThread(thread.userId, thread.threadId);
+    return { ...report, queued };
+  }
+
+  /** Events may have come that nobody here has heard: everybody looks again. */
+  checkAll(): void {
+    for (const reader of this.#readers.values()) reader.checkAgain();
+  }
+
+  onModuleDestroy(): void {
+    for (const reader of this.#readers.values()) reader.leave();
+    this.#readers.clear();
+    this.history.dispose();
+  }
+
+  #recordCritical(manager: WebSocketManager, body: string): DeliveryResult {
+    const { context } = manager;
+    const event = { body, isCritical: true, onlyFor: context.connectionId };
+    return this.publish(context, event)?.sent === 1 ? 'sent' : 'queued';
+  }
+
+  #deliver(thread: ThreadKey, epoch: string, event: RecordedEvent): void {
+    const managers = this.factory.managersOfThread(thread.userId, thread.threadId);
+    if (managers.length === 0) return;
+    const text = positioned(event.body, { epoch, offset: event.offset });
+    // `ws` would turn a text into bytes once for every receiver.
+    const frame: Frame = managers.length > 1 ? Buffer.from(text) : text;
+    for (const manager of managers) {
+      const result = this.#hand(manager, epoch, event, frame);
+      if (result) count(this.#report, result);
+    }
+  }
+
+  #hand(
+    manager: WebSocketManager,
+    epoch: string,
+    event: RecordedEvent,
+    frame: Frame,
+  ): DeliveryResult | undefined {
+    const reader = this.#readers.get(manager);
+    if (reader) return reader.hear(epoch, event, frame);
+    // A manager without a gateway has no hooks to wait for and no client to resume.
+    if (event.onlyFor !== undefined && event.onlyFor !== manager.context.connectionId) {
+      return undefined;
+    }
+    return manager.sendFrame(frame);
+  }
+}
+
+function requestedPosition({ url = '' }: IncomingMessage): Position | undefined {
+  const start = url.indexOf('?');
+  if (start === -1 || !url.includes(PARAMETER, start)) return undefined;
+  const text = new URLSearchParams(url.slice(start + 1)).get(PARAMETER);
+  return text === null ? undefined : (parsePosition(text) ?? NOWHERE);
+}

@@ -1,0 +1,110 @@
+import type { RecordedEvent, Stretch, ThreadEvent } from './thread-history.js';
+import type { Position } from './position.js';
+
+interface Kept extends RecordedEvent {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** How much one read answers at most: what a socket takes in one go. */
+export const CHUNK_BYTES = 65_536;
+/** What an event costs beside its text. */
+const EVENT_OVERHEAD_BYTES = 128;
+
+/** The latest events of one thread. */
+export class ThreadLog {
+  /** How many connections have the thread open. */
+  openers = 0;
+  /** The offset of the latest event. */
+  head = 0;
+  /** Bytes held. */
+  bytes = 0;
+  // From `#first` on; what is before it is dropped and not yet cut off.
+  #kept: (Kept | undefined)[] = [];
+  #first = 0;
+
+  constructor(
+    readonly key: string,
+    readonly epoch: string,
+    /** Monotonic milliseconds of the last event, or of the last connection that left. */
+    public usedAt: number,
+  ) {}
+
+  get size(): number {
+    return this.#kept.length - this.#first;
+  }
+
+  /** The offset of the latest event that is gone; 0 when none is. */
+  get floor(): number {
+    return this.head - this.size;
+  }
+
+  append(event: ThreadEvent, now: number): RecordedEvent {
+    this.head += 1;
+    this.usedAt = now;
+    const bytes = Buffer.byteLength(event.body) + EVENT_OVERHEAD_BYTES;
+    const kept: Kept = { ...event, offset: this.head, at: now, bytes };
+    this.#kept.push(kept);
+    this.bytes += bytes;
+    return kept;
+  }
+
+  /** Drops the oldest event. */
+  dropFirst(): void {
+    const dropped = this.#kept[this.#first];
+    if (!dropped) return;
+    this.bytes -= dropped.bytes;
+    this.#kept[this.#first] = undefined;
+    this.#first += 1;
+    if (this.#first * 2 < this.#kept.length || this.#first < 64) return;
+    this.#kept = this.#kept.slice(this.#first);
+    this.#first = 0;
+  }
+
+  /** Drops what is older than an instant. */
+  dropBefore(instant: number): void {
+    for (;;) {
+      const first = this.#kept[this.#first];
+      if (!first || first.at > instant) return;
+      this.dropFirst();
+    }
+  }
+
+  /** Drops everything; where the thread stands is remembered. */
+  empty(): void {
+    this.#kept = [];
+    this.#first = 0;
+    this.bytes = 0;
+  }
+
+  /** A chunk of what came after a position. */
+  after(position: Position): Stretch {
+    const { epoch, head, floor } = this;
+    const isKnown = position.epoch === epoch && position.offset <= head;
+    const isGap = !isKnown || position.offset < floor;
+    const from = isGap ? floor : position.offset;
+    const events = this.#chunk(from);
+    return { epoch, head, isGap, events, end: from + events.length };
+  }
+
+  /** Where the thread stands, with the critical events that are left. */
+  critical(): Stretch {
+    const { epoch, head } = this;
+    const events = this.#kept.filter((kept): kept is Kept =>
+      Boolean(kept?.isCritical && kept.onlyFor === undefined),
+    );
+    return { epoch, head, isGap: false, events, end: head };
+  }
+
+  #chunk(from: number): RecordedEvent[] {
+    const events: RecordedEvent[] = [];
+    let bytes = 0;
+    for (let index = this.#first + from - this.floor; index < this.#kept.length; index += 1) {
+      const kept = this.#kept[index]!;
+      events.push(kept);
+      bytes += kept.bytes;
+      if (bytes >= CHUNK_BYTES) break;
+    }
+    return events;
+  }
+}
