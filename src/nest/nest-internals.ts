@@ -273,12 +273,18 @@ export function adoptInstance(
   wrapper.setInstanceByContextId(contextId, host as never);
 }
 
+/** The scope that holds a provider's instance: for durable ones maybe one that connections share. */
+export function holdingScope(wrapper: InstanceWrapper, contextId: ContextId): ContextId {
+  const isTreeDurable = wrapper.isDependencyTreeDurable();
+  return contextId.getParent?.({ token: wrapper.token, isTreeDurable }) ?? contextId;
+}
+
 /** The instance a provider has in a scope, without making one. */
 export function existingInstance(wrapper: InstanceWrapper, contextId: ContextId): unknown {
   const { values } = wrapper as unknown as {
     values: WeakMap<object, { instance: unknown; isResolved?: boolean }>;
   };
-  const host = values.get(contextId);
+  const host = values.get(holdingScope(wrapper, contextId));
   return host?.isResolved ? host.instance : undefined;
 }
 

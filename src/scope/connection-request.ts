@@ -7,6 +7,11 @@ import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
 type Texts = Readonly<Record<string, string>>;
 
+/** The scope, as far as its request knows it. */
+interface ScopeName {
+  readonly nameForRequest: ContextId | undefined;
+}
+
 const NONE: Texts = Object.freeze({});
 
 /**
@@ -20,7 +25,7 @@ export class ConnectionRequest {
   #query: Texts | undefined = undefined;
   #peer: { readonly remoteAddress?: string | undefined } | undefined;
   #remoteAddress: string | undefined = undefined;
-  #scope: { readonly contextId: ContextId } | undefined = undefined;
+  #scope: ScopeName | undefined = undefined;
 
   private constructor(
     readonly context: UserExecutionContext,
@@ -48,7 +53,7 @@ export class ConnectionRequest {
   }
 
   /** @internal Names the scope in which this is the `REQUEST`. */
-  static bind(request: ConnectionRequest, scope: { readonly contextId: ContextId }): void {
+  static bind(request: ConnectionRequest, scope: ScopeName): void {
     request.#scope = scope;
   }
 
@@ -74,7 +79,7 @@ export class ConnectionRequest {
 
   /** @internal For `ContextIdFactory.getByRequest(request)`: this connection's own scope. */
   get [REQUEST_CONTEXT_ID](): ContextId | undefined {
-    return this.#scope?.contextId;
+    return this.#scope?.nameForRequest;
   }
 }
 

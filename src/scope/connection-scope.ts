@@ -5,6 +5,7 @@ import { runBounded, runThrough, type StepReport, type Waiting } from '../manage
 import {
   adoptInstance,
   existingInstance,
+  holdingScope,
   type InstanceWrapper,
   type NestInternals,
   REQUEST_CONTEXT_ID,
@@ -43,6 +44,9 @@ export class ScopeHost {
   }
 }
 
+/** The scope that is getting its name at this moment, if any. */
+let naming: ConnectionScope | undefined;
+
 /**
  * The dependency-injection scope of one connection: REQUEST-scoped providers resolve to instances of
  * its own, and all of them are disposed of at its end.
@@ -71,8 +75,24 @@ export class ConnectionScope {
    * name, and a name costs Nest an entry for every provider.
    */
   get contextId(): ContextId {
-    if (this.#contextId) return this.#contextId;
-    const contextId = (this.#contextId = ContextIdFactory.create());
+    return this.#contextId ?? this.#makeContextId();
+  }
+
+  /** As {@link contextId}, but `undefined` while it is being made. */
+  get nameForRequest(): ContextId | undefined {
+    return naming === this ? undefined : this.contextId;
+  }
+
+  #makeContextId(): ContextId {
+    // The app's ContextIdStrategy may put durable providers into a scope that connections share. Nest
+    // asks it only for a request that has no name yet.
+    naming = this;
+    try {
+      this.#contextId = ContextIdFactory.getByRequest(this.#instances[0] as ConnectionRequest);
+    } finally {
+      naming = undefined;
+    }
+    const contextId = this.#contextId;
     this.#host.moduleRef.registerRequestByContextId(this.#instances[0] as object, contextId);
     this.#plan?.wrappers.slice(0, this.#instances.length - 1).forEach((wrapper, index) => {
       adoptInstance(wrapper, contextId, this.#instances[index + 1]);
@@ -134,6 +154,8 @@ export class ConnectionScope {
   #disposables(contextId: ContextId): { wrapper: InstanceWrapper; dispose: () => unknown }[] {
     const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
     for (const wrapper of this.#host.internals.scopedWrappers()) {
+      // What connections share, by the app's strategy, outlives this one.
+      if (holdingScope(wrapper, contextId) !== contextId) continue;
       const instance = existingInstance(wrapper, contextId);
       const dispose = disposerOf(instance, wrapper);
       if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });

@@ -13,8 +13,7 @@ export function disposerOf(
   wrapper: InstanceWrapper,
 ): (() => unknown) | undefined {
   if (typeof instance !== 'object' || instance === null || isOurs(instance)) return undefined;
-  // Durable instances are shared by several connections, by the app's own strategy.
-  if (wrapper.isDependencyTreeDurable() || isBorrowed(instance, wrapper)) return undefined;
+  if (isBorrowed(instance, wrapper)) return undefined;
   const disposable = instance as Disposable;
   const method = METHODS.find((name) => typeof disposable[name] === 'function');
   return method === undefined ? undefined : () => disposable[method]!();
