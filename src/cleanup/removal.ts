@@ -16,7 +16,8 @@ const REASONS: Readonly<Record<RemovalCause, string>> = {
   'lease-lost': 'lease lost',
 };
 
-const CODES: Readonly<Record<RemovalCause, number>> = {
+/** With which code each kind of victim is closed. */
+export const REMOVAL_CODES: Readonly<Record<RemovalCause, number>> = {
   closed: CloseCode.NORMAL,
   unattached: CloseCode.NORMAL,
   zombie: CloseCode.UNRESPONSIVE,
@@ -32,7 +33,11 @@ const CODES: Readonly<Record<RemovalCause, number>> = {
 export class Removal {
   constructor(private readonly journal: Journal) {}
 
-  remove(manager: WebSocketManager, cause: RemovalCause, code = CODES[cause]): Promise<void> {
+  remove(
+    manager: WebSocketManager,
+    cause: RemovalCause,
+    code = REMOVAL_CODES[cause],
+  ): Promise<void> {
     this.journal.record('manager-removed', { subject: subjectOf(manager.context), cause, code });
     // A zombie does not answer a close frame either: waiting for it would only hold the slot.
     const cut = cause === 'zombie';

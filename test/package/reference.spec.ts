@@ -1,36 +1,191 @@
+import { readdirSync } from 'node:fs';
+
 import { describe, expect, it } from '@jest/globals';
-import { CloseCode } from 'nestjs-websocket-isolation';
+import { CloseCode, InvalidOptionsError } from 'nestjs-websocket-isolation';
 
-import { defaultGroups } from '../../src/config/resolve-options.js';
-import { tableOf } from '../support/readme.js';
+import { REMOVAL_CODES } from '../../src/cleanup/removal.js';
+import { environmentVariable } from '../../src/config/environment.js';
+import { ResumeOptions } from '../../src/config/option-groups.js';
+import { defaultGroups, resolveOptions } from '../../src/config/resolve-options.js';
+import { HandshakeRefused, REFUSAL_REASONS } from '../../src/handshake/refusal.js';
+import { plain, projectFile, tableOf } from '../support/readme.js';
 
-describe('the README', () => {
-  it('has every option with its default, and no other', () => {
-    const options = Object.entries(defaultGroups()).flatMap(([group, values]) =>
-      Object.entries(values as object).map(([name, value]) => [
-        `${group}.${name}`,
-        value as unknown,
-      ]),
+const OPTIONS = 'docs/reference/options.md';
+const ERRORS = 'docs/reference/errors.md';
+const CODES = 'docs/reference/close-codes.md';
+
+describe('docs/reference/options.md', () => {
+  const options = Object.entries({ ...defaultGroups(), resume: new ResumeOptions() }).flatMap(
+    ([group, values]) =>
+      Object.entries(values as object).map(([name, value]) => ({
+        group,
+        name,
+        option: `${group}.${name}`,
+        // The one default that depends on NODE_ENV.
+        value: name === 'proactiveIntervalMs' ? 60_000 : (value as unknown),
+      })),
+  );
+  const rows = tableOf(OPTIONS, 'options');
+
+  it('has every option with its default and its variable, and no other', () => {
+    expect(rows.map(([option, value, , variable]) => [option, value, variable].map(plain))).toEqual(
+      options.map(({ option, value }) => [option, show(value), environmentVariable(option)]),
     );
-    // The one default that depends on NODE_ENV.
-    const expected = new Map(options as [string, unknown][]).set(
-      'cleanup.proactiveIntervalMs',
-      60_000,
-    );
-    const rows = tableOf('README.md', 'options').map(([option, value]) => [
-      option!.replaceAll('`', ''),
-      value!.replaceAll('`', ''),
-    ]);
-    expect(rows).toEqual([...expected].map(([name, value]) => [name, show(value)]));
   });
 
-  it('has every close code of the code, and no other', () => {
-    const rows = tableOf('README.md', 'close-codes').map(([code]) => Number(code));
-    expect(rows).toEqual(Object.values(CloseCode).toSorted((a, b) => a - b));
+  it.each(options)('tells which values $option may have', ({ group, name, option }) => {
+    const row = rows.find(([cell]) => plain(cell) === option)!;
+    const accepts = (value: unknown): boolean => {
+      try {
+        resolveOptions({ [group]: { [name]: value } });
+        return true;
+      } catch (error) {
+        expect(error).toBeInstanceOf(InvalidOptionsError);
+        return false;
+      }
+    };
+    const { good, bad } = examplesOf(plain(row[2]));
+    expect({ accepted: good.filter(accepts), refused: bad.filter((v) => !accepts(v)) }).toEqual({
+      accepted: good,
+      refused: bad,
+    });
+  });
+
+  it('has every option beside the groups, and no other', () => {
+    const source = projectFile('src/config/resolve-options.ts');
+    const [, list] = /TOP_LEVEL = new Set<string>\(\[\.\.\.GROUP_NAMES, ([^\]]*)\]/.exec(source)!;
+    const all = matchesOf(/'(\w+)'/g, list!);
+    // A group of its own table.
+    const names = all.filter((name) => name !== 'resume');
+    expect(tableOf(OPTIONS, 'top-level').map(([option]) => plain(option))).toEqual(names);
+  });
+
+  it('agrees with the shorter table of the README', () => {
+    const known = new Map(rows.map(([option, value]) => [option, value]));
+    const short = tableOf('README.md', 'options');
+    expect(short.length).toBeGreaterThan(0);
+    for (const [option, value] of short)
+      expect([option, value]).toEqual([option, known.get(option)]);
   });
 });
+
+/** Values that a cell such as "from 0.01 to 1" promises, and some that it rules out. */
+function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
+  const [, from, to] = /^from ([\d.]+)(?: to ([\d.]+))?$/.exec(cell) ?? [];
+  if (from !== undefined) {
+    const isWhole = !from.includes('.');
+    const bad = [-1, Number(from) - 0.005, 'many', ...(to ? [Number(to) + 0.01] : [])];
+    return {
+      good: [Number(from), Number(to ?? 86_400_000)],
+      bad: [...bad, ...(isWhole ? [1.5] : [])],
+    };
+  }
+  if (cell.startsWith('{ messages')) {
+    const good = [
+      { messages: 1, perMs: 1 },
+      { messages: 1, perMs: 1, perUser: 1 },
+    ];
+    return {
+      good,
+      bad: [{ messages: 1 }, { messages: 0, perMs: 1 }, { messages: 1, perMs: 1, x: 1 }],
+    };
+  }
+  const words = cell.split(', ');
+  const good = words.flatMap((word): unknown[] => {
+    if (word.startsWith("'")) return [word.slice(1, -1)];
+    if (word === 'true' || word === 'false') return [word === 'true'];
+    if (word === 'a list of exact origins') return [['https://app.example.com']];
+    if (word === 'a list of header names') return [['user-agent'], []];
+    if (word === 'a function') return [() => true];
+    throw new Error(`"${word}" is no description of values that this test knows`);
+  });
+  return { good, bad: ['nonsense', 7, ['https://app.example.com/path', '']] };
+}
 
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   return Array.isArray(value) ? '[]' : String(value);
+}
+
+describe('docs/reference/errors.md', () => {
+  const source = sourceText();
+
+  it('has every code and class that is thrown, and no other', () => {
+    const rows = [...tableOf(ERRORS, 'boot-errors'), ...tableOf(ERRORS, 'errors')];
+    const documented = rows.map(([code, type]) => `${plain(code)} ${plain(type)}`);
+    expect(documented.toSorted()).toEqual(thrownIn(source).toSorted());
+  });
+
+  it('has every code of an exception event, and no other', () => {
+    const refused = matchesOf(/new MessageRefusedError\(\s*'([A-Z_]+)'/g, source);
+    const replied = [...source.matchAll(/return reply\(([^;]*)\);/g)].flatMap(([, args]) =>
+      matchesOf(/'([A-Z]+(?:_[A-Z]+)*)'/g, args!),
+    );
+    const documented = tableOf(ERRORS, 'replies').map(([code]) => plain(code));
+    expect(documented.toSorted()).toEqual([...new Set([...refused, ...replied])].toSorted());
+  });
+
+  it('has every refusal with its answers, and no other', () => {
+    const answers = REFUSAL_REASONS.map((reason) => {
+      const { status, code } = new HandshakeRefused(reason).refusal;
+      return [reason, String(status), String(code)];
+    });
+    const rows = tableOf(ERRORS, 'refusals').map((row) => row.slice(0, 3).map(plain));
+    expect(rows).toEqual(answers);
+  });
+
+  it.each([
+    ['dropped-outgoing', 'src/manager/delivery-result.ts', 'DropReason'],
+    ['dropped-incoming', 'src/gateway/traffic-counters.ts', 'IgnoredReason'],
+  ])('has every reason of %s, and no other', (marker, file, type) => {
+    const [, union] = new RegExp(`type ${type} =([^;]*);`).exec(projectFile(file))!;
+    const reasons = matchesOf(/'([\w-]+)'/g, union!);
+    expect(tableOf(ERRORS, marker).map(([reason]) => plain(reason))).toEqual(reasons);
+  });
+});
+
+/** `CODE Class` for every error that the source makes. */
+function thrownIn(source: string): string[] {
+  const direct = matchesOf(/new IsolationError\(\s*'([A-Z_]+)'/g, source);
+  const classes = source.split(/\bclass /).flatMap((text) => {
+    const [, name] = /^(\w+) extends IsolationError\b/.exec(text) ?? [];
+    const [code] = matchesOf(/super\(\s*'([A-Z_]+)'/g, text);
+    return name !== undefined && code !== undefined ? [`${code} ${name}`] : [];
+  });
+  return [...direct.map((code) => `${code} IsolationError`), ...classes];
+}
+
+describe('docs/reference/close-codes.md', () => {
+  const rows = tableOf(CODES, 'close-codes');
+
+  it('has every code with its name, and no other', () => {
+    const byCode = Object.entries(CloseCode).toSorted(([, a], [, b]) => a - b);
+    expect(rows.map(([code, name]) => [Number(code), plain(name)])).toEqual(
+      byCode.map(([name, code]) => [code, name]),
+    );
+  });
+
+  it('has every cause of a removal with its code, and no other', () => {
+    expect(
+      tableOf(CODES, 'removal-causes').map(([cause, code]) => [plain(cause), Number(code)]),
+    ).toEqual(Object.entries(REMOVAL_CODES));
+  });
+
+  it('agrees with the shorter table of the README', () => {
+    const short = tableOf('README.md', 'close-codes').flatMap(([codes]) => codes!.split(', '));
+    expect(short.toSorted()).toEqual(rows.map(([code]) => code).toSorted());
+  });
+});
+
+function matchesOf(pattern: RegExp, text: string): string[] {
+  return [...text.matchAll(pattern)].map(([, found]) => found!);
+}
+
+function sourceText(): string {
+  const folder = new URL('../../src/', import.meta.url);
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => projectFile(`src/${name}`))
+    .join('\n');
 }
