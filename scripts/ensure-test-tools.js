@@ -9,6 +9,11 @@ const TOOLS = [
     commands: ['chromium', 'chromium-browser', 'google-chrome'],
     variable: 'CHROMIUM_PATH',
   },
+  {
+    package: 'redis-server',
+    commands: ['redis-server'],
+    variable: 'REDIS_SERVER_PATH',
+  },
 ];
 
 const missing = TOOLS.filter((tool) => !isThere(tool));

@@ -30,15 +30,20 @@ export interface OptionFault {
 
 /** The configuration breaks rules. Names every bad option, its value and its rule. */
 export class InvalidOptionsError extends IsolationError {
-  constructor(readonly faults: readonly OptionFault[]) {
+  /** @param of what takes the options, where it is not the module */
+  constructor(
+    readonly faults: readonly OptionFault[],
+    of?: string,
+  ) {
     const lines = faults.map(({ option, value, rule }) => {
-      const variable = environmentVariable(option);
-      return `  ${option} (or ${variable}) is ${show(value)}: ${rule}`;
+      const variable = of === undefined ? ` (or ${environmentVariable(option)})` : '';
+      return `  ${option}${variable} is ${show(value)}: ${rule}`;
     });
-    super(
-      'INVALID_OPTIONS',
-      `The options of WebSocketIsolationModule are not valid. Correct them in forRoot() or in the environment:\n${lines.join('\n')}`,
-    );
+    const where =
+      of === undefined
+        ? 'WebSocketIsolationModule are not valid. Correct them in forRoot() or in the environment:'
+        : `${of} are not valid. Correct them where it is called:`;
+    super('INVALID_OPTIONS', `The options of ${where}\n${lines.join('\n')}`);
   }
 }
 
@@ -107,8 +112,8 @@ function unknownOptions(given: object): OptionFault[] {
     }));
 }
 
-// Spreading would let an explicit `undefined` beat a default.
-function assignDefined(target: Record<string, unknown>, source: object | undefined): void {
+/** Spreading would let an explicit `undefined` beat a default. */
+export function assignDefined(target: Record<string, unknown>, source: object | undefined): void {
   for (const [key, value] of Object.entries(source ?? {})) {
     if (value !== undefined) target[key] = value;
   }
@@ -131,13 +136,14 @@ function adoptResume(...sources: readonly (object | undefined)[]): ResumeOptions
   return Object.freeze(adopted);
 }
 
-function groupFaults(name: string, group: object): OptionFault[] {
+/** What breaks the rules in an object whose properties carry them. `name` stands before each, where there is one. */
+export function groupFaults(name: string, group: object): OptionFault[] {
   const errors = validateSync(group, { whitelist: true, forbidNonWhitelisted: true });
   return errors.flatMap((error) => faultsOf(name, error));
 }
 
 function faultsOf(path: string, error: ValidationError): OptionFault[] {
-  const option = `${path}.${error.property}`;
+  const option = path === '' ? error.property : `${path}.${error.property}`;
   const { whitelistValidation, ...constraints } = error.constraints ?? {};
   const rules = whitelistValidation ? ['there is no such option'] : Object.values(constraints);
   const own = rules.map((rule) => ({ option, value: error.value as unknown, rule }));

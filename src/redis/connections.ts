@@ -1,0 +1,117 @@
+import { createClient } from 'redis';
+
+import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
+import type { ScriptClient } from './script.js';
+
+/** Commands that may wait for their answer on one connection. */
+const LONGEST_QUEUE = 50_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+/** A connection that is silent for longer is cut: pings go out in half of it. */
+const SILENCE_MS = 10_000;
+const LONGEST_PAUSE_MS = 2_000;
+
+/** What every kind of client of the `redis` package can do, as far as it is used here. */
+export interface Connection extends ScriptClient {
+  connect(): Promise<unknown>;
+  destroy(): void;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  zRem(key: string, members: string[]): Promise<number>;
+  publish(channel: string, message: string): Promise<number>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<void>;
+  info?(section: string): Promise<string>;
+}
+
+/** What a connection is for. Each purpose has its own: a subscriber cannot send, a blocking read blocks. */
+export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
+
+/**
+ * The connections to Redis. None of them queues while it is away: a command that nobody waits for any
+ * more must not be sent later.
+ */
+export class RedisConnections {
+  readonly #open = new Map<ConnectionPurpose, Connection>();
+
+  /**
+   * @param onError gets what happens on a connection outside of any command
+   * @param onReady called when a connection is there, at first and after it was away
+   */
+  constructor(
+    private readonly settings: Readonly<RedisClusterSettings>,
+    private readonly onError: (purpose: ConnectionPurpose, error: Error) => void,
+    private readonly onReady: (purpose: ConnectionPurpose) => void,
+  ) {}
+
+  /** The connection for a purpose, made when first asked for. It connects, and connects again, by itself. */
+  get(purpose: ConnectionPurpose): Connection {
+    let connection = this.#open.get(purpose);
+    if (!connection) {
+      connection = this.#make(purpose);
+      this.#open.set(purpose, connection);
+    }
+    return connection;
+  }
+
+  /** Whether PUBLISH counts everybody who listens: a node of a Redis Cluster counts its own listeners only. */
+  get seesAllReceivers(): boolean {
+    return !('masters' in this.get('publish'));
+  }
+
+  /** Cuts one that seems dead: the next to ask for it gets a new one. */
+  replace(purpose: ConnectionPurpose): void {
+    const connection = this.#open.get(purpose);
+    this.#open.delete(purpose);
+    if (connection) cut(connection);
+  }
+
+  /** Cuts all of them. Commands under way are rejected. */
+  close(): void {
+    for (const purpose of this.#open.keys()) this.replace(purpose);
+  }
+
+  #make(purpose: ConnectionPurpose): Connection {
+    const { url, client } = this.settings;
+    const connection = client
+      ? copyOf(client)
+      : (createClient({ ...connectionOptions(), url: url! }) as unknown as Connection);
+    // Without a listener an `error` event would end the process.
+    connection.on('error', (error) => this.onError(purpose, error as Error));
+    connection.on('ready', () => this.onReady(purpose));
+    connection.connect().catch((error: Error) => this.onError(purpose, error));
+    return connection;
+  }
+}
+
+function cut(connection: Connection): void {
+  try {
+    connection.destroy();
+  } catch {
+    // It is closed already.
+  }
+}
+
+interface CopiedClient extends RedisClientToCopy {
+  /** A single client's; those of Sentinel and Redis Cluster are their own business. */
+  readonly options?: { readonly socket?: object };
+}
+
+function copyOf(client: RedisClientToCopy): Connection {
+  const { options } = client as CopiedClient;
+  const ours = connectionOptions();
+  const overrides = options && { ...ours, socket: { ...options.socket, ...ours.socket } };
+  return client.duplicate(overrides as never) as Connection;
+}
+
+function connectionOptions() {
+  return {
+    disableOfflineQueue: true,
+    commandsQueueMaxLength: LONGEST_QUEUE,
+    pingInterval: SILENCE_MS / 2,
+    socket: { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS, reconnectStrategy },
+  };
+}
+
+// Soon at first, then less often; never all processes at the same moment.
+function reconnectStrategy(retries: number): number {
+  const pause = Math.min(LONGEST_PAUSE_MS, 50 * 2 ** Math.min(retries, 10));
+  return pause / 2 + Math.random() * (pause / 2);
+}

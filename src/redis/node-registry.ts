@@ -1,0 +1,77 @@
+import type { ClusterNode } from '../cluster/cluster-status.js';
+import type { Connection } from './connections.js';
+import type { Keys } from './keys.js';
+import { Script } from './script.js';
+
+/** A node is taken for dead when it has been silent for so many heartbeats. */
+const TTL_HEARTBEATS = 7 / 3;
+
+/**
+ * KEYS nodes, info; ARGV node, time to live, what it says of itself. Removes the dead, answers the time of
+ * Redis in milliseconds and what all nodes say of themselves.
+ */
+const BEAT = new Script(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
+  redis.call('ZREM', KEYS[1], dead)
+  redis.call('HDEL', KEYS[2], dead)
+end
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
+redis.call('PEXPIRE', KEYS[2], ARGV[2] * 2)
+return { string.format('%.0f', now), redis.call('HVALS', KEYS[2]) }
+`);
+
+/** KEYS nodes, info; ARGV node. */
+const LEAVE = new Script(`
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+`);
+
+/** What a heartbeat brought back. */
+export interface Beat {
+  /** Epoch milliseconds by the clock of Redis. */
+  readonly serverTime: number;
+  readonly nodes: readonly ClusterNode[];
+}
+
+/** Which nodes there are, in Redis. */
+export class NodeRegistry {
+  readonly #keys: string[];
+  readonly #ttlMs: number;
+
+  constructor(
+    private readonly connection: () => Connection,
+    keys: Keys,
+    heartbeatMs: number,
+  ) {
+    this.#keys = [keys.nodes, keys.nodeInfo];
+    this.#ttlMs = Math.ceil(heartbeatMs * TTL_HEARTBEATS);
+  }
+
+  /** Says that a node is there, and asks who else is. */
+  async beat(node: ClusterNode): Promise<Beat> {
+    const args = [node.nodeId, String(this.#ttlMs), JSON.stringify(node)];
+    const reply = await BEAT.run(this.connection(), this.#keys, args);
+    const [serverTime, infos] = reply as [string, string[]];
+    return { serverTime: Number(serverTime), nodes: infos.flatMap(readNode) };
+  }
+
+  async leave(nodeId: string): Promise<void> {
+    await LEAVE.run(this.connection(), this.#keys, [nodeId]);
+  }
+}
+
+// Another version of the library may say it otherwise.
+function readNode(text: string): ClusterNode[] {
+  try {
+    const node = JSON.parse(text) as Partial<ClusterNode>;
+    if (typeof node.nodeId !== 'string') return [];
+    const { nodeId, name = nodeId, startedAt = 0, connections = 0, isDraining = false } = node;
+    return [{ nodeId, name, startedAt, connections, isDraining }];
+  } catch {
+    return [];
+  }
+}

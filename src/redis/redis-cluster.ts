@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+
+import type { Release } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import type { Cluster, ClusterDefinition, ClusterHost } from '../cluster/cluster.js';
+import type { ClusterNode, ClusterStatus } from '../cluster/cluster-status.js';
+import { Availability } from './availability.js';
+import { type ConnectionPurpose, RedisConnections } from './connections.js';
+import { evictionWarning, ServerClock } from './server-checks.js';
+import { Keys } from './keys.js';
+import { LeaseRegistry } from './lease-registry.js';
+import { LeaseTable } from './lease-table.js';
+import { NodeBus } from './node-bus.js';
+import { NodeRegistry } from './node-registry.js';
+import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
+import {
+  type RedisClusterOptions,
+  type RedisClusterSettings,
+  resolveRedisOptions,
+} from './redis.options.js';
+import { RedisSlots } from './redis-slots.js';
+import { Renewal } from './renewal.js';
+
+/** Answers that may stay out in a row before the connection itself is taken for dead. */
+const PATIENCE = 3;
+
+/**
+ * Counts the connections of a user over all nodes that use the same Redis (or Valkey).
+ *
+ * @example `WebSocketIsolationModule.forRoot({ cluster: redisCluster({ url: 'redis://localhost:6379' }) })`
+ * @throws {InvalidOptionsError} naming every option that breaks its rule
+ */
+export function redisCluster(options: RedisClusterOptions): ClusterDefinition {
+  const settings = resolveRedisOptions(options);
+  return { create: (host) => new RedisCluster(host, settings) };
+}
+
+/** This process's membership in a cluster over Redis. */
+export class RedisCluster implements Cluster {
+  /** 128 random bits, new at every start: nothing an earlier process held is taken for ours. */
+  readonly nodeId = randomBytes(16).toString('hex');
+  readonly slots: RedisSlots;
+
+  readonly #startedAt: number;
+  readonly #keys: Keys;
+  readonly #availability: Availability;
+  readonly #connections: RedisConnections;
+  readonly #table: LeaseTable;
+  readonly #nodes: NodeRegistry;
+  readonly #bus: NodeBus;
+  readonly #renewal: Renewal;
+  readonly #serverClock: ServerClock;
+  #known: readonly ClusterNode[] = [];
+  #isDraining = false;
+  #timeoutsInARow = 0;
+  #isChecked = false;
+  #whenJoined: (() => void) | undefined;
+  #stopHeartbeat: Release | undefined;
+
+  constructor(
+    private readonly host: ClusterHost,
+    private readonly settings: Readonly<RedisClusterSettings>,
+  ) {
+    const { nodeId } = this;
+    const { clock } = host;
+    this.#startedAt = clock.epoch();
+    this.#keys = new Keys(settings.keyPrefix, settings.secret);
+    this.#availability = new Availability(host, settings.onUnavailable, nodeId);
+    this.#connections = new RedisConnections(
+      settings,
+      (purpose, error) => this.#onError(purpose, error),
+      (purpose) => this.#onReady(purpose),
+    );
+    const leases = (): ReturnType<RedisConnections['get']> => this.#connections.get('leases');
+    this.#table = new LeaseTable(this.#keys, nodeId);
+    this.#nodes = new NodeRegistry(leases, this.#keys, settings.heartbeatMs);
+    this.#bus = new NodeBus(this.#connections, this.#keys, clock, nodeId, (error) =>
+      this.#availability.stumble(error),
+    );
+    this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
+    this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
+    this.slots = new RedisSlots(
+      clock,
+      settings,
+      nodeId,
+      this.#table,
+      new LeaseRegistry(leases, settings.leaseMs),
+      this.#availability,
+      this.#renewal,
+      this.#bus,
+    );
+  }
+
+  async join(): Promise<void> {
+    const { clock } = this.host;
+    this.#renewal.start();
+    this.#stopHeartbeat = clock.every(this.settings.heartbeatMs, () => void this.#heartbeat());
+    this.#connections.get('leases');
+    this.#connections.get('subscribe');
+    this.#connections.get('publish');
+    await withDeadline(clock, this.settings.commandTimeoutMs, this.#joined());
+    if (!this.#availability.isUp) this.#availability.fail(new Error('Redis does not answer'));
+  }
+
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    const { commandTimeoutMs } = this.settings;
+    const released = this.slots.releaseAll().catch((error) => this.#availability.stumble(error));
+    await withDeadline(this.host.clock, commandTimeoutMs, released);
+    void this.#heartbeat();
+  }
+
+  async leave(): Promise<void> {
+    if (this.#availability.hasLeft) return;
+    this.#stopHeartbeat?.();
+    this.#renewal.stop();
+    const isUp = this.#availability.isUp;
+    this.#availability.leave();
+    if (isUp) {
+      const left = this.#nodes.leave(this.nodeId).catch(() => undefined);
+      await withDeadline(this.host.clock, this.settings.commandTimeoutMs, left);
+    }
+    this.#connections.close();
+  }
+
+  status(): ClusterStatus {
+    const { state, since, failures, lastError } = this.#availability;
+    const { held, unleased } = this.#table.count();
+    return {
+      state,
+      since,
+      nodeId: this.nodeId,
+      nodes: this.#known,
+      leases: { held, unleased },
+      counters: { failures, ...this.slots.counters },
+      renewedAt: this.#renewal.renewedAt,
+      ...(lastError !== undefined && { lastError }),
+    };
+  }
+
+  // Resolves with the first renewal that goes through.
+  #joined(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenJoined = resolve;
+    });
+  }
+
+  #onReady(purpose: ConnectionPurpose): void {
+    if (this.#availability.hasLeft) return;
+    if (purpose === 'subscribe') void this.#bus.listen();
+    // It may have lost everything while it was away: put back what is held here.
+    if (purpose === 'leases') void this.#renewal.now();
+  }
+
+  #onError(purpose: ConnectionPurpose, error: Error): void {
+    if (this.#availability.hasLeft) return;
+    if (purpose === 'leases') this.#availability.fail(error);
+    else this.#availability.stumble(error);
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#beat();
+      await this.slots.renewAll();
+    } catch (error) {
+      this.#noteTimeout(error);
+      throw error;
+    }
+    this.#timeoutsInARow = 0;
+    const leases = this.#table.count().held;
+    this.#availability.recover({ nodes: this.#known.length, leases });
+    this.#whenJoined?.();
+    if (!this.#isChecked) void this.#check();
+  }
+
+  async #heartbeat(): Promise<void> {
+    void this.#bus.check();
+    if (!this.#availability.isUp) return;
+    try {
+      await this.#beat();
+    } catch (error) {
+      this.#availability.fail(error);
+      void this.#renewal.now();
+    }
+  }
+
+  async #beat(): Promise<void> {
+    const { clock } = this.host;
+    const askedAt = clock.now();
+    const asked = this.#nodes.beat(this.#self);
+    const { serverTime, nodes } = await answerWithin(clock, this.settings.commandTimeoutMs, asked);
+    this.#serverClock.heard(serverTime, askedAt);
+    this.#known = nodes;
+  }
+
+  get #self(): ClusterNode {
+    return {
+      nodeId: this.nodeId,
+      name: this.settings.nodeName ?? `${hostname()}:${process.pid}`,
+      startedAt: this.#startedAt,
+      connections: this.#table.size,
+      isDraining: this.#isDraining,
+    };
+  }
+
+  // A line that was cut without a word stays open for a quarter of an hour, and nothing comes over it.
+  #noteTimeout(error: unknown): void {
+    this.#timeoutsInARow = error instanceof RedisTimeoutError ? this.#timeoutsInARow + 1 : 0;
+    if (this.#timeoutsInARow < PATIENCE) return;
+    this.#timeoutsInARow = 0;
+    this.#connections.replace('leases');
+  }
+
+  async #check(): Promise<void> {
+    this.#isChecked = true;
+    const warning = await evictionWarning(this.#connections.get('leases'));
+    if (warning !== undefined) this.#availability.warn(warning);
+  }
+}

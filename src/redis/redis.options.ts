@@ -1,0 +1,136 @@
+import {
+  Allow,
+  IsIn,
+  IsInt,
+  IsOptional,
+  IsString,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+} from 'class-validator';
+
+import {
+  assignDefined,
+  groupFaults,
+  InvalidOptionsError,
+  type OptionFault,
+} from '../config/resolve-options.js';
+
+/** A client of the `redis` package, of any kind: single, Sentinel or Redis Cluster. */
+export interface RedisClientToCopy {
+  duplicate(overrides?: never): unknown;
+}
+
+/** Which limit holds while Redis is away. */
+export type UnavailableMode = 'local' | 'closed' | 'open';
+
+const msFrom =
+  (least: number): PropertyDecorator =>
+  (target, key) => {
+    const message = `must be a whole number of milliseconds from ${least} to an hour`;
+    IsInt({ message })(target, key);
+    Min(least, { message })(target, key);
+    Max(3_600_000, { message })(target, key);
+  };
+
+const text = (longest: number): PropertyDecorator => {
+  const message = `must be a text of at most ${longest} characters`;
+  return (target, key) => {
+    IsString({ message })(target, key);
+    MaxLength(longest, { message })(target, key);
+  };
+};
+
+// The initial value of a property is its default; the decorators are its rule.
+
+/** The settings of a cluster over Redis, with every default filled in. */
+export class RedisClusterSettings {
+  /** `redis[s]://[[user][:password]@]host[:port][/db]`. This or `client`. */
+  @IsOptional()
+  @Matches(/^rediss?:\/\/./, { message: 'must be an address like redis://host:6379' })
+  url: string | undefined = undefined;
+
+  /** A client to copy: for Sentinel, Redis Cluster, certificates. It need not be connected, and is never closed. */
+  @Allow()
+  client: RedisClientToCopy | undefined = undefined;
+
+  /** First part of every key and channel. Two applications on one Redis need two. */
+  @Matches(/^[\w.:-]{1,64}$/, { message: 'must be 1 to 64 letters, digits or . : _ -' })
+  keyPrefix = 'wsi';
+
+  /** Makes the hashes of user ids in keys unguessable. The same on all nodes. */
+  @text(1024)
+  secret = '';
+
+  /** What people call this node. Default: host name and process id. */
+  @IsOptional()
+  @text(256)
+  nodeName: string | undefined = undefined;
+
+  /** While Redis is away: each process's own limit, or nobody gets in, or only the process's capacity counts. */
+  @IsIn(['local', 'closed', 'open'], { message: "must be one of 'local', 'closed', 'open'" })
+  onUnavailable: UnavailableMode = 'local';
+
+  /** A slot that is not renewed for this long is free again. */
+  @msFrom(200)
+  leaseMs = 30_000;
+
+  /** How often slots are renewed, give or take a fifth. At most a third of `leaseMs`: three tries fit in. */
+  @msFrom(50)
+  renewMs = 10_000;
+
+  /** How long an arrival waits for Redis. */
+  @msFrom(1)
+  acquireTimeoutMs = 250;
+
+  /** How long everything else waits for Redis. */
+  @msFrom(1)
+  commandTimeoutMs = 1_000;
+
+  /** How often a node says that it is there. One that has missed two is taken for dead. */
+  @msFrom(50)
+  heartbeatMs = 3_000;
+}
+
+/** What `redisCluster()` takes: `url` or `client`; everything else has a default. */
+export type RedisClusterOptions = {
+  readonly [Key in keyof RedisClusterSettings]?: RedisClusterSettings[Key] | undefined;
+};
+
+/** Not for error messages: they hold passwords, or are no text. */
+const SECRET_OPTIONS = new Set(['url', 'client', 'secret']);
+
+/** @throws {InvalidOptionsError} naming every option that breaks its rule */
+export function resolveRedisOptions(given: RedisClusterOptions): Readonly<RedisClusterSettings> {
+  const settings = new RedisClusterSettings();
+  assignDefined(settings as unknown as Record<string, unknown>, given);
+  const faults = [...groupFaults('', settings), ...faultsBetween(settings)];
+  if (faults.length > 0) throw new InvalidOptionsError(faults.map(withoutSecret), 'redisCluster()');
+  return Object.freeze(settings);
+}
+
+function faultsBetween({ url, client, renewMs, leaseMs }: RedisClusterSettings): OptionFault[] {
+  const faults: OptionFault[] = [];
+  if ((url === undefined) === (client === undefined)) {
+    faults.push({
+      option: 'url',
+      value: url,
+      rule: 'must be given, or `client` instead; not both',
+    });
+  }
+  if (client !== undefined && typeof (client as { evalSha?: unknown }).evalSha !== 'function') {
+    const rule = 'must be a client of the `redis` package, version 6 or later';
+    faults.push({ option: 'client', value: client, rule });
+  }
+  if (renewMs * 3 > leaseMs) {
+    const rule = `must not exceed a third of leaseMs (${leaseMs})`;
+    faults.push({ option: 'renewMs', value: renewMs, rule });
+  }
+  return faults;
+}
+
+function withoutSecret({ option, value, rule }: OptionFault): OptionFault {
+  const isHidden = SECRET_OPTIONS.has(option) && value !== undefined;
+  return { option, value: isHidden ? '…' : value, rule };
+}

@@ -1,0 +1,119 @@
+import type { Clock, Release } from '../clock/clock.js';
+import type { HeldTraffic } from '../cluster/cluster-slots.js';
+import type { Availability } from './availability.js';
+import type { RedisClusterSettings } from './redis.options.js';
+
+/** The first pause after a renewal that failed, and the longest. */
+const SHORTEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+/** A lease is doubted so long before it ends. For short ones: a sixth of it. */
+const MARGIN_MS = 5_000;
+
+/**
+ * Renews what this node holds, again and again, and knows until when that is good. One renewal runs at a
+ * time. While Redis is away it is tried more often; that is how the node finds out that it is back.
+ */
+export class Renewal {
+  /** Monotonic milliseconds until which leases need no doubt. A plain field: every message looks at it. */
+  freshUntil = Number.POSITIVE_INFINITY;
+  /** Epoch milliseconds of the last one that went through; 0 before the first. */
+  renewedAt = 0;
+
+  readonly #held = new Set<HeldTraffic>();
+  #heldSince = 0;
+  #running: Promise<void> | undefined;
+  #isWantedAgain = false;
+  #failuresInARow = 0;
+  #stopTimer: Release | undefined;
+  #isStopped = true;
+
+  /**
+   * @param attempt renews everything; rejects when Redis does not answer
+   */
+  constructor(
+    private readonly clock: Clock,
+    private readonly settings: Readonly<RedisClusterSettings>,
+    private readonly availability: Availability,
+    private readonly attempt: () => Promise<void>,
+  ) {}
+
+  start(): void {
+    this.#isStopped = false;
+    this.#extend(this.clock.now());
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopTimer?.();
+    this.freshUntil = Number.POSITIVE_INFINITY;
+    this.#letGo();
+  }
+
+  /** Renews at once, or right after the renewal that is running. */
+  now(): Promise<void> {
+    if (this.#isStopped) return Promise.resolve();
+    this.#isWantedAgain = true;
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  hold(held: HeldTraffic): void {
+    if (this.#held.size === 0) this.#heldSince = this.clock.now();
+    this.#held.add(held);
+    void this.now();
+  }
+
+  async #run(): Promise<void> {
+    this.#stopTimer?.();
+    while (this.#isWantedAgain && !this.#isStopped) {
+      this.#isWantedAgain = false;
+      await this.#renew();
+    }
+    this.#running = undefined;
+    if (!this.#isStopped) this.#schedule();
+  }
+
+  async #renew(): Promise<void> {
+    const startedAt = this.clock.now();
+    try {
+      await this.attempt();
+      this.#failuresInARow = 0;
+      this.renewedAt = this.clock.epoch();
+      this.#extend(startedAt);
+    } catch (error) {
+      this.availability.fail(error);
+      this.#failuresInARow += 1;
+      // Nobody answers: then the mode decides, and the mode serves those who are here. But not before
+      // a connection that has died while this process was frozen had its time to be made again.
+      const now = this.clock.now();
+      if (now >= this.#heldSince + this.settings.commandTimeoutMs) this.#extend(now);
+    }
+    const isFresh = this.clock.now() < this.freshUntil;
+    if (isFresh) this.#letGo();
+    // Frozen while it was under way: the answers are old news.
+    else if (this.#failuresInARow === 0) this.#isWantedAgain = true;
+  }
+
+  #extend(from: number): void {
+    const { leaseMs } = this.settings;
+    this.freshUntil = from + leaseMs - Math.min(MARGIN_MS, leaseMs / 6);
+  }
+
+  #letGo(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const traffic of held) traffic.resume();
+  }
+
+  #schedule(): void {
+    this.#stopTimer = this.clock.after(this.#pauseMs, () => void this.now());
+  }
+
+  // Never all nodes at the same moment.
+  get #pauseMs(): number {
+    if (this.#failuresInARow === 0) return this.settings.renewMs * (0.8 + Math.random() * 0.4);
+    const doubled = SHORTEST_PAUSE_MS * 2 ** Math.min(10, this.#failuresInARow);
+    return Math.min(LONGEST_PAUSE_MS, this.settings.renewMs, doubled) * (0.5 + Math.random() / 2);
+  }
+}

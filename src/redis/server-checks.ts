@@ -1,0 +1,53 @@
+import type { Clock } from '../clock/clock.js';
+import type { Connection } from './connections.js';
+
+/** What the clocks may differ in, between two looks at them. */
+const DRIFT_MS = 1_000;
+
+/**
+ * Watches the clock of Redis, by which all leases end: when it jumps, they end early or late. Renewals
+ * mend it; somebody should mend the clock.
+ */
+export class ServerClock {
+  // The clock of Redis minus our monotonic one lies between these two.
+  #least = Number.NaN;
+  #most = Number.NaN;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly warn: (what: string) => void,
+  ) {}
+
+  /**
+   * @param serverTime what Redis said
+   * @param askedAt monotonic milliseconds when it was asked; it is heard now
+   */
+  heard(serverTime: number, askedAt: number): void {
+    const least = serverTime - this.clock.now();
+    const most = serverTime - askedAt;
+    const ahead = least - this.#most;
+    const behind = this.#least - most;
+    this.#least = least;
+    this.#most = most;
+    if (ahead > DRIFT_MS || behind > DRIFT_MS) {
+      const jumpMs = Math.round(ahead > DRIFT_MS ? ahead : -behind);
+      this.warn(`The clock of Redis has jumped by ${jumpMs} ms: leases end at the wrong time.`);
+    }
+  }
+}
+
+/** What to say about a Redis that may throw keys away; `undefined` where it does not, or does not tell. */
+export async function evictionWarning(connection: Connection): Promise<string | undefined> {
+  let info: string | undefined;
+  try {
+    info = await connection.info?.('memory');
+  } catch {
+    return undefined;
+  }
+  const policy = /^maxmemory_policy:(\S+)/m.exec(String(info))?.[1];
+  if (policy === undefined || policy === 'noeviction') return undefined;
+  return (
+    `Redis runs with maxmemory-policy ${policy}: when it is full it throws slots away without a word. ` +
+    'Set it to noeviction.'
+  );
+}

@@ -1,0 +1,132 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { createClient } from 'redis';
+
+/** What is used of a client here; its own type is as wide as Redis. */
+interface CommandClient {
+  sendCommand(args: string[]): Promise<unknown>;
+  destroy(): void;
+}
+
+const ATTEMPTS = 5;
+
+/**
+ * A Redis of its own for a test: nothing is kept on disk, everything is lost when it stops. The caller
+ * stops it.
+ */
+export class TestRedis implements AsyncDisposable {
+  #process: ChildProcess | undefined;
+  #client: CommandClient | undefined;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private readonly args: readonly string[],
+  ) {}
+
+  /** @param args for `redis-server`, for example `['--maxmemory', '2mb']` */
+  static async start(args: readonly string[] = []): Promise<TestRedis> {
+    const folder = await mkdtemp(join(tmpdir(), 'isolation-redis-'));
+    for (let attempt = 1; ; attempt += 1) {
+      const redis = new TestRedis(await freePort(), folder, args);
+      try {
+        await redis.#launch();
+        return redis;
+      } catch (error) {
+        // Somebody else may have taken the port between looking and listening.
+        if (attempt === ATTEMPTS || !String(error).includes('in use')) throw error;
+      }
+    }
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Sends one command, on a connection of its own. */
+  async command(...args: string[]): Promise<unknown> {
+    this.#client ??= await createClient({ url: this.url }).on('error', ignore).connect();
+    return this.#client.sendCommand(args);
+  }
+
+  /** Ends the server without a word, and with it everything it knew. */
+  async kill(): Promise<void> {
+    this.#client?.destroy();
+    this.#client = undefined;
+    const server = this.#process;
+    this.#process = undefined;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Starts it again after {@link kill}, empty, on the same port. */
+  launch(): Promise<void> {
+    return this.#launch();
+  }
+
+  /** Stops its clock, as it were: connections stay open, nothing is answered. */
+  freeze(): void {
+    this.#process!.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process!.kill('SIGCONT');
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #launch(): Promise<void> {
+    const fixed = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', this.folder];
+    const args = ['--port', String(this.port), ...fixed, ...this.args];
+    const server = spawn(process.env['REDIS_SERVER_PATH'] ?? 'redis-server', args);
+    this.#process = server;
+    const killWithUs = (): void => void server.kill('SIGKILL');
+    process.once('exit', killWithUs);
+    server.once('exit', () => process.off('exit', killWithUs));
+    await ready(server);
+  }
+}
+
+// Resolves when it accepts connections.
+function ready(server: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const read = (chunk: Buffer): void => {
+      output += chunk.toString();
+      if (/ready to accept connections/i.test(output)) resolve();
+    };
+    server.stdout!.on('data', read);
+    server.stderr!.on('data', read);
+    server.once('exit', () => reject(new Error(`redis-server ended at once:\n${output}`)));
+    server.once('error', (cause) =>
+      reject(new Error('redis-server is missing: run `npm test`, which installs it.', { cause })),
+    );
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function ignore(): void {
+  // It was stopped on purpose.
+}
