@@ -30,7 +30,7 @@ export class Remote<T extends Methods<T>> {
     this.#child = fork(module, { execArgv: [...execArgv], stdio: ['ignore', 'ignore', 2, 'ipc'] });
     this.#child.on('message', (message) => this.#answered(message as Response));
     this.#child.on('exit', (code, signal) => {
-      const error = new Error(`A process of the benchmark ended with ${code ?? signal}`);
+      const error = new Error(`A child process ended with ${code ?? signal}`);
       for (const { reject } of this.#waiting.values()) reject(error);
       this.#waiting.clear();
     });

@@ -1,0 +1,79 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+
+import type { LeakDetector, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+
+/** A number and since when it was that: milliseconds since the server was up. */
+export type Step = readonly [atMs: number, managers: number];
+
+/** What a server looked like from its start to its end. */
+export interface History {
+  readonly durationMs: number;
+  /** Slots held over time, by user: the moments at which the number changed. */
+  readonly managers: Readonly<Record<string, readonly Step[]>>;
+  readonly peakManagers: number;
+  readonly peakHeapMb: number;
+  readonly peakRssMb: number;
+  /** Moments at which created was not active + disposed. */
+  readonly ledgerFaults: number;
+}
+
+const EVERY_MS = 20;
+const MB = 2 ** 20;
+
+/** Looks at a server again and again. */
+export class Timeline {
+  readonly #managers = new Map<string, Step[]>();
+  readonly #startedAt = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+  #peakManagers = 0;
+  #peakHeap = 0;
+  #ledgerFaults = 0;
+
+  constructor(
+    private readonly factory: WebSocketManagerFactory,
+    private readonly leaks: LeakDetector,
+  ) {}
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), EVERY_MS);
+    // A peak may be over before anybody looks.
+    subscribe('websocket-isolation:manager-created', this.#look);
+    subscribe('websocket-isolation:manager-disposed', this.#look);
+  }
+
+  finish(): History {
+    clearInterval(this.#timer);
+    unsubscribe('websocket-isolation:manager-created', this.#look);
+    unsubscribe('websocket-isolation:manager-disposed', this.#look);
+    this.#look();
+    return {
+      durationMs: this.#now,
+      managers: Object.fromEntries(this.#managers),
+      peakManagers: this.#peakManagers,
+      peakHeapMb: this.#peakHeap / MB,
+      peakRssMb: process.resourceUsage().maxRSS / 1024,
+      ledgerFaults: this.#ledgerFaults,
+    };
+  }
+
+  get #now(): number {
+    return Math.round(performance.now() - this.#startedAt);
+  }
+
+  readonly #look = (): void => {
+    const { userDistribution, factoryMetrics } = this.factory.getStats();
+    const { created, active, disposed } = this.leaks.getReport().ledger;
+    if (created !== active + disposed) this.#ledgerFaults += 1;
+    this.#peakManagers = Math.max(this.#peakManagers, factoryMetrics.managersActive);
+    this.#peakHeap = Math.max(this.#peakHeap, process.memoryUsage().heapUsed);
+    for (const user of new Set([...this.#managers.keys(), ...Object.keys(userDistribution)])) {
+      this.#note(user, userDistribution[user] ?? 0);
+    }
+  };
+
+  #note(user: string, managers: number): void {
+    const steps = this.#managers.get(user) ?? [[0, 0]];
+    this.#managers.set(user, steps);
+    if (steps.at(-1)![1] !== managers) steps.push([this.#now, managers]);
+  }
+}
