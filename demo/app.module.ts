@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metrics';
 
 import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
@@ -26,6 +27,7 @@ import { TokenAuthenticator } from './token.authenticator.js';
       },
       heartbeat: { intervalMs: 5_000, timeoutMs: 3_000 },
     }),
+    WebSocketIsolationMetricsModule.forRoot({ path: 'metrics' }),
   ],
   controllers: [PageController, SignInController, PlaygroundController],
   providers: [SignedTokens, TokenAuthenticator, ChatGateway, Conversation, Assistant, EventLog],

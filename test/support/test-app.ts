@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { DynamicModule, INestApplication, Provider, Type } from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import { NestFactory } from '@nestjs/core';
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import {
   type WebSocketIsolationOptions,
   WebSocketIsolationModule,
@@ -30,6 +30,8 @@ export interface TestAppSetup {
   readonly options?: WebSocketIsolationOptions;
   readonly prepare?: (app: INestApplication) => void;
   readonly logger?: false | ['error'];
+  /** Express by default. */
+  readonly adapter?: AbstractHttpAdapter;
 }
 
 export interface TestApp {
@@ -51,7 +53,7 @@ export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
     controllers: setup.controllers ?? [],
   })
   class TestModule {}
-  const app = await NestFactory.create(TestModule, new ExpressAdapter(), {
+  const app = await NestFactory.create(TestModule, setup.adapter ?? new ExpressAdapter(), {
     logger: setup.logger ?? false,
     abortOnError: false,
   });

@@ -1,0 +1,169 @@
+import type { CleanupReport } from '../journal/isolation-events.js';
+import { CloseCode, type CloseReason } from '../manager/close-codes.js';
+import type { EventMetric, Labels, Sample } from './metric.js';
+
+/** Buckets in seconds: what happens between two turns of the event loop, up to what a client waits for. */
+const SHORT = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Buckets in seconds: from a page that was closed at once to a tab that stays open all day. */
+const LONG = [0.1, 1, 5, 15, 60, 300, 900, 1_800, 3_600, 14_400, 43_200];
+
+/** What a peer may put into its close frame is up to the peer; only these get a series of their own. */
+const KNOWN_CODES: ReadonlySet<number> = new Set([...Object.values(CloseCode), 1005]);
+
+/** Metrics of what happens and leaves no trace elsewhere. */
+export const EVENT_METRICS: readonly EventMetric[] = [
+  {
+    name: 'connections_opened_total',
+    kind: 'counter',
+    help: 'Sockets opened, by the path of their gateway.',
+    labels: ['path'],
+    events: { 'connection-opened': ({ path }) => one({ path }) },
+  },
+  {
+    name: 'connections_closed_total',
+    kind: 'counter',
+    help: 'Sockets closed, by who began and by close code (`other`: one of the client’s own).',
+    labels: ['path', 'initiator', 'code'],
+    events: {
+      'connection-closed': ({ path, reason }) =>
+        one({ path, initiator: reason.initiator, code: codeLabel(reason) }),
+    },
+  },
+  {
+    name: 'connection_duration_seconds',
+    kind: 'histogram',
+    help: 'How long connections lived, by who ended them.',
+    labels: ['path', 'initiator'],
+    buckets: LONG,
+    events: {
+      'connection-closed': ({ path, reason, connectedMs }) =>
+        seconds(connectedMs, { path, initiator: reason.initiator }),
+    },
+  },
+  {
+    name: 'handshake_duration_seconds',
+    kind: 'histogram',
+    help: 'From the upgrade request to the open socket, or to the refusal.',
+    labels: ['path', 'result'],
+    buckets: SHORT,
+    events: {
+      'connection-opened': ({ path, handshakeMs }) =>
+        seconds(handshakeMs, { path, result: 'opened' }),
+      'connection-refused': ({ path, handshakeMs }) =>
+        seconds(handshakeMs, { path, result: 'refused' }),
+    },
+  },
+  {
+    name: 'handler_duration_seconds',
+    kind: 'histogram',
+    help: 'From the start of a handler to its end, guards, pipes and interceptors included.',
+    labels: ['path', 'event', 'outcome'],
+    buckets: SHORT,
+    events: {
+      'message-handled': ({ path, event, outcome, durationMs }) =>
+        seconds(durationMs, { path, event, outcome }),
+    },
+  },
+  {
+    name: 'ping_rtt_seconds',
+    kind: 'histogram',
+    help: 'Round trips of pings.',
+    labels: [],
+    buckets: SHORT,
+    events: { 'ping-answered': ({ roundTripMs }) => seconds(roundTripMs) },
+  },
+  {
+    name: 'slow_consumers_total',
+    kind: 'counter',
+    help: 'Clients closed because they read too slowly.',
+    labels: [],
+    events: { 'slow-consumer': () => one() },
+  },
+  {
+    name: 'critical_undelivered_total',
+    kind: 'counter',
+    help: 'Critical messages that could not be sent before their connection ended.',
+    labels: [],
+    events: { 'critical-undelivered': ({ messages }) => ({ labels: {}, value: messages }) },
+  },
+  {
+    name: 'managers_removed_total',
+    kind: 'counter',
+    help: 'Managers that clean-up took, by cause.',
+    labels: ['cause'],
+    events: { 'manager-removed': ({ cause }) => one({ cause }) },
+  },
+  {
+    name: 'disposal_duration_seconds',
+    kind: 'histogram',
+    help: 'From the beginning of closing until everything of a connection was gone.',
+    labels: [],
+    buckets: SHORT,
+    events: { 'manager-disposed': ({ disposalMs }) => seconds(disposalMs) },
+  },
+  {
+    name: 'disposal_faults_total',
+    kind: 'counter',
+    help: 'Disposers that threw, or did not end in time.',
+    labels: ['outcome'],
+    events: { 'disposal-fault': ({ outcome }) => one({ outcome }) },
+  },
+  {
+    name: 'cleanup_runs_total',
+    kind: 'counter',
+    help: 'Clean-ups, by kind and by whether they ended in time.',
+    labels: ['kind', 'result'],
+    events: {
+      'cleanup-finished': ({ kind, timedOut }) =>
+        one({ kind, result: timedOut ? 'timeout' : 'ok' }),
+    },
+  },
+  {
+    name: 'cleanup_items_total',
+    kind: 'counter',
+    help: 'Managers that clean-ups removed.',
+    labels: ['kind'],
+    events: {
+      'cleanup-finished': ({ kind, removed }) => ({ labels: { kind }, value: removed }),
+    },
+  },
+  {
+    name: 'cleanup_abandoned_total',
+    kind: 'counter',
+    help: 'Managers among those that were not disposed of when the time was up.',
+    labels: ['kind'],
+    events: { 'cleanup-finished': abandoned },
+  },
+  {
+    name: 'cleanup_duration_seconds',
+    kind: 'histogram',
+    help: 'How long clean-ups took.',
+    labels: ['kind'],
+    buckets: SHORT,
+    events: { 'cleanup-finished': ({ kind, durationMs }) => seconds(durationMs, { kind }) },
+  },
+  {
+    name: 'drain_duration_seconds',
+    kind: 'histogram',
+    help: 'How long the end of the process took.',
+    labels: [],
+    buckets: SHORT,
+    events: { 'drain-finished': ({ durationMs }) => seconds(durationMs) },
+  },
+];
+
+function abandoned({ kind, abandoned: { length } }: CleanupReport): Sample {
+  return { labels: { kind }, value: length };
+}
+
+function one(labels: Labels = {}): Sample {
+  return { labels, value: 1 };
+}
+
+function seconds(ms: number, labels: Labels = {}): Sample {
+  return { labels, value: ms / 1000 };
+}
+
+function codeLabel({ code }: CloseReason): string {
+  return KNOWN_CODES.has(code) ? String(code) : 'other';
+}

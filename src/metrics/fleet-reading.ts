@@ -1,0 +1,54 @@
+import type { Limits } from '../manager/limits.js';
+import type { ManagerRegistry, Sendings } from '../manager/manager-registry.js';
+import type { Sample } from './metric.js';
+
+const STATES = ['connecting', 'ready', 'draining', 'closing'] as const;
+
+/** Path of a manager that the app has made itself, without a gateway. */
+const NO_GATEWAY = 'none';
+
+/** One walk through all connections and all users. */
+export class FleetReading {
+  /** Connections by path and state; zero where there are none. */
+  readonly connections: readonly Sample[];
+  readonly usersCrowded: number;
+  readonly usersAtLimit: number;
+  readonly sendings: Sendings;
+  /** Bytes that wait for slow readers. */
+  readonly bufferedBytes: number;
+  /** The most of them that wait for one. */
+  readonly mostBufferedBytes: number;
+
+  constructor(registry: ManagerRegistry, limits: Limits, paths: readonly string[]) {
+    this.sendings = registry.sendings;
+    const counts = new Map<string, Record<string, number>>();
+    for (const path of paths) counts.set(path, zeros());
+    let bufferedBytes = 0;
+    let mostBufferedBytes = 0;
+    for (const manager of registry.all()) {
+      const path = manager.hooks?.path ?? NO_GATEWAY;
+      let states = counts.get(path);
+      if (!states) counts.set(path, (states = zeros()));
+      states[manager.state]! += 1;
+      bufferedBytes += manager.bufferedBytes;
+      mostBufferedBytes = Math.max(mostBufferedBytes, manager.bufferedBytes);
+    }
+    this.connections = [...counts].flatMap(([path, states]) =>
+      Object.entries(states).map(([state, value]) => ({ labels: { path, state }, value })),
+    );
+    this.bufferedBytes = bufferedBytes;
+    this.mostBufferedBytes = mostBufferedBytes;
+    let usersCrowded = 0;
+    let usersAtLimit = 0;
+    for (const { held } of registry.users()) {
+      if (held >= limits.crowdedFrom) usersCrowded += 1;
+      if (held >= limits.maxManagersPerUser) usersAtLimit += 1;
+    }
+    this.usersCrowded = usersCrowded;
+    this.usersAtLimit = usersAtLimit;
+  }
+}
+
+function zeros(): Record<string, number> {
+  return Object.fromEntries(STATES.map((state) => [state, 0]));
+}

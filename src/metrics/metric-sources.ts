@@ -1,0 +1,47 @@
+import { Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { CleanupService } from '../cleanup/cleanup.service.js';
+import { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
+import { Limits } from '../manager/limits.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { LeakDetector } from '../monitoring/leak.detector.js';
+import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { FleetReading } from './fleet-reading.js';
+
+/** Where the truth is that metrics are read from. */
+@Injectable()
+export class MetricSources {
+  #fleet: FleetReading | undefined;
+
+  constructor(
+    readonly registry: ManagerRegistry,
+    readonly limits: Limits,
+    readonly factory: WebSocketManagerFactory,
+    readonly handshake: HandshakeService,
+    readonly cleanup: CleanupService,
+    readonly runtime: GatewayRuntime,
+    readonly traffic: TrafficCounters,
+    readonly leaks: LeakDetector,
+    readonly tracker: ThreadConsistencyTracker,
+    private readonly httpAdapterHost: HttpAdapterHost,
+  ) {}
+
+  /** What is counted by walking through all connections: once for all metrics of a scrape. */
+  get fleet(): FleetReading {
+    if (!this.#fleet) {
+      this.#fleet = new FleetReading(this.registry, this.limits, this.runtime.paths);
+      // A scrape reads all of its metrics in one turn.
+      queueMicrotask(() => (this.#fleet = undefined));
+    }
+    return this.#fleet;
+  }
+
+  /** Name of the HTTP platform: `express`, `fastify`, or `none`. */
+  get httpPlatform(): string {
+    return this.httpAdapterHost.httpAdapter?.getType() ?? 'none';
+  }
+}

@@ -1,0 +1,108 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+import type { Release } from '../clock/clock.js';
+import type { IsolationEventBus } from '../journal/event-bus.js';
+import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
+import type { MetricSources } from './metric-sources.js';
+
+/** Label values. All of them come from closed sets: never a user, a thread, a connection or an address. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** What is known of a metric before it has a value. */
+export interface MetricDefinition {
+  /** Without the prefix. */
+  readonly name: string;
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** One value. */
+export interface Sample {
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+/** A metric that is read where the truth is, when somebody asks for it. */
+export interface StateMetric extends MetricDefinition {
+  readonly kind: 'counter' | 'gauge';
+  readonly read: (sources: MetricSources) => number | readonly Sample[];
+}
+
+type Reader<Name extends IsolationEventName> = (details: IsolationEvents[Name]) => Sample;
+
+/** A metric of what happens and leaves no trace elsewhere: counted, or measured, as events. */
+export interface EventMetric extends MetricDefinition {
+  readonly kind: 'counter' | 'histogram';
+  readonly buckets?: readonly number[];
+  readonly events: { readonly [Name in IsolationEventName]?: Reader<Name> };
+}
+
+/** Puts a metric into a registry that is read from `sources`. */
+export function addStateMetric(
+  metric: StateMetric,
+  registry: Registry,
+  prefix: string,
+  sources: MetricSources,
+): Release {
+  const setUp = setUpOf(metric, prefix);
+  const read = (): readonly Sample[] => {
+    const value = metric.read(sources);
+    return typeof value === 'number' ? [{ labels: {}, value }] : value;
+  };
+  if (metric.kind === 'gauge') {
+    const collect = function collect(this: Gauge): void {
+      this.reset();
+      for (const { labels, value } of read()) this.set(labels, value);
+    };
+    registry.registerMetric(new Gauge({ ...setUp, collect }));
+  } else {
+    // It is counted elsewhere already; a counter of prom-client cannot be set, only added to.
+    const collect = function collect(this: Counter): void {
+      this.reset();
+      for (const { labels, value } of read()) this.inc(labels, value);
+    };
+    registry.registerMetric(new Counter({ ...setUp, collect }));
+  }
+  return () => registry.removeSingleMetric(setUp.name);
+}
+
+/** Puts a metric into a registry that is fed by events. */
+export function addEventMetric(
+  metric: EventMetric,
+  registry: Registry,
+  prefix: string,
+  bus: IsolationEventBus,
+): Release {
+  const setUp = setUpOf(metric, prefix);
+  let note: (sample: Sample) => void;
+  if (metric.kind === 'counter') {
+    const counter = new Counter(setUp);
+    registry.registerMetric(counter);
+    note = ({ labels, value }) => counter.inc(labels, value);
+  } else {
+    const histogram = new Histogram({ ...setUp, buckets: [...(metric.buckets ?? [])] });
+    registry.registerMetric(histogram);
+    note = ({ labels, value }) => histogram.observe(labels, value);
+  }
+  const releases = Object.entries(metric.events).map(([event, read]) => {
+    const sampleOf = read as (details: object) => Sample;
+    return bus.on(event as IsolationEventName, (details) => note(sampleOf(details)));
+  });
+  return () => {
+    releases.forEach((release) => release());
+    registry.removeSingleMetric(setUp.name);
+  };
+}
+
+function setUpOf({ name, help, labels }: MetricDefinition, prefix: string): SetUp {
+  return { name: prefix + name, help, labelNames: labels, registers: [] };
+}
+
+interface SetUp {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+  /** None: they are put into one by hand, which may be any. */
+  readonly registers: Registry[];
+}

@@ -1,0 +1,164 @@
+import { REFUSAL_REASONS } from '../handshake/refusal.js';
+import type { Sample, StateMetric } from './metric.js';
+import { buildInfo } from './build-info.js';
+
+type Read = StateMetric['read'];
+
+function gauge(
+  name: string,
+  help: string,
+  read: Read,
+  labels: readonly string[] = [],
+): StateMetric {
+  return { name, kind: 'gauge', help, labels, read };
+}
+
+function counter(
+  name: string,
+  help: string,
+  read: Read,
+  labels: readonly string[] = [],
+): StateMetric {
+  return { name, kind: 'counter', help, labels, read };
+}
+
+/** Metrics that are read where the truth is: no number is kept beside it. */
+export const STATE_METRICS: readonly StateMetric[] = [
+  gauge(
+    'build_info',
+    'What runs here; the value is always 1.',
+    ({ httpPlatform }) => [{ labels: buildInfo(httpPlatform), value: 1 }],
+    ['version', 'nest_version', 'node_version', 'adapter'],
+  ),
+  gauge(
+    'connections_active',
+    'Connections that exist, by the path of their gateway and by their state.',
+    ({ fleet }) => fleet.connections,
+    ['path', 'state'],
+  ),
+  gauge('handshakes_pending', 'Handshakes under way.', ({ handshake }) => handshake.pending),
+  counter(
+    'connections_refused_total',
+    'Handshakes refused, by reason.',
+    ({ runtime }) =>
+      REFUSAL_REASONS.map((reason) => ({
+        labels: { reason },
+        value: runtime.refusals.get(reason) ?? 0,
+      })),
+    ['reason'],
+  ),
+  gauge('managers_active', 'Managers that exist.', ({ registry }) => registry.size),
+  gauge(
+    'managers_pinned',
+    'Managers with work in progress.',
+    ({ registry }) => registry.pinned.size,
+  ),
+  gauge(
+    'managers_limit',
+    'How many managers one user, and this process, may hold.',
+    ({ limits }) => [
+      { labels: { scope: 'user' }, value: limits.maxManagersPerUser },
+      { labels: { scope: 'process' }, value: limits.maxManagers },
+    ],
+    ['scope'],
+  ),
+  counter(
+    'managers_created_total',
+    'Managers ever made.',
+    ({ registry }) => registry.ledger.created,
+  ),
+  counter(
+    'managers_disposed_total',
+    'Managers disposed of, with everything that belonged to them.',
+    ({ registry }) => registry.ledger.disposed,
+  ),
+  gauge(
+    'manager_ledger_imbalance',
+    'Created less active less disposed. Anything but 0 is a leak.',
+    ({ registry: { ledger } }) => ledger.created - ledger.active - ledger.disposed,
+  ),
+  gauge('users_active', 'Users with at least one manager.', ({ registry }) => registry.userCount),
+  gauge(
+    'users_crowded',
+    'Users from `limits.proactiveThreshold` on.',
+    ({ fleet }) => fleet.usersCrowded,
+  ),
+  gauge('users_at_limit', 'Users that hold all they may.', ({ fleet }) => fleet.usersAtLimit),
+  counter(
+    'limit_hits_total',
+    'Arrivals refused because all slots were in use.',
+    ({ factory }) => factory.counters.limitHits,
+  ),
+  counter(
+    'violations_total',
+    "Contexts or sockets used for another user's connection.",
+    ({ factory }) => factory.counters.securityViolations,
+  ),
+  gauge(
+    'cleanup_lag_seconds',
+    'For how long the most overdue manager has been waiting to be removed.',
+    ({ cleanup }) => cleanup.lagMs / 1000,
+  ),
+  gauge(
+    'leak_suspects',
+    'What should be gone and is not: not disposed in time, or disposed and still in memory.',
+    ({ leaks }) => {
+      const { suspects } = leaks.getReport();
+      return ['overdue', 'reachable'].map((cause) => ({
+        labels: { cause },
+        value: suspects.filter((suspect) => suspect.cause === cause).length,
+      }));
+    },
+    ['cause'],
+  ),
+  gauge(
+    'thread_consistency_ratio',
+    'Snapshots in which all thread ids agreed, of all snapshots.',
+    ({ tracker }) => tracker.score() / 100,
+  ),
+  counter('messages_received_total', 'Messages that came in.', ({ traffic }) => traffic.received),
+  counter('received_bytes_total', 'Bytes of those.', ({ traffic }) => traffic.receivedBytes),
+  counter(
+    'messages_dropped_total',
+    'Messages that were not handled, by reason.',
+    ({ traffic }) => samplesOf(traffic.ignored, 'reason'),
+    ['reason'],
+  ),
+  gauge(
+    'handlers_in_flight',
+    'Handlers that run at this moment.',
+    ({ traffic }) => traffic.inFlight,
+  ),
+  counter(
+    'handler_failures_total',
+    'Handlers that threw or rejected.',
+    ({ traffic }) => traffic.failed,
+  ),
+  counter(
+    'messages_sent_total',
+    'Messages handed to the operating system or queued for it.',
+    ({ fleet }) => fleet.sendings.sent,
+  ),
+  counter(
+    'messages_unsent_total',
+    'Messages that could not be sent: no JSON, a reader too slow, no socket.',
+    ({ fleet }) => fleet.sendings.failed,
+  ),
+  gauge(
+    'send_queue_bytes',
+    'Bytes that wait for slow readers.',
+    ({ fleet }) => fleet.bufferedBytes,
+  ),
+  gauge(
+    'send_queue_bytes_max',
+    'The most of them that wait for one.',
+    ({ fleet }) => fleet.mostBufferedBytes,
+  ),
+  gauge('draining', '1 while the process is going away.', ({ handshake }) =>
+    Number(handshake.isDraining),
+  ),
+];
+
+function samplesOf(counts: Readonly<Record<string, number>>, label: string): Sample[] {
+  return Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));
+}

@@ -1,0 +1,86 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { register, type Registry } from 'prom-client';
+
+import type { Release } from '../clock/clock.js';
+import { IsolationError } from '../context/isolation-error.js';
+import { IsolationEventBus } from '../journal/event-bus.js';
+import { EVENT_METRICS } from './event.metrics.js';
+import { addEventMetric, addStateMetric, type MetricDefinition } from './metric.js';
+import { MetricSources } from './metric-sources.js';
+import { STATE_METRICS } from './state.metrics.js';
+
+/** How the metrics are exposed. */
+export interface WebSocketIsolationMetricsOptions {
+  /** Where the metrics go. Default: prom-client's own `register`, where the rest of the app's are. */
+  readonly registry?: Registry;
+  /** What their names begin with. Default: `ws_isolation_`. */
+  readonly prefix?: string;
+  /** Path at which the whole registry is served, for example `'metrics'`. Default: not served. */
+  readonly path?: string;
+}
+
+/** Injection token of the {@link WebSocketIsolationMetricsOptions}. */
+export const METRICS_OPTIONS: unique symbol = Symbol('websocket-isolation:metrics-options');
+
+export const DEFAULT_PREFIX = 'ws_isolation_';
+
+/** Every metric there is, by its name without the prefix. */
+export const ISOLATION_METRICS: readonly MetricDefinition[] = [
+  ...STATE_METRICS,
+  ...EVENT_METRICS,
+].map(({ name, kind, help, labels }) => ({ name, kind, help, labels }));
+
+/** The metrics of this application, for as long as it runs. */
+@Injectable()
+export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShutdown {
+  /** Where the metrics are. */
+  readonly registry: Registry;
+  readonly #prefix: string;
+  #releases: Release[] = [];
+
+  /** @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not take */
+  constructor(
+    @Inject(METRICS_OPTIONS) options: WebSocketIsolationMetricsOptions,
+    private readonly sources: MetricSources,
+    private readonly bus: IsolationEventBus,
+  ) {
+    this.registry = options.registry ?? register;
+    this.#prefix = options.prefix ?? DEFAULT_PREFIX;
+    if (!/^[a-zA-Z_:][\w:]*$/.test(this.#prefix)) throw invalidPrefix(this.#prefix);
+  }
+
+  /** @throws {IsolationError} `METRICS_TAKEN` where another application has the same names in the registry */
+  onModuleInit(): void {
+    const { registry, sources, bus } = this;
+    const prefix = this.#prefix;
+    const taken = ISOLATION_METRICS.find(({ name }) => registry.getSingleMetric(prefix + name));
+    if (taken) throw namesTaken(prefix + taken.name);
+    for (const metric of STATE_METRICS) {
+      this.#releases.push(addStateMetric(metric, registry, prefix, sources));
+    }
+    for (const metric of EVENT_METRICS) {
+      this.#releases.push(addEventMetric(metric, registry, prefix, bus));
+    }
+  }
+
+  // Late: the last scrape should still see the drain.
+  onApplicationShutdown(): void {
+    this.#releases.splice(0).forEach((release) => release());
+  }
+}
+
+function invalidPrefix(prefix: string): IsolationError {
+  return new IsolationError(
+    'INVALID_METRIC_PREFIX',
+    `"${prefix}" cannot begin the name of a metric. ` +
+      'Use letters, digits, `_` and `:`, and no digit in front, for example `my_app_`.',
+  );
+}
+
+function namesTaken(name: string): IsolationError {
+  return new IsolationError(
+    'METRICS_TAKEN',
+    `The metric ${name} exists already in this registry: two applications of one process share it, or ` +
+      'the module is imported twice. Give each its own `registry: new Registry()` or `prefix`.',
+  );
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from '@jest/globals';
+import { ISOLATION_METRICS } from 'nestjs-websocket-isolation/metrics';
+
+import { projectFile, tableOf } from '../support/readme.js';
+
+const PREFIX = 'ws_isolation_';
+const SUFFIXES = ['_bucket', '_sum', '_count'];
+
+interface Panel {
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+describe('docs/metrics.md', () => {
+  it('has every metric of the code, and no other', () => {
+    const rows = tableOf('docs/metrics.md', 'metrics').map((row) => {
+      const [name, kind, labels, help] = row;
+      return [name!.replaceAll('`', ''), kind, labels!.replaceAll('`', ''), help];
+    });
+    expect(rows).toEqual(
+      ISOLATION_METRICS.map(({ name, kind, labels, help }) => [
+        PREFIX + name,
+        kind,
+        labels.join(' '),
+        help,
+      ]),
+    );
+  });
+});
+
+describe.each([
+  ['docs/grafana-dashboard.json', grafanaExpressions()],
+  ['docs/alerts.yml', alertExpressions()],
+])('%s', (_file, expressions) => {
+  it('asks for metrics that exist only', () => {
+    const series = new Set(
+      ISOLATION_METRICS.flatMap(({ name, kind }) =>
+        kind === 'histogram' ? SUFFIXES.map((suffix) => PREFIX + name + suffix) : [PREFIX + name],
+      ),
+    );
+    const asked = expressions.flatMap((expression) => expression.match(/\bws_\w+/g) ?? []);
+    expect(asked.length).toBeGreaterThanOrEqual(expressions.length);
+    expect(asked.filter((name) => !series.has(name))).toEqual([]);
+  });
+
+  it('asks for labels that exist only', () => {
+    const labels = new Set(['job', 'instance', 'le']);
+    for (const metric of ISOLATION_METRICS) metric.labels.forEach((label) => labels.add(label));
+    const grouped = expressions.flatMap((expression) =>
+      [...expression.matchAll(/\b(?:by|on) ?\(([^)]*)\)/g)].flatMap(([, list]) =>
+        list!.split(',').map((label) => label.trim()),
+      ),
+    );
+    const matched = expressions.flatMap((expression) =>
+      [...expression.matchAll(/(\w+)(?:=|!=|=~)"/g)].map(([, label]) => label!),
+    );
+    expect([...grouped, ...matched].filter((label) => !labels.has(label))).toEqual([]);
+  });
+});
+
+function grafanaExpressions(): string[] {
+  const { panels } = JSON.parse(projectFile('docs/grafana-dashboard.json')) as { panels: Panel[] };
+  return panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+}
+
+// Every rule has one `expr`: on its line, or on the deeper lines after it.
+function alertExpressions(): string[] {
+  const text = projectFile('docs/alerts.yml');
+  const rules = text.split(/^ {6}- alert: /m).slice(1);
+  return rules.map((rule) => /expr: \|?\s*([\s\S]*?)\n {8}\w/.exec(rule)![1]!);
+}
