@@ -1,7 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../gateway/traffic-counters.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
@@ -28,6 +30,9 @@ export class MetricSources {
     readonly leaks: LeakDetector,
     readonly tracker: ThreadConsistencyTracker,
     private readonly httpAdapterHost: HttpAdapterHost,
+    @Inject(CLOCK) private readonly clock: Clock,
+    /** `undefined` where there is none. */
+    @Inject(CLUSTER) readonly cluster: Cluster | undefined,
   ) {}
 
   /** What is counted by walking through all connections: once for all metrics of a scrape. */
@@ -38,6 +43,11 @@ export class MetricSources {
       queueMicrotask(() => (this.#fleet = undefined));
     }
     return this.#fleet;
+  }
+
+  /** Milliseconds since 1970. */
+  epoch(): number {
+    return this.clock.epoch();
   }
 
   /** Name of the HTTP platform: `express`, `fastify`, or `none`. */

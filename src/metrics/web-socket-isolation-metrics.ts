@@ -4,6 +4,7 @@ import { register, type Registry } from 'prom-client';
 import type { Release } from '../clock/clock.js';
 import { IsolationError } from '../context/isolation-error.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
+import { CLUSTER_METRICS } from './cluster.metrics.js';
 import { EVENT_METRICS } from './event.metrics.js';
 import { addEventMetric, addStateMetric, type MetricDefinition } from './metric.js';
 import { MetricSources } from './metric-sources.js';
@@ -27,6 +28,7 @@ export const DEFAULT_PREFIX = 'ws_isolation_';
 /** Every metric there is, by its name without the prefix. */
 export const ISOLATION_METRICS: readonly MetricDefinition[] = [
   ...STATE_METRICS,
+  ...CLUSTER_METRICS,
   ...EVENT_METRICS,
 ].map(({ name, kind, help, labels }) => ({ name, kind, help, labels }));
 
@@ -55,7 +57,8 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
     const prefix = this.#prefix;
     const taken = ISOLATION_METRICS.find(({ name }) => registry.getSingleMetric(prefix + name));
     if (taken) throw namesTaken(prefix + taken.name);
-    for (const metric of STATE_METRICS) {
+    const read = sources.cluster ? [...STATE_METRICS, ...CLUSTER_METRICS] : STATE_METRICS;
+    for (const metric of read) {
       this.#releases.push(addStateMetric(metric, registry, prefix, sources));
     }
     for (const metric of EVENT_METRICS) {

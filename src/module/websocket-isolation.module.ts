@@ -4,6 +4,7 @@ import { ScheduleModule } from '@nestjs/schedule';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { CLOCK } from '../clock/clock.js';
+import { CLUSTER } from '../cluster/cluster.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
 import { ISOLATION_OPTIONS, type WebSocketIsolationOptions } from '../config/isolation.options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
@@ -69,6 +70,7 @@ function complete(definition: DynamicModule): DynamicModule {
       // For the other entry points of this package.
       CleanupService,
       CLOCK,
+      CLUSTER,
       Drain,
       GatewayRuntime,
       HandshakeService,

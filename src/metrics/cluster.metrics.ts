@@ -1,0 +1,87 @@
+import type { ClusterState, ClusterStatus } from '../cluster/cluster-status.js';
+import type { StateMetric } from './metric.js';
+import type { MetricSources } from './metric-sources.js';
+
+const STATES: readonly ClusterState[] = ['joining', 'up', 'local', 'open', 'closed', 'left'];
+
+function status({ cluster }: MetricSources): ClusterStatus {
+  return cluster!.status();
+}
+
+/** Metrics of a cluster; exposed where there is one. */
+export const CLUSTER_METRICS: readonly StateMetric[] = [
+  {
+    name: 'cluster_state',
+    kind: 'gauge',
+    help: 'Which limit is in force: 1 for the state this process is in, 0 for the others.',
+    labels: ['state'],
+    read: (sources) => {
+      const { state: current } = status(sources);
+      return STATES.map((state) => ({ labels: { state }, value: Number(state === current) }));
+    },
+  },
+  {
+    name: 'cluster_nodes',
+    kind: 'gauge',
+    help: 'Processes of the cluster that this one has heard of.',
+    labels: ['state'],
+    read: (sources) => {
+      const { nodes } = status(sources);
+      const draining = nodes.filter(({ isDraining }) => isDraining).length;
+      return [
+        { labels: { state: 'up' }, value: nodes.length - draining },
+        { labels: { state: 'draining' }, value: draining },
+      ];
+    },
+  },
+  {
+    name: 'cluster_leases',
+    kind: 'gauge',
+    help: 'Slots held here: counted everywhere (held), or here only while the cluster was away (unleased).',
+    labels: ['kind'],
+    read: (sources) => {
+      const { held, unleased } = status(sources).leases;
+      return [
+        { labels: { kind: 'held' }, value: held },
+        { labels: { kind: 'unleased' }, value: unleased },
+      ];
+    },
+  },
+  {
+    name: 'cluster_failures_total',
+    kind: 'counter',
+    help: 'Commands to the cluster that failed or were not answered in time.',
+    labels: [],
+    read: (sources) => status(sources).counters.failures,
+  },
+  {
+    name: 'cluster_leases_lost_total',
+    kind: 'counter',
+    help: 'Slots lost to others: while nobody renewed them (lease-lost), or to a newer connection (evicted).',
+    labels: ['cause'],
+    read: (sources) => {
+      const { lost, evicted } = status(sources).counters;
+      return [
+        { labels: { cause: 'lease-lost' }, value: lost },
+        { labels: { cause: 'evicted' }, value: evicted },
+      ];
+    },
+  },
+  {
+    name: 'cluster_leases_restored_total',
+    kind: 'counter',
+    help: 'Slots put back after the cluster had lost them.',
+    labels: [],
+    read: (sources) => status(sources).counters.restored,
+  },
+  {
+    name: 'cluster_renewal_age_seconds',
+    kind: 'gauge',
+    help: 'Since the leases held here were last renewed; 0 before the first time.',
+    labels: [],
+    read: (sources) => {
+      const { renewedAt } = status(sources);
+      return renewedAt === 0 ? 0 : Math.max(0, sources.epoch() - renewedAt) / 1000;
+    },
+  },
+];
