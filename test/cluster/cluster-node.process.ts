@@ -1,0 +1,62 @@
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import {
+  type ClusterStatus,
+  CurrentContext,
+  IsolatedGateway,
+  type UserExecutionContext,
+  WebSocketManagerFactory,
+  type WebSocketIsolationOptions,
+} from 'nestjs-websocket-isolation';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+
+import { serve } from '../support/node-process.js';
+import { startApp } from '../support/test-app.js';
+
+export interface NodeConfig {
+  readonly cluster: RedisClusterOptions;
+  readonly options?: WebSocketIsolationOptions;
+}
+
+let handled: string[] = [];
+
+@IsolatedGateway({ path: '/chat' })
+class EchoGateway {
+  @SubscribeMessage('echo')
+  echo(@MessageBody() data: unknown, @CurrentContext() context: UserExecutionContext) {
+    handled.push(context.connectionId);
+    return { event: 'echo', data };
+  }
+}
+
+const config = JSON.parse(process.argv[2]!) as NodeConfig;
+const node = await startApp({
+  providers: [EchoGateway],
+  options: { ...config.options, cluster: redisCluster(config.cluster) },
+});
+const factory = node.app.get(WebSocketManagerFactory);
+
+/** What the test may ask a node. */
+const methods = {
+  port: (): number => node.port,
+  live: (userId: string): number => factory.managersOf(userId).length,
+  status: (): ClusterStatus => factory.getStats().currentState.cluster!,
+  /** Connections whose messages reached a handler since the last question. */
+  takeHandled: (): string[] => {
+    const taken = handled;
+    handled = [];
+    return taken;
+  },
+  /** Moves what people call the time, as a bad clock or an operator does. */
+  jump: (ms: number): void => {
+    const { now } = Date;
+    Date.now = () => now() + ms;
+  },
+  close: async (): Promise<void> => {
+    await node.close();
+    setImmediate(() => process.disconnect());
+  },
+};
+
+export type NodeMethods = typeof methods;
+
+serve(methods);

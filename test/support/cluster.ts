@@ -1,0 +1,61 @@
+import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+
+import type { NodeConfig, NodeMethods } from '../cluster/cluster-node.process.js';
+import { NodeProcess } from './node-process.js';
+import { TestClient, UpgradeRefused } from './test-client.js';
+
+const NODE = new URL('../cluster/cluster-node.process.ts', import.meta.url);
+
+/** A lease that ends soon, so that a test need not wait for half a minute; commands may take their time on a busy machine. */
+export const SHORT_LEASE = {
+  leaseMs: 1_500,
+  renewMs: 400,
+  heartbeatMs: 300,
+  acquireTimeoutMs: 5_000,
+  commandTimeoutMs: 5_000,
+} satisfies RedisClusterOptions;
+
+/** One process of a cluster, with a gateway at `/chat` that answers `echo`. */
+export class ClusterNode extends NodeProcess<NodeMethods> {
+  port = 0;
+
+  static async start(
+    url: string,
+    cluster: RedisClusterOptions = {},
+    options: NodeConfig['options'] = {},
+  ): Promise<ClusterNode> {
+    const node = new ClusterNode(NODE, { cluster: { ...SHORT_LEASE, url, ...cluster }, options });
+    node.port = await node.call('port');
+    return node;
+  }
+
+  connect(userId: string): Promise<TestClient> {
+    return TestClient.open(`ws://127.0.0.1:${this.port}/chat?user=${userId}`);
+  }
+
+  /** A client, or the status with which it was refused. */
+  async tryToConnect(userId: string): Promise<TestClient | number> {
+    try {
+      return await this.connect(userId);
+    } catch (error) {
+      if (error instanceof UpgradeRefused) return error.status;
+      throw error;
+    }
+  }
+}
+
+/** Starts nodes, hands them to a test, and ends them whatever happens. */
+export async function withNodes(
+  starts: readonly Promise<ClusterNode>[],
+  test: (...nodes: ClusterNode[]) => Promise<void>,
+): Promise<void> {
+  const started = await Promise.allSettled(starts);
+  const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  try {
+    const failed = started.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
+    await test(...nodes);
+  } finally {
+    await Promise.all(nodes.map((node) => node.kill()));
+  }
+}

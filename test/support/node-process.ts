@@ -1,0 +1,88 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const REGISTER = fileURLToPath(new URL('register-typescript.js', import.meta.url));
+
+interface Reply {
+  readonly id: number;
+  readonly result?: unknown;
+  readonly error?: string;
+}
+
+/** What a process of {@link serve} can be asked: each takes and answers what JSON can hold. */
+export type ProcessMethods = Record<string, (...args: never[]) => unknown>;
+
+/** A process of a test that runs a TypeScript file and answers questions. The caller ends it. */
+export class NodeProcess<Methods extends ProcessMethods> {
+  readonly #child: ChildProcess;
+  readonly #open = new Map<number, (reply: Reply) => void>();
+  #id = 0;
+
+  /** @param config what the file gets as its first argument, as JSON */
+  constructor(file: URL, config: unknown) {
+    const execArgv = ['--import', REGISTER, '--import', 'reflect-metadata', '--expose-gc'];
+    this.#child = fork(fileURLToPath(file), [JSON.stringify(config)], { execArgv });
+    this.#child.on('message', (reply: Reply) => {
+      this.#open.get(reply.id)?.(reply);
+      this.#open.delete(reply.id);
+    });
+    this.#child.on('exit', () => {
+      const error = 'the process has ended';
+      for (const [id, settle] of this.#open) settle({ id, error });
+      this.#open.clear();
+    });
+    const killWithUs = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', killWithUs);
+    this.#child.once('exit', () => process.off('exit', killWithUs));
+  }
+
+  call<Name extends keyof Methods & string>(
+    method: Name,
+    ...args: Parameters<Methods[Name]>
+  ): Promise<Awaited<ReturnType<Methods[Name]>>> {
+    this.#id += 1;
+    const id = this.#id;
+    return new Promise((resolve, reject) => {
+      this.#open.set(id, ({ result, error }) => {
+        if (error === undefined) resolve(result as Awaited<ReturnType<Methods[Name]>>);
+        else reject(new Error(error));
+      });
+      this.#child.send({ id, method, args });
+    });
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  /** Ends it at once, frozen or not. */
+  async kill(): Promise<void> {
+    if (this.hasEnded) return;
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Resolves when it has ended by itself. */
+  async ended(): Promise<void> {
+    if (!this.hasEnded) await once(this.#child, 'exit');
+  }
+}
+
+/** The other side: answers questions in the process. */
+export function serve(methods: ProcessMethods): void {
+  process.on('message', ({ id, method, args }: { id: number; method: string; args: never[] }) => {
+    void (async () => {
+      try {
+        process.send!({ id, result: await methods[method]!(...args) });
+      } catch (error) {
+        process.send!({ id, error: String((error as Error).stack ?? error) });
+      }
+    })();
+  });
+}

@@ -1,0 +1,40 @@
+// Module hooks: TypeScript sources as they are, and the package by its own name, as jest.config.js has them.
+import { access, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { transform } from '@swc/core';
+
+import jestConfig from '../../jest.config.js';
+
+const [, swcOptions] = jestConfig.transform['^.+\\.ts$'];
+const OWN_NAME = /^nestjs-websocket-isolation(?:\/(\w+))?$/;
+
+export async function resolve(specifier, context, next) {
+  const own = OWN_NAME.exec(specifier);
+  if (own) {
+    const path = own[1] ? `src/${own[1]}/index.ts` : 'src/index.ts';
+    return { url: new URL(`../../${path}`, import.meta.url).href, shortCircuit: true };
+  }
+  if (specifier.startsWith('.') && specifier.endsWith('.js')) {
+    const url = new URL(`${specifier.slice(0, -3)}.ts`, context.parentURL);
+    if (await exists(url)) return { url: url.href, shortCircuit: true };
+  }
+  return next(specifier, context);
+}
+
+export async function load(url, context, next) {
+  if (!url.endsWith('.ts')) return next(url, context);
+  const filename = fileURLToPath(url);
+  const source = await readFile(filename, 'utf8');
+  const { code } = await transform(source, { ...swcOptions, filename, sourceMaps: 'inline' });
+  return { format: 'module', source: code, shortCircuit: true };
+}
+
+async function exists(url) {
+  try {
+    await access(url);
+    return true;
+  } catch {
+    return false;
+  }
+}
