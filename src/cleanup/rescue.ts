@@ -1,0 +1,139 @@
+import type { Clock } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import { afterSilence } from '../clock/silence.js';
+import type { CleanupOptions } from '../config/option-groups.js';
+import type { Limits } from '../manager/limits.js';
+import { SOCKET_CLOSED } from '../manager/managed-socket.js';
+import type { UserSlots } from '../manager/user-slots.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { VictimRules } from './victim-rules.js';
+import type { Victims } from './victims.js';
+
+/** Whoever was heard from within this share of `cleanup.probeTimeoutMs` needs no ping to be believed alive. */
+const HEARD_LATELY = 1 / 8;
+
+/** What a rescue needs of the cleanup it belongs to. */
+export interface RescueHost {
+  readonly clock: Clock;
+  readonly options: CleanupOptions;
+  readonly limits: Limits;
+  readonly rules: VictimRules;
+  /** Waits for their ends until the deadline, and reports. */
+  finish(victims: Victims, deadlineMs: number, startedAt: number): Promise<unknown>;
+  newVictims(): Victims;
+}
+
+/**
+ * The emergency of one user at the limit: makes room as far as the rules allow, and no further. Arrivals
+ * line up meanwhile; every slot that comes free is theirs.
+ */
+export class Rescue {
+  readonly #victims: Victims;
+  readonly #suspects: readonly WebSocketManager[];
+  readonly #canEvict: boolean;
+
+  constructor(
+    private readonly host: RescueHost,
+    private readonly slots: UserSlots,
+  ) {
+    this.#takeOverClosed();
+    this.#victims = host.newVictims();
+    for (const manager of slots) {
+      if (!manager.isActive) this.#victims.join(manager);
+    }
+    host.rules.takeUnattached(slots.idle, this.#victims);
+    this.#suspects = this.#suspectsOf(slots);
+    this.#canEvict = host.limits.overflow === 'evict-idle';
+  }
+
+  /** Whether there is anything to try. */
+  get isPromising(): boolean {
+    return (
+      this.#victims.size > 0 ||
+      this.#suspects.length > 0 ||
+      this.host.rules.hasStale(this.slots.idle) ||
+      (this.#canEvict && this.#evictable().length > 0)
+    );
+  }
+
+  /** Runs until nothing more can be expected. @param ended called before any arrival is turned away */
+  async run(ended: () => void): Promise<void> {
+    const { clock, options, rules } = this.host;
+    // Arrivals line up behind this first pause.
+    await Promise.resolve();
+    const startedAt = clock.now();
+    const deadlineAt = startedAt + options.emergencyTimeoutMs;
+    await Promise.all(this.#suspects.map((manager) => this.#probe(manager)));
+    rules.takeStale(this.slots.idle, this.#victims);
+    let leaving = this.#victims;
+    this.#evict(leaving);
+    do {
+      const untilDeadline = Math.max(1, deadlineAt - clock.now());
+      void this.host.finish(leaving, untilDeadline, startedAt);
+      await withDeadline(clock, untilDeadline, leaving.socketsGone());
+      // One more turn: those whose socket has just gone hand over their slots first.
+      await Promise.resolve();
+      this.#takeOverClosed();
+      leaving = this.host.newVictims();
+      // Whoever lined up while these left may replace somebody too.
+    } while (clock.now() < deadlineAt && this.#evict(leaving));
+    // Now and not a turn later: who arrives from here on starts a rescue of its own.
+    ended();
+  }
+
+  #probe(manager: WebSocketManager): Promise<void> {
+    const { clock, options } = this.host;
+    return new Promise((resolve) => {
+      const release = afterSilence(clock, options.probeTimeoutMs, () => {
+        manager.probeAnswered = undefined;
+        // Pinned in the meantime, or paused by ourselves: not to be touched.
+        if (!manager.isPinned && !manager.isReadingPaused) this.#victims.take(manager, 'zombie');
+        resolve();
+      });
+      manager.probeAnswered = () => {
+        manager.probeAnswered = undefined;
+        release();
+        resolve();
+      };
+      manager.ping();
+    });
+  }
+
+  // Attached, not pinned, and not heard from lately or ever: the ones a ping is worth. A peer whose
+  // reading we have paused ourselves could not answer.
+  #suspectsOf(slots: UserSlots): WebSocketManager[] {
+    const { clock, options } = this.host;
+    const heardSince = clock.now() - options.probeTimeoutMs * HEARD_LATELY;
+    return [...slots.idle].filter(
+      (manager) =>
+        manager.isActive &&
+        manager.socket &&
+        !manager.isReadingPaused &&
+        (manager.lastSeenAt < heardSince || manager.lastSeenAt === manager.createdAt),
+    );
+  }
+
+  // One for each arrival that waits and has nobody leaving for it yet. Whether there was any.
+  #evict(victims: Victims): boolean {
+    if (!this.#canEvict) return false;
+    const { idle, waiters } = this.slots;
+    const leaving = [...idle].filter((manager) => !manager.isActive).length;
+    const count = waiters.length - leaving;
+    this.host.rules.takeLeastActive(this.#evictable(), count, 'evicted', victims);
+    return victims.size > 0;
+  }
+
+  // Who is still on its way to a socket is an arrival too.
+  #evictable(): WebSocketManager[] {
+    return [...this.slots.idle].filter((manager) => manager.isActive && manager.socket);
+  }
+
+  // A disposal that still runs needs no slot: without this, disposers that hang would lock their user out.
+  #takeOverClosed(): void {
+    for (const manager of this.slots) {
+      const isGone =
+        !manager.isActive && (!manager.socket || manager.socket.readyState === SOCKET_CLOSED);
+      if (isGone) manager.giveUpSlot();
+    }
+  }
+}

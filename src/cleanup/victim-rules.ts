@@ -1,0 +1,72 @@
+import type { Clock } from '../clock/clock.js';
+import type { CleanupOptions } from '../config/option-groups.js';
+import type { RemovalCause } from '../journal/isolation-events.js';
+import { SOCKET_CLOSED } from '../manager/managed-socket.js';
+import type { UserSlots } from '../manager/user-slots.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Victims } from './victims.js';
+
+/** Managers without a pin, the least recently active first. */
+type ByActivity = Iterable<WebSocketManager>;
+
+/**
+ * Who is a victim, and in which order. The lists know who is pinned and who was active last, so that a
+ * rule looks at those it takes and one more.
+ */
+export class VictimRules {
+  constructor(
+    private readonly options: CleanupOptions,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Of one user: whose socket is gone, who never got one, and who is stale. */
+  takeDeadAndStale(slots: UserSlots, victims: Victims): void {
+    for (const manager of slots.idle) {
+      if (manager.socket?.readyState === SOCKET_CLOSED) victims.take(manager, 'closed');
+    }
+    this.takeUnattached(slots.idle, victims);
+    this.takeStale(slots.idle, victims);
+  }
+
+  /** Who never got a socket, and had the time to. */
+  takeUnattached(list: ByActivity, victims: Victims): void {
+    const madeBefore = this.clock.now() - this.options.unattachedAfterMs;
+    for (const manager of list) {
+      if (manager.lastActivityAt > madeBefore) return;
+      if (!manager.counters.attached) victims.take(manager, 'unattached');
+    }
+  }
+
+  takeStale(list: ByActivity, victims: Victims): void {
+    this.takeSilent(list, this.options.staleAfterMs, 'stale', victims);
+  }
+
+  /** Who has a socket and had no traffic for so long. */
+  takeSilent(list: ByActivity, forMs: number, cause: RemovalCause, victims: Victims): void {
+    for (const manager of this.#silent(list, forMs)) victims.take(manager, cause);
+  }
+
+  hasStale(list: ByActivity): boolean {
+    return !this.#silent(list, this.options.staleAfterMs).next().done;
+  }
+
+  /** So many from the front, whoever they are. */
+  takeLeastActive(list: ByActivity, count: number, cause: RemovalCause, victims: Victims): void {
+    let left = count;
+    for (const manager of list) {
+      if (left <= 0) return;
+      if (!manager.isActive) continue;
+      victims.take(manager, cause);
+      left -= 1;
+    }
+  }
+
+  // The list is in the order of activity; among the old ones some may be leaving already.
+  *#silent(list: ByActivity, forMs: number): Generator<WebSocketManager, void, undefined> {
+    const silentSince = this.clock.now() - forMs;
+    for (const manager of list) {
+      if (manager.lastActivityAt > silentSince) return;
+      if (manager.isActive && manager.socket) yield manager;
+    }
+  }
+}
