@@ -37,11 +37,12 @@ export class MemoryClient extends Duplex {
 
   /** Sends a frame that is ready for the wire. */
   send(frame: Buffer): void {
-    this.push(frame);
+    // `ws` takes the mask off in place: the frame is to be sent again.
+    this.push(Buffer.from(frame));
   }
 
   sayGoodbye(): void {
-    this.push(CLOSE_FRAME);
+    this.send(CLOSE_FRAME);
   }
 
   // What a server may ask of a real socket.
