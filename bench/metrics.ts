@@ -33,13 +33,13 @@ export const metrics = {
   }),
   echoCode: (): Metric => ({
     id: 'code.echo',
-    title: 'Time per echo without the operating system, 64 B',
+    title: 'CPU per echo without the operating system, 64 B',
     unit: 'µs',
     digits: 2,
   }),
   connectCode: (): Metric => ({
     id: 'code.connect',
-    title: 'Time per connect and close without the operating system',
+    title: 'CPU per connect and close without the operating system',
     unit: 'µs',
     digits: 1,
   }),
