@@ -212,13 +212,16 @@ interface ContextFields {
   expiresAtMs: number | undefined;
 }
 
-/** Runs a function so that {@link UserExecutionContext.current} answers with the given context. */
-export function runInContext<Args extends unknown[], Result>(
+/**
+ * Runs a function so that {@link UserExecutionContext.current} answers with the given context. With one
+ * argument, and not any number of them: every message passes here, and each list of arguments is an array.
+ */
+export function runInContext<Argument, Result>(
   context: UserExecutionContext,
-  fn: (...args: Args) => Result,
-  ...args: Args
+  fn: (argument: Argument) => Result,
+  argument: Argument,
 ): Result {
-  return running.run(context, fn, ...args);
+  return running.run(context, fn, argument);
 }
 
 /** One part of an isolation key. Ordinary ids read as they are. */

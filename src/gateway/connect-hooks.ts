@@ -12,7 +12,7 @@ import type { ConnectionScope } from '../scope/connection-scope.js';
 import type { ConnectionHost } from './connection-host.js';
 import { applyFilter, filterFor } from './exception-reply.js';
 import type { ConnectPlan, GatewayInstance } from './gateway-definition.js';
-import { admit, GuardRefusedError, intercept } from './handler-pipeline.js';
+import { admit, GuardRefusedError, intercept, type SettlingCall } from './handler-pipeline.js';
 import type { IsolatedServer } from './isolated-server.js';
 
 /** What connecting needs of a connection. */
@@ -46,6 +46,14 @@ export function runConnectHooks(
   return undefined;
 }
 
+/** The connect hook of one gateway, and what stands in front of it. */
+interface GuardedHook {
+  readonly connection: ConnectingConnection;
+  readonly gateway: GatewayInstance;
+  readonly plan: ConnectPlan;
+  readonly hook: () => unknown;
+}
+
 function enter(
   connection: ConnectingConnection,
   index: number,
@@ -61,7 +69,7 @@ function enter(
     return gateway.handleConnection?.(client, request);
   };
   try {
-    const result = runInContext(manager.context, guarded, connection, gateway, plan, hook);
+    const result = runInContext(manager.context, guarded, { connection, gateway, plan, hook });
     return isThenable(result) ? bounded(connection, plan, Promise.resolve(result)) : undefined;
   } catch (error) {
     refuse(connection, plan, error);
@@ -69,12 +77,7 @@ function enter(
   }
 }
 
-function guarded(
-  connection: ConnectingConnection,
-  gateway: GatewayInstance,
-  plan: ConnectPlan,
-  hook: () => unknown,
-): unknown {
+function guarded({ connection, gateway, plan, hook }: GuardedHook): unknown {
   const { guards, interceptors } = plan;
   if (guards.length === 0 && interceptors.length === 0) return hook();
   const type = gateway.constructor as never;
@@ -82,11 +85,14 @@ function guarded(
   context.setType('ws');
   const proceed = (): unknown => {
     if (interceptors.length === 0) return hook();
-    return drained(intercept(interceptors, context, hook, () => undefined));
+    return drained(intercept(interceptors, context, hook, NOBODY));
   };
   const admitted = admit(guards, context);
   return admitted ? admitted.then(proceed) : proceed();
 }
+
+// Nobody counts connect hooks that run.
+const NOBODY: SettlingCall = { settled: () => undefined };
 
 // A connect hook answers nobody: what counts of a stream is its end.
 function drained(result: unknown): unknown {

@@ -79,7 +79,7 @@ export class Connection
     const refs = this.server.handlersOf(message.event);
     if (!refs) return this.#ignore('unknown-event');
     if (!this.#isOwnThread(message)) return;
-    if (this.#mayStart) this.start(message, refs);
+    if (this.#mayStart()) this.start(message, refs);
     else this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
   }
 
@@ -118,7 +118,9 @@ export class Connection
       const gateway = this.instances[index]!;
       if (!gateway.handleDisconnect) continue;
       const hook = (): unknown => gateway.handleDisconnect!(this.client, code);
-      yield this.#bounded('handleDisconnect', () => runInContext(this.manager.context, hook));
+      yield this.#bounded('handleDisconnect', () =>
+        runInContext(this.manager.context, hook, undefined),
+      );
     }
     this.endStreams();
     if (this.running > 0) yield this.#bounded('message handlers', () => this.idle());
@@ -200,7 +202,9 @@ export class Connection
     }
   }
 
-  get #mayStart(): boolean {
+  // A method and not a getter, as everything private that every message passes: V8 looks private getters up
+  // at run time, also in optimised code.
+  #mayStart(): boolean {
     return (
       this.#isReady &&
       this.manager.lastActivityAt < this.host.leases.freshUntil &&

@@ -132,12 +132,16 @@ export class HandlerDefinition {
     const callback = this.#callback;
     const target = { wrapper, instance, callback, contextId, withGlobals: true };
     const { guards, interceptors, pipes, filters } = internals.enhancersOf(target);
-    const parameters = this.#parameters.map((parameter) => ({
+    const bound = this.#parameters.map((parameter) => ({
       ...parameter,
       pipes: [...pipes, ...internals.parameterPipes(wrapper, parameter.pipes, contextId)],
     }));
-    const readArguments = argumentsReader(parameters);
-    const run = composePipeline({ callback, guards, interceptors, readArguments });
+    const run = composePipeline({
+      callback,
+      guards,
+      interceptors,
+      parameters: argumentsReader(bound),
+    });
     return { run, filters, isIntercepted: interceptors.length > 0 };
   }
 }

@@ -7,10 +7,15 @@ import { connectionReader } from './connection-parameters.js';
 /** What a handler is called with: the socket, the payload, the event's name. */
 export type HandlerArgs = [client: object, data: unknown, pattern: unknown];
 
+/** Reads one parameter. There is a context where one of the parameters needs one. */
+type ReadParameter = (args: HandlerArgs, context: ExecutionContext | undefined) => unknown;
+
 /** One parameter of a handler, as its decorator describes it. */
 export interface ParameterDefinition {
   readonly index: number;
-  readonly read: (args: HandlerArgs, context: () => ExecutionContext) => unknown;
+  readonly read: ReadParameter;
+  /** Reading it takes an execution context. */
+  readonly needsContext: boolean;
   /** Pipes written into the decorator: classes or instances. */
   readonly pipes: readonly unknown[];
   readonly metadata: ArgumentMetadata;
@@ -21,11 +26,13 @@ export interface BoundParameter extends Omit<ParameterDefinition, 'pipes'> {
   readonly pipes: readonly PipeTransform[];
 }
 
-/** Computes a handler's arguments, at once where nothing in them is asynchronous. */
-export type ReadArguments = (
-  args: HandlerArgs,
-  context: () => ExecutionContext,
-) => unknown[] | Promise<unknown[]>;
+/** Computes a handler's arguments. */
+export interface ArgumentsReader {
+  /** One of them is read from an execution context: a decorator of the app. */
+  readonly needContext: boolean;
+  /** The arguments, at once where nothing in them is asynchronous. */
+  read(args: HandlerArgs, context: ExecutionContext | undefined): unknown[] | Promise<unknown[]>;
+}
 
 interface ParameterMetadata {
   readonly index: number;
@@ -51,38 +58,57 @@ export function parametersOf(prototype: object, methodName: string): ParameterDe
     ArgumentMetadata['metatype'][] | undefined;
   return Object.entries(declared ?? UNDECORATED).map(([key, parameter]) => {
     const kind = Number(key.split(':')[0]);
-    const { index, data, pipes = [], schema } = parameter;
+    const { index, data, factory, pipes = [], schema } = parameter;
     const type = kind === PAYLOAD ? 'body' : 'custom';
     const metadata = { type, metatype: types?.[index], data, schema } as ArgumentMetadata;
-    return { index, read: readerOf(kind, parameter), pipes, metadata };
+    const ours = connectionReader(factory);
+    const read: ReadParameter = ours ? (args) => ours(args[0]) : readerOf(kind, parameter);
+    return { index, read, needsContext: factory !== undefined && !ours, pipes, metadata };
   });
 }
 
-function readerOf(kind: number, { data, factory }: ParameterMetadata): ParameterDefinition['read'] {
-  const ours = connectionReader(factory);
-  if (ours) return ([client]) => ours(client);
-  if (factory) return (_args, context) => factory(data, context());
-  if (kind === SOCKET) return ([client]) => client;
+// By index and not by destructuring: every message reads its arguments here, and a pattern is an iteration.
+function readerOf(kind: number, { data, factory }: ParameterMetadata): ReadParameter {
+  if (factory) return (_args, context) => factory(data, context!);
+  if (kind === SOCKET) return (args) => args[0];
   if (kind !== PAYLOAD) return () => undefined;
-  if (!data) return ([, payload]) => payload;
-  return ([, payload]) =>
-    (payload as Record<PropertyKey, unknown> | null | undefined)?.[data as string];
+  if (!data) return (args) => args[1];
+  return (args) => (args[1] as Record<PropertyKey, unknown> | null | undefined)?.[data as string];
 }
 
+/** A parameter that has no decorator beside others that have one. */
+const UNDECLARED: Pick<BoundParameter, 'read' | 'pipes' | 'metadata'> = {
+  read: () => undefined,
+  pipes: [],
+  metadata: { type: 'custom' },
+};
+
 /** Composes the reading of all parameters, once per handler. */
-export function argumentsReader(parameters: readonly BoundParameter[]): ReadArguments {
+export function argumentsReader(parameters: readonly BoundParameter[]): ArgumentsReader {
   const length = Math.max(0, ...parameters.map(({ index }) => index + 1));
-  return (args, context) => {
-    const values: unknown[] = Array.from({ length });
-    let isPending = false;
-    for (const { index, read, pipes, metadata } of parameters) {
-      let value = read(args, context);
-      // Nest applies no pipe to what a reader gives asynchronously: neither do we wait for it first.
-      if (pipes.length > 0) value = applyPipes(pipes, value, metadata);
-      if (pipes.length > 0 && isThenable(value)) isPending = true;
-      values[index] = value;
-    }
-    return isPending ? Promise.all(values) : values;
+  const places = Array.from(
+    { length },
+    (_, place) => parameters.find(({ index }) => index === place) ?? UNDECLARED,
+  );
+  // Copied for every message: an array that grows takes room for seventeen.
+  const blank = places.map((): unknown => undefined);
+  return {
+    needContext: parameters.some(({ needsContext }) => needsContext),
+    read(args, context) {
+      const values = blank.slice();
+      let isPending = false;
+      for (let place = 0; place < places.length; place += 1) {
+        const { read, pipes, metadata } = places[place]!;
+        let value = read(args, context);
+        // Nest applies no pipe to what a reader gives asynchronously: neither do we wait for it first.
+        if (pipes.length > 0) {
+          value = applyPipes(pipes, value, metadata);
+          if (isThenable(value)) isPending = true;
+        }
+        values[place] = value;
+      }
+      return isPending ? Promise.all(values) : values;
+    },
   };
 }
 
@@ -92,8 +118,8 @@ function applyPipes(
   metadata: ArgumentMetadata,
 ): unknown {
   let result = value;
-  for (const [index, pipe] of pipes.entries()) {
-    result = pipe.transform(result, metadata);
+  for (let index = 0; index < pipes.length; index += 1) {
+    result = pipes[index]!.transform(result, metadata);
     if (isThenable(result)) return applyLater(pipes.slice(index + 1), result, metadata);
   }
   return result;

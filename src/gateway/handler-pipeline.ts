@@ -4,22 +4,26 @@ import { isObservable, lastValueFrom, Observable, type Subscriber } from 'rxjs';
 
 import { isThenable } from '../manager/bounded-run.js';
 import { ExecutionContextHost, FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
-import type { HandlerArgs, ReadArguments } from './handler-parameters.js';
+import type { ArgumentsReader, HandlerArgs } from './handler-parameters.js';
 
 /** What one handler is composed of. */
 export interface PipelineParts {
   readonly callback: (...args: unknown[]) => unknown;
   readonly guards: readonly CanActivate[];
   readonly interceptors: readonly NestInterceptor[];
-  readonly readArguments: ReadArguments;
+  readonly parameters: ArgumentsReader;
+}
+
+/** Whoever wants to know when the method itself has ended, also where an interceptor makes a stream of it. */
+export interface SettlingCall {
+  settled(): void;
 }
 
 /**
  * Runs a handler with everything around it. Answers a value, a promise or an observable, at once where
- * nothing on the way is asynchronous. `settled` is called when the method itself has ended, also where
- * an interceptor makes a stream of it.
+ * nothing on the way is asynchronous. Only interceptors say when the method has settled.
  */
-export type Pipeline = (gateway: object, args: HandlerArgs, settled: () => void) => unknown;
+export type Pipeline = (gateway: object, args: HandlerArgs, call: SettlingCall) => unknown;
 
 /** A guard said no. */
 export class GuardRefusedError extends WsException {
@@ -30,23 +34,43 @@ export class GuardRefusedError extends WsException {
 
 /** Composes a handler once, so that a message only walks through what is there. */
 export function composePipeline(parts: PipelineParts): Pipeline {
-  const { guards, interceptors, callback, readArguments } = parts;
-  const call = (gateway: object, args: HandlerArgs, context: () => ExecutionContext): unknown => {
-    const values = readArguments(args, context);
-    const apply = (ready: unknown[]): unknown => Reflect.apply(callback, gateway, ready);
-    return isThenable(values) ? values.then(apply) : apply(values);
-  };
+  const { guards, interceptors, callback, parameters } = parts;
   if (guards.length === 0 && interceptors.length === 0) {
-    return (gateway, args) => call(gateway, args, () => contextOf(gateway, callback, args));
+    if (!parameters.needContext) {
+      return (gateway, args) => invoke(callback, gateway, parameters.read(args, undefined));
+    }
+    return (gateway, args) => {
+      const context = contextOf(gateway, callback, args);
+      return invoke(callback, gateway, parameters.read(args, context));
+    };
   }
-  return (gateway, args, settled) => {
+  return (gateway, args, settling) => {
     const context = contextOf(gateway, callback, args);
-    const next = (): unknown => call(gateway, args, () => context);
+    const next = (): unknown => invoke(callback, gateway, parameters.read(args, context));
     const proceed = (): unknown =>
-      interceptors.length === 0 ? next() : intercept(interceptors, context, next, settled);
+      interceptors.length === 0 ? next() : intercept(interceptors, context, next, settling);
     const admitted = admit(guards, context);
     return admitted ? admitted.then(proceed) : proceed();
   };
+}
+
+function invoke(
+  callback: PipelineParts['callback'],
+  gateway: object,
+  values: ReturnType<ArgumentsReader['read']>,
+): unknown {
+  return Array.isArray(values)
+    ? Reflect.apply(callback, gateway, values)
+    : invokeLater(callback, gateway, values);
+}
+
+// Apart from `invoke`: a closure there would be paid for by every message, also where nothing is awaited.
+async function invokeLater(
+  callback: PipelineParts['callback'],
+  gateway: object,
+  pending: Promise<unknown[]>,
+): Promise<unknown> {
+  return Reflect.apply(callback, gateway, await pending);
 }
 
 function contextOf(
@@ -68,8 +92,8 @@ export function admit(
   guards: readonly CanActivate[],
   context: ExecutionContext,
 ): Promise<void> | undefined {
-  for (const [index, guard] of guards.entries()) {
-    const answer = guard.canActivate(context);
+  for (let index = 0; index < guards.length; index += 1) {
+    const answer = guards[index]!.canActivate(context);
     if (typeof answer !== 'boolean') return admitLater(guards.slice(index + 1), context, answer);
     if (!answer) throw new GuardRefusedError();
   }
@@ -91,11 +115,11 @@ export function intercept(
   interceptors: readonly NestInterceptor[],
   context: ExecutionContext,
   next: () => unknown,
-  settled: () => void,
+  settling: SettlingCall,
 ): unknown {
   const enter = (index: number): unknown => {
     const interceptor = interceptors[index];
-    if (!interceptor) return callAndSettle(next, settled);
+    if (!interceptor) return callAndSettle(next, settling);
     const handler: CallHandler = {
       handle: () => new Observable((subscriber) => emitInto(subscriber, () => enter(index + 1))),
     };
@@ -104,10 +128,14 @@ export function intercept(
   return enter(0);
 }
 
-function callAndSettle(next: () => unknown, settled: () => void): unknown {
+function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
   const result = next();
-  if (isThenable(result)) result.then(settled, settled);
-  else settled();
+  if (isThenable(result)) {
+    const settled = (): void => call.settled();
+    result.then(settled, settled);
+  } else {
+    call.settled();
+  }
   return result;
 }
 

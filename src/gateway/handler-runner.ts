@@ -1,7 +1,6 @@
 import { isObservable, type Observable, type Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 
-import type { Release } from '../clock/clock.js';
 import { runInContext } from '../context/user-execution-context.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
@@ -14,16 +13,32 @@ import type { ConnectionHost } from './connection-host.js';
 import { applyFilter, exceptionReply, filterFor, MessageRefusedError } from './exception-reply.js';
 import type { GatewayInstance, HandlerPlan } from './gateway-definition.js';
 import type { HandlerArgs } from './handler-parameters.js';
+import type { SettlingCall } from './handler-pipeline.js';
 import { type HandlerRef, type IsolatedServer, ScopedPlans } from './isolated-server.js';
 import { type InboundMessage, messageId } from './message-parser.js';
 
-/** A handler that runs. */
-interface RunningCall {
-  readonly message: InboundMessage;
-  readonly plan: HandlerPlan;
+/** A handler that runs. One small object: every message has one. */
+class RunningCall implements SettlingCall {
   readonly args: HandlerArgs;
-  /** Gives its place back; once. */
-  readonly release: (outcome?: HandlerOutcome) => void;
+  isReleased = false;
+
+  constructor(
+    private readonly runner: HandlerRunner,
+    readonly gateway: GatewayInstance,
+    readonly plan: HandlerPlan,
+    readonly message: InboundMessage,
+    /** Monotonic milliseconds; only while somebody wants to know how long handlers take. */
+    readonly startedAt: number | undefined,
+  ) {
+    this.args = [runner.client, message.data, message.event];
+  }
+
+  /** Calls the handler and sends what it answers. Shared by all calls: no closure for each. */
+  static readonly run = (call: RunningCall): void => call.runner.invoke(call);
+
+  settled(): void {
+    this.runner.release(this, 'ok');
+  }
 }
 
 /** Open streams (handlers that answered with an observable) of one connection. */
@@ -55,64 +70,45 @@ export abstract class HandlerRunner {
   }
 
   #run(message: InboundMessage, { gatewayIndex, handler }: HandlerRef): void {
+    const { traffic, handled, clock } = this.host;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
-    const gateway = this.instances[gatewayIndex]!;
+    const startedAt = handled.isHeard ? clock.now() : undefined;
+    const call = new RunningCall(this, this.instances[gatewayIndex]!, plan, message, startedAt);
+    this.running += 1;
+    traffic.inFlight += 1;
     // The answer is read inside the context too: a stream's code runs when it is subscribed to.
-    runInContext(this.manager.context, HandlerRunner.#invoke, this, gateway, plan, message);
+    runInContext(this.manager.context, RunningCall.run, call);
   }
 
-  static #invoke(
-    this: void,
-    connection: HandlerRunner,
-    gateway: GatewayInstance,
-    plan: HandlerPlan,
-    message: InboundMessage,
-  ): void {
-    const args: HandlerArgs = [connection.client, message.data, message.event];
-    const release = connection.host.handled.isHeard
-      ? connection.#observed(message, connection.#occupy())
-      : connection.#occupy();
-    const call: RunningCall = { message, plan, args, release };
+  /** @internal Runs inside the connection's context. */
+  invoke(call: RunningCall): void {
     try {
-      connection.#settle(plan.run(gateway, args, release), call);
+      this.#settle(call.plan.run(call.gateway, call.args, call), call);
     } catch (error) {
-      connection.#fail(error, call);
+      this.#fail(error, call);
     }
   }
 
-  // Takes one of the connection's places for running handlers; it is given back once.
-  #occupy(): () => void {
-    const { traffic } = this.host;
-    this.running += 1;
-    traffic.inFlight += 1;
-    let isReleased = false;
-    return () => {
-      if (isReleased) return;
-      isReleased = true;
-      this.running -= 1;
-      traffic.inFlight -= 1;
-      this.placeFree();
-      if (this.running === 0) this.#whenIdle?.();
-    };
+  /** @internal Gives the place of a handler back; once. */
+  release(call: RunningCall, outcome: HandlerOutcome): void {
+    if (call.isReleased) return;
+    call.isReleased = true;
+    this.running -= 1;
+    this.host.traffic.inFlight -= 1;
+    this.placeFree();
+    if (this.running === 0) this.#whenIdle?.();
+    if (call.startedAt !== undefined) this.#publish(call, call.startedAt, outcome);
   }
 
-  // Only while somebody wants to know: the message's outcome and duration, when its place is given back.
-  #observed(message: InboundMessage, release: Release): RunningCall['release'] {
+  #publish({ message }: RunningCall, startedAt: number, outcome: HandlerOutcome): void {
     const { clock, handled } = this.host;
-    const startedAt = clock.now();
-    let isReleased = false;
-    return (outcome = 'ok') => {
-      release();
-      if (isReleased) return;
-      isReleased = true;
-      handled.publish({
-        subject: subjectOf(this.manager.context),
-        path: this.server.path,
-        event: eventName(message),
-        outcome,
-        durationMs: clock.now() - startedAt,
-      });
-    };
+    handled.publish({
+      subject: subjectOf(this.manager.context),
+      path: this.server.path,
+      event: eventName(message),
+      outcome,
+      durationMs: clock.now() - startedAt,
+    });
   }
 
   #settle(result: unknown, call: RunningCall): void {
@@ -126,31 +122,31 @@ export abstract class HandlerRunner {
     } else {
       // In this order: the next message may be answered as soon as the place is free.
       this.#reply(result, call.message);
-      call.release();
+      call.settled();
     }
   }
 
   #stream(source: Observable<unknown>, call: RunningCall): void {
     const streams = (this.#streams ??= new Set());
-    if (!this.manager.isActive) return call.release();
+    if (!this.manager.isActive) return call.settled();
     if (streams.size >= MAX_STREAMS) {
       const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
       this.answerFailure(error, call.message);
-      call.release();
+      call.settled();
       return;
     }
     const stream = source.subscribe({
       next: (value) => this.#reply(value, call.message),
       error: (error: unknown) => this.#fail(error, call),
-      complete: () => call.release(),
+      complete: () => call.settled(),
     });
     // The method has ended: its stream takes no place. Behind interceptors they say when it has.
-    if (!call.plan.isIntercepted) call.release();
+    if (!call.plan.isIntercepted) call.settled();
     if (stream.closed) return;
     streams.add(stream);
     stream.add(() => {
       streams.delete(stream);
-      call.release();
+      call.settled();
     });
   }
 
@@ -168,7 +164,7 @@ export abstract class HandlerRunner {
   #fail(error: unknown, call: RunningCall): void {
     this.host.traffic.failed += 1;
     this.#answerError(error, call);
-    call.release('failed');
+    this.release(call, 'failed');
   }
 
   #answerError(error: unknown, { message, plan, args }: RunningCall): void {

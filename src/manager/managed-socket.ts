@@ -9,7 +9,7 @@ export interface ManagedSocket {
   readonly bufferedAmount: number;
   send(
     data: string | Buffer,
-    options: { binary: boolean },
+    options: { binary?: boolean | undefined } | undefined,
     callback?: (error?: Error | null) => void,
   ): void;
   close(code?: number, reason?: string): void;

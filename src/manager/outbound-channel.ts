@@ -72,7 +72,8 @@ export abstract class OutboundChannel {
       this.#closeSlow();
       return SLOW_CONSUMER;
     }
-    socket.send(frame, TEXT);
+    // A text needs no options to be sent as one, and `ws` copies those it is given.
+    socket.send(frame, typeof frame === 'string' ? undefined : TEXT);
     this.#sent();
     return socket.bufferedAmount === 0 ? 'sent' : 'queued';
   }

@@ -99,10 +99,14 @@ describe('UserExecutionContext', () => {
 
   it('is current() inside a handler only', async () => {
     const context = contextOf('alice');
-    await runInContext(context, async () => {
-      await Promise.resolve();
-      expect(UserExecutionContext.current()).toBe(context);
-    });
+    await runInContext(
+      context,
+      async () => {
+        await Promise.resolve();
+        expect(UserExecutionContext.current()).toBe(context);
+      },
+      undefined,
+    );
     expect(() => UserExecutionContext.current()).toThrow(NoActiveContextError);
   });
 });
