@@ -167,7 +167,10 @@ export class InboundOptions {
 
 /** What is sent to clients. */
 export class OutboundOptions {
-  /** Bytes that may wait for a slow reader; beyond, the connection closes with 4441. */
+  /**
+   * Bytes that may wait for a slow reader; beyond, the connection closes with 4441. Messages below a
+   * kilobyte count with what they cost beside their bytes, so that memory per reader has the same bound.
+   */
   @bytes()
   maxBufferedBytes = 1_048_576;
 

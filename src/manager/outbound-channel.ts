@@ -1,6 +1,7 @@
 import { errorText } from '../journal/error-text.js';
 import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
 import type { ManagerHost } from './manager-host.js';
+import { Backlog } from './backlog.js';
 import { CloseCode, type CloseInitiator } from './close-codes.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
@@ -22,6 +23,7 @@ export abstract class OutboundChannel {
   protected attachedSocket: ManagedSocket | undefined = undefined;
   // Made when first asked for: most connections have nothing critical to say.
   #outbox: CriticalOutbox | undefined = undefined;
+  #backlog: Backlog | undefined = undefined;
 
   constructor(protected readonly host: ManagerHost) {}
 
@@ -156,7 +158,12 @@ export abstract class OutboundChannel {
   #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
     const waiting = socket.bufferedAmount;
     // A single large message to a reader that keeps up is not slowness.
-    return waiting > 0 && waiting + frame.length > this.host.options.outbound.maxBufferedBytes;
+    if (waiting === 0) {
+      this.#backlog = undefined;
+      return false;
+    }
+    const { maxBufferedBytes } = this.host.options.outbound;
+    return (this.#backlog ??= new Backlog()).exceeds(maxBufferedBytes, waiting, frame.length);
   }
 
   #closeSlow(): void {

@@ -10,20 +10,37 @@ interface Reply {
   readonly error?: string;
 }
 
+/** How a process has ended. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** All that it has written to its standard error. */
+  readonly stderr: string;
+}
+
 /** What a process of {@link serve} can be asked: each takes and answers what JSON can hold. */
 export type ProcessMethods = Record<string, (...args: never[]) => unknown>;
 
 /** A process of a test that runs a TypeScript file and answers questions. The caller ends it. */
 export class NodeProcess<Methods extends ProcessMethods> {
+  /** What it has sent without being asked. */
+  readonly said: unknown[] = [];
   readonly #child: ChildProcess;
+  readonly #ended: Promise<Ending>;
   readonly #open = new Map<number, (reply: Reply) => void>();
   #id = 0;
 
   /** @param config what the file gets as its first argument, as JSON */
   constructor(file: URL, config: unknown) {
     const execArgv = ['--import', REGISTER, '--import', 'reflect-metadata', '--expose-gc'];
-    this.#child = fork(fileURLToPath(file), [JSON.stringify(config)], { execArgv });
+    const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] as const;
+    this.#child = fork(fileURLToPath(file), [JSON.stringify(config)], {
+      execArgv,
+      stdio: [...stdio],
+    });
+    this.#ended = this.#ending();
     this.#child.on('message', (reply: Reply) => {
+      if (reply.id === undefined) this.said.push(reply);
       this.#open.get(reply.id)?.(reply);
       this.#open.delete(reply.id);
     });
@@ -68,9 +85,19 @@ export class NodeProcess<Methods extends ProcessMethods> {
     await ended;
   }
 
-  /** Resolves when it has ended by itself. */
-  async ended(): Promise<void> {
-    if (!this.hasEnded) await once(this.#child, 'exit');
+  /** Resolves when it has ended. */
+  ended(): Promise<Ending> {
+    return this.#ended;
+  }
+
+  async #ending(): Promise<Ending> {
+    let stderr = '';
+    this.#child.stderr!.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString();
+      process.stderr.write(chunk);
+    });
+    const [code, signal] = (await once(this.#child, 'close')) as [number, NodeJS.Signals];
+    return { code, signal, stderr };
   }
 }
 

@@ -1,0 +1,152 @@
+// An application in a process of its own: its memory and its end are nobody else's.
+import { setImmediate as turn } from 'node:timers/promises';
+
+import {
+  Injectable,
+  type OnApplicationShutdown,
+  type OnModuleDestroy,
+  Scope,
+} from '@nestjs/common';
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  LeakDetector,
+  UserExecutionContext,
+  type WebSocketIsolationOptions,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+
+import { serve } from '../support/node-process.js';
+import { startApp } from '../support/test-app.js';
+
+/** What has happened by the time the application's last hook runs. */
+export interface Story {
+  connected: number;
+  disconnected: number;
+  disposed: number;
+  /** Disposers and disconnect hooks that found the pool closed. */
+  tooLate: number;
+  /** How often each close code was given to a disconnect hook. */
+  codes: Record<number, number>;
+}
+
+const story: Story = { connected: 0, disconnected: 0, disposed: 0, tooLate: 0, codes: {} };
+
+/** Stands for a database: it closes as soon as Nest lets providers close anything. */
+@Injectable()
+class Pool implements OnModuleDestroy, OnApplicationShutdown {
+  isOpen = true;
+
+  onModuleDestroy(): void {
+    this.isOpen = false;
+  }
+
+  onApplicationShutdown(): void {
+    process.send?.(story);
+  }
+
+  async query(): Promise<void> {
+    await turn();
+    if (!this.isOpen) story.tooLate += 1;
+  }
+}
+
+@Injectable({ scope: Scope.REQUEST })
+class Session {
+  constructor(readonly pool: Pool) {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pool.query();
+    story.disposed += 1;
+  }
+}
+
+@IsolatedGateway({ path: '/app' })
+class AppGateway {
+  constructor(
+    readonly context: UserExecutionContext,
+    readonly manager: WebSocketManager,
+    readonly session: Session,
+    readonly pool: Pool,
+  ) {}
+
+  handleConnection(): void {
+    story.connected += 1;
+  }
+
+  async handleDisconnect(_client: object, code: number): Promise<void> {
+    story.codes[code] = (story.codes[code] ?? 0) + 1;
+    await this.pool.query();
+    story.disconnected += 1;
+  }
+
+  @SubscribeMessage('echo') echo(@MessageBody() data: unknown): unknown {
+    return { event: 'echo', data };
+  }
+
+  @SubscribeMessage('fail') fail(@MessageBody() data: unknown): never {
+    throw data;
+  }
+}
+
+const options = JSON.parse(process.argv[2]!) as WebSocketIsolationOptions;
+const testApp = await startApp({ providers: [AppGateway, Session, Pool], options });
+testApp.app.enableShutdownHooks();
+
+/** Bytes after a collection. */
+export interface Memory {
+  readonly rss: number;
+  readonly used: number;
+}
+
+const methods = {
+  port: (): number => testApp.port,
+
+  async memory(): Promise<Memory> {
+    for (let round = 0; round < 3; round += 1) {
+      globalThis.gc?.();
+      await turn();
+    }
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return { rss, used: heapUsed + external };
+  },
+
+  ledger: () => testApp.app.get(LeakDetector).getReport().ledger,
+
+  story: (): Story => story,
+
+  polluted: (): boolean => 'polluted' in {},
+
+  /**
+   * Sends to every connection of a user until none is left: large messages until the system takes no
+   * more, then messages of the given size. Resolves to the most bytes that waited for one of them.
+   */
+  async flood(userId: string, messageBytes: number): Promise<number> {
+    const factory = testApp.app.get(WebSocketManagerFactory);
+    const [large, small] = ['x'.repeat(16_384), 'x'.repeat(messageBytes)];
+    let mostBuffered = 0;
+    for (let managers; (managers = factory.managersOf(userId)).length > 0; await turn()) {
+      for (const manager of managers) {
+        for (let burst = 0; burst < 16; burst += 1) {
+          manager.send('flood', manager.bufferedBytes > 0 ? small : large);
+          mostBuffered = Math.max(mostBuffered, manager.bufferedBytes);
+        }
+      }
+    }
+    return mostBuffered;
+  },
+
+  /** The same with `sendAsync`, all at once; resolves to how many of so many were refused. */
+  async floodAsync(userId: string, messages: number): Promise<number> {
+    const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf(userId);
+    const text = 'x'.repeat(16_384);
+    const sends = Array.from({ length: messages }, () => manager!.sendAsync('flood', text));
+    const results = await Promise.allSettled(sends);
+    return results.filter(({ status }) => status === 'rejected').length;
+  },
+};
+
+export type ServerMethods = typeof methods;
+
+serve(methods);

@@ -1,0 +1,23 @@
+import { expect } from '@jest/globals';
+
+import type { TestClient } from './test-client.js';
+
+/**
+ * Somebody well-behaved beside whatever else goes on: asks for an echo again and again.
+ *
+ * @returns stops, and resolves to the number of answers, all of them right
+ */
+export function keepAsking(client: TestClient): () => Promise<number> {
+  const stop = new AbortController();
+  const asking = (async () => {
+    let answers = 0;
+    for (; !stop.signal.aborted; answers += 1) {
+      expect(await client.ask('echo', answers)).toEqual({ event: 'echo', data: answers });
+    }
+    return answers;
+  })();
+  return () => {
+    stop.abort();
+    return asking;
+  };
+}
