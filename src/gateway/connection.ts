@@ -222,16 +222,21 @@ export class Connection
     if (!this.#isReady || this.#isStarting) return;
     if (this.#queue && !this.#isFresh) return this.host.leases.hold(this);
     this.#isStarting = true;
-    const { concurrency, maxPendingBytes } = this.host.options.inbound;
+    this.#startQueued();
+    this.#isStarting = false;
+    if (this.#queue?.size === 0) this.#queue = undefined;
+    const { maxPendingBytes } = this.host.options.inbound;
+    if (this.#pendingBytes < (maxPendingBytes * PAUSE_AT) / 2) this.#resumeReading();
+  }
+
+  #startQueued(): void {
+    const { concurrency } = this.host.options.inbound;
     while (this.#queue && this.running < concurrency && this.manager.isActive) {
       const pending = this.#queue.shift();
-      if (!pending) break;
+      if (!pending) return;
       this.#pendingBytes -= pending.bytes;
       this.start(pending.message, pending.refs);
     }
-    this.#isStarting = false;
-    if (this.#queue?.size === 0) this.#queue = undefined;
-    if (this.#pendingBytes < (maxPendingBytes * PAUSE_AT) / 2) this.#resumeReading();
   }
 
   #resumeReading(): void {

@@ -192,6 +192,7 @@ describe('compression', () => {
     const raw = await openRaw(offer);
     raw.write(frame('this was never deflated', { rsv: 0x40 }));
     await expectClosedAlone(raw, 1007);
+    expect(handled).toBe(1);
   });
 });
 

@@ -7,7 +7,6 @@ import {
   UserExecutionContext,
   type WebSocketIsolationOptions,
   WebSocketManager,
-  WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
 import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
