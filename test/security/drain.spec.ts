@@ -9,7 +9,7 @@ const AT_ONCE = 100;
 const DEADLINE_MS = 10_000;
 
 let server: ServerProcess;
-afterEach(() => server.end());
+afterEach(() => server.kill());
 
 describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
   it('see 1001 and nothing else, and every disposer has what it needs', async () => {
@@ -24,8 +24,8 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
     }
 
     const startedAt = performance.now();
-    server.kill('SIGTERM');
-    const { code, signal, stderr } = await server.ended;
+    server.signal('SIGTERM');
+    const { code, signal, stderr } = await server.ended();
     expect(performance.now() - startedAt).toBeLessThan(DEADLINE_MS);
     // Nest raises the signal again when its hooks are through.
     expect({ code, signal, stderr }).toEqual({ code: null, signal: 'SIGTERM', stderr: '' });
