@@ -1,11 +1,14 @@
 import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
 import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationHealthModule } from 'nestjs-websocket-isolation/health';
 import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metrics';
 
 import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
 import { Conversation } from './conversation.js';
 import { EventLog } from './event-log.js';
+import { HealthController } from './health.controller.js';
 import { PageController } from './page.controller.js';
 import { PlaygroundController } from './playground.controller.js';
 import { SignInController } from './sign-in.controller.js';
@@ -27,9 +30,11 @@ import { TokenAuthenticator } from './token.authenticator.js';
       },
       heartbeat: { intervalMs: 5_000, timeoutMs: 3_000 },
     }),
+    TerminusModule,
+    WebSocketIsolationHealthModule.forRoot(),
     WebSocketIsolationMetricsModule.forRoot({ path: 'metrics' }),
   ],
-  controllers: [PageController, SignInController, PlaygroundController],
+  controllers: [HealthController, PageController, SignInController, PlaygroundController],
   providers: [SignedTokens, TokenAuthenticator, ChatGateway, Conversation, Assistant, EventLog],
 })
 export class AppModule {}

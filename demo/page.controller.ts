@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { Controller, Get, Header, NotFoundException, Param, StreamableFile } from '@nestjs/common';
+import { Controller, Get, Header, Req, StreamableFile } from '@nestjs/common';
 
 // Only what is served from here; nothing inline, nothing from elsewhere.
 const POLICY =
@@ -22,11 +22,10 @@ export class PageController {
     return file('index.html', 'text/html; charset=utf-8');
   }
 
-  @Get(':name')
-  file(@Param('name') name: string): Promise<StreamableFile> {
-    const type = FILES[name];
-    if (!type) throw new NotFoundException();
-    return file(name, type);
+  @Get(Object.keys(FILES))
+  file(@Req() { path }: { path: string }): Promise<StreamableFile> {
+    const name = path.slice(1);
+    return file(name, FILES[name]!);
   }
 }
 

@@ -1,0 +1,55 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
+
+import { assess, type HealthThresholds } from './health-rules.js';
+import { ProcessHealth } from './process-health.js';
+
+/** Injection token of the {@link HealthThresholds}. */
+export const HEALTH_THRESHOLDS: unique symbol = Symbol('websocket-isolation:health-thresholds');
+
+const DEFAULT_KEY = 'websocket-isolation';
+
+/**
+ * Health of the WebSocket side of this process, for the health checks of `@nestjs/terminus`.
+ *
+ * @example
+ * ```ts
+ * @Get('ready')
+ * @HealthCheck()
+ * ready() {
+ *   return this.health.check([() => this.webSockets.isReady()]);
+ * }
+ * ```
+ */
+@Injectable()
+export class WebSocketIsolationHealthIndicator {
+  constructor(
+    @Inject(HEALTH_THRESHOLDS) private readonly thresholds: HealthThresholds,
+    private readonly process: ProcessHealth,
+    private readonly indicators: HealthIndicatorService,
+  ) {}
+
+  /** Should new connections come here? Down from the first moment of a drain. */
+  isReady<const Key extends string = typeof DEFAULT_KEY>(
+    key: Key = DEFAULT_KEY as Key,
+  ): HealthIndicatorResult<Key> {
+    return this.#check(key, { isLiveness: false });
+  }
+
+  /** Is there any hope without a restart? Never depends on the cluster, nor on a drain. */
+  isAlive<const Key extends string = typeof DEFAULT_KEY>(
+    key: Key = DEFAULT_KEY as Key,
+  ): HealthIndicatorResult<Key> {
+    return this.#check(key, { isLiveness: true });
+  }
+
+  #check<Key extends string>(key: Key, kind: { isLiveness: boolean }): HealthIndicatorResult<Key> {
+    const reading = this.process.read();
+    const { status, problems } = assess(reading, this.thresholds, kind);
+    const { usage, eventLoopDelayMs, cleanupLagMs, leakSuspects, cluster } = reading;
+    const details = { problems, usage, eventLoopDelayMs, cleanupLagMs, leakSuspects, cluster };
+    const indicator = this.indicators.check(key);
+    if (status === 'down') return indicator.down(details);
+    return status === 'degraded' ? indicator.degraded(details) : indicator.up(details);
+  }
+}
