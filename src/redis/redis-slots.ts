@@ -22,6 +22,8 @@ export const RENEW = 'renew';
 
 /** Users whose leases are renewed at once: enough to keep Redis busy, too few to make others wait. */
 const BATCH = 250;
+/** What an answer of another node may take, beyond the time it has for its probes. */
+const ROUND_TRIP_MS = 250;
 
 interface RescueRequest {
   readonly hash: string;
@@ -145,7 +147,7 @@ export class RedisSlots implements ClusterSlots {
 
   async #rescueEverywhere(user: UserLeases, members: readonly string[]): Promise<string[]> {
     const holder = this.#holder!;
-    const withinMs = holder.probeTimeoutMs + this.settings.acquireTimeoutMs;
+    const withinMs = holder.probeTimeoutMs + ROUND_TRIP_MS;
     const { hash } = user.keys;
     const others = new Set(members.map(nodeOf));
     others.delete(this.nodeId);

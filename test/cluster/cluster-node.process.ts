@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import {
   type ClusterStatus,
@@ -15,12 +17,19 @@ import { startApp } from '../support/test-app.js';
 export interface NodeConfig {
   readonly cluster: RedisClusterOptions;
   readonly options?: WebSocketIsolationOptions;
+  /** Milliseconds that everybody's disconnect hook takes. */
+  readonly goodbyeMs?: number;
 }
 
+const config = JSON.parse(process.argv[2]!) as NodeConfig;
 let handled: string[] = [];
 
 @IsolatedGateway({ path: '/chat' })
 class EchoGateway {
+  async handleDisconnect(): Promise<void> {
+    await setTimeout(config.goodbyeMs ?? 0);
+  }
+
   @SubscribeMessage('echo')
   echo(@MessageBody() data: unknown, @CurrentContext() context: UserExecutionContext) {
     handled.push(context.connectionId);
@@ -28,7 +37,6 @@ class EchoGateway {
   }
 }
 
-const config = JSON.parse(process.argv[2]!) as NodeConfig;
 const node = await startApp({
   providers: [EchoGateway],
   options: { ...config.options, cluster: redisCluster(config.cluster) },
@@ -45,6 +53,11 @@ const methods = {
     const taken = handled;
     handled = [];
     return taken;
+  },
+  /** Ends all connections. */
+  cleanUp: async (): Promise<void> => {
+    const { userDistribution } = factory.getStats();
+    await Promise.all(Object.keys(userDistribution).map((userId) => factory.cleanupUser(userId)));
   },
   /** Moves what people call the time, as a bad clock or an operator does. */
   jump: (ms: number): void => {

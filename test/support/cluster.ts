@@ -22,11 +22,16 @@ export class ClusterNode extends NodeProcess<NodeMethods> {
   static async start(
     url: string,
     cluster: RedisClusterOptions = {},
-    options: NodeConfig['options'] = {},
+    others: Omit<NodeConfig, 'cluster'> = {},
   ): Promise<ClusterNode> {
-    const node = new ClusterNode(NODE, { cluster: { ...SHORT_LEASE, url, ...cluster }, options });
+    const config: NodeConfig = { ...others, cluster: { ...SHORT_LEASE, url, ...cluster } };
+    const node = new ClusterNode(NODE, config);
     node.port = await node.call('port');
     return node;
+  }
+
+  connectMany(userId: string, count: number): Promise<TestClient[]> {
+    return Promise.all(Array.from({ length: count }, () => this.connect(userId)));
   }
 
   connect(userId: string): Promise<TestClient> {
@@ -47,14 +52,14 @@ export class ClusterNode extends NodeProcess<NodeMethods> {
 /** Starts nodes, hands them to a test, and ends them whatever happens. */
 export async function withNodes(
   starts: readonly Promise<ClusterNode>[],
-  test: (...nodes: ClusterNode[]) => Promise<void>,
+  test: (nodes: readonly ClusterNode[]) => Promise<void>,
 ): Promise<void> {
   const started = await Promise.allSettled(starts);
   const nodes = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   try {
     const failed = started.find((one) => one.status === 'rejected');
     if (failed) throw failed.reason;
-    await test(...nodes);
+    await test(nodes);
   } finally {
     await Promise.all(nodes.map((node) => node.kill()));
   }

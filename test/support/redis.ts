@@ -54,6 +54,13 @@ export class TestRedis implements AsyncDisposable {
     return this.#client.sendCommand(args);
   }
 
+  /** How many slots are taken, of all users, as Redis has them. */
+  async leases(): Promise<number> {
+    const keys = (await this.command('KEYS', '*:leases')) as string[];
+    const counts = await Promise.all(keys.map((key) => this.command('ZCARD', key)));
+    return counts.reduce<number>((sum, count) => sum + Number(count), 0);
+  }
+
   /** Ends the server without a word, and with it everything it knew. */
   async kill(): Promise<void> {
     this.#client?.destroy();

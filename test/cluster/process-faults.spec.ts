@@ -1,0 +1,142 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { ClusterNode, SHORT_LEASE } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import { TestRedis } from '../support/redis.js';
+import { TestClient } from '../support/test-client.js';
+
+const LIMIT = 3;
+/** Long enough for anything on a busy machine; what is measured is measured by the clock of Redis. */
+const PATIENCE_MS = 20_000;
+
+describe('a node of a cluster', () => {
+  let redis: TestRedis;
+  let nodes: ClusterNode[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    const options = {
+      limits: { maxManagersPerUser: LIMIT },
+      cleanup: { probeTimeoutMs: 200 },
+    };
+    // Old connections take their time to go.
+    const start = () => ClusterNode.start(redis.url, {}, { options, goodbyeMs: 300 });
+    nodes = await Promise.all([start(), start(), start()]);
+  });
+  afterEach(async () => {
+    const living = nodes.filter((node) => !node.hasEnded);
+    await Promise.all(living.map((node) => node.call('cleanUp')));
+    await eventually(async () => expect(await redis.leases()).toBe(0), PATIENCE_MS);
+  });
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.kill()));
+    await redis.stop();
+  });
+  const closedWith = (code: number, clients: readonly TestClient[]) =>
+    clients.filter(({ closeCode }) => closeCode === code);
+
+  it('that was frozen for longer than a lease serves no message on a slot that others have', async () => {
+    const [frozen, other] = nodes;
+    const clients = await frozen!.connectMany('ada', LIMIT);
+    for (const client of clients) await client.ask('echo', 'before');
+    await frozen!.call('takeHandled');
+    frozen!.signal('SIGSTOP');
+    for (const client of clients) client.send('echo', 'into the freeze');
+    const newer: TestClient[] = [];
+    await eventually(async () => {
+      const arrival = await other!.tryToConnect('ada');
+      if (arrival instanceof TestClient) newer.push(arrival);
+      expect(newer.length).toBe(LIMIT);
+    }, PATIENCE_MS);
+    frozen!.signal('SIGCONT');
+    await eventually(() => expect(closedWith(4442, clients)).toEqual(clients), PATIENCE_MS);
+    expect(await frozen!.call('takeHandled')).toEqual([]);
+    expect(await redis.leases()).toBe(LIMIT);
+    expect(await other!.call('live', 'ada')).toBe(LIMIT);
+    expect(await frozen!.call('status')).toMatchObject({ counters: { lost: LIMIT } });
+  });
+
+  it('that was frozen keeps the slots that nobody took, the oldest first, and serves what waited', async () => {
+    const [frozen, other] = nodes;
+    const clients: TestClient[] = [];
+    for (let count = 0; count < LIMIT; count += 1) clients.push(await frozen!.connect('ada'));
+    frozen!.signal('SIGSTOP');
+    for (const client of clients) client.send('echo', 'into the freeze');
+    await eventually(async () => {
+      expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
+    }, PATIENCE_MS);
+    frozen!.signal('SIGCONT');
+    await eventually(() => expect(closedWith(4442, clients)).toEqual([clients[2]]), PATIENCE_MS);
+    for (const client of clients.slice(0, 2)) {
+      expect(await client.next(PATIENCE_MS)).toEqual({ event: 'echo', data: 'into the freeze' });
+    }
+    expect((await frozen!.call('takeHandled')).length).toBe(2);
+    expect(await redis.leases()).toBe(LIMIT);
+  });
+
+  it.each([3_600_000, -3_600_000])('whose clock jumps by %i ms keeps its slots', async (jumpMs) => {
+    const [wrong, right] = nodes;
+    const clients = [...(await wrong!.connectMany('ada', 2)), await right!.connect('ada')];
+    await wrong!.call('jump', jumpMs);
+    const { counters } = await wrong!.call('status');
+    // Wait until every slot has been renewed twice.
+    for (let round = 0; round < 2; round += 1) {
+      const latest = (await deadlines(redis)).at(-1)!;
+      await eventually(async () => {
+        expect((await deadlines(redis))[0]).toBeGreaterThan(latest);
+      }, PATIENCE_MS);
+    }
+    expect(await right!.tryToConnect('ada')).toBe(429);
+    expect(clients.map(({ closeCode }) => closeCode)).toEqual([undefined, undefined, undefined]);
+    expect((await wrong!.call('status')).counters).toEqual(counters);
+    expect(await redis.leases()).toBe(LIMIT);
+  });
+
+  it('that is replaced in a rolling deploy has given its slots back before anybody is told to leave', async () => {
+    const [old, fresh] = nodes;
+    const clients = await old!.connectMany('ada', LIMIT);
+    const back = clients.map(async (client) => {
+      const code = await client.closed(PATIENCE_MS);
+      return { code, arrival: await fresh!.tryToConnect('ada') };
+    });
+    const closing = old!.call('close');
+    const outcomes = await Promise.all(back);
+    expect(outcomes).toEqual(
+      clients.map(() => ({ code: 1001, arrival: expect.any(TestClient) as unknown })),
+    );
+    await closing;
+    await old!.ended();
+    expect(await redis.leases()).toBe(LIMIT);
+    expect(await fresh!.call('live', 'ada')).toBe(LIMIT);
+  });
+
+  it('that is killed holds its slots for one lease and no longer', async () => {
+    const [, other, victim] = nodes;
+    await victim!.connectMany('ada', LIMIT);
+    await victim!.kill();
+    // Nobody renews them any more, and none of them is good for longer than a lease.
+    expect(await remainingMs(redis)).toBeLessThanOrEqual(SHORT_LEASE.leaseMs);
+    expect(await other!.tryToConnect('ada')).toBe(429);
+    await eventually(async () => {
+      expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
+    }, PATIENCE_MS);
+    await other!.connectMany('ada', LIMIT - 1);
+    expect(await other!.tryToConnect('ada')).toBe(429);
+  });
+});
+
+/** When each slot ends, by the clock of Redis; the first to end first. */
+async function deadlines(redis: TestRedis): Promise<number[]> {
+  const [key] = (await redis.command('KEYS', '*:leases')) as string[];
+  const pairs = (await redis.command('ZRANGE', key!, '0', '-1', 'WITHSCORES')) as unknown[];
+  return pairs
+    .flat()
+    .map(Number)
+    .filter((value) => !Number.isNaN(value))
+    .toSorted((one, other) => one - other);
+}
+
+async function remainingMs(redis: TestRedis): Promise<number> {
+  const latest = (await deadlines(redis)).at(-1)!;
+  const [seconds, micros] = (await redis.command('TIME')) as [string, string];
+  return latest - (Number(seconds) * 1000 + Math.floor(Number(micros) / 1000));
+}

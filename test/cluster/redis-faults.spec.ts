@@ -1,0 +1,275 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  type ClusterStatus,
+  IsolationEventBus,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+
+import { SHORT_LEASE } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import { TestRedis } from '../support/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient, UpgradeRefused } from '../support/test-client.js';
+import { EchoGateway } from './cluster-app.js';
+
+const LIMIT = 3;
+const PATIENCE_MS = 20_000;
+
+/** A node in this process. */
+class Node {
+  readonly warnings: string[] = [];
+
+  private constructor(private readonly app: TestApp) {
+    app.app
+      .get(IsolationEventBus)
+      .on('cluster-warning', ({ what }) => void this.warnings.push(what));
+  }
+
+  static async start(cluster: RedisClusterOptions): Promise<Node> {
+    const app = await startApp({
+      providers: [EchoGateway],
+      options: {
+        limits: { maxManagersPerUser: LIMIT, maxManagers: 8 },
+        cleanup: { probeTimeoutMs: 200 },
+        cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
+      },
+    });
+    return new Node(app);
+  }
+
+  get status(): ClusterStatus {
+    return this.#factory.getStats().currentState.cluster!;
+  }
+
+  live(userId: string): number {
+    return this.#factory.managersOf(userId).length;
+  }
+
+  connect(userId = 'ada'): Promise<TestClient> {
+    return TestClient.open(this.app.url(`/chat?user=${userId}`));
+  }
+
+  connectMany(count: number, userId = 'ada'): Promise<TestClient[]> {
+    return Promise.all(Array.from({ length: count }, () => this.connect(userId)));
+  }
+
+  async statusOfArrival(userId = 'ada'): Promise<number> {
+    try {
+      await this.connect(userId);
+      return 101;
+    } catch (error) {
+      if (error instanceof UpgradeRefused) return error.status;
+      throw error;
+    }
+  }
+
+  async becomes(state: ClusterStatus['state']): Promise<void> {
+    await eventually(() => expect(this.status.state).toBe(state), PATIENCE_MS);
+  }
+
+  close(): Promise<void> {
+    return this.app.close();
+  }
+
+  get #factory(): WebSocketManagerFactory {
+    return this.app.app.get(WebSocketManagerFactory);
+  }
+}
+
+describe('a cluster whose Redis fails', () => {
+  let redis: TestRedis;
+  let nodes: Node[];
+  beforeEach(async () => {
+    redis = await TestRedis.start();
+    nodes = [];
+  });
+  afterEach(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    await redis.stop();
+  });
+
+  async function start(cluster: RedisClusterOptions = {}): Promise<Node> {
+    const node = await Node.start({ url: redis.url, ...cluster });
+    nodes.push(node);
+    return node;
+  }
+  /** Every socket has exactly one slot, and there are no others. */
+  const inOrder = (count: number) =>
+    eventually(async () => {
+      const live = nodes.reduce((sum, node) => sum + node.live('ada'), 0);
+      expect([live, await redis.leases()]).toEqual([count, count]);
+    }, PATIENCE_MS);
+  const closedWith = (code: number, clients: readonly TestClient[]): number =>
+    clients.filter(({ closeCode }) => closeCode === code).length;
+
+  it('SCRIPT FLUSH: refuses nobody, and counts on', async () => {
+    const node = await start();
+    await node.connect();
+    await redis.command('SCRIPT', 'FLUSH');
+    expect(await Promise.all([node.statusOfArrival(), node.statusOfArrival()])).toEqual([101, 101]);
+    expect(await node.statusOfArrival()).toBe(429);
+    expect(node.status).toMatchObject({ state: 'up', counters: { failures: 0 } });
+  });
+
+  it('FLUSHALL: newcomers get in, renewals put back what fits and close what does not', async () => {
+    // No renewal comes in between.
+    const lazy = { leaseMs: 60_000, renewMs: 1_500 };
+    const [old, fresh] = [await start(lazy), await start(lazy)];
+    const earlier = await old.connectMany(LIMIT);
+    await redis.command('FLUSHALL');
+    const later = await fresh.connectMany(LIMIT - 1);
+    await eventually(() => expect(closedWith(4442, earlier)).toBe(LIMIT - 1), PATIENCE_MS);
+    await inOrder(LIMIT);
+    // The one that was here first is the one that was put back.
+    expect(earlier[0]!.closeCode).toBeUndefined();
+    expect(closedWith(4442, later)).toBe(0);
+    expect(old.status.counters).toMatchObject({ restored: 1, lost: LIMIT - 1 });
+  });
+
+  it('restart with data loss: everybody stays within the limit of the node, then of the cluster', async () => {
+    const [one, other] = [await start(), await start()];
+    const earlier = await one.connectMany(LIMIT);
+    await redis.kill();
+    await other.becomes('local');
+    const later = await other.connectMany(LIMIT);
+    expect(await other.statusOfArrival()).toBe(429);
+    expect(other.status.leases).toEqual({ held: 0, unleased: LIMIT });
+    await redis.launch();
+    await Promise.all([one.becomes('up'), other.becomes('up')]);
+    await inOrder(LIMIT);
+    expect(closedWith(4442, [...earlier, ...later])).toBe(LIMIT);
+    const { leases } = other.status;
+    expect(leases.held + one.status.leases.held).toBe(LIMIT);
+    expect(leases.unleased + one.status.leases.unleased).toBe(0);
+  });
+
+  it('CLIENT PAUSE: nobody waits for Redis longer than the deadline', async () => {
+    const node = await start({ acquireTimeoutMs: 100, commandTimeoutMs: 200 });
+    const first = await node.connect();
+    await redis.command('CLIENT', 'PAUSE', '600000', 'WRITE');
+    // Redis is to answer in ten minutes: whoever gets in now has not waited for it.
+    const second = await node.connect();
+    expect(node.status).toMatchObject({ state: 'local', leases: { unleased: 1 } });
+    expect(await second.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
+    expect(await first.ask('echo', 2)).toEqual({ event: 'echo', data: 2 });
+    await redis.command('CLIENT', 'UNPAUSE');
+    await node.becomes('up');
+    await inOrder(2);
+    expect(node.status.leases).toEqual({ held: 2, unleased: 0 });
+  });
+
+  it('lost reply: asks again for the same slot, and never takes two', async () => {
+    await using proxy = await TcpProxy.start(redis.port);
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    const node = await start({ url, acquireTimeoutMs: 100, commandTimeoutMs: 200 });
+    // The script has to be known: an answer that it is not would be the one that is lost.
+    await (await node.connect()).close();
+    await inOrder(0);
+    proxy.isMute = true;
+    const client = await node.connect();
+    expect(node.status).toMatchObject({ state: 'local', leases: { held: 0, unleased: 1 } });
+    expect(await redis.leases()).toBe(1);
+    proxy.isMute = false;
+    proxy.cut();
+    await node.becomes('up');
+    await inOrder(1);
+    expect(node.status.leases).toEqual({ held: 1, unleased: 0 });
+    await client.close();
+    await inOrder(0);
+  });
+
+  it('a line that is cut without a word: is replaced by a new one', async () => {
+    await using proxy = await TcpProxy.start(redis.port);
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    const node = await start({ url, acquireTimeoutMs: 100, commandTimeoutMs: 100 });
+    await node.connect();
+    const before = proxy.opened;
+    proxy.freeze();
+    await node.becomes('local');
+    await eventually(() => expect(proxy.opened).toBeGreaterThan(before), PATIENCE_MS);
+    await node.becomes('up');
+    await inOrder(1);
+  });
+
+  it.each([
+    ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ])('%s errors: count as failures, and as nothing else', async (name, fault, mend) => {
+    const node = await start();
+    const first = await node.connect();
+    await redis.command(...fault);
+    const second = await node.connect();
+    await node.becomes('local');
+    expect(node.status.lastError).toContain(name);
+    expect(node.status.counters.failures).toBeGreaterThan(0);
+    for (const client of [first, second]) {
+      expect(await client.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
+    }
+    await redis.command(...mend);
+    await node.becomes('up');
+    await inOrder(2);
+  });
+
+  it('a key of another kind in the way: concerns its user, and nobody else', async () => {
+    const node = await start();
+    await node.connect();
+    const [key] = (await redis.command('KEYS', '*:leases')) as [string];
+    await redis.command('SET', key, 'in the way');
+    await node.connect();
+    expect(node.status).toMatchObject({ state: 'up' });
+    expect(node.status.leases.unleased).toBeGreaterThan(0);
+    await node.connect('eve');
+    expect(node.status.lastError).toContain('WRONGTYPE');
+    await redis.command('DEL', key);
+    await eventually(
+      () => expect(node.status.leases).toEqual({ held: 3, unleased: 0 }),
+      PATIENCE_MS,
+    );
+  });
+
+  it('an eviction policy that throws keys away: is warned of', async () => {
+    await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    const node = await start();
+    await eventually(() => {
+      expect(node.warnings).toEqual([expect.stringContaining('allkeys-lru')]);
+    });
+  });
+
+  it("onUnavailable 'closed': refuses newcomers with 503, keeps who is there, heals", async () => {
+    const node = await start({ onUnavailable: 'closed' });
+    const client = await node.connect();
+    await redis.kill();
+    await node.becomes('closed');
+    const refused = await node.connect().catch((error: unknown) => error);
+    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+    expect(await client.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
+    await redis.launch();
+    await node.becomes('up');
+    expect(await node.statusOfArrival()).toBe(101);
+    await inOrder(2);
+  });
+
+  it("onUnavailable 'open': lets in up to the limit of the process, and sorts it out when Redis is back", async () => {
+    const node = await start({ onUnavailable: 'open' });
+    await redis.kill();
+    await node.becomes('open');
+    const clients = await node.connectMany(8);
+    expect(await node.statusOfArrival()).toBe(503);
+    await redis.launch();
+    await node.becomes('up');
+    await inOrder(LIMIT);
+    expect(closedWith(4442, clients)).toBe(8 - LIMIT);
+  });
+
+  it('Redis that is not there yet: the app starts without it, and joins when it comes', async () => {
+    await redis.kill();
+    const node = await start({ commandTimeoutMs: 100 });
+    expect(node.status.state).toBe('local');
+    await node.connect();
+    await redis.launch();
+    await node.becomes('up');
+    await inOrder(1);
+  });
+});
