@@ -1,86 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  type ClusterStatus,
-  IsolationEventBus,
-  WebSocketManagerFactory,
-} from 'nestjs-websocket-isolation';
-import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 
-import { SHORT_LEASE } from '../support/cluster.js';
 import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, UpgradeRefused } from '../support/test-client.js';
-import { EchoGateway } from './cluster-app.js';
+import type { TestClient } from '../support/test-client.js';
+import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
 const PATIENCE_MS = 20_000;
-
-/** A node in this process. */
-class Node {
-  readonly warnings: string[] = [];
-
-  private constructor(private readonly app: TestApp) {
-    app.app
-      .get(IsolationEventBus)
-      .on('cluster-warning', ({ what }) => void this.warnings.push(what));
-  }
-
-  static async start(cluster: RedisClusterOptions): Promise<Node> {
-    const app = await startApp({
-      providers: [EchoGateway],
-      options: {
-        limits: { maxManagersPerUser: LIMIT, maxManagers: 8 },
-        cleanup: { probeTimeoutMs: 200 },
-        cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
-      },
-    });
-    return new Node(app);
-  }
-
-  get status(): ClusterStatus {
-    return this.#factory.getStats().currentState.cluster!;
-  }
-
-  live(userId: string): number {
-    return this.#factory.managersOf(userId).length;
-  }
-
-  connect(userId = 'ada'): Promise<TestClient> {
-    return TestClient.open(this.app.url(`/chat?user=${userId}`));
-  }
-
-  connectMany(count: number, userId = 'ada'): Promise<TestClient[]> {
-    return Promise.all(Array.from({ length: count }, () => this.connect(userId)));
-  }
-
-  async statusOfArrival(userId = 'ada'): Promise<number> {
-    try {
-      await this.connect(userId);
-      return 101;
-    } catch (error) {
-      if (error instanceof UpgradeRefused) return error.status;
-      throw error;
-    }
-  }
-
-  async becomes(state: ClusterStatus['state']): Promise<void> {
-    await eventually(() => expect(this.status.state).toBe(state), PATIENCE_MS);
-  }
-
-  close(): Promise<void> {
-    return this.app.close();
-  }
-
-  get #factory(): WebSocketManagerFactory {
-    return this.app.app.get(WebSocketManagerFactory);
-  }
-}
+const OPTIONS = { limits: { maxManagersPerUser: LIMIT, maxManagers: 8 } };
 
 describe('a cluster whose Redis fails', () => {
   let redis: TestRedis;
-  let nodes: Node[];
+  let nodes: LocalNode[];
   beforeEach(async () => {
     redis = await TestRedis.start();
     nodes = [];
@@ -90,8 +23,8 @@ describe('a cluster whose Redis fails', () => {
     await redis.stop();
   });
 
-  async function start(cluster: RedisClusterOptions = {}): Promise<Node> {
-    const node = await Node.start({ url: redis.url, ...cluster });
+  async function start(cluster: RedisClusterOptions = {}): Promise<LocalNode> {
+    const node = await LocalNode.start({ url: redis.url, ...cluster }, OPTIONS);
     nodes.push(node);
     return node;
   }

@@ -1,41 +1,171 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { WebSocketManagerFactory } from 'nestjs-websocket-isolation';
-import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { WebSocketIsolationOptions } from 'nestjs-websocket-isolation';
+import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { createClient } from 'redis';
 
 import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
-import { startApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
-import { EchoGateway } from './cluster-app.js';
+import type { TestClient } from '../support/test-client.js';
+import { LocalNode } from './local-node.js';
+
+const LIMIT = 3;
+const PATIENCE_MS = 20_000;
+/** No renewal comes in between. */
+const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 
 describe('slots in a cluster', () => {
   let redis: TestRedis;
-  beforeAll(async () => {
+  let nodes: LocalNode[];
+  beforeEach(async () => {
     redis = await TestRedis.start();
+    nodes = [];
   });
-  afterAll(() => redis.stop());
+  afterEach(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    await redis.stop();
+  });
+
+  async function start(
+    cluster: RedisClusterOptions = {},
+    limits: WebSocketIsolationOptions['limits'] = {},
+  ): Promise<LocalNode> {
+    const options = { limits: { maxManagersPerUser: LIMIT, ...limits } };
+    const node = await LocalNode.start({ ...LONG_LEASE, url: redis.url, ...cluster }, options);
+    nodes.push(node);
+    return node;
+  }
+  const closeCodes = (clients: readonly TestClient[]) => clients.map(({ closeCode }) => closeCode);
+  const live = () => nodes.reduce((sum, node) => sum + node.live('ada'), 0);
 
   it('are counted over all nodes, given back, and leave nothing behind', async () => {
-    const start = () =>
-      startApp({
-        providers: [EchoGateway],
-        options: {
-          limits: { maxManagersPerUser: 3 },
-          cluster: redisCluster({ url: redis.url, acquireTimeoutMs: 5_000 }),
-        },
-      });
-    const [a, b] = [await start(), await start()];
-    const clients = await Promise.all(
-      [a, b, a].map((node) => TestClient.open(node.url('/chat?user=ada'))),
-    );
-    await expect(TestClient.open(b.url('/chat?user=ada'))).rejects.toMatchObject({ status: 429 });
-    const cluster = () => a.app.get(WebSocketManagerFactory).getStats().currentState.cluster!;
-    expect(cluster()).toMatchObject({ state: 'up', leases: { held: 2, unleased: 0 } });
-    expect(await clients[0]!.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
+    const [one, other] = [await start(), await start()];
+    const clients = await Promise.all([one, other, one].map((node) => node.connect()));
+    expect(await other.statusOfArrival()).toBe(429);
+    expect(one.status).toMatchObject({ state: 'up', leases: { held: 2, unleased: 0 } });
+    expect(await other.statusOfArrival('eve')).toBe(101);
     await clients[0]!.close();
-    await eventually(async () => void (await TestClient.open(b.url('/chat?user=ada'))));
-    await b.close();
-    await a.close();
+    await eventually(async () => expect(await other.statusOfArrival()).toBe(101));
+    await Promise.all(nodes.splice(0).map((node) => node.close()));
     expect(await redis.command('KEYS', '*')).toEqual([]);
   });
+
+  it('know the nodes of the cluster', async () => {
+    const heartbeatMs = 100;
+    const one = await start({ heartbeatMs, nodeName: 'one' });
+    const other = await start({ heartbeatMs, nodeName: 'other' });
+    await other.connect();
+    await eventually(() => {
+      const nodesOfOne = one.status.nodes.map(({ name, connections }) => [name, connections]);
+      expect(nodesOfOne.toSorted()).toEqual([
+        ['one', 0],
+        ['other', 1],
+      ]);
+    });
+    await nodes.pop()!.close();
+    await eventually(() => expect(one.status.nodes.map(({ name }) => name)).toEqual(['one']));
+  });
+
+  it('are kept under hashes: no user id is in Redis, and two applications share one', async () => {
+    const userId = 'ada@example.com';
+    const apps = [{ keyPrefix: 'one' }, { keyPrefix: 'two' }, { keyPrefix: 'one', secret: 's' }];
+    for (const app of apps) {
+      const node = await start(app, { maxManagersPerUser: 1 });
+      expect(await node.statusOfArrival(encodeURIComponent(userId))).toBe(101);
+    }
+    const keys = ((await redis.command('KEYS', '*:leases')) as string[]).toSorted();
+    expect(keys.length).toBe(3);
+    for (const key of keys) expect(key).toMatch(/^(one|two):\{u:[0-9a-f]{32}\}:leases$/);
+    const all = (await redis.command('KEYS', '*')) as string[];
+    expect(all.join()).not.toContain('ada');
+  });
+
+  it('are found where another node holds dead connections', async () => {
+    const [one, other] = [await start(), await start()];
+    const dead = await one.connect('ada', { autoPong: false });
+    const living = [await one.connect(), await one.connect()];
+    // Silent for longer than a ping may take: worth one.
+    await eventually(async () => expect(await other.statusOfArrival()).toBe(101), PATIENCE_MS);
+    await dead.closed();
+    expect(closeCodes(living)).toEqual([undefined, undefined]);
+    expect(await other.statusOfArrival()).toBe(429);
+    expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]);
+  });
+
+  it("with 'evict-idle', are taken from the least recently active connection of all nodes", async () => {
+    const overflow = 'evict-idle';
+    const [one, other] = [await start({}, { overflow }), await start({}, { overflow })];
+    const [oldest, busy] = [await one.connect(), await one.connect()];
+    const newer = await other.connect();
+    await busy.ask('echo', 1);
+    const replacement = await other.connect();
+    expect(await oldest.closed()).toBe(4409);
+    const another = await other.connect();
+    expect(await newer.closed()).toBe(4409);
+    expect(closeCodes([busy, replacement, another])).toEqual([undefined, undefined, undefined]);
+    await eventually(async () => expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]));
+    expect(one.status.counters).toMatchObject({ evicted: 1, lost: 0 });
+  });
+
+  it("with 'evict-idle', are never taken from pinned connections", async () => {
+    const overflow = 'evict-idle';
+    const [one, other] = [await start({}, { overflow }), await start({}, { overflow })];
+    const clients = await one.connectMany(LIMIT);
+    const pins = one.factory.managersOf('ada').map((manager) => manager.pin('report'));
+    expect(await other.statusOfArrival()).toBe(429);
+    pins[1]![Symbol.dispose]();
+    expect(await other.statusOfArrival()).toBe(101);
+    await eventually(() => expect(closeCodes(clients).filter(Boolean)).toEqual([4409]));
+  });
+
+  it("with 'evict-idle', go one for one to arrivals on all nodes at once", async () => {
+    const overflow = 'evict-idle';
+    const all = [await start({}, { overflow }), await start({}, { overflow })];
+    const old = [...(await all[0]!.connectMany(2)), await all[1]!.connect()];
+    const arrivals = await Promise.all(all.map((node) => node.statusOfArrival()));
+    expect(arrivals).toEqual([101, 101]);
+    await eventually(() => expect(closeCodes(old).filter((code) => code === 4409).length).toBe(2));
+    await eventually(async () => expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]));
+  });
+
+  it('that had to make room are given up at the next renewal where the message is lost', async () => {
+    const overflow = 'evict-idle';
+    // It can be asked, and hears nothing of what came of it.
+    const deaf = await start(
+      { leaseMs: 3_000, renewMs: 600, ...withoutHints(redis) },
+      { overflow },
+    );
+    const clients = await deaf.connectMany(LIMIT);
+    const other = await start({}, { overflow });
+    const newcomer = await other.connect();
+    await eventually(
+      () => expect(closeCodes(clients).filter(Boolean)).toEqual([4409]),
+      PATIENCE_MS,
+    );
+    expect(newcomer.closeCode).toBeUndefined();
+    expect(deaf.status.counters).toMatchObject({ evicted: 1, lost: 0 });
+    expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]);
+  });
+
+  it('are counted on a copy of the client that is handed in', async () => {
+    const client = createClient({ url: redis.url });
+    const node = await start({ url: undefined, client });
+    expect(await node.statusOfArrival()).toBe(101);
+    expect([client.isOpen, await redis.leases()]).toEqual([false, 1]);
+  });
 });
+
+/** A node that does not hear of evictions. */
+function withoutHints(redis: TestRedis): RedisClusterOptions {
+  const client = createClient({ url: redis.url });
+  const duplicate = client.duplicate.bind(client);
+  const lossy = (...overrides: Parameters<typeof duplicate>) => {
+    const copy = duplicate(...overrides);
+    const subscribe = copy.subscribe.bind(copy);
+    copy.subscribe = ((channel: string, listener: (message: string) => void) =>
+      subscribe(channel, (message: string) => {
+        if (!message.includes('"renew"')) listener(message);
+      })) as typeof copy.subscribe;
+    return copy;
+  };
+  return { url: undefined, client: Object.assign(client, { duplicate: lossy }) };
+}

@@ -1,0 +1,90 @@
+import { expect } from '@jest/globals';
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import {
+  type ClusterStatus,
+  IsolatedGateway,
+  IsolationEventBus,
+  WebSocketManagerFactory,
+  type WebSocketIsolationOptions,
+} from 'nestjs-websocket-isolation';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import type { ClientOptions } from 'ws';
+
+import { SHORT_LEASE } from '../support/cluster.js';
+import { eventually } from '../support/eventually.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient, UpgradeRefused } from '../support/test-client.js';
+
+const PATIENCE_MS = 20_000;
+
+@IsolatedGateway({ path: '/chat' })
+class EchoGateway {
+  @SubscribeMessage('echo')
+  echo(@MessageBody() data: unknown): { event: string; data: unknown } {
+    return { event: 'echo', data };
+  }
+}
+
+/** A node of a cluster in this process, with a gateway at `/chat` that answers `echo`. The caller closes it. */
+export class LocalNode {
+  readonly warnings: string[] = [];
+
+  private constructor(private readonly app: TestApp) {
+    app.app
+      .get(IsolationEventBus)
+      .on('cluster-warning', ({ what }) => void this.warnings.push(what));
+  }
+
+  static async start(
+    cluster: RedisClusterOptions,
+    options: WebSocketIsolationOptions = {},
+  ): Promise<LocalNode> {
+    const app = await startApp({
+      providers: [EchoGateway],
+      options: {
+        ...options,
+        cleanup: { probeTimeoutMs: 200 },
+        cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
+      },
+    });
+    return new LocalNode(app);
+  }
+
+  get status(): ClusterStatus {
+    return this.factory.getStats().currentState.cluster!;
+  }
+
+  get factory(): WebSocketManagerFactory {
+    return this.app.app.get(WebSocketManagerFactory);
+  }
+
+  live(userId: string): number {
+    return this.factory.managersOf(userId).length;
+  }
+
+  connect(userId = 'ada', options: ClientOptions = {}): Promise<TestClient> {
+    return TestClient.open(this.app.url(`/chat?user=${userId}`), options);
+  }
+
+  connectMany(count: number, userId = 'ada'): Promise<TestClient[]> {
+    return Promise.all(Array.from({ length: count }, () => this.connect(userId)));
+  }
+
+  async statusOfArrival(userId = 'ada'): Promise<number> {
+    try {
+      await this.connect(userId);
+      return 101;
+    } catch (error) {
+      if (error instanceof UpgradeRefused) return error.status;
+      throw error;
+    }
+  }
+
+  async becomes(state: ClusterStatus['state']): Promise<void> {
+    await eventually(() => expect(this.status.state).toBe(state), PATIENCE_MS);
+  }
+
+  close(): Promise<void> {
+    return this.app.close();
+  }
+}
