@@ -30,11 +30,12 @@ export {
 } from './context/context.errors.js';
 export { IsolationError } from './context/isolation-error.js';
 export { type ConnectionIdentity, UserExecutionContext } from './context/user-execution-context.js';
+export { WebSocketEmitter } from './delivery/websocket.emitter.js';
 export {
   type Audience,
+  type ClusterDeliveryReport,
   type ThreadAudience,
-  WebSocketEmitter,
-} from './delivery/websocket.emitter.js';
+} from './delivery/audience.js';
 export { CurrentContext, CurrentManager } from './gateway/connection-parameters.js';
 export { type ExceptionReply } from './gateway/exception-reply.js';
 export {
@@ -62,6 +63,8 @@ export {
   type DeliveryResult,
   type DropReason,
 } from './manager/delivery-result.js';
+export { type DisconnectOptions } from './manager/everywhere.js';
+export { type ConnectionInfo } from './cluster/cluster-delivery.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';
@@ -80,10 +83,7 @@ export {
   type ManagerState,
   WebSocketManager,
 } from './manager/web-socket-manager.js';
-export {
-  type DisconnectOptions,
-  WebSocketManagerFactory,
-} from './manager/web-socket-manager.factory.js';
+export { WebSocketManagerFactory } from './manager/web-socket-manager.factory.js';
 export { LeakDetector, type LeakReport, type LeakSuspect } from './monitoring/leak.detector.js';
 export {
   type ThreadConsistencyReport,

@@ -1,5 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { Journal } from '../journal/journal.js';
+import type { HistoryBounds, ThreadHistory } from '../history/thread-history.js';
+import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterStatus } from './cluster-status.js';
 
@@ -17,7 +19,12 @@ export interface ClusterDefinition {
 
 /** This process's membership in a cluster. Without one, every process counts for itself. */
 export interface Cluster {
+  /** New at every start, never used again. */
+  readonly nodeId: string;
   readonly slots: ClusterSlots;
+  readonly delivery: ClusterDelivery;
+  /** Keeps the events of threads where every node can read them. Called once at most. */
+  createHistory(bounds: HistoryBounds): ThreadHistory;
   /**
    * Connects. Resolves when the cluster answers, or after a short time without it: an application starts
    * whether or not the cluster is there.

@@ -1,88 +1,102 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
+import type { LocalDelivery } from '../cluster/cluster-delivery.js';
+import type { ThreadKey } from '../history/thread-history.js';
 import {
   count,
   type DeliveryReport,
-  type DeliveryResult,
   emptyReport,
   encodeFrame,
-  type Frame,
 } from '../manager/delivery-result.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { ALONE } from '../manager/everywhere.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Resume } from '../resume/resume.service.js';
-import type { ThreadKey } from '../resume/thread-history.js';
-
-/** Whoever is there when the message is sent. */
-export interface Audience {
-  /**
-   * Sends `{"event", "data"}` to everyone; serialised once. Looks connections up, never makes any, and
-   * never throws: nobody there is a report of zeros.
-   */
-  send(event: string, data?: unknown): DeliveryReport;
-}
-
-/** Whoever has a thread open, and with `resume` on, whoever comes back to it. */
-export interface ThreadAudience extends Audience {
-  /**
-   * As `send`, for what must not get lost: with `resume` on it is kept even while nobody is there, within
-   * the bounds; without, it goes to each connection that is there with `emitCritical`.
-   *
-   * @throws {SendFailedError} when the data is not JSON
-   */
-  sendCritical(event: string, data?: unknown): DeliveryReport;
-}
+import {
+  type Audience,
+  type ClusterDeliveryReport,
+  clusterReport,
+  deliver,
+  Reach,
+  type ThreadAudience,
+} from './audience.js';
 
 /**
- * Reaches connections from anywhere: a controller, a queue worker, another user's handler.
+ * Reaches connections from anywhere: a controller, a queue worker, another user's handler. In a cluster
+ * on whichever node they are.
  *
  * @example `emitter.toUser(userId).send('invoice-paid', { id })`
  */
 @Injectable()
 export class WebSocketEmitter {
+  readonly #others: { readonly delivery: Cluster['delivery']; readonly nodeId: string } | undefined;
+
   constructor(
     private readonly factory: WebSocketManagerFactory,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
-  ) {}
+    @Optional() @Inject(CLUSTER) cluster?: Cluster,
+  ) {
+    if (!cluster) return;
+    const { delivery, nodeId } = cluster;
+    this.#others = { delivery, nodeId };
+    delivery.serve(this.#localDelivery());
+  }
 
   /** All connections of a user. */
   toUser(userId: string): Audience {
-    return this.#audience(() => this.factory.managersOf(userId));
+    return new Reach(() => this.factory.managersOf(userId), { userId }, this.#others);
   }
 
   /** All connections that a user has open on one thread. */
   toThread(userId: string, threadId: string): ThreadAudience {
     const thread = { userId, threadId };
+    const reach = new Reach(() => this.#managersOf(thread), thread, this.#others);
     return {
-      send: (event, data) => this.#sendToThread(thread, event, data),
-      sendCritical: (event, data) => this.#sendCriticalToThread(thread, event, data),
+      send: (event, data) => this.#record(thread, event, data) ?? reach.send(event, data),
+      sendAsync: (event, data) => this.#recordAndReport(thread, reach, event, data),
+      sendCritical: (event, data) => this.#sendCritical(thread, event, data),
     };
   }
 
-  /** One connection. */
+  /** One connection. In a cluster all nodes are asked for one that is not here. */
   toConnection(connectionId: string): Audience {
-    return this.#audience(() => {
-      const manager = this.factory.getManager(connectionId);
-      return manager ? [manager] : [];
-    });
+    return new Reach(
+      () => this.factory.addressed({ connectionId }),
+      { connectionId },
+      this.#others,
+    );
   }
 
-  #audience(managers: () => readonly WebSocketManager[]): Audience {
-    return { send: (event, data) => deliver(managers(), event, data) };
-  }
-
-  #sendToThread(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
+  #record(thread: ThreadKey, event: string, data: unknown): DeliveryReport | undefined {
     const body = this.resume && encodeFrame(event, data);
-    const recorded = body && this.resume?.publish(thread, { body, isCritical: false });
-    return recorded || deliver(this.#managersOf(thread), event, data);
+    return body === undefined
+      ? undefined
+      : this.resume?.publish(thread, { body, isCritical: false });
   }
 
-  #sendCriticalToThread(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
+  async #recordAndReport(
+    thread: ThreadKey,
+    reach: Reach,
+    event: string,
+    data: unknown,
+  ): Promise<ClusterDeliveryReport> {
+    const body = this.#others && this.resume && encodeFrame(event, data);
+    const elsewhere = body && this.resume?.publishAndReport(thread, { body, isCritical: false });
+    if (this.#others && elsewhere) {
+      return clusterReport(this.#others.nodeId, undefined, await elsewhere);
+    }
+    const here = this.#record(thread, event, data);
+    return here ? clusterReport(ALONE, here, undefined) : reach.sendAsync(event, data);
+  }
+
+  #sendCritical(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
     const body = encodeFrame(event, data);
     if (body === undefined) throw new SendFailedError('the data cannot be written as JSON');
     const recorded = this.resume?.publish(thread, { body, isCritical: true });
     if (recorded) return recorded;
+    this.#others?.delivery.send(thread, body);
     const report = emptyReport();
     for (const manager of this.#managersOf(thread))
       count(report, manager.emitCritical(event, data));
@@ -92,23 +106,13 @@ export class WebSocketEmitter {
   #managersOf({ userId, threadId }: ThreadKey): WebSocketManager[] {
     return this.factory.managersOfThread(userId, threadId);
   }
-}
 
-function deliver(
-  managers: readonly WebSocketManager[],
-  event: string,
-  data: unknown,
-): DeliveryReport {
-  const report = emptyReport();
-  if (managers.length === 0) return report;
-  const text = encodeFrame(event, data);
-  // `ws` would turn a text into bytes once for every receiver.
-  const frame: Frame | undefined =
-    text !== undefined && managers.length > 1 ? Buffer.from(text) : text;
-  for (const manager of managers) {
-    const result: DeliveryResult =
-      frame === undefined ? { dropped: 'unserializable' } : manager.sendFrame(frame);
-    count(report, result);
+  // What other nodes may have done here.
+  #localDelivery(): LocalDelivery {
+    return {
+      deliver: (target, frame) => deliver(this.factory.addressed(target), frame),
+      disconnect: (target, goodbye) => this.factory.disconnectHere(target, goodbye),
+      connectionsOf: (userId) => this.factory.connectionsHere(userId),
+    };
   }
-  return report;
 }

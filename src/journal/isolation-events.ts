@@ -90,6 +90,8 @@ export interface IsolationEvents {
   /** A client came back to find that events may have passed it by. */
   'resume-gap': { subject: EventSubject };
   'resume-failed': { subject: EventSubject; error: unknown };
+  /** A message for other nodes could not be sent: the cluster does not take it. */
+  'delivery-failed': { error: unknown };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;
@@ -132,6 +134,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'critical-undelivered': 'warn',
   'resume-gap': 'warn',
   'resume-failed': 'warn',
+  'delivery-failed': 'warn',
   'isolation-violation': 'error',
   'thread-inconsistent': 'warn',
   'cleanup-finished': 'debug',

@@ -2,10 +2,19 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
+import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
-import { CloseCode, type CloseReason, isSendableCode } from './close-codes.js';
+import { CloseCode, type CloseReason } from './close-codes.js';
+import {
+  ALONE,
+  describeConnection,
+  type DisconnectOptions,
+  goodbyeOf,
+  isAddressed,
+  sumOf,
+} from './everywhere.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
 import {
@@ -119,13 +128,14 @@ export class WebSocketManagerFactory {
   }
 
   /**
-   * Ends all connections of a user, for example after a logout.
+   * Ends all connections of a user, for example after a logout; in a cluster on every node. Resolves to
+   * how many there were, without those of nodes that do not answer in time.
    *
    * @param options the close code, 4401 by default, and the reason
    * @throws {RangeError} for a code that may not be sent
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
-    return this.#disconnect(this.managersOf(userId), options);
+    return this.#disconnect({ userId }, options);
   }
 
   /** Ends all connections of one thread of a user; as {@link disconnectUser}. */
@@ -134,7 +144,34 @@ export class WebSocketManagerFactory {
     threadId: string,
     options: DisconnectOptions = {},
   ): Promise<number> {
-    return this.#disconnect(this.managersOfThread(userId, threadId), options);
+    return this.#disconnect({ userId, threadId }, options);
+  }
+
+  /** The user's connections, in a cluster on every node that answers in time. {@link managersOf} has those of this process. */
+  async connectionsOf(userId: string): Promise<ConnectionInfo[]> {
+    const elsewhere = await this.cluster?.delivery.connectionsOf(userId);
+    return [...this.connectionsHere(userId), ...[...(elsewhere?.answers.values() ?? [])].flat()];
+  }
+
+  /** @internal The connections of a user on this process, as other nodes may know them. */
+  connectionsHere(userId: string): ConnectionInfo[] {
+    const nodeId = this.cluster?.nodeId ?? ALONE;
+    const now = this.clock.now();
+    return this.managersOf(userId).map((manager) => describeConnection(manager, nodeId, now));
+  }
+
+  /** @internal Ends connections of this process. */
+  disconnectHere(target: ClusterTarget, { code, reason }: Goodbye): Promise<number> {
+    return this.#closeAll(this.addressed(target), code, reason, 'server');
+  }
+
+  /** @internal The managers of this process that something is for. */
+  addressed(target: ClusterTarget): WebSocketManager[] {
+    if ('userId' in target) {
+      return this.managersOf(target.userId).filter((manager) => isAddressed(manager, target));
+    }
+    const manager = this.getManager(target.connectionId);
+    return manager ? [manager] : [];
   }
 
   /** Removes what is dead, was never attached, or is stale, of all users. Resolves to how many. */
@@ -337,14 +374,11 @@ export class WebSocketManagerFactory {
       : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
   }
 
-  #disconnect(managers: WebSocketManager[], options: DisconnectOptions): Promise<number> {
-    const { code = CloseCode.UNAUTHORIZED, reason = 'disconnected' } = options;
-    if (!isSendableCode(code)) {
-      return Promise.reject(
-        new RangeError(`Expected a close code from 1000 to 1014 or 3000 to 4999, got ${code}`),
-      );
-    }
-    return this.#closeAll(managers, code, reason, 'server');
+  async #disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<number> {
+    const goodbye = goodbyeOf(options);
+    const elsewhere = this.cluster?.delivery.disconnect(target, goodbye);
+    const here = await this.disconnectHere(target, goodbye);
+    return here + sumOf(await elsewhere);
   }
 
   async #closeAll(
@@ -412,11 +446,4 @@ export class WebSocketManagerFactory {
       },
     };
   }
-}
-
-/** How `disconnectUser` and `disconnectThread` say goodbye. */
-export interface DisconnectOptions {
-  /** Default 4401: the client should sign in again before it reconnects. */
-  readonly code?: number;
-  readonly reason?: string;
 }

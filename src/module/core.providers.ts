@@ -7,7 +7,7 @@ import { Heartbeat } from '../cleanup/heartbeat.js';
 import { LeaseKeeper } from '../cleanup/lease-keeper.js';
 import { Removal } from '../cleanup/removal.js';
 import { type Clock, CLOCK, systemClock } from '../clock/clock.js';
-import { CLUSTER } from '../cluster/cluster.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
 import {
   ISOLATION_OPTIONS,
@@ -30,7 +30,7 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { NestInternals } from '../nest/nest-internals.js';
-import { MemoryHistory } from '../resume/memory-history.js';
+import { MemoryHistory } from '../history/memory-history.js';
 import { Resume } from '../resume/resume.service.js';
 import { Drain } from '../shutdown/drain.js';
 import { contextProvider, managerProvider } from './context.providers.js';
@@ -91,13 +91,24 @@ export const coreProviders: Provider[] = [
   WebSocketManagerFactory,
   {
     provide: Resume,
-    inject: [ISOLATION_OPTIONS, CLOCK, Journal, WebSocketManagerFactory],
+    inject: [
+      ISOLATION_OPTIONS,
+      CLOCK,
+      Journal,
+      WebSocketManagerFactory,
+      { token: CLUSTER, optional: true },
+    ],
     useFactory: (
       { resume }: ResolvedOptions,
       clock: Clock,
       journal: Journal,
       factory: WebSocketManagerFactory,
-    ) => resume && new Resume(new MemoryHistory(resume, clock), clock, journal, factory),
+      cluster: Cluster | undefined,
+    ) => {
+      if (!resume) return undefined;
+      const history = cluster?.createHistory(resume) ?? new MemoryHistory(resume, clock);
+      return new Resume(history, clock, journal, factory);
+    },
   },
   WebSocketEmitter,
   {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
+import type { ClusterAnswers } from '../cluster/cluster-delivery.js';
 import type { Connection, RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
 
@@ -16,11 +17,46 @@ interface Envelope {
   readonly body: unknown;
 }
 
-interface Question {
-  readonly answers: unknown[];
-  /** Nodes that have not answered. */
-  readonly open: Set<string>;
-  readonly done: () => void;
+/** Nodes that a message was published to. */
+export interface Published {
+  /** Those that listened, as far as can be known. */
+  readonly heard: readonly string[];
+  /** Those that did not. */
+  readonly unheard: readonly string[];
+}
+
+/** Waits until everybody who was reached has answered. Answers may come before it is known who that is. */
+class Question {
+  readonly answers = new Map<string, unknown>();
+  readonly answered: Promise<void>;
+  #published: Published | undefined;
+  #done!: () => void;
+
+  constructor() {
+    this.answered = new Promise((resolve) => {
+      this.#done = resolve;
+    });
+  }
+
+  /** Everybody who was to answer and did not. */
+  get silent(): string[] {
+    const { heard = [], unheard = [] } = this.#published ?? {};
+    return [...heard, ...unheard].filter((nodeId) => !this.answers.has(nodeId));
+  }
+
+  publishedTo(published: Published): void {
+    this.#published = published;
+    this.#check();
+  }
+
+  answer(nodeId: string, answer: unknown): void {
+    this.answers.set(nodeId, answer);
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#published?.heard.every((nodeId) => this.answers.has(nodeId))) this.#done();
+  }
 }
 
 const ANSWER = 'answer';
@@ -76,7 +112,7 @@ export class NodeBus {
 
   /** Sends a message. Resolves to whether the node listened, as far as can be known. */
   async tell(nodeId: string, topic: string, body: unknown): Promise<boolean> {
-    return this.#publish(nodeId, { from: this.nodeId, topic, body });
+    return this.#publish(nodeId, this.envelope(topic, body));
   }
 
   /** Asks nodes. Resolves to the answers that came in time; never rejects. */
@@ -87,26 +123,51 @@ export class NodeBus {
     withinMs: number,
   ): Promise<unknown[]> {
     if (nodeIds.length === 0) return [];
-    const id = randomUUID();
-    const answers: unknown[] = [];
-    const all = new Promise<void>((resolve) => {
-      this.#questions.set(id, { answers, open: new Set(nodeIds), done: resolve });
-    });
-    for (const nodeId of nodeIds) {
-      const sent = this.#publish(nodeId, { from: this.nodeId, topic, id, body });
-      void sent.then((isHeard) => !isHeard && this.#settle(id, nodeId));
-    }
-    await withDeadline(this.clock, withinMs, all);
-    this.#questions.delete(id);
-    return answers;
+    const publish = (text: string): Promise<Published> => this.#publishAll(nodeIds, text);
+    const { answers } = await this.collect(topic, body, publish, withinMs);
+    return [...answers.values()].filter((answer) => answer !== undefined && answer !== null);
   }
 
-  async #publish(nodeId: string, envelope: Envelope): Promise<boolean> {
+  /** Asks whoever `publish` reaches, which it finds out itself. Never rejects unless `publish` does. */
+  async collect(
+    topic: string,
+    body: unknown,
+    publish: (text: string) => Promise<Published>,
+    withinMs: number,
+  ): Promise<ClusterAnswers<unknown>> {
+    const id = randomUUID();
+    const question = new Question();
+    this.#questions.set(id, question);
+    try {
+      const published = publish(this.envelope(topic, body, id));
+      const all = published.then((to) => {
+        question.publishedTo(to);
+        return question.answered;
+      });
+      await withDeadline(this.clock, withinMs, all);
+    } finally {
+      this.#questions.delete(id);
+    }
+    return { answers: question.answers, silent: question.silent };
+  }
+
+  /** A message as nodes understand it, for whoever publishes it by other means. `body` stands last. */
+  envelope(topic: string, body: unknown, id?: string): string {
+    return JSON.stringify({ from: this.nodeId, topic, id, body });
+  }
+
+  async #publishAll(nodeIds: readonly string[], text: string): Promise<Published> {
+    const isHeard = await Promise.all(nodeIds.map((nodeId) => this.#publish(nodeId, text)));
+    return {
+      heard: nodeIds.filter((_, index) => isHeard[index]),
+      unheard: nodeIds.filter((_, index) => !isHeard[index]),
+    };
+  }
+
+  async #publish(nodeId: string, text: string): Promise<boolean> {
     try {
       const channel = this.keys.channelOf(nodeId);
-      const receivers = await this.connections
-        .get('publish')
-        .publish(channel, JSON.stringify(envelope));
+      const receivers = await this.connections.get('publish').publish(channel, text);
       return receivers > 0 || !this.connections.seesAllReceivers;
     } catch (error) {
       this.onError(error);
@@ -119,15 +180,8 @@ export class NodeBus {
     if (!envelope) return;
     const { from, topic, id, body } = envelope;
     if (topic === ECHO) this.#unheard = 0;
-    else if (topic === ANSWER && id !== undefined) this.#settle(id, from, body);
+    else if (topic === ANSWER && id !== undefined) this.#questions.get(id)?.answer(from, body);
     else void this.#answer(envelope);
-  }
-
-  #settle(id: string, nodeId: string, answer?: unknown): void {
-    const question = this.#questions.get(id);
-    if (!question?.open.delete(nodeId)) return;
-    if (answer !== undefined && answer !== null) question.answers.push(answer);
-    if (question.open.size === 0) question.done();
   }
 
   async #answer({ from, topic, id, body }: Envelope): Promise<void> {
@@ -139,7 +193,7 @@ export class NodeBus {
       this.onError(error);
     }
     if (id === undefined) return;
-    await this.#publish(from, { from: this.nodeId, topic: ANSWER, id, body: answer ?? null });
+    await this.#publish(from, this.envelope(ANSWER, answer ?? null, id));
   }
 }
 

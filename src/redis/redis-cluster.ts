@@ -5,6 +5,7 @@ import type { Release } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import type { Cluster, ClusterDefinition, ClusterHost } from '../cluster/cluster.js';
 import type { ClusterNode, ClusterStatus } from '../cluster/cluster-status.js';
+import type { HistoryBounds } from '../history/thread-history.js';
 import { Availability } from './availability.js';
 import { type ConnectionPurpose, RedisConnections } from './connections.js';
 import { evictionWarning, ServerClock } from './server-checks.js';
@@ -12,6 +13,8 @@ import { Keys } from './keys.js';
 import { LeaseRegistry } from './lease-registry.js';
 import { LeaseTable } from './lease-table.js';
 import { NodeBus } from './node-bus.js';
+import { RedisDelivery } from './redis-delivery.js';
+import { RedisHistory } from './redis-history.js';
 import { NodeRegistry } from './node-registry.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import {
@@ -41,6 +44,7 @@ export class RedisCluster implements Cluster {
   /** 128 random bits, new at every start: nothing an earlier process held is taken for ours. */
   readonly nodeId = randomBytes(16).toString('hex');
   readonly slots: RedisSlots;
+  readonly delivery: RedisDelivery;
 
   readonly #startedAt: number;
   readonly #keys: Keys;
@@ -54,6 +58,7 @@ export class RedisCluster implements Cluster {
   #known: readonly ClusterNode[] = [];
   #isDraining = false;
   #timeoutsInARow = 0;
+  #history: RedisHistory | undefined;
   #isChecked = false;
   #whenJoined: (() => void) | undefined;
   #stopHeartbeat: Release | undefined;
@@ -80,6 +85,9 @@ export class RedisCluster implements Cluster {
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
+    this.delivery = new RedisDelivery(this.#connections, this.#keys, this.#bus, nodeId, (error) =>
+      this.#onLost(error),
+    );
     this.slots = new RedisSlots(
       clock,
       settings,
@@ -92,6 +100,23 @@ export class RedisCluster implements Cluster {
     );
   }
 
+  createHistory(bounds: HistoryBounds): RedisHistory {
+    this.#history = new RedisHistory(
+      {
+        clock: this.host.clock,
+        connections: this.#connections,
+        keys: this.#keys,
+        bus: this.#bus,
+        nodeId: this.nodeId,
+        commandTimeoutMs: this.settings.commandTimeoutMs,
+        stumbled: (error) => this.#availability.stumble(error),
+        lost: (_thread, error) => this.#onLost(error),
+      },
+      bounds,
+    );
+    return this.#history;
+  }
+
   async join(): Promise<void> {
     const { clock } = this.host;
     this.#renewal.start();
@@ -99,6 +124,7 @@ export class RedisCluster implements Cluster {
     this.#connections.get('leases');
     this.#connections.get('subscribe');
     this.#connections.get('publish');
+    if (this.#history) this.#connections.get('streams');
     await withDeadline(clock, this.settings.commandTimeoutMs, this.#joined());
     if (!this.#availability.isUp) this.#availability.fail(new Error('Redis does not answer'));
   }
@@ -115,6 +141,8 @@ export class RedisCluster implements Cluster {
     if (this.#availability.hasLeft) return;
     this.#stopHeartbeat?.();
     this.#renewal.stop();
+    await this.#history?.drain(this.settings.commandTimeoutMs);
+    this.#history?.dispose();
     const isUp = this.#availability.isUp;
     this.#availability.leave();
     if (isUp) {
@@ -148,9 +176,21 @@ export class RedisCluster implements Cluster {
 
   #onReady(purpose: ConnectionPurpose): void {
     if (this.#availability.hasLeft) return;
-    if (purpose === 'subscribe') void this.#bus.listen();
+    if (purpose === 'subscribe') void this.#listen();
+    if (purpose === 'streams') this.#history?.hurry();
     // It may have lost everything while it was away: put back what is held here.
     if (purpose === 'leases') void this.#renewal.now();
+  }
+
+  // What was sent while nobody listened is lost on the way, not in the history.
+  async #listen(): Promise<void> {
+    await this.#bus.listen();
+    this.#history?.doubtAll();
+  }
+
+  #onLost(error: unknown): void {
+    this.#availability.stumble(error);
+    this.host.journal.record('delivery-failed', { error });
   }
 
   #onError(purpose: ConnectionPurpose, error: Error): void {

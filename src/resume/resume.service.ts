@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { OnModuleDestroy } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
+import type { ClusterAnswers } from '../cluster/cluster-delivery.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import {
@@ -14,8 +15,13 @@ import {
 } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
-import { isOwnPosition, parsePosition, type Position, positioned } from './position.js';
-import type { RecordedEvent, ThreadEvent, ThreadHistory, ThreadKey } from './thread-history.js';
+import { isOwnPosition, parsePosition, type Position, positioned } from '../history/position.js';
+import type {
+  RecordedEvent,
+  ThreadEvent,
+  ThreadHistory,
+  ThreadKey,
+} from '../history/thread-history.js';
 import { type ReaderHost, ThreadReader } from './thread-reader.js';
 
 /** The parameter of the upgrade request's query with which a client says up to where it had got. */
@@ -30,7 +36,6 @@ const NOWHERE: Position = { epoch: '', offset: 0 };
 export class Resume implements OnModuleDestroy {
   readonly #readers = new Map<WebSocketManager, ThreadReader>();
   readonly #host: ReaderHost;
-  #report = emptyReport();
 
   constructor(
     readonly history: ThreadHistory,
@@ -45,7 +50,10 @@ export class Resume implements OnModuleDestroy {
       failed: ({ context }, error) =>
         journal.record('resume-failed', { subject: subjectOf(context), error }),
     };
-    history.listen((thread, epoch, event) => this.#deliver(thread, epoch, event));
+    history.listen({
+      recorded: (thread, epoch, event) => this.#deliver(thread, epoch, event),
+      doubtful: (thread) => this.#checkAgain(thread),
+    });
     factory.recordCriticalWith((manager, body) => this.#recordCritical(manager, body));
   }
 
@@ -84,17 +92,18 @@ export class Resume implements OnModuleDestroy {
    * had within the window, the thread open, and the event is not critical.
    */
   publish(thread: ThreadKey, event: ThreadEvent): DeliveryReport | undefined {
-    const report = (this.#report = emptyReport());
     const outcome = this.history.append(thread, event);
     if (outcome === 'unwanted') return undefined;
-    if (outcome === 'handed-on') return report;
-    const { length: queued } = this.factory.managersOfThread(thread.userId, thread.threadId);
-    return { ...report, queued };
+    if (outcome !== 'on-its-way') return outcome;
+    return { ...emptyReport(), queued: this.#managersOf(thread).length };
   }
 
-  /** Events may have come that nobody here has heard: everybody looks again. */
-  checkAll(): void {
-    for (const reader of this.#readers.values()) reader.checkAgain();
+  /** As {@link publish}; resolves to what became of it on every node, where there are others. */
+  publishAndReport(
+    thread: ThreadKey,
+    event: ThreadEvent,
+  ): Promise<ClusterAnswers<DeliveryReport>> | undefined {
+    return this.history.appendAndReport?.(thread, event);
   }
 
   onModuleDestroy(): void {
@@ -109,16 +118,26 @@ export class Resume implements OnModuleDestroy {
     return this.publish(context, event)?.sent === 1 ? 'sent' : 'queued';
   }
 
-  #deliver(thread: ThreadKey, epoch: string, event: RecordedEvent): void {
-    const managers = this.factory.managersOfThread(thread.userId, thread.threadId);
-    if (managers.length === 0) return;
+  #managersOf({ userId, threadId }: ThreadKey): WebSocketManager[] {
+    return this.factory.managersOfThread(userId, threadId);
+  }
+
+  #checkAgain(thread: ThreadKey): void {
+    for (const manager of this.#managersOf(thread)) this.#readers.get(manager)?.checkAgain();
+  }
+
+  #deliver(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryReport {
+    const report = emptyReport();
+    const managers = this.#managersOf(thread);
+    if (managers.length === 0) return report;
     const text = positioned(event.body, { epoch, offset: event.offset });
     // `ws` would turn a text into bytes once for every receiver.
     const frame: Frame = managers.length > 1 ? Buffer.from(text) : text;
     for (const manager of managers) {
       const result = this.#hand(manager, epoch, event, frame);
-      if (result) count(this.#report, result);
+      if (result) count(report, result);
     }
+    return report;
   }
 
   #hand(

@@ -1,9 +1,13 @@
 import type { Clock, Release } from '../clock/clock.js';
 import { type DeliveryResult, encodeFrame, type Frame } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import { type Position, positioned } from './position.js';
-import type { RecordedEvent, Stretch, ThreadHistory } from './thread-history.js';
-import { CHUNK_BYTES } from './thread-log.js';
+import { type Position, positioned } from '../history/position.js';
+import {
+  CHUNK_BYTES,
+  type RecordedEvent,
+  type Stretch,
+  type ThreadHistory,
+} from '../history/thread-history.js';
 
 /** Waits between attempts to read double from here … */
 const FIRST_RETRY_MS = 200;

@@ -2,13 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
 import { resolveOptions } from '../../src/config/resolve-options.js';
-import { MemoryHistory } from '../../src/resume/memory-history.js';
-import { isOwnPosition } from '../../src/resume/position.js';
-import type { Position } from '../../src/resume/position.js';
-import type { Stretch, ThreadKey } from '../../src/resume/thread-history.js';
+import { MemoryHistory } from '../../src/history/memory-history.js';
+import { isOwnPosition } from '../../src/history/position.js';
+import type { Position } from '../../src/history/position.js';
+import type { Stretch, ThreadKey } from '../../src/history/thread-history.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 
 const WINDOW_MS = 1_000;
+const HEARD = { sent: 1, queued: 0, dropped: 0 };
 const BOUNDS = {
   windowMs: WINDOW_MS,
   maxEvents: 8,
@@ -72,8 +73,14 @@ class Play {
   readonly threads = Array.from({ length: 6 }, () => new ModelThread());
 
   constructor() {
-    this.history.listen(({ threadId }, epoch, { offset }) => {
-      this.heard.push(`${threadId} ${epoch} ${offset}`);
+    this.history.listen({
+      recorded: ({ threadId }, epoch, { offset }) => {
+        this.heard.push(`${threadId} ${epoch} ${offset}`);
+        return HEARD;
+      },
+      doubtful: () => {
+        throw new Error('nothing gets lost on the way in one process');
+      },
     });
   }
 
@@ -113,8 +120,8 @@ class Play {
 
   #append(key: ThreadKey, model: ModelThread, body: string, isCritical: boolean): void {
     const outcome = this.history.append(key, { body, isCritical });
-    if (model.openers.length > 0 || isCritical) expect(outcome).toBe('handed-on');
-    if (outcome === 'handed-on') model.sent.push(body);
+    if (model.openers.length > 0 || isCritical) expect(outcome).toBe(HEARD);
+    if (outcome === HEARD) model.sent.push(body);
   }
 
   #comeBack(key: ThreadKey, model: ModelThread, client: ModelThread['clients'][number]): void {

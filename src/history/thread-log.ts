@@ -1,15 +1,16 @@
-import type { RecordedEvent, Stretch, ThreadEvent } from './thread-history.js';
+import {
+  CHUNK_BYTES,
+  EVENT_OVERHEAD_BYTES,
+  type RecordedEvent,
+  type Stretch,
+  type ThreadEvent,
+} from './thread-history.js';
 import type { Position } from './position.js';
 
 interface Kept extends RecordedEvent {
   readonly at: number;
   readonly bytes: number;
 }
-
-/** How much one read answers at most: what a socket takes in one go. */
-export const CHUNK_BYTES = 65_536;
-/** What an event costs beside its text. */
-const EVENT_OVERHEAD_BYTES = 128;
 
 /** The latest events of one thread. */
 export class ThreadLog {

@@ -1,8 +1,9 @@
 import type { Clock, Release } from '../clock/clock.js';
-import type { ResumeOptions } from '../config/option-groups.js';
+import type { DeliveryCounts } from '../cluster/cluster-delivery.js';
 import { encodeKeyPart } from '../context/user-execution-context.js';
 import { createEpoch, type Position } from './position.js';
 import type {
+  HistoryBounds,
   HistoryListener,
   Stretch,
   ThreadEvent,
@@ -11,8 +12,16 @@ import type {
 } from './thread-history.js';
 import { ThreadLog } from './thread-log.js';
 
+/** How much of everything is kept, all threads together. */
+export interface MemoryBounds extends HistoryBounds {
+  /** Threads that nobody has open. */
+  readonly maxThreads: number;
+  readonly maxTotalBytes: number;
+}
+
 /** How often in a window it is looked at what has expired. */
 const SWEEPS_PER_WINDOW = 4;
+const NOBODY: DeliveryCounts = Object.freeze({ sent: 0, queued: 0, dropped: 0 });
 
 /** The threads of one process, in its memory: gone with it, which whoever comes back is told. */
 export class MemoryHistory implements ThreadHistory {
@@ -24,7 +33,7 @@ export class MemoryHistory implements ThreadHistory {
   #bytes = 0;
 
   constructor(
-    private readonly options: ResumeOptions,
+    private readonly bounds: MemoryBounds,
     private readonly clock: Clock,
   ) {}
 
@@ -57,15 +66,14 @@ export class MemoryHistory implements ThreadHistory {
     };
   }
 
-  append(thread: ThreadKey, event: ThreadEvent): 'handed-on' | 'unwanted' {
+  append(thread: ThreadKey, event: ThreadEvent): DeliveryCounts | 'unwanted' {
     if (!event.isCritical && !this.#find(keyOf(thread))) return 'unwanted';
     const log = this.#logOf(thread);
     const recorded = this.#counted(log, () => log.append(event, this.clock.now()));
     this.#use(log);
     this.#trim(log);
     this.#makeRoom();
-    this.#listener?.(thread, log.epoch, recorded);
-    return 'handed-on';
+    return this.#listener?.recorded(thread, log.epoch, recorded) ?? NOBODY;
   }
 
   read(thread: ThreadKey, after: Position | undefined): Stretch {
@@ -100,7 +108,7 @@ export class MemoryHistory implements ThreadHistory {
     const log = new ThreadLog(key, createEpoch(thread.userId), this.clock.now());
     this.#left.set(key, log);
     this.#makeRoom();
-    const periodMs = Math.ceil(this.options.windowMs / SWEEPS_PER_WINDOW);
+    const periodMs = Math.ceil(this.bounds.windowMs / SWEEPS_PER_WINDOW);
     this.#sweeper ??= this.clock.every(periodMs, () => this.#sweep());
     return log;
   }
@@ -114,7 +122,7 @@ export class MemoryHistory implements ThreadHistory {
   }
 
   #trim(log: ThreadLog): void {
-    const { maxEvents, maxBytes, windowMs } = this.options;
+    const { maxEvents, maxBytes, windowMs } = this.bounds;
     this.#counted(log, () => {
       while (log.size > maxEvents || log.bytes > maxBytes) log.dropFirst();
       log.dropBefore(this.clock.now() - windowMs);
@@ -123,7 +131,7 @@ export class MemoryHistory implements ThreadHistory {
 
   // The least recently used go first: threads nobody has open as a whole, then what is in the others.
   #makeRoom(): void {
-    const { maxThreads, maxTotalBytes } = this.options;
+    const { maxThreads, maxTotalBytes } = this.bounds;
     for (const log of this.#left.values()) {
       if (this.#left.size <= maxThreads && this.#bytes <= maxTotalBytes) return;
       this.#drop(log);
@@ -135,7 +143,7 @@ export class MemoryHistory implements ThreadHistory {
   }
 
   #sweep(): void {
-    const expired = this.clock.now() - this.options.windowMs;
+    const expired = this.clock.now() - this.bounds.windowMs;
     for (const log of this.#left.values()) {
       // Those that follow were used later.
       if (log.usedAt > expired) break;

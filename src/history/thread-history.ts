@@ -1,4 +1,5 @@
 import type { Release } from '../clock/clock.js';
+import type { ClusterAnswers, DeliveryCounts } from '../cluster/cluster-delivery.js';
 import type { Position } from './position.js';
 
 /** Whose conversation it is. Nothing is ever read with the thread's id alone. */
@@ -35,23 +36,43 @@ export interface Stretch {
   readonly end: number;
 }
 
-/** Gets the events of the threads that are open here, each thread's in their order. */
-export type HistoryListener = (thread: ThreadKey, epoch: string, event: RecordedEvent) => void;
+/** How much is kept of one thread. */
+export interface HistoryBounds {
+  /** How long an event is kept, and a thread's place after it was left. */
+  readonly windowMs: number;
+  readonly maxEvents: number;
+  readonly maxBytes: number;
+}
+
+/** How much one read answers at most: what a socket takes in one go. */
+export const CHUNK_BYTES = 65_536;
+/** What an event counts beside its text. */
+export const EVENT_OVERHEAD_BYTES = 128;
+
+/** Whoever hands events on to the connections. */
+export interface HistoryListener {
+  /** An event of a thread that is open here; each thread's come in their order, one of them now and then not at all. */
+  recorded(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryCounts;
+  /** Something may have been missed: whoever has the thread open should read on. */
+  doubtful(thread: ThreadKey): void;
+}
 
 /**
  * Where the events of threads are kept for those who come back: within bounds of events, bytes and
  * time. What was dropped is never passed over: it is a gap.
  */
 export interface ThreadHistory {
-  /** Calls back with every event that is recorded. Called once, by whoever hands them on. */
+  /** Sets who hands events on. Called once, before anything is recorded. */
   listen(listener: HistoryListener): void;
   /** Somebody has the thread open: it is kept until that is released, and for the window after. */
   open(thread: ThreadKey): Release;
   /**
-   * Records an event and hands it to the listener: before it returns, or when it is in its place.
-   * `'unwanted'` when it does neither: nobody has, or had within the window, the thread open.
+   * Records an event and hands it to the listener. Answers what became of it; `'on-its-way'` when it is
+   * handed on later; `'unwanted'` when it is not kept: nobody has, or had within the window, the thread open.
    */
-  append(thread: ThreadKey, event: ThreadEvent): 'handed-on' | 'on-its-way' | 'unwanted';
+  append(thread: ThreadKey, event: ThreadEvent): DeliveryCounts | 'on-its-way' | 'unwanted';
+  /** As `append`, and tells what became of it on every node; only where `append` says `'on-its-way'`. */
+  appendAndReport?(thread: ThreadKey, event: ThreadEvent): Promise<ClusterAnswers<DeliveryCounts>>;
   /** What came after a position; without one, nothing but where the thread stands. */
   read(thread: ThreadKey, after: Position | undefined): Stretch | Promise<Stretch>;
   /** The critical events that are left, for somebody who was never there. Not those for one connection. */

@@ -1,0 +1,59 @@
+/** What became of a message, in numbers of connections. */
+export interface DeliveryCounts {
+  readonly sent: number;
+  readonly queued: number;
+  readonly dropped: number;
+}
+
+/** Whom a message, or a goodbye, is for. */
+export type ClusterTarget =
+  | { readonly userId: string; readonly threadId?: string | undefined }
+  | { readonly connectionId: string };
+
+/** A connection, as other nodes may know it. */
+export interface ConnectionInfo {
+  readonly nodeId: string;
+  readonly connectionId: string;
+  readonly userId: string;
+  readonly threadId: string;
+  readonly state: string;
+  /** Milliseconds since it was made. */
+  readonly ageMs: number;
+  /** Milliseconds without traffic. */
+  readonly idleMs: number;
+}
+
+/** How connections are ended. */
+export interface Goodbye {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** What other nodes said. */
+export interface ClusterAnswers<T> {
+  /** By node. */
+  readonly answers: ReadonlyMap<string, T>;
+  /** Nodes that hold the user and did not answer in time. */
+  readonly silent: readonly string[];
+}
+
+/** Reaches connections on the other nodes. Contacts those only that hold the user. */
+export interface ClusterDelivery {
+  /** Tells who acts for the others on this node. Called once, before anything is sent. */
+  serve(local: LocalDelivery): void;
+  /** Hands a frame to the other nodes. Nobody waits; what cannot be sent is counted and said. */
+  send(target: ClusterTarget, frame: string): void;
+  /** As {@link send}; resolves to what became of it, within a deadline. Never rejects. */
+  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryCounts>>;
+  /** Ends connections on the other nodes; resolves to how many there were. Bounded, never rejects. */
+  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<ClusterAnswers<number>>;
+  /** The user's connections on the other nodes. Bounded, never rejects. */
+  connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>>;
+}
+
+/** What this node does when another one asks. */
+export interface LocalDelivery {
+  deliver(target: ClusterTarget, frame: string): DeliveryCounts;
+  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<number>;
+  connectionsOf(userId: string): readonly ConnectionInfo[];
+}

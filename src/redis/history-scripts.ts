@@ -1,0 +1,153 @@
+import { CHUNK_BYTES, EVENT_OVERHEAD_BYTES } from '../history/thread-history.js';
+import { Script } from './script.js';
+
+// A thread is a stream, whose ids are the offsets, and beside it a hash: `e` epoch, `s` offset of the
+// latest event, `c` of the latest critical one, `b` bytes, and for every node the number of the last event
+// that came from it. The hash lives twice as long as the window: to know that nothing was missed, more has
+// to be remembered than what was sent.
+
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+// Drops what is too much or too old. Answers the offset of the latest event that is gone, and the bytes left.
+const TRIM = `
+local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
+  local left = redis.call('XLEN', stream)
+  if left == 0 then return offset, 0 end
+  while left > 0 do
+    local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    local fields = entry[2]
+    if left <= maxEvents and bytes <= maxBytes and tonumber(fields[4]) > now - window then break end
+    bytes = bytes - #fields[2] - ${EVENT_OVERHEAD_BYTES}
+    left = left - 1
+    redis.call('XDEL', stream, entry[1])
+  end
+  return offset - left, bytes
+end
+`;
+
+// Publishes to every node on which the user is.
+const PUBLISH = `
+local function publish(leases, channel, message, answer)
+  local seen = {}
+  local from = '(' .. string.format('%.0f', now)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, from, '+inf')) do
+    local node = string.match(member, '^[^:]*')
+    if not seen[node] then
+      seen[node] = true
+      answer[#answer + 1] = node
+      answer[#answer + 1] = redis.call('PUBLISH', channel .. node, message)
+    end
+  end
+  return answer
+end
+`;
+
+/**
+ * KEYS leases, hash, stream; ARGV beginning of a node's channel, message before and after the position,
+ * body, `c` where critical, connection it is for, epoch for a new history, window, events, bytes, node,
+ * number of the event on that node, number of the one before that Redis must have had.
+ * Answers `early` where it has not, `again` where it has had this one, `unwanted`, or `done` and who heard.
+ */
+export const APPEND = new Script(`${NOW}${TRIM}${PUBLISH}
+local leases, hash, stream = KEYS[1], KEYS[2], KEYS[3]
+local channel, before, after, body, kind, only = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local window, maxEvents, maxBytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local number, previous = tonumber(ARGV[12]), tonumber(ARGV[13])
+local known = redis.call('HMGET', hash, 'e', 's', 'b', ARGV[11])
+local epoch, offset, bytes = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
+local last = tonumber(known[4] or 0)
+if last >= number then return { 'again' } end
+if last < previous then return { 'early' } end
+if not epoch then
+  local from = '(' .. string.format('%.0f', now)
+  if kind ~= 'c' and redis.call('ZCOUNT', leases, from, '+inf') == 0 then return { 'unwanted' } end
+  epoch = ARGV[7]
+  redis.call('DEL', stream)
+end
+offset = offset + 1
+local id = string.format('%.0f', offset)
+if redis.call('EXISTS', stream) == 0 then
+  bytes = 0
+end
+redis.call('XADD', stream, id .. '-1', 'b', body, 't', string.format('%.0f', now), 'k', kind, 'o', only)
+local _, left = trim(stream, offset, bytes + #body + ${EVENT_OVERHEAD_BYTES}, window, maxEvents, maxBytes)
+redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
+if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
+redis.call('PEXPIRE', hash, window * 2)
+redis.call('PEXPIRE', stream, window)
+return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done' })
+`);
+
+/**
+ * KEYS hash, stream; ARGV epoch for a new history, window, events, bytes, then what is wanted: `after`, an
+ * epoch and an offset; `critical`; or `head`. Answers epoch, offset of the latest event, 1 for a gap, offset
+ * up to which this goes, then for each event offset, kind, connection it is for, body.
+ */
+export const READ = new Script(`${NOW}${TRIM}
+local hash, stream, wanted = KEYS[1], KEYS[2], ARGV[5]
+local window = tonumber(ARGV[2])
+local known = redis.call('HMGET', hash, 'e', 's', 'b', 'c')
+local epoch, offset, bytes = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
+local critical = tonumber(known[4] or 0)
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', stream)
+  redis.call('HSET', hash, 'e', epoch, 's', 0, 'b', 0)
+end
+redis.call('PEXPIRE', hash, window * 2)
+local floor, left = trim(stream, offset, bytes, window, tonumber(ARGV[3]), tonumber(ARGV[4]))
+if left ~= bytes then redis.call('HSET', hash, 'b', left) end
+local head = string.format('%.0f', offset)
+local answer = { epoch, head, 0, head }
+local function add(entry)
+  local fields = entry[2]
+  answer[#answer + 1] = string.match(entry[1], '^%d+')
+  answer[#answer + 1] = fields[6]
+  answer[#answer + 1] = fields[8]
+  answer[#answer + 1] = fields[2]
+  return #fields[2] + ${EVENT_OVERHEAD_BYTES}
+end
+if wanted == 'critical' and critical > floor then
+  for _, entry in ipairs(redis.call('XRANGE', stream, '-', '+')) do
+    if entry[2][6] == 'c' and entry[2][8] == '' then add(entry) end
+  end
+elseif wanted == 'after' then
+  local from = tonumber(ARGV[7])
+  if ARGV[6] ~= epoch or from > offset or from < floor then
+    answer[3] = 1
+    from = floor
+  end
+  local size = 0
+  while from < offset and size < ${CHUNK_BYTES} do
+    local part = redis.call('XRANGE', stream, string.format('%.0f', from + 1), '+', 'COUNT', 16)
+    if #part == 0 then break end
+    for _, entry in ipairs(part) do
+      size = size + add(entry)
+      from = from + 1
+      if size >= ${CHUNK_BYTES} then break end
+    end
+  end
+  answer[4] = string.format('%.0f', from)
+end
+return answer
+`);
+
+/** KEYS hash; ARGV window. Keeps a thread that is open; answers its epoch and the offset of its latest event. */
+export const TOUCH = new Script(`
+redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
+return redis.call('HMGET', KEYS[1], 'e', 's')
+`);
+
+/**
+ * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window.
+ * Begins anew, after events were lost before they got here: whoever reads on finds a gap.
+ */
+export const RESET = new Script(`${NOW}${PUBLISH}
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[2], 'e', ARGV[3], 's', 0, 'b', 0)
+redis.call('PEXPIRE', KEYS[2], ARGV[4] * 2)
+return publish(KEYS[1], ARGV[1], ARGV[2], { 'done' })
+`);

@@ -1,0 +1,139 @@
+import type {
+  ClusterAnswers,
+  ClusterDelivery,
+  ClusterTarget,
+  ConnectionInfo,
+  DeliveryCounts,
+  Goodbye,
+  LocalDelivery,
+} from '../cluster/cluster-delivery.js';
+import type { RedisConnections } from './connections.js';
+import type { Keys } from './keys.js';
+import type { NodeBus, Published } from './node-bus.js';
+import { Script } from './script.js';
+
+const DELIVER = 'deliver';
+const DISCONNECT = 'disconnect';
+const CONNECTIONS = 'connections';
+
+/** How long it is waited for what became of a message. */
+export const REPORT_MS = 2_000;
+/** How long connections may take to end: closing handshake and disposers. */
+const GOODBYE_MS = 10_000;
+/** Bytes of messages that Redis has not taken yet; what is above is not sent. */
+const MAX_WAITING_BYTES = 16 * 1_048_576;
+
+/**
+ * KEYS a sorted set whose members begin with a node; ARGV beginning of a node's channel, a node to leave
+ * out, message. Publishes to every node of which something is alive; answers each and how many listened.
+ */
+const BROADCAST = new Script(`
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local seen, answer = { [ARGV[2]] = true }, {}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')) do
+  local node = string.match(member, '^[^:]*')
+  if not seen[node] then
+    seen[node] = true
+    answer[#answer + 1] = node
+    answer[#answer + 1] = redis.call('PUBLISH', ARGV[1] .. node, ARGV[3])
+  end
+end
+return answer
+`);
+
+/** What a node is asked to do for another. */
+interface Request {
+  readonly target: ClusterTarget;
+  readonly frame?: string;
+  readonly goodbye?: Goodbye;
+}
+
+/** Messages to connections on other nodes, over pub/sub: in order for each sender, and at most once. */
+export class RedisDelivery implements ClusterDelivery {
+  #waitingBytes = 0;
+
+  constructor(
+    private readonly connections: RedisConnections,
+    private readonly keys: Keys,
+    private readonly bus: NodeBus,
+    private readonly nodeId: string,
+    /** A message did not get out. */
+    private readonly failed: (error: unknown) => void,
+  ) {}
+
+  serve(local: LocalDelivery): void {
+    this.bus.handle(DELIVER, ({ target, frame }: Request) => local.deliver(target, frame!));
+    this.bus.handle(DISCONNECT, ({ target, goodbye }: Request) =>
+      local.disconnect(target, goodbye!),
+    );
+    this.bus.handle(CONNECTIONS, ({ target }: Request) =>
+      'userId' in target ? local.connectionsOf(target.userId) : [],
+    );
+  }
+
+  send(target: ClusterTarget, frame: string): void {
+    const sent = this.#broadcast(target, this.bus.envelope(DELIVER, { target, frame }));
+    sent.catch((error: unknown) => this.failed(error));
+  }
+
+  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryCounts>> {
+    return this.#ask(DELIVER, { target, frame }, REPORT_MS);
+  }
+
+  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<ClusterAnswers<number>> {
+    return this.#ask(DISCONNECT, { target, goodbye }, GOODBYE_MS);
+  }
+
+  connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>> {
+    return this.#ask(CONNECTIONS, { target: { userId } }, REPORT_MS);
+  }
+
+  async #ask<T>(topic: string, request: Request, withinMs: number): Promise<ClusterAnswers<T>> {
+    const publish = (text: string): Promise<Published> => this.#broadcast(request.target, text);
+    try {
+      return (await this.bus.collect(topic, request, publish, withinMs)) as ClusterAnswers<T>;
+    } catch (error) {
+      this.failed(error);
+      return { answers: new Map<string, T>(), silent: [] };
+    }
+  }
+
+  // Nobody knows where a connection is: all nodes are asked. Where a user is, the leases say.
+  async #broadcast(target: ClusterTarget, text: string): Promise<Published> {
+    const key =
+      'userId' in target
+        ? this.keys.ofUser(this.keys.hashOf(target.userId)).leases
+        : this.keys.nodes;
+    if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) throw new BacklogError();
+    this.#waitingBytes += text.length;
+    try {
+      const args = [this.keys.channelOf(''), this.nodeId, text];
+      const reply = await BROADCAST.run(this.connections.get('publish'), [key], args);
+      return readPublished(reply, this.connections.seesAllReceivers);
+    } finally {
+      this.#waitingBytes -= text.length;
+    }
+  }
+}
+
+/** Redis takes messages more slowly than they are sent. */
+class BacklogError extends Error {
+  override readonly name = 'BacklogError';
+
+  constructor() {
+    super(`more than ${MAX_WAITING_BYTES} bytes of messages wait for Redis`);
+  }
+}
+
+/** What a script answers that has published: nodes, and how many listened to each. */
+export function readPublished(reply: unknown, isCountTrue: boolean): Published {
+  const heard: string[] = [];
+  const unheard: string[] = [];
+  const parts = reply as (string | number)[];
+  for (let index = 0; index < parts.length; index += 2) {
+    const listened = !isCountTrue || Number(parts[index + 1]) > 0;
+    (listened ? heard : unheard).push(String(parts[index]));
+  }
+  return { heard, unheard };
+}

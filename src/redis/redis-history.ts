@@ -1,0 +1,335 @@
+import type { Clock, Release } from '../clock/clock.js';
+import { withDeadline } from '../clock/deadline.js';
+import type { ClusterAnswers, DeliveryCounts } from '../cluster/cluster-delivery.js';
+import { createEpoch, parsePosition, type Position } from '../history/position.js';
+import {
+  EVENT_OVERHEAD_BYTES,
+  type HistoryBounds,
+  type HistoryListener,
+  type RecordedEvent,
+  type Stretch,
+  type ThreadEvent,
+  type ThreadHistory,
+  type ThreadKey,
+} from '../history/thread-history.js';
+import { type Appendable, AppendQueue } from './append-queue.js';
+import type { Connection, RedisConnections } from './connections.js';
+import { APPEND, READ, RESET, TOUCH } from './history-scripts.js';
+import type { Keys } from './keys.js';
+import type { NodeBus, Published } from './node-bus.js';
+import { readPublished, REPORT_MS } from './redis-delivery.js';
+import { answerWithin } from './redis-deadline.js';
+
+const EVENT = 'event';
+const DOUBT = 'doubt';
+
+/** Threads that are touched at once. */
+const BATCH = 250;
+const LONGEST_TOUCH_MS = 5_000;
+
+/** An event on its way between nodes. `position` stands last: Redis fills it in. */
+interface EventBody {
+  readonly thread: ThreadKey;
+  readonly frame: string;
+  readonly isCritical: boolean;
+  readonly onlyFor?: string | undefined;
+  readonly position: string;
+}
+
+/** What Redis calls the parts of a thread. */
+interface ThreadKeys {
+  readonly leases: string;
+  readonly hash: string;
+  readonly stream: string;
+}
+
+/** A thread that somebody has open on this node. */
+interface OpenThread {
+  readonly thread: ThreadKey;
+  readonly keys: ThreadKeys;
+  openers: number;
+  /** The latest event that came over the bus. */
+  heard: Position | undefined;
+  /** Where the thread was the last time it was looked at. */
+  seen: Position | undefined;
+}
+
+/** What the history needs of its node. */
+export interface HistoryHost {
+  readonly clock: Clock;
+  readonly connections: RedisConnections;
+  readonly keys: Keys;
+  readonly bus: NodeBus;
+  readonly nodeId: string;
+  readonly commandTimeoutMs: number;
+  /** Redis did not do what it was asked; it is asked again. */
+  stumbled(error: unknown): void;
+  /** An event was given up: those who resume in its thread will find a gap. */
+  lost(thread: ThreadKey, error: unknown): void;
+}
+
+/**
+ * The threads of a cluster, in Redis: a stream for each. An event gets its place there, and comes back to
+ * every node that holds the user in that order; what a node did not hear it reads.
+ */
+export class RedisHistory implements ThreadHistory {
+  readonly #open = new Map<string, OpenThread>();
+  readonly #queue: AppendQueue;
+  readonly #bounds: string[];
+  #listener: HistoryListener | undefined;
+  #toucher: Release | undefined;
+
+  constructor(
+    private readonly host: HistoryHost,
+    private readonly bounds: HistoryBounds,
+  ) {
+    const { windowMs, maxEvents, maxBytes } = bounds;
+    this.#bounds = [windowMs, maxEvents, maxBytes].map(String);
+    this.#queue = new AppendQueue(host.clock, isOwnFailure, (error) => host.stumbled(error));
+    host.bus.handle(EVENT, (body: EventBody) => this.#heard(body));
+    host.bus.handle(DOUBT, ({ thread }: EventBody) => this.#listener?.doubtful(thread));
+  }
+
+  /** Events that Redis does not have yet. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  listen(listener: HistoryListener): void {
+    this.#listener = listener;
+  }
+
+  open(thread: ThreadKey): Release {
+    const keys = this.#keysOf(thread);
+    let open = this.#open.get(keys.hash);
+    if (!open) {
+      open = { thread, keys, openers: 0, heard: undefined, seen: undefined };
+      this.#open.set(keys.hash, open);
+      const periodMs = Math.min(LONGEST_TOUCH_MS, Math.ceil(this.bounds.windowMs / 4));
+      this.#toucher ??= this.host.clock.every(periodMs, () => void this.#touchAll());
+    }
+    open.openers += 1;
+    return once(() => this.#leave(open));
+  }
+
+  append(thread: ThreadKey, event: ThreadEvent): 'on-its-way' {
+    const envelope = this.host.bus.envelope(EVENT, bodyOf(thread, event));
+    this.#queue.add(this.#appendable(thread, event, envelope));
+    return 'on-its-way';
+  }
+
+  async appendAndReport(
+    thread: ThreadKey,
+    event: ThreadEvent,
+  ): Promise<ClusterAnswers<DeliveryCounts>> {
+    const publish = (envelope: string): Promise<Published> =>
+      new Promise((resolve) => {
+        this.#queue.add(this.#appendable(thread, event, envelope, resolve));
+      });
+    const body = bodyOf(thread, event);
+    const { answers, silent } = await this.host.bus.collect(EVENT, body, publish, REPORT_MS);
+    return { answers: answers as ReadonlyMap<string, DeliveryCounts>, silent };
+  }
+
+  read(thread: ThreadKey, after: Position | undefined): Promise<Stretch> {
+    return after
+      ? this.#read(thread, 'after', after.epoch, String(after.offset))
+      : this.#read(thread, 'head');
+  }
+
+  readCritical(thread: ThreadKey): Promise<Stretch> {
+    return this.#read(thread, 'critical');
+  }
+
+  /** Messages may have been lost on the way here: everybody reads on. */
+  doubtAll(): void {
+    for (const { thread } of this.#open.values()) this.#listener?.doubtful(thread);
+  }
+
+  /** Redis can be reached again. */
+  hurry(): void {
+    this.#queue.hurry();
+  }
+
+  /** Lets what waits get out, for a while. */
+  async drain(withinMs: number): Promise<void> {
+    await withDeadline(this.host.clock, withinMs, this.#queue.empty());
+  }
+
+  dispose(): void {
+    this.#toucher?.();
+    this.#toucher = undefined;
+    this.#open.clear();
+    this.#queue.close();
+  }
+
+  get #connection(): Connection {
+    return this.host.connections.get('streams');
+  }
+
+  #leave(open: OpenThread): void {
+    open.openers -= 1;
+    if (open.openers > 0) return;
+    this.#open.delete(open.keys.hash);
+    // The window begins now. Where this fails, it began when the thread was last touched.
+    void this.#touch(open).catch((error: unknown) => this.host.stumbled(error));
+    if (this.#open.size > 0) return;
+    this.#toucher?.();
+    this.#toucher = undefined;
+  }
+
+  #heard({ thread, frame, isCritical, onlyFor, position }: EventBody): DeliveryCounts | undefined {
+    const at = parsePosition(position);
+    if (!at) return undefined;
+    const open = this.#open.get(this.#keysOf(thread).hash);
+    if (open) open.heard = at;
+    const event: RecordedEvent = { body: frame, isCritical, onlyFor, offset: at.offset };
+    return this.#listener?.recorded(thread, at.epoch, event);
+  }
+
+  #appendable(
+    thread: ThreadKey,
+    event: ThreadEvent,
+    envelope: string,
+    published?: (to: Published) => void,
+  ): Appendable {
+    const keys = this.#keysOf(thread);
+    const end = envelope.lastIndexOf('"}}');
+    const before = envelope.slice(0, end);
+    const after = envelope.slice(end);
+    const { body, isCritical, onlyFor = '' } = event;
+    return {
+      thread: keys.hash,
+      bytes: envelope.length + EVENT_OVERHEAD_BYTES,
+      send: async (number, previous) => {
+        const { host } = this;
+        const epoch = createEpoch(thread.userId);
+        const kind = isCritical ? 'c' : '';
+        const event = [host.keys.channelOf(''), before, after, body, kind, onlyFor, epoch];
+        const order = [host.nodeId, String(number), String(previous)];
+        const args = [...event, ...this.#bounds, ...order];
+        const reply = await APPEND.run(this.#connection, namesOf(keys), args);
+        const [outcome, ...to] = reply as [string, ...string[]];
+        if (outcome === 'early') return 'early';
+        published?.(readPublished(to, host.connections.seesAllReceivers));
+        return 'done';
+      },
+      giveUp: (error) => {
+        this.host.lost(thread, error);
+        published?.({ heard: [], unheard: [] });
+        return this.#reset(thread, keys);
+      },
+    };
+  }
+
+  #reset(thread: ThreadKey, keys: ThreadKeys): Appendable {
+    const envelope = this.host.bus.envelope(DOUBT, { thread });
+    return {
+      thread: keys.hash,
+      bytes: 0,
+      send: async () => {
+        const channel = this.host.keys.channelOf('');
+        const args = [channel, envelope, createEpoch(thread.userId), this.#bounds[0]!];
+        await RESET.run(this.#connection, namesOf(keys), args);
+        return 'done';
+      },
+      giveUp: () => undefined,
+    };
+  }
+
+  async #read(thread: ThreadKey, ...wanted: string[]): Promise<Stretch> {
+    const { hash, stream } = this.#keysOf(thread);
+    const args = [createEpoch(thread.userId), ...this.#bounds, ...wanted];
+    const asked = READ.run(this.#connection, [hash, stream], args);
+    return readStretch(await answerWithin(this.host.clock, this.host.commandTimeoutMs, asked));
+  }
+
+  async #touchAll(): Promise<void> {
+    const open = [...this.#open.values()];
+    try {
+      for (let start = 0; start < open.length; start += BATCH) {
+        const touched = open.slice(start, start + BATCH).map((each) => this.#look(each));
+        const all = Promise.all(touched);
+        await answerWithin(this.host.clock, this.host.commandTimeoutMs, all);
+      }
+    } catch (error) {
+      this.host.stumbled(error);
+    }
+  }
+
+  // Twice in a row without having heard of it: it did not get here. Once may be a matter of moments.
+  async #look(open: OpenThread): Promise<void> {
+    const now = await this.#touch(open);
+    const { seen, heard, thread } = open;
+    if (seen && !isAtLeast(heard, seen)) {
+      open.heard = now;
+      this.#listener?.doubtful(thread);
+    }
+    open.seen = now;
+    open.heard ??= now;
+  }
+
+  async #touch({ keys }: OpenThread): Promise<Position | undefined> {
+    const reply = await TOUCH.run(this.#connection, [keys.hash], [this.#bounds[0]!]);
+    const [epoch, offset] = reply as [string | null, string | null];
+    return epoch === null ? undefined : { epoch, offset: Number(offset) };
+  }
+
+  #keysOf({ userId, threadId }: ThreadKey): ThreadKeys {
+    const { keys } = this.host;
+    const user = keys.hashOf(userId);
+    const thread = keys.hashOf(threadId);
+    return {
+      leases: keys.ofUser(user).leases,
+      hash: keys.named(user, `thread:${thread}`),
+      stream: keys.named(user, `events:${thread}`),
+    };
+  }
+}
+
+function bodyOf(thread: ThreadKey, { body, isCritical, onlyFor }: ThreadEvent): EventBody {
+  const { userId, threadId } = thread;
+  return { thread: { userId, threadId }, frame: body, isCritical, onlyFor, position: '' };
+}
+
+function namesOf({ leases, hash, stream }: ThreadKeys): string[] {
+  return [leases, hash, stream];
+}
+
+function readStretch(reply: unknown): Stretch {
+  const [epoch, head, gap, end, ...parts] = reply as [string, string, number, string, ...string[]];
+  const events: RecordedEvent[] = [];
+  for (let index = 0; index < parts.length; index += 4) {
+    const [offset, kind, onlyFor, body] = parts.slice(index, index + 4) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    events.push({
+      offset: Number(offset),
+      isCritical: kind === 'c',
+      onlyFor: onlyFor === '' ? undefined : onlyFor,
+      body,
+    });
+  }
+  return { epoch, head: Number(head), isGap: gap === 1, end: Number(end), events };
+}
+
+function isAtLeast(heard: Position | undefined, seen: Position): boolean {
+  return heard !== undefined && heard.epoch === seen.epoch && heard.offset >= seen.offset;
+}
+
+// Somebody wrote something else under the key of a thread. The others are well.
+function isOwnFailure(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('WRONGTYPE');
+}
+
+function once(act: () => void): Release {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    act();
+  };
+}

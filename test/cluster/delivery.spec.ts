@@ -1,0 +1,302 @@
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  IsolatedGateway,
+  UserExecutionContext,
+  WebSocketEmitter,
+  WebSocketManagerFactory,
+  type WebSocketIsolationOptions,
+} from 'nestjs-websocket-isolation';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
+
+import { eventually } from '../support/eventually.js';
+import { TestRedis } from '../support/redis.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient } from '../support/test-client.js';
+
+@IsolatedGateway({ path: '/chat' })
+class ChatGateway {
+  constructor(
+    private readonly context: UserExecutionContext,
+    private readonly emitter: WebSocketEmitter,
+  ) {}
+
+  @SubscribeMessage('burst')
+  burst(@MessageBody() count: number): void {
+    const { userId } = this.context;
+    for (let index = 0; index < count; index += 1) this.emitter.toUser(userId).send('n', index);
+  }
+}
+
+function heard({ messages }: TestClient, event = 'news'): unknown[] {
+  return messages.filter((message) => message.event === event).map(({ data }) => data);
+}
+
+const emitterOf = (node: TestApp): WebSocketEmitter => node.app.get(WebSocketEmitter);
+const factoryOf = (node: TestApp): WebSocketManagerFactory => node.app.get(WebSocketManagerFactory);
+const nodeIdOf = (node: TestApp): string => factoryOf(node).getStats().currentState.cluster!.nodeId;
+
+function open(node: TestApp, user: string, thread = 'tea'): Promise<TestClient> {
+  return TestClient.open(node.url(`/chat?user=${user}&thread=${thread}`));
+}
+
+function say(node: TestApp, data: unknown): void {
+  emitterOf(node).toThread('ada', 'tea').send('news', data);
+}
+
+/** Comes back with a position. */
+function back(
+  node: TestApp,
+  position: string,
+  { user = 'ada', thread = 'tea' } = {},
+): Promise<TestClient> {
+  return TestClient.open(node.url(`/chat?user=${user}&thread=${thread}&resume=${position}`));
+}
+
+/** The latest position that a client has seen. */
+function positionOf({ messages }: TestClient): string {
+  const positions = messages.flatMap(
+    (message) => (message as unknown as { position?: string }).position ?? [],
+  );
+  return positions.at(-1)!;
+}
+
+describe('delivery in a cluster', () => {
+  let redis: TestRedis;
+  let apps: TestApp[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis.stop());
+  afterEach(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+    apps = [];
+    await redis.command('FLUSHALL');
+  });
+
+  async function nodes(count: number, options: WebSocketIsolationOptions = {}): Promise<TestApp[]> {
+    for (let index = 0; index < count; index += 1) {
+      const cluster = redisCluster({ url: redis.url, renewMs: 500, leaseMs: 5_000 });
+      apps.push(await startApp({ providers: [ChatGateway], options: { cluster, ...options } }));
+    }
+    return apps;
+  }
+  it('finds a user on every node, and a thread, and a connection', async () => {
+    const [a, b, c] = (await nodes(3)) as [TestApp, TestApp, TestApp];
+    const [onA, onB, coffee] = [
+      await open(a, 'ada'),
+      await open(b, 'ada'),
+      await open(b, 'ada', 'coffee'),
+    ];
+    const other = await open(c, 'bob');
+    // Right after the handshake: no time to spread the word.
+    expect(emitterOf(a).toUser('ada').send('news', 'user')).toEqual({
+      sent: 1,
+      queued: 0,
+      dropped: 0,
+    });
+    expect(emitterOf(c).toThread('ada', 'tea').send('news', 'thread')).toEqual({
+      sent: 0,
+      queued: 0,
+      dropped: 0,
+    });
+    const info = (await factoryOf(c).connectionsOf('ada')).find(
+      ({ threadId }) => threadId === 'coffee',
+    );
+    expect(info).toMatchObject({ nodeId: nodeIdOf(b), userId: 'ada', state: 'ready' });
+    const report = await emitterOf(a).toConnection(info!.connectionId).sendAsync('news', 'one');
+    expect(report).toMatchObject({ sent: 1, nodes: { [nodeIdOf(b)]: { sent: 1 } } });
+    await eventually(() => {
+      expect(heard(onA)).toEqual(['user', 'thread']);
+      expect(heard(onB)).toEqual(['user', 'thread']);
+      expect(heard(coffee)).toEqual(['user', 'one']);
+    });
+    expect(heard(other)).toEqual([]);
+  });
+
+  it('reports by node, and contacts only those that hold the user', async () => {
+    const [a, b, c] = (await nodes(3)) as [TestApp, TestApp, TestApp];
+    await open(a, 'ada');
+    await open(b, 'ada');
+    await open(b, 'ada');
+    const watcher = (await redis.command('PUBSUB', 'CHANNELS', 'wsi:node:*')) as string[];
+    expect(watcher).toHaveLength(3);
+    const report = await emitterOf(a).toUser('ada').sendAsync('news', 1);
+    expect(report).toEqual({
+      sent: 3,
+      queued: 0,
+      dropped: 0,
+      nodes: {
+        [nodeIdOf(a)]: { sent: 1, queued: 0, dropped: 0 },
+        [nodeIdOf(b)]: { sent: 2, queued: 0, dropped: 0 },
+      },
+      silent: [],
+    });
+    expect(Object.keys(report.nodes)).not.toContain(nodeIdOf(c));
+    const nobody = await emitterOf(c).toUser('nobody').sendAsync('news', 1);
+    expect(nobody).toMatchObject({ sent: 0, silent: [] });
+  });
+
+  it('keeps the order of one sender', async () => {
+    const [a, b] = (await nodes(2)) as [TestApp, TestApp];
+    const sender = await open(a, 'ada');
+    const receivers = [await open(b, 'ada'), await open(b, 'ada', 'coffee')];
+    sender.send('burst', 2_000);
+    const all = Array.from({ length: 2_000 }, (_, index) => index);
+    await eventually(() => {
+      for (const receiver of [sender, ...receivers]) expect(heard(receiver, 'n')).toEqual(all);
+    });
+  });
+
+  it('ends a user’s connections on every node, and says how many there were', async () => {
+    const [a, b] = (await nodes(2)) as [TestApp, TestApp];
+    const tea = [await open(a, 'ada'), await open(b, 'ada')];
+    const coffee = await open(b, 'ada', 'coffee');
+    const bob = await open(b, 'bob');
+    expect(await factoryOf(a).disconnectThread('ada', 'tea', { code: 4401 })).toBe(2);
+    for (const client of tea) expect(await client.closed()).toBe(4401);
+    expect(coffee.closeCode).toBeUndefined();
+    expect(await factoryOf(a).disconnectUser('ada', { code: 4403, reason: 'banned' })).toBe(1);
+    expect(await coffee.closed()).toBe(4403);
+    expect(coffee.closeReason).toBe('banned');
+    expect(bob.closeCode).toBeUndefined();
+    expect(await factoryOf(a).connectionsOf('ada')).toEqual([]);
+  });
+
+  it('delivers here and does not wait when Redis is gone', async () => {
+    const [a, b] = (await nodes(2)) as [TestApp, TestApp];
+    const [onA, onB] = [await open(a, 'ada'), await open(b, 'ada')];
+    redis.freeze();
+    try {
+      expect(emitterOf(a).toUser('ada').send('news', 1).sent).toBe(1);
+      await eventually(() => expect(heard(onA)).toEqual([1]));
+      const report = await emitterOf(a).toUser('ada').sendAsync('news', 2);
+      expect(report).toMatchObject({ sent: 1, nodes: { [nodeIdOf(a)]: { sent: 1 } } });
+    } finally {
+      redis.thaw();
+    }
+    await eventually(() => expect(heard(onB)).toEqual([1, 2]));
+  });
+
+  describe('with resume', () => {
+    const resume = { windowMs: 60_000, maxEvents: 100, maxBytes: 500_000 };
+    it('gives a client what it missed on another node', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      const onA = await open(a, 'ada');
+      await onA.next();
+      say(a, 1);
+      await eventually(() => expect(heard(onA)).toEqual([1]));
+      say(b, 2);
+      await eventually(() => expect(heard(onA)).toEqual([1, 2]));
+      onA.terminate();
+      await onA.closed();
+      say(a, 3);
+      await eventually(async () => expect(await factoryOf(b).connectionsOf('ada')).toEqual([]));
+      say(b, 4);
+      const onB = await back(b, positionOf(onA));
+      await eventually(() => expect(heard(onB)).toEqual([3, 4]));
+      expect(onB.messages[0]).toMatchObject({ event: 'resume', data: { status: 'recovered' } });
+      say(a, 5);
+      await eventually(() => expect(heard(onB)).toEqual([3, 4, 5]));
+    });
+
+    it('says how many received it, on every node', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      await (await open(a, 'ada')).next();
+      await (await open(b, 'ada')).next();
+      const report = await emitterOf(a).toThread('ada', 'tea').sendAsync('news', 1);
+      expect(report).toEqual({
+        sent: 2,
+        queued: 0,
+        dropped: 0,
+        nodes: {
+          [nodeIdOf(a)]: { sent: 1, queued: 0, dropped: 0 },
+          [nodeIdOf(b)]: { sent: 1, queued: 0, dropped: 0 },
+        },
+        silent: [],
+      });
+    });
+
+    it('says so when the gap cannot be filled', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      const client = await open(a, 'ada');
+      await client.next();
+      const start = positionOf(client);
+      for (let index = 0; index < 150; index += 1) {
+        emitterOf(a).toThread('ada', 'tea').send('news', index);
+      }
+      await eventually(() => expect(heard(client)).toHaveLength(150));
+      const second = await back(b, start);
+      await eventually(() => expect(heard(second)).toHaveLength(100));
+      expect(second.messages[0]).toMatchObject({ data: { status: 'gap' } });
+      expect(heard(second)[0]).toBe(50);
+      expect(Number(await redis.command('XLEN', await streamKey(redis)))).toBe(100);
+    });
+
+    it('keeps what is critical while the user is nowhere', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      emitterOf(a).toThread('ada', 'tea').send('news', 'nobody there');
+      emitterOf(a).toThread('ada', 'tea').sendCritical('news', 'paid');
+      await eventually(async () =>
+        expect(await redis.command('KEYS', '*thread:*')).toHaveLength(1),
+      );
+      const client = await open(b, 'ada');
+      await eventually(() => expect(heard(client)).toEqual(['paid']));
+    });
+
+    it('gives nobody the events of somebody else', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      const ada = await open(a, 'ada');
+      await ada.next();
+      await emitterOf(a).toThread('ada', 'tea').sendAsync('news', 'private');
+      const start = positionOf(ada).replace(/\d+$/, '0');
+      await expect(back(b, start, { user: 'eve' })).rejects.toMatchObject({ status: 403 });
+      const other = await back(b, start, { thread: 'coffee' });
+      expect(await other.next()).toMatchObject({ data: { status: 'gap' } });
+      expect(heard(other)).toEqual([]);
+    });
+
+    it('loses nothing while Redis does not answer, and does not send twice', async () => {
+      const [a, b] = (await nodes(2, { resume: { ...resume, maxEvents: 1_000 } })) as [
+        TestApp,
+        TestApp,
+      ];
+      const client = await open(b, 'ada');
+      await client.next();
+      const thread = emitterOf(a).toThread('ada', 'tea');
+      for (let index = 0; index < 300; index += 1) {
+        thread.send('news', index);
+        if (index === 100) await redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+        if (index === 150) await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        if (index === 200) await redis.command('SCRIPT', 'FLUSH');
+        if (index % 10 === 0) await new Promise(setImmediate);
+      }
+      const all = Array.from({ length: 300 }, (_, index) => index);
+      await eventually(() => expect(heard(client)).toEqual(all), 20_000);
+      expect(client.messages.filter(({ event }) => event === 'resume')).toHaveLength(1);
+    });
+
+    it('tells everybody when Redis has lost its data', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      const client = await open(a, 'ada');
+      await client.next();
+      await emitterOf(b).toThread('ada', 'tea').sendAsync('news', 1);
+      const start = positionOf(client);
+      await redis.command('FLUSHALL');
+      const second = await back(b, start);
+      expect(await second.next()).toMatchObject({ data: { status: 'gap' } });
+      await emitterOf(b).toThread('ada', 'tea').sendAsync('news', 2);
+      await eventually(() => expect(heard(second)).toEqual([2]));
+      // The first one’s lease comes back with its renewal; what happened meanwhile it reads, with a notice.
+      await eventually(() => expect(heard(client)).toEqual([1, 2]), 20_000);
+      expect(client.messages.findLast(({ event }) => event === 'resume')).toMatchObject({
+        data: { status: 'gap' },
+      });
+    });
+  });
+});
+
+async function streamKey(redis: TestRedis): Promise<string> {
+  const [key] = (await redis.command('KEYS', '*events:*')) as string[];
+  return key!;
+}
