@@ -94,6 +94,7 @@ export class Fleet {
       this.limits,
       journal,
       this.cleanup,
+      this.options.cluster?.create({ clock, journal }),
     );
     this.heartbeat = new Heartbeat(this.options, clock, registry, removal);
     this.leaks = new LeakDetector(this.options, clock, registry, journal);

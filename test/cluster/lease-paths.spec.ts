@@ -1,0 +1,233 @@
+import { Injectable, Scope } from '@nestjs/common';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  ClusterUnavailableError,
+  CurrentManager,
+  IsolatedGateway,
+  ManagerClosedError,
+  ManagerLimitError,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+
+import { eventually } from '../support/eventually.js';
+import { Fleet } from '../support/fleet.js';
+import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
+import { ScriptedCluster } from '../support/scripted-cluster.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient } from '../support/test-client.js';
+
+describe('the slot of an arrival in a cluster', () => {
+  const cluster = new ScriptedCluster();
+  const fleet = new Fleet({ cluster: cluster.definition, limits: { maxManagersPerUser: 2 } });
+  const { factory } = fleet;
+  afterEach(() => {
+    const { created, active, disposed } = fleet.registry.ledger;
+    expect([created - disposed, active, fleet.registry.userCount]).toEqual([0, 0, 0]);
+    expect(cluster.releases.every((count) => count === 1)).toBe(true);
+    cluster.leases.length = 0;
+  });
+  const arrival = (userId = 'ada') => {
+    const outcome = factory.createManager(fleet.context(userId));
+    const settled = outcome.catch((error: unknown) => error);
+    return fleet.clock.settle().then(() => ({ settled, lease: cluster.leases.at(-1)! }));
+  };
+
+  it('is taken here first, then everywhere, and both are given back', async () => {
+    const { settled, lease } = await arrival();
+    expect(fleet.registry.slotsOf('ada')!.held).toBe(1);
+    expect(lease.releases).toBe(0);
+    lease.answerWith('held');
+    const manager = (await settled) as WebSocketManager;
+    expect(manager.isActive).toBe(true);
+    await manager.close();
+    await manager.close();
+  });
+
+  it.each([
+    ['full', ManagerLimitError, 'MANAGER_LIMIT'],
+    ['unavailable', ClusterUnavailableError, 'CLUSTER_UNAVAILABLE'],
+  ] as const)(
+    'that the cluster answers with "%s" leaves nothing behind',
+    async (answer, type, code) => {
+      const { limitHits } = factory.counters;
+      const { settled, lease } = await arrival();
+      lease.answerWith(answer);
+      const error = await settled;
+      expect(error).toBeInstanceOf(type);
+      expect(error).toMatchObject({ code, retryAfterMs: 5_000 });
+      await fleet.clock.settle();
+      expect(factory.counters.limitHits - limitHits).toBe(answer === 'full' ? 1 : 0);
+    },
+  );
+
+  it('without a slot in the cluster counts here, where the operator wants that', async () => {
+    const { settled, lease } = await arrival();
+    lease.answerWith('unleased');
+    await ((await settled) as WebSocketManager).close();
+  });
+
+  it('is one, however often it is asked for', async () => {
+    const context = fleet.context('ada');
+    const asked = [factory.createManager(context), factory.createManager(context)];
+    await fleet.clock.settle();
+    asked.push(factory.createManager(context));
+    cluster.leases[0]!.answerWith('held');
+    const managers = new Set(await Promise.all(asked));
+    expect([managers.size, cluster.leases.length]).toEqual([1, 1]);
+    await [...managers][0]!.close();
+  });
+
+  it('is not asked for in the cluster where there is none here', async () => {
+    const first = [await arrival(), await arrival()];
+    first.forEach(({ lease }) => lease.answerWith('held'));
+    const managers = (await Promise.all(first.map(({ settled }) => settled))) as WebSocketManager[];
+    const { settled } = await arrival();
+    expect(await settled).toBeInstanceOf(ManagerLimitError);
+    expect(cluster.leases.length).toBe(2);
+    await Promise.all(managers.map((manager) => manager.close()));
+  });
+
+  it('is given back when the user is disconnected before the answer', async () => {
+    const { settled, lease } = await arrival();
+    await factory.disconnectUser('ada');
+    expect(lease.releases).toBe(1);
+    lease.answerWith('held');
+    expect(await settled).toBeInstanceOf(ManagerClosedError);
+  });
+
+  it('is given back when the process ends before the answer', async () => {
+    const { settled, lease } = await arrival();
+    const ended = factory.shutdown();
+    lease.answerWith('held');
+    expect(await settled).toBeInstanceOf(ManagerClosedError);
+    await ended;
+  });
+});
+
+let failsToOpen = false;
+
+@Injectable({ scope: Scope.REQUEST })
+class Fragile {
+  constructor() {
+    if (failsToOpen) throw new Error('planned');
+  }
+}
+
+let handled: string[] = [];
+
+@IsolatedGateway({ path: '/chat' })
+class Gateway {
+  constructor(readonly fragile: Fragile) {}
+
+  @SubscribeMessage('note')
+  note(@CurrentManager() manager: WebSocketManager): { event: string } {
+    handled.push(manager.context.connectionId);
+    return { event: 'noted' };
+  }
+}
+
+describe('a connection in a cluster', () => {
+  let app: TestApp | undefined;
+  afterEach(async () => {
+    failsToOpen = false;
+    handled = [];
+    await app?.close();
+    app = undefined;
+  });
+  const start = async (cluster: ScriptedCluster): Promise<WebSocketManagerFactory> => {
+    app = await startApp({
+      providers: [Gateway, Fragile],
+      options: { cluster: cluster.definition },
+    });
+    return app.app.get(WebSocketManagerFactory);
+  };
+  const url = () => app!.url('/chat?user=ada');
+
+  it('gives its slot back when the client leaves before the answer', async () => {
+    const cluster = new ScriptedCluster();
+    const factory = await start(cluster);
+    const raw = await RawSocket.open(app!.port);
+    raw.write(upgradeRequest('/chat?user=ada'));
+    await eventually(() => expect(cluster.leases.length).toBe(1));
+    raw.destroy();
+    await eventually(() => expect(raw.isClosed).toBe(true));
+    cluster.leases[0]!.answerWith('held');
+    await eventually(() => expect(cluster.releases).toEqual([1]));
+    expect(factory.getStats().currentState.activeManagers).toBe(0);
+  });
+
+  it('gives its slot back when its scope cannot be made', async () => {
+    const cluster = new ScriptedCluster('held');
+    await start(cluster);
+    failsToOpen = true;
+    await expect(TestClient.open(url())).rejects.toMatchObject({ status: 500 });
+    await eventually(() => expect(cluster.releases).toEqual([1]));
+  });
+
+  it('is refused with 503 and a time to come back while the cluster is away', async () => {
+    const cluster = new ScriptedCluster('unavailable');
+    await start(cluster);
+    const refused = await TestClient.open(url()).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+    expect(JSON.parse((refused as { body: string }).body)).toMatchObject({
+      reason: 'cluster-unavailable',
+    });
+    await eventually(() => expect(cluster.releases).toEqual([1]));
+  });
+
+  it('ends with 4442 when its slot is lost, and with 4409 when a newer one has it', async () => {
+    const cluster = new ScriptedCluster('held');
+    await start(cluster);
+    const clients = [await TestClient.open(url()), await TestClient.open(url())];
+    const [lost, evicted] = cluster.leases;
+    cluster.holder!.lost(lost!.connectionId, 'lease-lost');
+    cluster.holder!.lost(evicted!.connectionId, 'evicted');
+    expect(await Promise.all(clients.map((client) => client.closed()))).toEqual([4442, 4409]);
+    await eventually(() => expect(cluster.releases).toEqual([1, 1]));
+  });
+
+  it('has its messages held, in their order, while it is uncertain whose slot it has', async () => {
+    const cluster = new ScriptedCluster('held');
+    await start(cluster);
+    const [keeps, loses] = [await TestClient.open(url()), await TestClient.open(url())];
+    await keeps.ask('note');
+    handled = [];
+    cluster.freshUntil = 0;
+    for (const client of [keeps, loses]) {
+      client.send('note');
+      client.send('note');
+    }
+    await eventually(() => expect(cluster.held.size).toBe(2));
+    expect(handled).toEqual([]);
+    cluster.holder!.lost(cluster.leases[1]!.connectionId, 'lease-lost');
+    cluster.freshUntil = Number.POSITIVE_INFINITY;
+    for (const held of cluster.held) held.resume();
+    await keeps.next();
+    await keeps.next();
+    expect(await loses.closed()).toBe(4442);
+    const own = cluster.leases[0]!.connectionId;
+    expect(handled).toEqual([own, own]);
+  });
+
+  it('leaves with the process: slots first, goodbyes then, the cluster last', async () => {
+    const cluster = new ScriptedCluster('held');
+    await start(cluster);
+    const client = await TestClient.open(url());
+    const { drain, leave } = cluster;
+    const openAt: Record<string, boolean> = {};
+    cluster.drain = () => {
+      openAt['drain'] = client.closeCode === undefined && cluster.releases[0] === 0;
+      return drain.call(cluster);
+    };
+    cluster.leave = () => {
+      openAt['leave'] = cluster.releases[0] === 0;
+      return leave.call(cluster);
+    };
+    await app!.close();
+    expect(cluster.calls).toEqual(['join', 'drain', 'leave']);
+    expect(openAt).toEqual({ drain: true, leave: false });
+    expect(await client.closed()).toBe(1001);
+  });
+});

@@ -1,0 +1,97 @@
+import type { Cluster, ClusterDefinition } from '../../src/cluster/cluster.js';
+import type {
+  ClusterLease,
+  ClusterSlots,
+  HeldTraffic,
+  LeaseAnswer,
+  SlotHolder,
+} from '../../src/cluster/cluster-slots.js';
+import type { ClusterStatus } from '../../src/cluster/cluster-status.js';
+
+/** A slot that was asked for. */
+export class ScriptedLease implements ClusterLease {
+  releases = 0;
+  answerWith!: (answer: LeaseAnswer) => void;
+  readonly answer = new Promise<LeaseAnswer>((resolve) => {
+    this.answerWith = resolve;
+  });
+
+  constructor(
+    readonly userId: string,
+    readonly connectionId: string,
+  ) {}
+
+  release(): void {
+    this.releases += 1;
+  }
+}
+
+/** A cluster that answers what and when a test says. */
+export class ScriptedCluster implements Cluster, ClusterSlots {
+  readonly slots = this;
+  readonly leases: ScriptedLease[] = [];
+  readonly held = new Set<HeldTraffic>();
+  readonly calls: string[] = [];
+  freshUntil = Number.POSITIVE_INFINITY;
+  holder: SlotHolder | undefined;
+
+  /** @param always answered at once, where the test does not want to decide */
+  constructor(private readonly always?: LeaseAnswer) {}
+
+  get definition(): ClusterDefinition {
+    return { create: () => this };
+  }
+
+  /** Every lease that was asked for was given back so often. */
+  get releases(): number[] {
+    return this.leases.map(({ releases }) => releases);
+  }
+
+  lease(userId: string, connectionId: string): ClusterLease {
+    const lease = new ScriptedLease(userId, connectionId);
+    this.leases.push(lease);
+    if (this.always) lease.answerWith(this.always);
+    return lease;
+  }
+
+  hold(held: HeldTraffic): void {
+    this.held.add(held);
+  }
+
+  serve(holder: SlotHolder): void {
+    this.holder = holder;
+  }
+
+  nodeLimit(limit: number): number {
+    return limit;
+  }
+
+  join(): Promise<void> {
+    return this.#called('join');
+  }
+
+  drain(): Promise<void> {
+    return this.#called('drain');
+  }
+
+  leave(): Promise<void> {
+    return this.#called('leave');
+  }
+
+  status(): ClusterStatus {
+    return {
+      state: 'up',
+      since: 0,
+      nodeId: 'scripted',
+      nodes: [],
+      leases: { held: this.leases.length, unleased: 0 },
+      counters: { failures: 0, lost: 0, evicted: 0, restored: 0 },
+      renewedAt: 0,
+    };
+  }
+
+  #called(name: string): Promise<void> {
+    this.calls.push(name);
+    return Promise.resolve();
+  }
+}
