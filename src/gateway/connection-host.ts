@@ -4,6 +4,7 @@ import type { OptionGroups } from '../config/isolation.options.js';
 import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import type { Tracing } from '../monitoring/tracing.js';
 import type { Resume } from '../resume/resume.service.js';
 import type { MessageParser } from './message-parser.js';
 import type { TrafficCounters } from './traffic-counters.js';
@@ -16,6 +17,7 @@ export interface ConnectionHost {
   readonly journal: Journal;
   /** The event of every message that was handled. */
   readonly handled: Topic<'message-handled'>;
+  readonly tracing: Tracing;
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly rates: UserRates;

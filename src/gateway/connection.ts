@@ -58,7 +58,7 @@ export class Connection
   /** Runs the connect hooks; messages wait until they are through. */
   open(request: IncomingMessage): void {
     this.host.resume?.enter(this.manager, request);
-    this.#connecting = runConnectHooks(this, request);
+    this.#connecting = this.#connect(request);
     if (!this.#connecting) {
       this.#becomeReady();
       return;
@@ -67,6 +67,16 @@ export class Connection
       this.#connecting = undefined;
       this.#becomeReady();
     });
+  }
+
+  #connect(request: unknown): Promise<void> | undefined {
+    const { tracer } = this.host.tracing;
+    if (!tracer) return runConnectHooks(this, request);
+    const step = tracer.connect(this.manager, this.path);
+    const pending = step.run(() => runConnectHooks(this, request));
+    if (pending) return pending.then(() => step.end());
+    step.end();
+    return undefined;
   }
 
   received(frame: Buffer): void {

@@ -6,6 +6,7 @@ import { type Clock, CLOCK } from '../clock/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { withoutCredentials } from '../handshake/credentials.js';
+import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { HandshakeRefused, type Refusal, type RefusalReason } from '../handshake/refusal.js';
 import { Journal, subjectOf } from '../journal/journal.js';
@@ -13,6 +14,7 @@ import { CloseCode } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { type TracedHandshake, Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
@@ -75,6 +77,7 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly internals: NestInternals,
     private readonly handshake: HandshakeService,
     private readonly journal: Journal,
+    private readonly tracing: Tracing,
     private readonly tracker: ThreadConsistencyTracker,
     private readonly traffic: TrafficCounters,
     private readonly rates: UserRates,
@@ -102,11 +105,11 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   #serve(adapter: IsolatedWsAdapter): void {
-    const { options, clock, journal, tracker, traffic, rates, resume } = this;
+    const { options, clock, journal, tracing, tracker, traffic, rates, resume } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
-    const shared = { options, clock, journal, handled, tracker, traffic, rates };
+    const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates };
     this.#connectionHost = { ...shared, parse, leases, resume };
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
@@ -150,11 +153,20 @@ export class GatewayRuntime implements OnModuleInit {
       const pending = scope.open();
       return pending && this.#giveUpLate(pending, manager, scope);
     };
-    this.handshake.run(upgrade.request, upgrade.socket, prepare, (outcome) => {
+    const { request, socket } = upgrade;
+    const done = (outcome: HandshakeOutcome): void => {
       if (outcome === 'gone') return;
       if ('refusal' in outcome) this.#refuse(server, upgrade, outcome.refusal);
       else this.#open(server, upgrade, outcome.manager, scope!);
-    });
+    };
+    const traced = this.tracing.tracer?.handshake(request, server.path);
+    if (!traced) return this.handshake.run(request, socket, prepare, done);
+    traced.run(() =>
+      this.handshake.run(request, socket, prepare, (outcome) => {
+        endTrace(traced, outcome);
+        done(outcome);
+      }),
+    );
   }
 
   #openScope(
@@ -272,4 +284,10 @@ export class GatewayRuntime implements OnModuleInit {
       refuseWithClose(upgrade, refusal, server.webSocketServer, this.clock, this.#closeTimeoutMs);
     }
   }
+}
+
+function endTrace(traced: TracedHandshake, outcome: HandshakeOutcome): void {
+  if (outcome === 'gone') traced.gone();
+  else if ('refusal' in outcome) traced.refused(outcome.refusal.reason, outcome.refusal.status);
+  else traced.admitted(outcome.manager);
 }

@@ -7,6 +7,7 @@ import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
 import { encodeFrame, encodeMessage } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { TracedStep, Tracer } from '../monitoring/tracing.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 import type { ConnectionHost } from './connection-host.js';
@@ -21,6 +22,8 @@ import { type InboundMessage, messageId } from './message-parser.js';
 class RunningCall implements SettlingCall {
   readonly args: HandlerArgs;
   isReleased = false;
+  /** Only while somebody traces. */
+  traced: TracedStep | undefined = undefined;
 
   constructor(
     private readonly runner: HandlerRunner,
@@ -70,14 +73,21 @@ export abstract class HandlerRunner {
   }
 
   #run(message: InboundMessage, { gatewayIndex, handler }: HandlerRef): void {
-    const { traffic, handled, clock } = this.host;
+    const { traffic, handled, clock, tracing } = this.host;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
     const startedAt = handled.isHeard ? clock.now() : undefined;
     const call = new RunningCall(this, this.instances[gatewayIndex]!, plan, message, startedAt);
     this.running += 1;
     traffic.inFlight += 1;
     // The answer is read inside the context too: a stream's code runs when it is subscribed to.
-    runInContext(this.manager.context, RunningCall.run, call);
+    if (tracing.tracer) this.#trace(tracing.tracer, call);
+    else runInContext(this.manager.context, RunningCall.run, call);
+  }
+
+  #trace(tracer: Tracer, call: RunningCall): void {
+    const { manager, server } = this;
+    call.traced = tracer.message(manager, server.path, eventName(call.message));
+    call.traced.run(() => runInContext(manager.context, RunningCall.run, call));
   }
 
   /** @internal Runs inside the connection's context. */
@@ -97,6 +107,7 @@ export abstract class HandlerRunner {
     this.host.traffic.inFlight -= 1;
     this.placeFree();
     if (this.running === 0) this.#whenIdle?.();
+    call.traced?.end();
     if (call.startedAt !== undefined) this.#publish(call, call.startedAt, outcome);
   }
 
@@ -163,6 +174,7 @@ export abstract class HandlerRunner {
 
   #fail(error: unknown, call: RunningCall): void {
     this.host.traffic.failed += 1;
+    if (!call.isReleased) call.traced?.fail(error);
     this.#answerError(error, call);
     this.release(call, 'failed');
   }

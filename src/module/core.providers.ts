@@ -29,6 +29,7 @@ import { SLOT_RECLAIMER } from '../manager/slot-reclaimer.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { MemoryHistory } from '../history/memory-history.js';
 import { Resume } from '../resume/resume.service.js';
@@ -121,6 +122,7 @@ export const coreProviders: Provider[] = [
   TrafficCounters,
   UserRates,
   ThreadConsistencyTracker,
+  Tracing,
   LeakDetector,
   GatewayRuntime,
   Drain,

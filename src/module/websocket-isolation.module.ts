@@ -19,6 +19,7 @@ import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { Tracing } from '../monitoring/tracing.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
 import { Drain } from '../shutdown/drain.js';
 import { assertOneCopyOfCore } from './core-copies.js';
@@ -79,6 +80,7 @@ function complete(definition: DynamicModule): DynamicModule {
       Limits,
       ManagerRegistry,
       TrafficCounters,
+      Tracing,
     ],
   };
 }

@@ -1,0 +1,153 @@
+import type { IncomingMessage } from 'node:http';
+
+import {
+  type Attributes,
+  context,
+  type Link,
+  propagation,
+  ROOT_CONTEXT,
+  type SpanContext,
+  SpanKind,
+  type SpanOptions,
+  trace,
+  type Tracer as OpenTelemetry,
+} from '@opentelemetry/api';
+
+import type { EventSubject, IsolationEvents } from '../journal/isolation-events.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracing.js';
+import { markFailed, SpanStep } from './span-step.js';
+
+/** What spans may say. */
+export interface WebSocketIsolationTracingOptions {
+  /** Whether spans name users and threads (`user.id`, `ws_isolation.thread.id`). Default: false. */
+  readonly includeIdentity?: boolean;
+}
+
+/**
+ * Makes spans. A handshake continues the trace of the request, where it has one; connecting is a part
+ * of it. A connection lives for hours, so messages and the end are traces of their own, with a link to
+ * the handshake.
+ */
+export class OpenTelemetryTracer implements Tracer {
+  // The handshakes of connections that exist: put in when they are admitted, taken out at their end.
+  readonly #handshakes = new Map<string, SpanContext>();
+
+  constructor(
+    private readonly tracer: OpenTelemetry,
+    private readonly options: WebSocketIsolationTracingOptions,
+  ) {}
+
+  handshake(request: IncomingMessage, path: string): TracedHandshake {
+    const parent = propagation.extract(ROOT_CONTEXT, request.headers);
+    const attributes = { 'ws_isolation.path': path };
+    const options = { kind: SpanKind.SERVER, attributes };
+    const span = this.tracer.startSpan(`websocket handshake ${path}`, options, parent);
+    const step = new SpanStep(span);
+    return {
+      run: (part) => step.run(part),
+      admitted: (manager) => {
+        span.setAttributes(this.#identity(manager.context));
+        this.#handshakes.set(manager.context.connectionId, span.spanContext());
+        span.end();
+      },
+      refused: (reason, status) => {
+        span.setAttributes({
+          'ws_isolation.refusal.reason': reason,
+          'http.response.status_code': status,
+        });
+        if (status >= 500) markFailed(span, reason);
+        span.end();
+      },
+      gone: () => {
+        markFailed(span, 'gone');
+        span.end();
+      },
+    };
+  }
+
+  connect(manager: WebSocketManager, path: string): TracedStep {
+    const handshake = this.#handshakes.get(manager.context.connectionId);
+    const parent = handshake ? trace.setSpanContext(ROOT_CONTEXT, handshake) : ROOT_CONTEXT;
+    const attributes = { 'ws_isolation.path': path, ...this.#identity(manager.context) };
+    const span = this.tracer.startSpan(`websocket connect ${path}`, { attributes }, parent);
+    return new ConnectStep(span, manager);
+  }
+
+  message(manager: WebSocketManager, path: string, event: string): TracedStep {
+    const { context: subject } = manager;
+    const span = this.#startRoot(`websocket message ${event}`, subject, {
+      kind: SpanKind.SERVER,
+      attributes: {
+        'ws_isolation.path': path,
+        'ws_isolation.event': event,
+        ...this.#identity(subject),
+      },
+    });
+    return new SpanStep(span);
+  }
+
+  /** The end of a connection: from the beginning of its closing until all of it is gone. */
+  disposed({ subject, reason, disposalMs }: IsolationEvents['manager-disposed']): void {
+    const now = Date.now();
+    const span = this.#startRoot('websocket dispose', subject, {
+      startTime: now - disposalMs,
+      attributes: {
+        'ws_isolation.close.code': reason.code,
+        'ws_isolation.close.initiator': reason.initiator,
+        ...this.#identity(subject),
+      },
+    });
+    span.end(now);
+    this.#handshakes.delete(subject.connectionId);
+  }
+
+  cleaned(report: IsolationEvents['cleanup-finished']): void {
+    // Most of them find nothing, every few seconds.
+    if (report.removed === 0) return;
+    const now = Date.now();
+    const options: SpanOptions = {
+      root: true,
+      startTime: now - report.durationMs,
+      attributes: {
+        'ws_isolation.cleanup.kind': report.kind,
+        'ws_isolation.cleanup.removed': report.removed,
+        'ws_isolation.cleanup.abandoned': report.abandoned.length,
+      },
+    };
+    const span = this.tracer.startSpan(`websocket cleanup ${report.kind}`, options);
+    if (report.timedOut) markFailed(span, 'timeout');
+    span.end(now);
+  }
+
+  #startRoot(name: string, { connectionId }: EventSubject, options: SpanOptions) {
+    const handshake = this.#handshakes.get(connectionId);
+    const links: Link[] = handshake ? [{ context: handshake }] : [];
+    return this.tracer.startSpan(name, { root: true, links, ...options }, context.active());
+  }
+
+  #identity({ connectionId, userId, threadId }: EventSubject): Attributes {
+    const attributes: Attributes = { 'ws_isolation.connection.id': connectionId };
+    if (!this.options.includeIdentity) return attributes;
+    return { ...attributes, 'user.id': userId, 'ws_isolation.thread.id': threadId };
+  }
+}
+
+class ConnectStep extends SpanStep {
+  constructor(
+    span: ConstructorParameters<typeof SpanStep>[0],
+    private readonly manager: WebSocketManager,
+  ) {
+    super(span);
+  }
+
+  // A hook that fails closes the connection, with the code that says why.
+  override end(): void {
+    const { closeReason } = this.manager;
+    if (closeReason?.initiator === 'server') {
+      this.span.setAttribute('ws_isolation.close.code', closeReason.code);
+      markFailed(this.span, closeReason.reason);
+    }
+    super.end();
+  }
+}

@@ -1,0 +1,67 @@
+import {
+  type DynamicModule,
+  Inject,
+  Injectable,
+  Module,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { trace } from '@opentelemetry/api';
+
+import type { Release } from '../clock/clock.js';
+import { IsolationEventBus } from '../journal/event-bus.js';
+import { Tracing } from '../monitoring/tracing.js';
+import {
+  OpenTelemetryTracer,
+  type WebSocketIsolationTracingOptions,
+} from './open-telemetry.tracer.js';
+
+/** Injection token of the {@link WebSocketIsolationTracingOptions}. */
+const TRACING_OPTIONS: unique symbol = Symbol('websocket-isolation:tracing-options');
+
+@Injectable()
+class TracingConnector implements OnModuleInit, OnApplicationShutdown {
+  #releases: Release[] = [];
+
+  constructor(
+    @Inject(TRACING_OPTIONS) private readonly options: WebSocketIsolationTracingOptions,
+    private readonly tracing: Tracing,
+    private readonly bus: IsolationEventBus,
+  ) {}
+
+  onModuleInit(): void {
+    const tracer = new OpenTelemetryTracer(
+      trace.getTracer('nestjs-websocket-isolation'),
+      this.options,
+    );
+    this.#releases = [
+      this.tracing.use(tracer),
+      this.bus.on('manager-disposed', (details) => tracer.disposed(details)),
+      this.bus.on('cleanup-finished', (report) => tracer.cleaned(report)),
+    ];
+  }
+
+  onApplicationShutdown(): void {
+    this.#releases.splice(0).forEach((release) => release());
+  }
+}
+
+/**
+ * Spans for handshakes, connect hooks, messages, clean-ups and the end of connections, through
+ * `@opentelemetry/api`: they go wherever the app's SDK sends them, and nowhere without one.
+ *
+ * @example
+ * ```ts
+ * imports: [WebSocketIsolationModule.forRoot(), WebSocketIsolationTracingModule.forRoot()]
+ * ```
+ */
+@Module({})
+export class WebSocketIsolationTracingModule {
+  /** Imported once, beside `WebSocketIsolationModule`. */
+  static forRoot(options: WebSocketIsolationTracingOptions = {}): DynamicModule {
+    return {
+      module: WebSocketIsolationTracingModule,
+      providers: [{ provide: TRACING_OPTIONS, useValue: options }, TracingConnector],
+    };
+  }
+}

@@ -1,0 +1,238 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TextMapPropagator,
+  trace,
+  TraceFlags,
+} from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { IsolatedGateway, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
+
+import { CleanupService } from '../../src/cleanup/cleanup.service.js';
+import { Tracing } from '../../src/monitoring/tracing.js';
+import { FakeClock } from '../../src/testing/fake-clock.js';
+import { eventually } from '../support/eventually.js';
+import { queryAuthenticator, startApp, type TestApp } from '../support/test-app.js';
+import { TestClient } from '../support/test-client.js';
+
+const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
+const PARENT_ID = '00f067aa0ba902b7';
+
+const exporter = new InMemorySpanExporter();
+const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
+
+/** What an SDK brings: reads the `traceparent` of whoever calls. */
+const propagator: TextMapPropagator = {
+  inject: () => undefined,
+  fields: () => ['traceparent'],
+  extract: (from, carrier, getter) => {
+    const [, traceId, spanId] = String(getter.get(carrier, 'traceparent') ?? '').split('-');
+    if (!traceId || !spanId) return from;
+    const remote = { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
+    return trace.setSpanContext(from, remote);
+  },
+};
+
+/** What the app's own instrumentation would do: a span wherever it is called. */
+function work(name: string): void {
+  trace.getTracer('app').startSpan(name).end();
+}
+
+@IsolatedGateway({ path: '/traced' })
+class TracedGateway {
+  async handleConnection(): Promise<void> {
+    await Promise.resolve();
+    work('load');
+  }
+
+  @SubscribeMessage('say')
+  async say(): Promise<unknown> {
+    await Promise.resolve();
+    work('query');
+    return { event: 'said' };
+  }
+
+  @SubscribeMessage('fail')
+  fail(): never {
+    throw new TypeError('ada is not to be told');
+  }
+}
+
+let testApp: TestApp;
+let clock: FakeClock;
+
+async function start(includeIdentity?: boolean): Promise<void> {
+  clock = new FakeClock();
+  const tracing = includeIdentity === undefined ? {} : { includeIdentity };
+  testApp = await startApp({
+    providers: [TracedGateway],
+    imports: [WebSocketIsolationTracingModule.forRoot(tracing)],
+    options: {
+      clock,
+      authenticator: (request) => {
+        work('verify');
+        return queryAuthenticator(request);
+      },
+    },
+  });
+}
+
+function spans(name: string): ReadableSpan[] {
+  return exporter.getFinishedSpans().filter((span) => span.name === name);
+}
+
+function spanOf(name: string): ReadableSpan {
+  const [span] = spans(name);
+  if (!span) throw new Error(`there is no span "${name}"`);
+  return span;
+}
+
+const idOf = (span: ReadableSpan | Span): string => span.spanContext().spanId;
+
+beforeAll(() => {
+  trace.setGlobalTracerProvider(provider);
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  propagation.setGlobalPropagator(propagator);
+});
+
+afterEach(async () => {
+  await testApp.close();
+  exporter.reset();
+});
+
+afterAll(async () => {
+  await provider.shutdown();
+  trace.disable();
+  context.disable();
+  propagation.disable();
+});
+
+describe('an exporter of OpenTelemetry', () => {
+  it('sees handshake, connect, message and dispose, and what the app does inside them', async () => {
+    await start();
+    const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'), {
+      headers: { traceparent: `00-${TRACE_ID}-${PARENT_ID}-01` },
+    });
+    await client.ask('say');
+    await client.ask('fail');
+    await client.close();
+    await eventually(() => void spanOf('websocket dispose'));
+
+    const handshake = spanOf('websocket handshake /traced');
+    expect(handshake.kind).toBe(SpanKind.SERVER);
+    expect(handshake.spanContext().traceId).toBe(TRACE_ID);
+    expect(handshake.parentSpanContext?.spanId).toBe(PARENT_ID);
+    expect(spanOf('verify').parentSpanContext?.spanId).toBe(idOf(handshake));
+
+    const connect = spanOf('websocket connect /traced');
+    expect(connect.parentSpanContext?.spanId).toBe(idOf(handshake));
+    expect(spanOf('load').parentSpanContext?.spanId).toBe(idOf(connect));
+
+    const say = spanOf('websocket message say');
+    expect(say.parentSpanContext).toBeUndefined();
+    expect(say.links.map((link) => link.context.spanId)).toEqual([idOf(handshake)]);
+    expect(say.attributes).toMatchObject({
+      'ws_isolation.path': '/traced',
+      'ws_isolation.event': 'say',
+    });
+    expect(spanOf('query').parentSpanContext?.spanId).toBe(idOf(say));
+
+    const fail = spanOf('websocket message fail');
+    expect(fail.status).toEqual({ code: SpanStatusCode.ERROR });
+    expect(fail.attributes).toMatchObject({ 'error.type': 'TypeError' });
+
+    const dispose = spanOf('websocket dispose');
+    expect(dispose.links.map((link) => link.context.spanId)).toEqual([idOf(handshake)]);
+    expect(dispose.attributes).toMatchObject({
+      'ws_isolation.close.code': 1000,
+      'ws_isolation.close.initiator': 'client',
+    });
+  });
+
+  it('never sees users or threads, unless the app says so', async () => {
+    await start();
+    const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'));
+    await client.ask('fail');
+    await client.close();
+    await eventually(() => void spanOf('websocket dispose'));
+    const seen = exporter
+      .getFinishedSpans()
+      .map(({ name, attributes, status, events }) =>
+        JSON.stringify({ name, attributes, status, events }),
+      );
+    expect(seen.filter((text) => /\bada\b|\btea\b/.test(text))).toEqual([]);
+    expect(seen.filter((text) => text.includes('conn_')).length).toBeGreaterThan(3);
+  });
+
+  it('sees users and threads with includeIdentity', async () => {
+    await start(true);
+    const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'));
+    await client.ask('say');
+    await client.close();
+    await eventually(() => void spanOf('websocket dispose'));
+    for (const name of ['handshake /traced', 'connect /traced', 'message say', 'dispose']) {
+      expect(spanOf(`websocket ${name}`).attributes).toMatchObject({
+        'user.id': 'ada',
+        'ws_isolation.thread.id': 'tea',
+      });
+    }
+  });
+
+  it('sees refusals and clean-ups', async () => {
+    await start();
+    await expect(TestClient.open(testApp.url('/traced'))).rejects.toThrow('401');
+    expect(spanOf('websocket handshake /traced').attributes).toMatchObject({
+      'ws_isolation.refusal.reason': 'unauthorized',
+      'http.response.status_code': 401,
+    });
+    const client = await TestClient.open(testApp.url('/traced?user=ada'));
+    clock.jump(3_600_000);
+    const cleanup = testApp.app.get(CleanupService, { strict: false });
+    await cleanup.runProactive();
+    await client.closed();
+    await cleanup.runProactive();
+    // The second one found nothing, which is not worth a span.
+    expect(spans('websocket cleanup proactive').map(({ attributes }) => attributes)).toEqual([
+      {
+        'ws_isolation.cleanup.kind': 'proactive',
+        'ws_isolation.cleanup.removed': 1,
+        'ws_isolation.cleanup.abandoned': 0,
+      },
+    ]);
+  });
+});
+
+describe('an app without tracing', () => {
+  it('has no tracer, and one that had it has none after its end', async () => {
+    testApp = await startApp({ providers: [TracedGateway] });
+    expect(testApp.app.get(Tracing).tracer).toBeUndefined();
+    const client = await TestClient.open(testApp.url('/traced?user=ada'));
+    await client.ask('say');
+    await client.close();
+    await eventually(() => {
+      const { factoryMetrics } = testApp.app.get(WebSocketManagerFactory).getStats();
+      expect(factoryMetrics.managersActive).toBe(0);
+    });
+    expect(exporter.getFinishedSpans().filter(({ name }) => name.startsWith('websocket'))).toEqual(
+      [],
+    );
+    await testApp.close();
+    await start();
+    const tracing = testApp.app.get(Tracing);
+    expect(tracing.tracer).toBeDefined();
+    await testApp.close();
+    expect(tracing.tracer).toBeUndefined();
+  });
+});
