@@ -126,15 +126,15 @@ export class RedisCluster implements Cluster {
     this.#connections.get('publish');
     if (this.#history) this.#connections.get('streams');
     await withDeadline(clock, this.settings.commandTimeoutMs, this.#joined());
-    if (!this.#availability.isUp) this.#availability.fail(new Error('Redis does not answer'));
+    if (this.#availability.state === 'joining') {
+      this.#availability.fail(new Error('Redis does not answer'));
+    }
   }
 
   async drain(): Promise<void> {
     this.#isDraining = true;
-    const { commandTimeoutMs } = this.settings;
-    const released = this.slots.releaseAll().catch((error) => this.#availability.stumble(error));
-    await withDeadline(this.host.clock, commandTimeoutMs, released);
     void this.#heartbeat();
+    await this.slots.releaseAll().catch((error: unknown) => this.#availability.stumble(error));
   }
 
   async leave(): Promise<void> {
@@ -195,8 +195,12 @@ export class RedisCluster implements Cluster {
 
   #onError(purpose: ConnectionPurpose, error: Error): void {
     if (this.#availability.hasLeft) return;
-    if (purpose === 'leases') this.#availability.fail(error);
-    else this.#availability.stumble(error);
+    if (purpose !== 'leases') {
+      this.#availability.stumble(error);
+      return;
+    }
+    this.#availability.fail(error);
+    void this.#renewal.now();
   }
 
   async #renew(): Promise<void> {

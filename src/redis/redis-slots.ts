@@ -222,11 +222,14 @@ export class RedisSlots implements ClusterSlots {
     items: readonly Item[],
     step: (item: Item) => Promise<void>,
   ): Promise<void> {
+    let failure: PromiseRejectedResult | undefined;
     for (let start = 0; start < items.length; start += BATCH) {
       const steps = Promise.allSettled(items.slice(start, start + BATCH).map(step));
+      // Whoever does not answer is not asked any further; an error may concern a part of a Redis Cluster.
       const outcomes = await answerWithin(this.clock, this.settings.commandTimeoutMs, steps);
-      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+      failure ??= outcomes.find((outcome) => outcome.status === 'rejected');
     }
+    if (failure) throw failure.reason;
   }
 }
 

@@ -93,7 +93,9 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
     for (const manager of leaving) manager.markDraining();
 
     // Whoever is told goodbye comes back at once, on another node: the slot has to be free by then.
-    if (this.cluster) await this.cluster.drain();
+    if (this.cluster) {
+      await withDeadline(this.clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
+    }
     const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
     await withDeadline(this.clock, this.#left(startedAt), goodbyes);
     const abandoned = leaving.filter(({ state }) => state !== 'closed');

@@ -6,6 +6,7 @@ import type {
   LeaseAnswer,
   SlotHolder,
 } from '../../src/cluster/cluster-slots.js';
+import type { ClusterDelivery } from '../../src/cluster/cluster-delivery.js';
 import type { ClusterStatus } from '../../src/cluster/cluster-status.js';
 
 /** A slot that was asked for. */
@@ -26,9 +27,22 @@ export class ScriptedLease implements ClusterLease {
   }
 }
 
+const NOTHING = { answers: new Map<string, never>(), silent: [] };
+
+/** There are no other nodes. */
+const NOBODY_ELSE: ClusterDelivery = {
+  serve: () => undefined,
+  send: () => undefined,
+  sendAndReport: () => Promise.resolve(NOTHING),
+  disconnect: () => Promise.resolve(NOTHING),
+  connectionsOf: () => Promise.resolve(NOTHING),
+};
+
 /** A cluster that answers what and when a test says. */
 export class ScriptedCluster implements Cluster, ClusterSlots {
+  readonly nodeId = 'scripted';
   readonly slots = this;
+  readonly delivery = NOBODY_ELSE;
   readonly leases: ScriptedLease[] = [];
   readonly held = new Set<HeldTraffic>();
   readonly calls: string[] = [];
@@ -66,6 +80,10 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
     return limit;
   }
 
+  createHistory(): never {
+    throw new Error('A scripted cluster keeps no history.');
+  }
+
   join(): Promise<void> {
     return this.#called('join');
   }
@@ -82,7 +100,7 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
     return {
       state: 'up',
       since: 0,
-      nodeId: 'scripted',
+      nodeId: this.nodeId,
       nodes: [],
       leases: { held: this.leases.length, unleased: 0 },
       counters: { failures: 0, lost: 0, evicted: 0, restored: 0 },
