@@ -1,22 +1,21 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
-import { compiledProject } from '../support/compiled.js';
+const MAIN = fileURLToPath(new URL('../../validation/main.ts', import.meta.url));
+// For the validation and for the servers that it starts.
+const RUN_TYPESCRIPT = `--import ${new URL('../support/register-typescript.js', import.meta.url).href}`;
 
-let project: ReturnType<typeof compiledProject>;
+let folder: string;
 
 beforeAll(() => {
-  project = compiledProject({
-    src: 'dist',
-    validation: 'dist-validation/validation',
-    'bench/processes': 'dist-validation/bench/processes',
-    'bench/report': 'dist-validation/bench/report',
-  });
+  folder = mkdtempSync(join(tmpdir(), 'validation-'));
 });
-afterAll(() => project.remove());
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Outcome {
   readonly code: number | null;
@@ -24,15 +23,13 @@ interface Outcome {
   readonly report: string;
 }
 
-/** Runs the validation as `npm run validate -- …` does. */
+/** Runs the validation as `npm run validate -- …` does, without its build. */
 function validate(name: string, ...args: string[]): Promise<Outcome> {
-  const out = join(project.path, name);
+  const out = join(folder, name);
   return new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      ['dist-validation/validation/main.js', '--out', out, ...args],
-      { cwd: project.path, env: { ...process.env, NODE_OPTIONS: '' } },
-    );
+    const child = spawn(process.execPath, [MAIN, '--out', out, ...args], {
+      env: { ...process.env, NODE_OPTIONS: RUN_TYPESCRIPT },
+    });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.stderr.on('data', (text: Buffer) => (output += text.toString()));
@@ -45,16 +42,19 @@ function validate(name: string, ...args: string[]): Promise<Outcome> {
 
 describe('npm run validate', () => {
   it('says what holds, in a report with charts and in JSON', async () => {
-    const { code, output, report } = await validate('green', '--only', 'browser-multi-tab');
+    const { code, output, report } = await validate(
+      'green',
+      '--only',
+      'browser-multi-tab,proactive-cleanup',
+    );
     expect(output).toMatch(/✓ Browser with many tabs: (\d+) of \1/);
+    expect(output).toMatch(/✓ Proactive cleanup at 12 of 20: (\d+) of \1/);
     expect(code).toBe(0);
     expect(report).toContain('**Everything holds');
     expect(report).toMatch(/\| managers +\| 5 +\| 5 +\| ✓/);
     const [, chart] = /!\[.*\]\((.*\.svg)\)/.exec(report)!;
-    expect(readFileSync(join(project.path, 'green', chart!), 'utf8')).toContain(
-      '<path class="series',
-    );
-    const json = readFileSync(join(project.path, 'green', 'validation-report.json'), 'utf8');
+    expect(readFileSync(join(folder, 'green', chart!), 'utf8')).toContain('<path class="series');
+    const json = readFileSync(join(folder, 'green', 'validation-report.json'), 'utf8');
     const { runs } = JSON.parse(json) as { runs: { groups: { checks: { holds: boolean }[] }[] }[] };
     expect(runs[0]!.groups[0]!.checks[0]!.holds).toBe(true);
   }, 60_000);

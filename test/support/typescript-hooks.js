@@ -7,6 +7,8 @@ import { transform } from '@swc/core';
 import jestConfig from '../../jest.config.js';
 
 const [, swcOptions] = jestConfig.transform['^.+\\.ts$'];
+// `./x.js`, and what a process is started with.
+const OWN_FILE = /^(?:\.|file:).*(?<!\/node_modules\/.*)\.js$/;
 const OWN_NAME = /^nestjs-websocket-isolation(?:\/(\w+))?$/;
 
 export async function resolve(specifier, context, next) {
@@ -15,7 +17,7 @@ export async function resolve(specifier, context, next) {
     const path = own[1] ? `src/${own[1]}/index.ts` : 'src/index.ts';
     return { url: new URL(`../../${path}`, import.meta.url).href, shortCircuit: true };
   }
-  if (specifier.startsWith('.') && specifier.endsWith('.js')) {
+  if (OWN_FILE.test(specifier)) {
     const url = new URL(`${specifier.slice(0, -3)}.ts`, context.parentURL);
     if (await exists(url)) return { url: url.href, shortCircuit: true };
   }
