@@ -1,0 +1,275 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Inject, Injectable, Scope, UseGuards } from '@nestjs/common';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  LeakDetector,
+  UserExecutionContext,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+
+import { WebSocket } from 'ws';
+
+import { HandshakeService } from '../../src/handshake/handshake.service.js';
+import { ManagerRegistry } from '../../src/manager/manager-registry.js';
+import { eventually } from '../support/eventually.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+/** Where a connection waits for something of the app, from its first step to its last. */
+const POINTS = [
+  'authenticate',
+  'wait for a slot',
+  'make an asynchronous provider',
+  'a guard on connect',
+  'handleConnection',
+  'a message handler',
+  'handleDisconnect',
+  'a disposer of the manager',
+  'a disposer of the scope',
+] as const;
+type Point = (typeof POINTS)[number];
+
+const INTERRUPTIONS = [
+  'the client closes',
+  'the client is cut',
+  'cleanup of the user',
+  'cleanup of the connection, twice',
+  'disconnectUser',
+  'shutdown',
+] as const;
+type Interruption = (typeof INTERRUPTIONS)[number];
+
+/** Holds up whoever comes to the armed point until it is opened. */
+class Gate {
+  #armed: Point | undefined;
+  #open: () => void = () => undefined;
+  reached = false;
+
+  arm(point: Point): void {
+    this.#armed = point;
+    this.reached = false;
+  }
+
+  async pass(point: Point): Promise<void> {
+    if (this.#armed !== point) return;
+    this.#armed = undefined;
+    this.reached = true;
+    await new Promise<void>((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#armed = undefined;
+    this.#open();
+    this.#open = () => undefined;
+  }
+}
+
+const gate = new Gate();
+const counts = { connects: 0, disconnects: 0, disposers: 0, scopes: 0, scopesDisposed: 0 };
+
+@Injectable({ scope: Scope.REQUEST })
+class Resource {
+  constructor() {
+    counts.scopes += 1;
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await gate.pass('a disposer of the scope');
+    counts.scopesDisposed += 1;
+  }
+}
+
+const SLOW = Symbol('slow provider');
+
+class ConnectGuard {
+  async canActivate(): Promise<boolean> {
+    await gate.pass('a guard on connect');
+    return true;
+  }
+}
+
+@UseGuards(ConnectGuard)
+@IsolatedGateway({ path: '/points' })
+class PointsGateway {
+  constructor(
+    readonly context: UserExecutionContext,
+    private readonly manager: WebSocketManager,
+    readonly resource: Resource,
+    @Inject(SLOW) readonly slow: string,
+  ) {}
+
+  async handleConnection(): Promise<void> {
+    counts.connects += 1;
+    this.manager.onDispose(async () => {
+      await gate.pass('a disposer of the manager');
+      counts.disposers += 1;
+    });
+    await gate.pass('handleConnection');
+  }
+
+  async handleDisconnect(): Promise<void> {
+    await gate.pass('handleDisconnect');
+    counts.disconnects += 1;
+  }
+
+  @SubscribeMessage('work')
+  async work() {
+    await gate.pass('a message handler');
+    return { event: 'done' };
+  }
+}
+let testApp: TestApp;
+let sockets: WebSocket[];
+const unhandled: unknown[] = [];
+const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+
+beforeAll(() => void process.on('unhandledRejection', onUnhandled));
+afterAll(() => void process.off('unhandledRejection', onUnhandled));
+beforeEach(async () => {
+  Object.assign(counts, {
+    connects: 0,
+    disconnects: 0,
+    disposers: 0,
+    scopes: 0,
+    scopesDisposed: 0,
+  });
+  sockets = [];
+  testApp = await startApp({
+    providers: [
+      PointsGateway,
+      Resource,
+      {
+        provide: SLOW,
+        scope: Scope.REQUEST,
+        useFactory: async () => {
+          await gate.pass('make an asynchronous provider');
+          return 'made';
+        },
+      },
+    ],
+    options: {
+      limits: { maxManagersPerUser: 1 },
+      cleanup: { probeTimeoutMs: 60 },
+      authenticator: async () => {
+        await gate.pass('authenticate');
+        return { userId: 'ada', threadId: 'tea' };
+      },
+    },
+  });
+});
+afterEach(() => testApp.close());
+
+const factory = (): WebSocketManagerFactory => testApp.app.get(WebSocketManagerFactory);
+const registry = (): ManagerRegistry => testApp.app.get(ManagerRegistry, { strict: false });
+
+function connect(options = {}): WebSocket {
+  const socket = new WebSocket(testApp.url('/points'), options);
+  socket.on('error', () => undefined);
+  sockets.push(socket);
+  return socket;
+}
+
+async function becomeReady(socket: WebSocket): Promise<void> {
+  await eventually(() => {
+    const isReady = [...registry().all()].some(({ state }) => state === 'ready');
+    if (socket.readyState !== WebSocket.OPEN || !isReady) throw new Error('not ready');
+  });
+}
+
+/** Opens a connection, and takes it to the point where it waits. */
+async function reach(point: Point): Promise<WebSocket> {
+  if (point === 'wait for a slot') {
+    await becomeReady(connect({ autoPong: false }));
+    const arrival = connect();
+    await eventually(() => {
+      if (registry().slotsOf('ada')?.waiters.length !== 1) throw new Error('nobody waits');
+    });
+    return arrival;
+  }
+  gate.arm(point);
+  const socket = connect();
+  if (POINTS.indexOf(point) > POINTS.indexOf('handleConnection')) {
+    await becomeReady(socket);
+    if (point === 'a message handler') socket.send('{"event":"work"}');
+    else socket.close();
+  }
+  await eventually(() => {
+    if (!gate.reached) throw new Error(`did not come to: ${point}`);
+  });
+  return socket;
+}
+
+async function cleanupEveryConnectionTwice(): Promise<void> {
+  const ids = [...registry().all()].map(({ context }) => context.connectionId);
+  const answers = await Promise.all(
+    ids.map((id) => Promise.all([factory().cleanupManager(id), factory().cleanupManager(id)])),
+  );
+  expect(answers.every(([, second]) => !second)).toBe(true);
+}
+
+const acts: Record<Interruption, (socket: WebSocket) => unknown> = {
+  'the client closes': (socket) => socket.close(),
+  'the client is cut': (socket) => socket.terminate(),
+  'cleanup of the user': () => factory().cleanupUser('ada'),
+  'cleanup of the connection, twice': cleanupEveryConnectionTwice,
+  disconnectUser: () => factory().disconnectUser('ada'),
+  shutdown: () => testApp.close(),
+};
+
+const NOTHING = {
+  openSockets: 0,
+  pendingHandshakes: 0,
+  managers: 0,
+  users: 0,
+  undisposed: 0,
+  suspects: [],
+  connectsWithoutDisconnect: 0,
+  disposersNotRunOnce: 0,
+  scopesNotDisposedOnce: 0,
+  unhandledRejections: [],
+};
+
+function leftover(): typeof NOTHING {
+  const { ledger, suspects } = testApp.app.get(LeakDetector).getReport();
+  return {
+    openSockets: sockets.filter(({ readyState }) => readyState !== WebSocket.CLOSED).length,
+    pendingHandshakes: testApp.app.get(HandshakeService, { strict: false }).pending,
+    managers: registry().size,
+    users: registry().userCount,
+    undisposed: ledger.created - ledger.disposed,
+    suspects: suspects as never[],
+    connectsWithoutDisconnect: counts.connects - counts.disconnects,
+    disposersNotRunOnce: counts.connects - counts.disposers,
+    scopesNotDisposedOnce: counts.scopes - counts.scopesDisposed,
+    unhandledRejections: unhandled as never[],
+  };
+}
+
+describe.each(POINTS)('a connection that waits for: %s', (point) => {
+  it.each(
+    INTERRUPTIONS.flatMap((interruption) => [
+      [interruption, 'before it goes on'] as const,
+      [interruption, 'as it goes on'] as const,
+    ]),
+  )('and %s, %s, leaves nothing', async (interruption, when) => {
+    const socket = await reach(point);
+    if (when === 'as it goes on') gate.open();
+    const interrupted = acts[interruption](socket);
+    // Long enough for the interruption to come as far as it can.
+    if (when === 'before it goes on') await sleep(15);
+    gate.open();
+    await interrupted;
+    for (const open of sockets) open.close();
+    await eventually(() => expect(leftover()).toEqual(NOTHING));
+    if (interruption === 'shutdown') return;
+    // And the user has all of its slots again: of one.
+    const next = connect();
+    await becomeReady(next);
+    next.close();
+    await eventually(() => expect(leftover()).toEqual(NOTHING));
+  });
+});
