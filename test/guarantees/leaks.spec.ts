@@ -1,0 +1,135 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
+import type { WebSocketIsolationOptions } from '../../src/config/isolation.options.js';
+import { eventually } from '../support/eventually.js';
+import { Fleet } from '../support/fleet.js';
+
+let fleet: Fleet;
+let reported: unknown[];
+// What a careless app keeps.
+let kept: unknown[];
+const onSuspected = (event: unknown): void => void reported.push(event);
+
+function watch(options: WebSocketIsolationOptions = {}): Fleet {
+  fleet = new Fleet(options);
+  fleet.leaks.onApplicationBootstrap();
+  return fleet;
+}
+
+beforeEach(() => {
+  reported = [];
+  kept = [];
+  subscribe('websocket-isolation:leak-suspected', onSuspected);
+});
+afterEach(() => {
+  unsubscribe('websocket-isolation:leak-suspected', onSuspected);
+  fleet.leaks.onApplicationShutdown();
+});
+
+/** The observer of collections hears of them a while later. */
+async function collect(): Promise<void> {
+  for (let round = 0; round < 4; round += 1) {
+    globalThis.gc!();
+    await sleep(5);
+  }
+}
+
+/** Connects and closes so many; where told to, keeps the last of them. */
+async function churn(count: number, { keepLast = false } = {}): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    const manager: WebSocketManager = await fleet.connect('ada');
+    await manager.close();
+    fleet.sockets.clear();
+    if (keepLast && index === count - 1) kept.push(manager);
+  }
+}
+
+describe('the leak detector', () => {
+  it('suspects nobody after a clean run', async () => {
+    watch();
+    await churn(300);
+    await collect();
+    expect(fleet.leaks.getReport()).toEqual({
+      ledger: { created: 300, active: 0, disposed: 300 },
+      suspects: [],
+    });
+    expect(reported).toEqual([]);
+  });
+
+  it('finds the one among many that somebody keeps, says so once, and lets it go with its keeper', async () => {
+    watch();
+    await churn(50, { keepLast: true });
+    await fleet.clock.advance(3_000);
+    const { context } = kept[0] as WebSocketManager;
+    const { connectionId, threadId, isolationKey } = context;
+    await eventually(async () => {
+      await collect();
+      expect(fleet.leaks.getReport().suspects).toEqual([
+        { cause: 'reachable', connectionId, threadId, isolationKey, ageMs: 3_000 },
+      ]);
+    });
+    await collect();
+    expect(reported).toEqual([
+      {
+        subject: { userId: 'ada', threadId, connectionId, isolationKey },
+        cause: 'reachable',
+        ageMs: expect.any(Number),
+      },
+    ]);
+    kept = [];
+    await eventually(async () => {
+      await collect();
+      expect(fleet.leaks.getReport().suspects).toEqual([]);
+    });
+  });
+
+  it('names the place that made it, where asked to', async () => {
+    watch({ leaks: { captureCreationSite: true } });
+    await churn(1, { keepLast: true });
+    await eventually(async () => {
+      await collect();
+      expect(fleet.leaks.getReport().suspects).toMatchObject([
+        { creationSite: expect.stringContaining('fleet.ts') },
+      ]);
+    });
+  });
+
+  it('finds who closed and was not disposed of in time, until it is', async () => {
+    watch();
+    let finish = (): void => undefined;
+    const manager = await fleet.connect('ada');
+    manager.onDispose(
+      () =>
+        new Promise<void>((resolve) => {
+          finish = resolve;
+        }),
+    );
+    manager.onDispose(() => new Promise(() => undefined));
+    void manager.close();
+    const { closeTimeoutMs, disposeTimeoutMs } = fleet.options.cleanup;
+    await fleet.clock.advance(closeTimeoutMs + disposeTimeoutMs - 1);
+    expect(fleet.leaks.getReport().suspects).toEqual([]);
+    await fleet.clock.advance(2);
+    const { isolationKey, threadId } = manager.context;
+    expect(fleet.leaks.getReport().suspects).toMatchObject([
+      { cause: 'overdue', isolationKey, threadId, ageMs: closeTimeoutMs + disposeTimeoutMs + 1 },
+    ]);
+    finish();
+    await fleet.clock.settle();
+    expect(fleet.leaks.getReport().suspects).toEqual([]);
+  });
+
+  it('watches a bounded number, the latest among them', async () => {
+    watch();
+    await churn(2_000, { keepLast: false });
+    await churn(16, { keepLast: true });
+    await eventually(async () => {
+      await collect();
+      expect(fleet.leaks.getReport().suspects.length).toBe(1);
+    });
+  });
+});
