@@ -70,7 +70,7 @@ export class WebSocketManager extends OutboundChannel {
   creationSite: string | undefined = undefined;
   /** @internal We stopped reading because handlers cannot keep up: pongs cannot be heard. */
   isReadingPaused = false;
-  /** @internal Resolves when a probe is answered. */
+  /** @internal Called when a probe is answered, or pointless because the connection ends. */
   probeAnswered: (() => void) | undefined = undefined;
 
   #state: ManagerState = 'connecting';
@@ -331,6 +331,7 @@ export class WebSocketManager extends OutboundChannel {
     this.closeReason = reason;
     this.host.closing(this, reason);
     this.hooks?.closing();
+    this.probeAnswered?.();
     this.#controller?.abort(reason);
     this.#gone = this.#closeSocket(reason, cut);
     // A turn later even where the socket is gone already: nobody's disposers run inside their own call.

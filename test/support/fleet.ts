@@ -31,6 +31,11 @@ export class FakeSocket extends EventEmitter implements ManagedSocket {
   pings = 0;
   readonly sent: string[] = [];
 
+  /** @param later when what the peer answers arrives */
+  constructor(private readonly later: (arrive: () => void) => void = queueMicrotask) {
+    super();
+  }
+
   send(data: string | Buffer, _options: unknown, callback?: (error?: Error | null) => void): void {
     this.sent.push(String(data));
     callback?.();
@@ -39,16 +44,16 @@ export class FakeSocket extends EventEmitter implements ManagedSocket {
   close(code = 1000, reason = ''): void {
     this.closedWith = { code, reason };
     this.readyState = 2;
-    if (!this.isSilent) queueMicrotask(() => this.#gone(code, reason));
+    if (!this.isSilent) this.later(() => this.#gone(code, reason));
   }
 
   terminate(): void {
-    queueMicrotask(() => this.#gone(1006, ''));
+    this.later(() => this.#gone(1006, ''));
   }
 
   ping(): void {
     this.pings += 1;
-    if (!this.isSilent) queueMicrotask(() => this.emit('pong'));
+    if (!this.isSilent) this.later(() => this.emit('pong'));
   }
 
   /** The peer says something. */
@@ -105,8 +110,10 @@ export class Fleet {
   }
 
   /** A connection of a user, with its socket, ready. */
-  async connect(userId: string, { isSilent = false } = {}): Promise<WebSocketManager> {
-    const socket = new FakeSocket();
+  async connect(
+    userId: string,
+    { isSilent = false, socket = new FakeSocket() } = {},
+  ): Promise<WebSocketManager> {
     socket.isSilent = isSilent;
     const manager = await this.factory.createManager(this.context(userId), { socket });
     this.sockets.set(manager, socket);
