@@ -209,17 +209,18 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
   it(
     'passes over nothing without saying so where more was missed than is kept',
     async () => {
-      await start({ windowMs: 600_000, X
+      await start({ windowMs: 600_000, maxEvents: 5, maxBytes: 100_000 });
+      await sendEverything(EVENTS);
       await allCaughtUp();
-        for (const index of threads.keys()) {
+      for (const index of threads.keys()) {
         // Holes without a notice fail in here.
         const merged = mergedEvents(fleet.clientsOf(index));
         for (const indexes of bySender(merged).values()) {
           expect(indexes).toEqual([...new Set(indexes)].toSorted((one, other) => one - other));
         }
-        }
+      }
       expect(fleet.clients.some(({ gaps }) => gaps > 0)).toBe(true);
-      },
+    },
     PATIENCE_MS * 2,
   );
 });
