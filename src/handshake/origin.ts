@@ -11,12 +11,15 @@ export function isOriginAllowed(request: IncomingMessage, options: HandshakeOpti
   // Browsers always send an origin. A program without one is harmless, unless it comes with cookies:
   // then it acts with somebody's ambient authority.
   if (origin === undefined) return allowMissingOrigin ?? cookie === undefined;
-  if (allowedOrigins === 'same-origin') return isSameHost(origin, host);
+  if (allowedOrigins === 'same-origin') return isSameOrigin(origin, host);
   return allowedOrigins.includes(origin);
 }
 
-// The scheme is left out: behind a proxy that ends TLS the server cannot know it.
-function isSameHost(origin: string, host: string | undefined): boolean {
+/**
+ * Whether an Origin header names the host that was asked. The scheme is left out: behind a proxy that
+ * ends TLS the server cannot know it.
+ */
+export function isSameOrigin(origin: string, host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(origin)) return false;
   const { protocol, host: originHost, origin: exact } = new URL(origin);
   const own = `${protocol}//${host}`;

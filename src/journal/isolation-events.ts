@@ -105,6 +105,8 @@ export interface IsolationEvents {
   'cluster-left': { nodeId: string };
   'drain-started': { connections: number };
   'drain-finished': { closed: number; abandoned: number; durationMs: number };
+  /** Somebody did something by hand: who, from which address, what, to whom, to how many. */
+  'operator-action': { who: string; from: string; action: string; target?: string; count: number };
 }
 
 export type IsolationEventName = keyof IsolationEvents;
@@ -146,6 +148,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'cluster-left': 'log',
   'drain-started': 'log',
   'drain-finished': 'log',
+  'operator-action': 'log',
 };
 
 /** The names of all events. */

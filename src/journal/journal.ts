@@ -13,8 +13,11 @@ import {
 
 /** Lines of one event per second; what is above is counted and said in the next line. */
 const LINES_PER_SECOND = 10;
-/** Never left out: whoever looks for a connection that was removed has to find it. */
-const ALWAYS_WRITTEN: ReadonlySet<IsolationEventName> = new Set(['manager-removed']);
+/** Never left out: whoever looks for a connection that was removed, or for who did it, has to find it. */
+const ALWAYS_WRITTEN: ReadonlySet<IsolationEventName> = new Set([
+  'manager-removed',
+  'operator-action',
+]);
 
 /**
  * Where the library says what happens: one structured log line and one event each. Never a payload,

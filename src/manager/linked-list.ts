@@ -62,4 +62,14 @@ export class LinkedList<Owner> {
       link = next;
     }
   }
+
+  /** From last to first. A member may be removed while it is visited. */
+  *backwards(): Generator<Owner, void, undefined> {
+    let link = this.#tail;
+    while (link) {
+      const { previous } = link;
+      yield link.owner;
+      link = previous;
+    }
+  }
 }

@@ -1,6 +1,12 @@
 import type { AddressInfo } from 'node:net';
 
-import type { DynamicModule, INestApplication, Provider, Type } from '@nestjs/common';
+import type {
+  DynamicModule,
+  INestApplication,
+  LoggerService,
+  Provider,
+  Type,
+} from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
@@ -29,7 +35,7 @@ export interface TestAppSetup {
   readonly imports?: (DynamicModule | Type)[];
   readonly options?: WebSocketIsolationOptions;
   readonly prepare?: (app: INestApplication) => void;
-  readonly logger?: false | ['error'];
+  readonly logger?: false | ['error'] | LoggerService;
   /** Express by default. */
   readonly adapter?: AbstractHttpAdapter;
 }

@@ -1,0 +1,86 @@
+import type { Clock } from '../clock/clock.js';
+import type { Limits } from '../manager/limits.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { type ConnectionRow, rowOf } from './connection-list.js';
+
+/** Everything a page shows of one connection. */
+export interface ConnectionDetail extends ConnectionRow {
+  readonly runId: string;
+  readonly requestId: string;
+  readonly isolationKey: string;
+  readonly managerId: string;
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
+  /** Epoch milliseconds at which the identity ends. */
+  readonly expiresAt: number | null;
+  /** Names only: what is behind them may be private. */
+  readonly metadataKeys: readonly string[];
+  /** Milliseconds since the last sign of life: a message or a pong. */
+  readonly seenMs: number;
+  readonly pinLabels: readonly string[];
+  readonly disposers: number;
+  /** Critical messages that wait to be sent. */
+  readonly waitingCritical: number;
+  readonly sent: number;
+  readonly failed: number;
+  readonly errors: number;
+  readonly isReadingPaused: boolean;
+  readonly closing: { code: number; reason: string; initiator: string; sinceMs: number } | null;
+  readonly creationSite: string | null;
+  /** The user's slots: this one and the others. */
+  readonly slots: { held: number; limit: number; others: readonly string[] };
+}
+
+/** `undefined` for a connection that is gone. */
+export function readConnection(
+  connectionId: string,
+  registry: ManagerRegistry,
+  limits: Limits,
+  clock: Clock,
+): ConnectionDetail | undefined {
+  const manager = registry.get(connectionId);
+  if (!manager) return undefined;
+  const { context, counters } = manager;
+  const now = clock.now();
+  return {
+    ...rowOf(manager, now),
+    runId: context.runId,
+    requestId: context.requestId,
+    isolationKey: context.isolationKey,
+    managerId: manager.managerId,
+    createdAt: context.createdAt.getTime(),
+    expiresAt: context.expiresAt?.getTime() ?? null,
+    metadataKeys: Object.keys(context.metadata),
+    seenMs: now - manager.lastSeenAt,
+    pinLabels: manager.pins,
+    disposers: manager.disposerCount,
+    waitingCritical: manager.recoveryQueueSize,
+    sent: counters.sent,
+    failed: counters.failed,
+    errors: counters.errors,
+    isReadingPaused: manager.isReadingPaused,
+    closing: closingOf(manager, now),
+    creationSite: manager.creationSite ?? null,
+    slots: slotsOf(manager, registry, limits),
+  };
+}
+
+function closingOf(manager: WebSocketManager, now: number): ConnectionDetail['closing'] {
+  const { closeReason, closingAt } = manager;
+  return closeReason ? { ...closeReason, sinceMs: now - closingAt } : null;
+}
+
+function slotsOf(
+  manager: WebSocketManager,
+  registry: ManagerRegistry,
+  { maxManagersPerUser: limit }: Limits,
+): ConnectionDetail['slots'] {
+  const slots = registry.slotsOf(manager.context.userId);
+  const others: string[] = [];
+  for (const other of slots ?? []) {
+    if (others.length === 50) break;
+    if (other !== manager) others.push(other.context.connectionId);
+  }
+  return { held: slots?.held ?? 0, limit, others };
+}

@@ -1,0 +1,157 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { ServiceUnavailableException } from '@nestjs/common';
+
+import type { Clock } from '../clock/clock.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
+
+/** Which connections, in which order. */
+export const VIEWS = ['all', 'recent', 'idle', 'pinned', 'closing', 'unattached'] as const;
+export type ConnectionView = (typeof VIEWS)[number];
+
+/** One line of the list. */
+export interface ConnectionRow {
+  readonly connectionId: string;
+  readonly userId: string;
+  readonly threadId: string;
+  readonly state: ManagerState;
+  readonly ageMs: number;
+  readonly idleMs: number;
+  readonly roundTripMs: number | null;
+  readonly queuedBytes: number;
+  readonly pins: number;
+}
+
+export interface ConnectionPage {
+  readonly rows: readonly ConnectionRow[];
+  /** How many there are in this view. */
+  readonly total: number;
+  /** There are more than `total`: counting has stopped. */
+  readonly isCapped: boolean;
+  readonly page: number;
+  readonly pages: number;
+}
+
+export interface ConnectionQuery {
+  readonly view: ConnectionView;
+  /** Part of a user's, thread's or connection's id, in any case; empty for all. */
+  readonly search: string;
+  /** From 1 up. */
+  readonly page: number;
+}
+
+export const PAGE_SIZE = 25;
+/** Nobody turns pages for longer than that: they search. */
+const MAX_PAGES = 200;
+const MAX_MATCHES = 1_000;
+/** Searches that may wait for their turn. */
+const MAX_WAITING = 50;
+/** Connections looked at before others get their turn. */
+const CHUNK = 2_000;
+
+/** Pages of connections. Without a search a page costs what it shows; a search gives way to others all the time. */
+export class ConnectionList {
+  #lastSearch: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  constructor(
+    private readonly registry: ManagerRegistry,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws {ServiceUnavailableException} when too many searches wait already */
+  async read(query: ConnectionQuery): Promise<ConnectionPage> {
+    if (query.search === '') return this.#browse(query);
+    if (this.#waiting >= MAX_WAITING) {
+      throw new ServiceUnavailableException(
+        'Too many searches are waiting. Try again in a moment.',
+      );
+    }
+    this.#waiting += 1;
+    // One search at a time, however many ask.
+    const search = this.#lastSearch
+      .then(() => this.#find(query))
+      .finally(() => (this.#waiting -= 1));
+    this.#lastSearch = search.catch(() => undefined);
+    return search;
+  }
+
+  #browse({ view, page }: ConnectionQuery): ConnectionPage {
+    const { members, size } = this.#source(view);
+    const pages = Math.max(1, Math.min(MAX_PAGES, Math.ceil(size / PAGE_SIZE)));
+    const current = Math.min(page, pages);
+    const start = (current - 1) * PAGE_SIZE;
+    const shown: WebSocketManager[] = [];
+    let place = 0;
+    for (const manager of members) {
+      if (place >= start) shown.push(manager);
+      place += 1;
+      if (shown.length === PAGE_SIZE) break;
+    }
+    return this.#page(shown, { page: current, pages, total: size, isCapped: false });
+  }
+
+  async #find({ view, search, page }: ConnectionQuery): Promise<ConnectionPage> {
+    const pattern = new RegExp(escape(search), 'i');
+    const matches: WebSocketManager[] = [];
+    let looked = 0;
+    let isCapped = false;
+    for (const manager of this.registry.all()) {
+      looked += 1;
+      if (looked % CHUNK === 0) await nextTurn();
+      if (!this.#isIn(view, manager) || !isMatch(pattern, manager)) continue;
+      if (matches.length === MAX_MATCHES) {
+        isCapped = true;
+        break;
+      }
+      matches.push(manager);
+    }
+    if (view === 'recent') matches.sort((a, b) => b.lastActivityAt - a.lastActivityAt);
+    if (view === 'idle') matches.sort((a, b) => a.lastActivityAt - b.lastActivityAt);
+    const pages = Math.max(1, Math.ceil(matches.length / PAGE_SIZE));
+    const current = Math.min(page, pages);
+    const shown = matches.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
+    return this.#page(shown, { page: current, pages, total: matches.length, isCapped });
+  }
+
+  #source(view: ConnectionView): { members: Iterable<WebSocketManager>; size: number } {
+    const { registry } = this;
+    if (view === 'all') return { members: registry.all(), size: registry.size };
+    const list = registry[view === 'recent' ? 'idle' : view];
+    return { members: view === 'recent' ? list.backwards() : list, size: list.size };
+  }
+
+  #isIn(view: ConnectionView, { fleetLink }: WebSocketManager): boolean {
+    return view === 'all' || fleetLink.list === this.registry[view === 'recent' ? 'idle' : view];
+  }
+
+  #page(shown: readonly WebSocketManager[], numbers: Omit<ConnectionPage, 'rows'>): ConnectionPage {
+    const now = this.clock.now();
+    return { rows: shown.map((manager) => rowOf(manager, now)), ...numbers };
+  }
+}
+
+export function rowOf(manager: WebSocketManager, now: number): ConnectionRow {
+  const { connectionId, userId, threadId } = manager.context;
+  return {
+    connectionId,
+    userId,
+    threadId,
+    state: manager.state,
+    ageMs: now - manager.createdAt,
+    idleMs: now - manager.lastActivityAt,
+    roundTripMs: manager.roundTripMs ?? null,
+    queuedBytes: manager.bufferedBytes,
+    pins: manager.pins.length,
+  };
+}
+
+function isMatch(pattern: RegExp, { context }: WebSocketManager): boolean {
+  const { userId, threadId, connectionId } = context;
+  return pattern.test(userId) || pattern.test(threadId) || pattern.test(connectionId);
+}
+
+function escape(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+}

@@ -1,0 +1,99 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+
+import { BadRequestException, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { Limits } from '../manager/limits.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { DashboardAccess } from './access.js';
+import { readConnection } from './connection-detail.js';
+import {
+  ConnectionList,
+  type ConnectionPage,
+  type ConnectionView,
+  VIEWS,
+} from './connection-list.js';
+import {
+  DASHBOARD_OPTIONS,
+  type DashboardRequest,
+  type ResolvedDashboardOptions,
+} from './dashboard.options.js';
+import { HISTORY_MS, SAMPLE_MS } from './history.js';
+import { Overview } from './overview.js';
+import { Watch } from './watch.js';
+
+/** The header that carries the page's token: no page of another site can send it. */
+export const TOKEN_HEADER = 'x-dashboard-token';
+
+const MAX_SEARCH = 256;
+
+type Query = Readonly<Record<string, unknown>>;
+
+/** What the page asks for every few seconds. */
+@Injectable()
+export class DashboardApi {
+  readonly #token = randomBytes(24).toString('base64url');
+  readonly #list: ConnectionList;
+
+  constructor(
+    @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly limits: Limits,
+    private readonly access: DashboardAccess,
+    private readonly watch: Watch,
+    private readonly overview: Overview,
+  ) {
+    this.#list = new ConnectionList(registry, clock);
+  }
+
+  /** Whether a request carries the token that this process gave to those who may act. */
+  isOwnToken({ headers }: DashboardRequest): boolean {
+    const given = Buffer.from(String(headers[TOKEN_HEADER] ?? ''));
+    const own = Buffer.from(this.#token);
+    return given.length === own.length && timingSafeEqual(given, own);
+  }
+
+  /** The whole picture, but of samples and events only what is new since the page last asked. */
+  async state(context: ExecutionContext, query: Query): Promise<object> {
+    this.watch.admit(query['viewer']);
+    const mayAct = await this.access.mayAct(context);
+    const { history, feed } = this.watch;
+    return {
+      ...this.overview.read(),
+      access: { mayAct, token: mayAct ? this.#token : null },
+      viewers: { watching: this.watch.viewers, limit: this.options.maxViewers },
+      history: {
+        stepMs: SAMPLE_MS,
+        spanMs: HISTORY_MS,
+        samples: history.since(numberIn(query, 'since')),
+      },
+      events: { latest: feed.latest, items: feed.after(numberIn(query, 'after')) },
+      cleanups: feed.runs,
+    };
+  }
+
+  async connections(query: Query): Promise<ConnectionPage> {
+    this.watch.admit(query['viewer']);
+    const { view = 'all', search = '' } = query;
+    if (!VIEWS.includes(view as ConnectionView)) {
+      throw new BadRequestException(`Expected \`view\` to be one of ${VIEWS.join(', ')}.`);
+    }
+    if (typeof search !== 'string' || search.length > MAX_SEARCH) {
+      throw new BadRequestException('Expected `search` to be a text of at most 256 characters.');
+    }
+    const page = Math.max(1, Math.floor(numberIn(query, 'page')));
+    return this.#list.read({ view: view as ConnectionView, search: search.trim(), page });
+  }
+
+  connection(query: Query): object {
+    this.watch.admit(query['viewer']);
+    const { registry, limits, clock } = this;
+    return { connection: readConnection(String(query['id']), registry, limits, clock) ?? null };
+  }
+}
+
+function numberIn(query: Query, name: string): number {
+  const value = Number(query[name] ?? 0);
+  return Number.isFinite(value) ? value : 0;
+}

@@ -1,0 +1,137 @@
+import {
+  type CanActivate,
+  Body,
+  Controller,
+  createParamDecorator,
+  type ExecutionContext,
+  ForbiddenException,
+  Get,
+  HttpCode,
+  Injectable,
+  NotFoundException,
+  Param,
+  Post,
+  Query,
+  Res,
+  type Type,
+  UseGuards,
+  VERSION_NEUTRAL,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { DashboardAccess, requestOf } from './access.js';
+import { DashboardApi } from './dashboard-api.js';
+import { OperatorActions } from './operator-actions.js';
+import { PAGE_HEADERS, pageAt, pageFile, type PageFile } from './page-files.js';
+import { isFromOwnPage, isJson } from './same-origin.js';
+
+/** Every answer of the dashboard, a refusal too, has the headers of the page. */
+@Injectable()
+export class LookGuard implements CanActivate {
+  constructor(
+    private readonly access: DashboardAccess,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  canActivate(context: ExecutionContext): Promise<boolean> {
+    const response = context.switchToHttp().getResponse<object>();
+    for (const [name, value] of Object.entries(PAGE_HEADERS)) {
+      this.host.httpAdapter.setHeader(response, name, value);
+    }
+    return this.access.assertMayLook(context);
+  }
+}
+
+/** Only for those who may act, and only from the page itself. */
+@Injectable()
+export class ActGuard implements CanActivate {
+  constructor(
+    private readonly access: DashboardAccess,
+    private readonly api: DashboardApi,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = requestOf(context);
+    if (!isJson(request) || !isFromOwnPage(request) || !this.api.isOwnToken(request)) {
+      throw new ForbiddenException('Actions are taken from the page of the dashboard only.');
+    }
+    if (!(await this.access.mayAct(context))) {
+      throw new ForbiddenException('You may look, but not act.');
+    }
+    return true;
+  }
+}
+
+const Context = createParamDecorator((_data: unknown, context: ExecutionContext) => context);
+
+/** Makes the controller: the path stands in its decorator, and comes from the options. */
+export function createDashboardController(path: string): Type {
+  @Controller({ path, version: VERSION_NEUTRAL })
+  @UseGuards(LookGuard)
+  class DashboardController {
+    constructor(
+      private readonly api: DashboardApi,
+      private readonly actions: OperatorActions,
+      private readonly access: DashboardAccess,
+      private readonly host: HttpAdapterHost,
+    ) {}
+
+    @Get()
+    async page(@Context() context: ExecutionContext, @Res() response: object): Promise<void> {
+      this.#send(response, await pageAt(requestOf(context).url, path));
+    }
+
+    @Get('state')
+    async state(
+      @Context() context: ExecutionContext,
+      @Query() query: Record<string, unknown>,
+      @Res() response: object,
+    ): Promise<void> {
+      this.#json(response, await this.api.state(context, query));
+    }
+
+    @Get('connections')
+    async connections(
+      @Query() query: Record<string, unknown>,
+      @Res() response: object,
+    ): Promise<void> {
+      this.#json(response, await this.api.connections(query));
+    }
+
+    @Get('connection')
+    connection(@Query() query: Record<string, unknown>, @Res() response: object): void {
+      this.#json(response, this.api.connection(query));
+    }
+
+    @Post('actions')
+    @HttpCode(200)
+    @UseGuards(ActGuard)
+    async act(
+      @Context() context: ExecutionContext,
+      @Body() body: unknown,
+      @Res() response: object,
+    ): Promise<void> {
+      this.#json(response, await this.actions.run(body, this.access.who(context)));
+    }
+
+    @Get(':file')
+    async file(@Param('file') name: string, @Res() response: object): Promise<void> {
+      const file = await pageFile(name);
+      if (!file) throw new NotFoundException();
+      this.#send(response, file);
+    }
+
+    #json(response: object, answer: object): void {
+      const content = JSON.stringify(answer);
+      this.#send(response, { type: 'application/json; charset=utf-8', content });
+    }
+
+    // Sent by hand: an interceptor of the app that wraps all answers would break the page.
+    #send(response: object, { type, content }: PageFile): void {
+      const { httpAdapter } = this.host;
+      httpAdapter.setHeader(response, 'Content-Type', type);
+      httpAdapter.reply(response, content);
+    }
+  }
+  return DashboardController;
+}

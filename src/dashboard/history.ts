@@ -1,0 +1,99 @@
+import type { Clock } from '../clock/clock.js';
+import type { TrafficCounters } from '../gateway/traffic-counters.js';
+import type { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import { ProcessMeter } from './process-meter.js';
+
+/** Between two samples. */
+export const SAMPLE_MS = 5_000;
+/** How far back the charts go. */
+export const HISTORY_MS = 15 * 60_000;
+const MAX_SAMPLES = HISTORY_MS / SAMPLE_MS;
+/** With a longer pause than this before it, a sample knows no rates: nobody watched. */
+const LONGEST_STEP_MS = SAMPLE_MS * 2.5;
+
+/** What there was at one moment. Rates are per second since the sample before; `null` where there is none. */
+export interface Sample {
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly connections: number;
+  readonly users: number;
+  readonly opened: number | null;
+  readonly closed: number | null;
+  readonly refused: number | null;
+  readonly messages: number | null;
+  /** Share of the time in which the event loop was busy, 0 to 1. */
+  readonly busy: number | null;
+  /** Processor time used, in cores. */
+  readonly cpu: number | null;
+  readonly memoryBytes: number;
+}
+
+/** Counters as they stood at a sample; rates are the differences. */
+interface Totals {
+  readonly now: number;
+  readonly opened: number;
+  readonly closed: number;
+  readonly refused: number;
+  readonly messages: number;
+}
+
+/** The last 15 minutes, as far as somebody watched. A sample costs the same for any number of connections. */
+export class History {
+  readonly #samples: Sample[] = [];
+  readonly #meter = new ProcessMeter();
+  #previous: Totals | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly runtime: GatewayRuntime,
+    private readonly traffic: TrafficCounters,
+  ) {}
+
+  get latest(): Sample | undefined {
+    return this.#samples.at(-1);
+  }
+
+  /** The samples after a moment, the oldest first. */
+  since(epochMs: number): Sample[] {
+    const first = this.#samples.findIndex(({ at }) => at > epochMs);
+    return first === -1 ? [] : this.#samples.slice(first);
+  }
+
+  take(): void {
+    const totals = this.#totals();
+    const elapsedMs = totals.now - (this.#previous?.now ?? -Infinity);
+    const before = elapsedMs <= LONGEST_STEP_MS ? this.#previous : undefined;
+    const rate = (name: Exclude<keyof Totals, 'now'>): number | null =>
+      before && elapsedMs > 0 ? ((totals[name] - before[name]) * 1000) / elapsedMs : null;
+    const { busy, cpu, memoryBytes } = this.#meter.read();
+    this.#previous = totals;
+    this.#samples.push({
+      at: this.clock.epoch(),
+      connections: this.registry.size,
+      users: this.registry.userCount,
+      opened: rate('opened'),
+      closed: rate('closed'),
+      refused: rate('refused'),
+      messages: rate('messages'),
+      busy: before ? busy : null,
+      cpu: before ? cpu : null,
+      memoryBytes,
+    });
+    if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
+  }
+
+  #totals(): Totals {
+    const { created, disposed } = this.registry.ledger;
+    let refused = 0;
+    for (const count of this.runtime.refusals.values()) refused += count;
+    return {
+      now: this.clock.now(),
+      opened: created,
+      closed: disposed,
+      refused,
+      messages: this.traffic.received,
+    };
+  }
+}

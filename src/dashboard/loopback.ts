@@ -1,0 +1,31 @@
+import { BlockList, isIP } from 'node:net';
+
+import type { DashboardRequest } from './dashboard.options.js';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
+
+/**
+ * Whether a request was made on this machine, by somebody who meant to: the socket's own address, no
+ * proxy in between, and a host name that a page from elsewhere cannot have been given by DNS rebinding.
+ */
+export function isFromThisMachine({ headers, socket }: DashboardRequest): boolean {
+  if (FORWARDING.some((name) => headers[name] !== undefined)) return false;
+  return isLoopback(socket.remoteAddress ?? '') && isLoopbackHost(headers.host ?? '');
+}
+
+function isLoopback(address: string): boolean {
+  const family = isIP(address);
+  // BlockList looks through `::ffff:127.0.0.1` by itself.
+  return family !== 0 && loopback.check(address, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+function isLoopbackHost(host: string): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  const name = hostname.replace(/^\[|\]$/g, '');
+  return name === 'localhost' || isLoopback(name);
+}

@@ -1,0 +1,89 @@
+import { Inject, Injectable } from '@nestjs/common';
+
+import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Cluster, CLUSTER } from '../cluster/cluster.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { Limits } from '../manager/limits.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { LeakDetector } from '../monitoring/leak.detector.js';
+import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { Drain } from '../shutdown/drain.js';
+import { thisNode } from './this-node.js';
+import { rankUsers } from './user-ranking.js';
+
+/** How long one look serves everybody who watches. */
+const FRESH_MS = 1_000;
+const MAX_SUSPECTS = 50;
+const MAX_VIOLATIONS = 20;
+
+/** What the page shows of the process as a whole, worked out once for all who watch. */
+@Injectable()
+export class Overview {
+  #cached: { readonly at: number; readonly answer: object } | undefined;
+
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    private readonly limits: Limits,
+    private readonly factory: WebSocketManagerFactory,
+    private readonly runtime: GatewayRuntime,
+    private readonly traffic: TrafficCounters,
+    private readonly leaks: LeakDetector,
+    private readonly tracker: ThreadConsistencyTracker,
+    private readonly drain: Drain,
+    @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
+  ) {}
+
+  read(): object {
+    const at = this.clock.now();
+    if (!this.#cached || at - this.#cached.at >= FRESH_MS) {
+      this.#cached = { at, answer: this.#look() };
+    }
+    return this.#cached.answer;
+  }
+
+  #look(): object {
+    const { registry, limits, traffic, factory } = this;
+    const { ledger, suspects } = this.leaks.getReport();
+    const { violations, ...consistency } = this.tracker.getReport();
+    return {
+      now: this.clock.epoch(),
+      node: thisNode(),
+      isDraining: this.drain.isDraining,
+      ledger,
+      users: { count: registry.userCount, ...rankUsers(registry, limits) },
+      states: {
+        unattached: registry.unattached.size,
+        open: registry.idle.size,
+        pinned: registry.pinned.size,
+        closing: registry.closing.size,
+      },
+      limits: {
+        perUser: limits.maxManagersPerUser,
+        crowdedFrom: limits.crowdedFrom,
+        total: limits.maxManagers,
+        overflow: limits.overflow,
+        staleAfterMs: this.options.cleanup.staleAfterMs,
+      },
+      oldestMs: registry.oldest ? this.clock.now() - registry.oldest.createdAt : null,
+      averageLifetimeMs: ledger.disposed === 0 ? null : registry.averageLifetimeMs,
+      refusals: Object.fromEntries(this.runtime.refusals),
+      limitHits: factory.counters.limitHits,
+      violations: factory.counters.securityViolations,
+      traffic: {
+        received: traffic.received,
+        receivedBytes: traffic.receivedBytes,
+        inFlight: traffic.inFlight,
+        failed: traffic.failed,
+        ignored: traffic.ignored,
+      },
+      leaks: { count: suspects.length, suspects: suspects.slice(0, MAX_SUSPECTS) },
+      consistency: { ...consistency, violations: violations.slice(-MAX_VIOLATIONS) },
+      cluster: this.cluster?.status() ?? null,
+    };
+  }
+}

@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+
+/** Nothing but what this server serves as a file; nothing inline, nothing from elsewhere, in no frame. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Cache-Control': 'no-store',
+};
+
+const SCRIPT = 'text/javascript; charset=utf-8';
+const TYPES: Readonly<Record<string, string>> = {
+  'icon.svg': 'image/svg+xml',
+  'page.css': 'text/css; charset=utf-8',
+  'actions.js': SCRIPT,
+  'cards.js': SCRIPT,
+  'chart.js': SCRIPT,
+  'cleanup.js': SCRIPT,
+  'cluster.js': SCRIPT,
+  'connections.js': SCRIPT,
+  'detail.js': SCRIPT,
+  'dom.js': SCRIPT,
+  'feed.js': SCRIPT,
+  'page.js': SCRIPT,
+  'refusals.js': SCRIPT,
+  'server.js': SCRIPT,
+  'theme.js': SCRIPT,
+  'users.js': SCRIPT,
+  'words.js': SCRIPT,
+};
+
+export interface PageFile {
+  readonly type: string;
+  readonly content: string;
+}
+
+/** A file of the page; `undefined` for any other name. */
+export async function pageFile(name: string): Promise<PageFile | undefined> {
+  const type = Object.hasOwn(TYPES, name) ? TYPES[name]! : undefined;
+  return type === undefined ? undefined : { type, content: await read(name) };
+}
+
+/**
+ * The page itself. Its links are relative, so that it works behind any prefix; what they are relative
+ * to depends on whether it was asked for with a slash at its end.
+ */
+export async function pageAt(url: string, path: string): Promise<PageFile> {
+  const hasSlash = url.split('?', 1)[0]!.endsWith('/');
+  const base = hasSlash ? '' : `${path.split('/').findLast(Boolean) ?? ''}/`;
+  const html = await read('index.html');
+  return {
+    type: 'text/html; charset=utf-8',
+    content: html.replaceAll('{base}', encodeURI(base)),
+  };
+}
+
+function read(name: string): Promise<string> {
+  return readFile(new URL(`./public/${name}`, import.meta.url), 'utf8');
+}

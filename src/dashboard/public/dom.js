@@ -1,0 +1,49 @@
+// The few things the page does with the document. Text is always text: nothing here reads HTML.
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+/** An element: attributes and properties, then children (texts or elements). */
+export function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** Sets a text where it has changed: what stays the same is not read out again. */
+export function setText(element, text) {
+  const value = String(text);
+  if (element.textContent !== value) element.textContent = value;
+}
+
+/**
+ * Brings the children of an element in line with a list, keeping the element of each item: focus and
+ * selection stay where they are.
+ */
+export function reconcile(parent, items, keyOf, create, update) {
+  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  let place = parent.firstElementChild;
+  for (const item of items) {
+    const key = String(keyOf(item));
+    let child = known.get(key);
+    if (child) known.delete(key);
+    else {
+      child = create(item);
+      child.dataset.key = key;
+    }
+    update?.(child, item);
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+  for (const child of known.values()) child.remove();
+}

@@ -1,0 +1,187 @@
+// The page asks every 2.5 seconds, only while it can be seen; each part draws its own.
+
+import { Actions } from './actions.js';
+import { Cards } from './cards.js';
+import { renderCleanups } from './cleanup.js';
+import { renderCluster } from './cluster.js';
+import { Connections } from './connections.js';
+import { Detail } from './detail.js';
+import { $, el, reconcile, setText } from './dom.js';
+import { Feed } from './feed.js';
+import { renderRefusals } from './refusals.js';
+import { ask } from './server.js';
+import { startTheme } from './theme.js';
+import { renderUsers } from './users.js';
+import { duration, plural, whole } from './words.js';
+
+const EVERY_MS = 2_500;
+const LONGEST_WAIT_MS = 20_000;
+
+let samples = [];
+let node;
+let failures = 0;
+let timer;
+let isAsking = false;
+
+const cards = new Cards();
+const feed = new Feed();
+const actions = new Actions({ onDone: (text) => done(text) });
+const connections = new Connections({ onPick: open, onProblem: (error) => problem(error) });
+const detail = new Detail({ onClose: () => connections.select(undefined), onPick: open, actions });
+
+function open(connectionId) {
+  connections.select(connectionId);
+  detail.open(connectionId).catch(problem);
+}
+
+function done(text) {
+  announce(text);
+  void look();
+  void connections.load();
+}
+
+// Read out by screen readers: only what somebody did, or what changes the whole page.
+function announce(text) {
+  setText($('#announcement'), text);
+}
+
+function status(kind, text) {
+  const box = $('#status');
+  if (box.dataset.kind !== kind && kind !== 'live') announce(text);
+  box.dataset.kind = kind;
+  setText($('#status-text'), text);
+}
+
+function problem(error) {
+  status(
+    error.isFinal ? 'ended' : 'lost',
+    error.status ? error.message : 'The server does not answer.',
+  );
+}
+
+function renderNode(state) {
+  if (node !== undefined && node !== state.node.id) {
+    samples = [];
+    feed.latest = 0;
+    announce('Another process answers now.');
+  }
+  node = state.node.id;
+  const { name, versions, uptimeMs } = state.node;
+  setText($('#node-name'), name);
+  setText($('#node-uptime'), `up ${duration(uptimeMs)}`);
+  setText(
+    $('#node-versions'),
+    `v${versions.library} · Nest ${versions.nest} · Node ${versions.node}`,
+  );
+  setText($('#viewers'), `${plural(state.viewers.watching, 'viewer')} of ${state.viewers.limit}`);
+  document.documentElement.classList.toggle('draining', state.isDraining);
+}
+
+function verdict(name, isFine, text) {
+  const element = $(`[data-verdict=${name}]`);
+  element.classList.toggle('wrong', !isFine);
+  setText(element, `${isFine ? '✓' : '✗'} ${text}`);
+}
+
+function renderProof({ ledger, consistency, leaks, states, violations }) {
+  for (const name of ['created', 'active', 'disposed']) {
+    setText($(`[data-ledger=${name}]`), whole(ledger[name]));
+  }
+  const isTrue = ledger.created === ledger.active + ledger.disposed;
+  verdict('ledger', isTrue, isTrue ? 'nothing is missing' : 'something is missing');
+  const { score, snapshots, inconsistent } = consistency;
+  setText($('#score'), `${score === 100 ? '100' : score.toFixed(2)} %`);
+  const looked = `${whole(inconsistent)} of ${whole(snapshots)} looks differ`;
+  verdict('score', inconsistent === 0, snapshots === 0 ? 'nothing compared yet' : looked);
+  setText($('#leak-count'), whole(leaks.count));
+  verdict('leaks', leaks.count === 0, leaks.count === 0 ? 'nothing is left behind' : 'look below');
+  setText($('#violations'), whole(violations));
+  verdict(
+    'violations',
+    violations === 0,
+    violations === 0 ? 'nobody reached for others' : 'see the log',
+  );
+  const parts = {
+    open: states.open,
+    pinned: states.pinned,
+    unattached: states.unattached,
+    closing: states.closing,
+  };
+  const sum = Math.max(
+    1,
+    Object.values(parts).reduce((total, count) => total + count, 0),
+  );
+  for (const [name, count] of Object.entries(parts)) {
+    $(`#states [data-part=${name}]`).style.flexGrow = String(count / sum);
+    setText($(`#states-key [data-part=${name}] b`), whole(count));
+  }
+}
+
+const suspectCells = ({ cause, isolationKey, connectionId, ageMs, creationSite }) => [
+  cause === 'overdue' ? 'closed, not disposed in time' : 'disposed, still in memory',
+  isolationKey,
+  connectionId,
+  duration(ageMs),
+  creationSite ?? 'not recorded (leaks.captureCreationSite)',
+];
+
+function renderLeaks({ leaks }) {
+  $('#leaks-section').hidden = leaks.count === 0;
+  reconcile(
+    $('#leaks'),
+    leaks.suspects,
+    ({ connectionId, cause }) => `${connectionId}-${cause}`,
+    (suspect) => el('tr', {}, ...suspectCells(suspect).map((text) => el('td', {}, text))),
+  );
+}
+
+function render(state) {
+  renderNode(state);
+  const oldest = state.now - state.history.spanMs;
+  samples = [...samples, ...state.history.samples].filter(({ at }) => at > oldest);
+  actions.allow(state.access);
+  cards.render(state, samples);
+  renderProof(state);
+  renderLeaks(state);
+  renderUsers(state, (userId) => connections.searchFor(userId));
+  renderRefusals(state);
+  renderCleanups(state);
+  renderCluster(state);
+  feed.take(state.events);
+  connections.refresh(state);
+}
+
+async function look() {
+  if (isAsking) return;
+  isAsking = true;
+  clearTimeout(timer);
+  try {
+    const state = await ask('state', { since: samples.at(-1)?.at ?? 0, after: feed.latest });
+    failures = 0;
+    render(state);
+    status(state.isDraining ? 'draining' : 'live', state.isDraining ? 'Draining' : 'Live');
+    await detail.refresh();
+  } catch (error) {
+    failures += 1;
+    problem(error);
+    if (error.isFinal) return;
+  } finally {
+    isAsking = false;
+  }
+  if (!document.hidden)
+    timer = setTimeout(() => void look(), Math.min(LONGEST_WAIT_MS, EVERY_MS * 2 ** failures));
+}
+
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(timer);
+  if (!document.hidden) void look();
+});
+document.addEventListener('keydown', (event) => {
+  const isTyping = event.target.closest('input, select, textarea, dialog');
+  if (event.key !== '/' || isTyping) return;
+  event.preventDefault();
+  $('#search').focus();
+});
+
+startTheme();
+void look();

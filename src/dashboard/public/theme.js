@@ -1,0 +1,32 @@
+import { $ } from './dom.js';
+
+// Light, dark, or what the system says. Remembered where the browser lets us.
+
+const KEY = 'websocket-isolation-theme';
+
+function remembered() {
+  try {
+    return localStorage.getItem(KEY) ?? 'system';
+  } catch {
+    return 'system';
+  }
+}
+
+function apply(theme) {
+  if (theme === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+export function startTheme() {
+  const select = $('#theme');
+  select.value = remembered();
+  apply(select.value);
+  select.addEventListener('change', () => {
+    apply(select.value);
+    try {
+      localStorage.setItem(KEY, select.value);
+    } catch {
+      // It holds for this page, then.
+    }
+  });
+}

@@ -1,0 +1,88 @@
+import { $, el, reconcile, setText, svg } from './dom.js';
+import { plural, whole } from './words.js';
+
+// Who holds the most, and how many hold how many; with the marks at which cleanup and refusal begin.
+
+const levelOf = (held, { crowdedFrom, perUser }) => {
+  if (held >= perUser) return 'full';
+  return held >= crowdedFrom ? 'crowded' : 'fine';
+};
+const WORDS = { full: 'all in use', crowded: 'crowded', fine: '' };
+
+function createBar(onPick) {
+  return ({ userId }) => {
+    const name = el('button', { type: 'button', className: 'link name', title: userId }, userId);
+    name.addEventListener('click', () => onPick(userId));
+    const meter = el('span', { className: 'meter' }, el('span', { className: 'fill' }));
+    meter.append(el('span', { className: 'mark crowded' }), el('span', { className: 'mark full' }));
+    return el('li', {}, name, meter, el('span', { className: 'count' }));
+  };
+}
+
+function updateBar(bar, { held, pinned }, limits) {
+  const level = levelOf(held, limits);
+  bar.dataset.level = level;
+  const scale = limits.perUser * 1.04;
+  $('.fill', bar).style.width = `${Math.min(100, (held / scale) * 100)}%`;
+  $('.mark.crowded', bar).style.left = `${(limits.crowdedFrom / scale) * 100}%`;
+  $('.mark.full', bar).style.left = `${(limits.perUser / scale) * 100}%`;
+  const words = [WORDS[level], pinned > 0 ? `${pinned} working` : ''].filter(Boolean);
+  setText($('.count', bar), [`${held} of ${limits.perUser}`, ...words].join(' · '));
+}
+
+const WIDTH = 420;
+const HEIGHT = 220;
+const GROUND = HEIGHT - 22;
+
+// The many with one connection would flatten everybody else: heights grow with the logarithm.
+function drawDistribution(chart, { step, users }, limits) {
+  const peak = Math.log2(1 + Math.max(1, ...users));
+  const slot = WIDTH / users.length;
+  const parts = users.flatMap((count, index) => {
+    const held = (index + 1) * step;
+    const height = count === 0 ? 0 : 4 + (Math.log2(1 + count) / peak) * (GROUND - 22);
+    const x = index * slot + 2;
+    const level = levelOf(held, limits);
+    const column = svg('rect', {
+      x,
+      y: GROUND - height,
+      width: slot - 4,
+      height,
+      rx: 2,
+      class: `column ${level}`,
+    });
+    column.append(svg('title', {}, `${plural(count, 'user')} with ${held}`));
+    const middle = x + slot / 2 - 2;
+    const above = svg('text', { x: middle, y: GROUND - height - 4, class: 'small' });
+    above.textContent = count > 0 ? whole(count) : '';
+    const below = svg('text', { x: middle, y: HEIGHT - 6, class: 'small soft' });
+    const isNamed = held === step || held === limits.crowdedFrom || held >= limits.perUser;
+    below.textContent = isNamed || held % (5 * step) === 0 ? held : '';
+    return [column, above, below];
+  });
+  parts.push(svg('line', { x1: 0, x2: WIDTH, y1: GROUND, y2: GROUND, class: 'axis' }));
+  chart.replaceChildren(...parts);
+}
+
+export function renderUsers({ users, limits }, onPick) {
+  $('#no-users').hidden = users.top.length > 0;
+  reconcile(
+    $('#top-users'),
+    users.top,
+    ({ userId }) => userId,
+    createBar(onPick),
+    (bar, user) => updateBar(bar, user, limits),
+  );
+  setText(
+    $('#users-note'),
+    `Marks: from ${limits.crowdedFrom} on, an arrival first clears what is dead or stale; at ` +
+      `${limits.perUser} the next one is ${limits.overflow === 'reject' ? 'refused' : 'let in for the least active'}.`,
+  );
+  const chart = $('#distribution');
+  drawDistribution(chart, users.distribution, limits);
+  chart.setAttribute(
+    'aria-label',
+    `Managers per user: ${plural(users.count, 'user')}, ${users.crowded} with ${limits.crowdedFrom} or more, ` +
+      `${users.full} with all ${limits.perUser}`,
+  );
+}

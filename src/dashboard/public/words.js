@@ -1,0 +1,228 @@
+// How numbers, times and events are said.
+
+const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const decimal = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
+
+export const NO_DATA = '–';
+
+export const whole = (value) => (value === null ? NO_DATA : integer.format(value));
+export const compact = (value) => (value >= 100_000 ? short.format(value) : integer.format(value));
+
+/** A rate: small ones with their fraction. */
+export function rate(value) {
+  if (value === null || value === undefined) return NO_DATA;
+  return value < 10 ? decimal.format(value) : compact(value);
+}
+
+export function percent(share) {
+  if (share === null || share === undefined) return NO_DATA;
+  return `${decimal.format(share * 100)} %`;
+}
+
+export function bytes(value) {
+  if (value < 1024) return `${value} B`;
+  const units = ['KB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length, Math.floor(Math.log2(value) / 10));
+  return `${decimal.format(value / 1024 ** power)} ${units[power - 1]}`;
+}
+
+export function duration(ms) {
+  if (ms === null || ms === undefined) return NO_DATA;
+  if (ms < 1) return '< 1 ms';
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+export const clockTime = (epochMs) =>
+  new Date(epochMs).toLocaleTimeString('en-GB', { hour12: false });
+
+export const plural = (count, one, many = `${one}s`) =>
+  `${whole(count)} ${count === 1 ? one : many}`;
+
+export const REFUSALS = {
+  draining: 'process going away',
+  origin: 'wrong origin',
+  'pending-cap': 'too many handshakes',
+  unauthorized: 'not signed in',
+  forbidden: 'not allowed',
+  'auth-failed': 'authenticator failed',
+  timeout: 'handshake took too long',
+  'invalid-context': 'invalid identity',
+  'user-limit': 'user at the limit',
+  'process-limit': 'process at the limit',
+  'scope-failed': 'services failed to start',
+};
+
+export const IGNORED = {
+  'not-json': 'not JSON',
+  'unknown-event': 'unknown event',
+  'thread-mismatch': 'another thread',
+  'rate-limit': 'too many at once',
+  'pending-overflow': 'too many waiting',
+};
+
+export const RUNS = { proactive: 'Proactive', emergency: 'Emergency', expired: 'Expired' };
+
+export const CODES = {
+  1000: 'normal',
+  1001: 'going away',
+  1005: 'no code given',
+  1006: 'line lost',
+  1008: 'policy',
+  1009: 'too big',
+  1011: 'server error',
+  1013: 'overloaded',
+  4401: 'sign in again',
+  4403: 'forbidden',
+  4408: 'handshake timeout',
+  4409: 'replaced',
+  4429: 'too many connections',
+  4430: 'rate limit',
+  4440: 'idle',
+  4441: 'slow reader',
+  4442: 'lease lost',
+  4443: 'unresponsive',
+};
+
+const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
+const who = ({ userId }) => userId ?? 'somebody';
+
+const ACTIONS = {
+  'disconnect-connection': ({ target, count }) => `disconnected ${target} (${count})`,
+  'disconnect-user': ({ target, count }) =>
+    `disconnected ${plural(count, 'connection')} of ${target}`,
+  cleanup: ({ count }) => `cleaned up: ${count} removed`,
+  drain: ({ count }) => `started the drain of ${plural(count, 'connection')}`,
+};
+
+/** What an event says: its kind (for filter and colour), its mark, and its sentence. */
+export const EVENTS = {
+  'connection-ready': {
+    kind: 'connections',
+    mark: '→',
+    say: (event) => `${who(event)} connected to ${event.path}`,
+  },
+  'connection-closed': {
+    kind: 'connections',
+    mark: '←',
+    say: (event) =>
+      `${who(event)} left with ${code(event.code)}, by ${event.initiator}, after ${duration(event.connectedMs)}`,
+  },
+  'connection-refused': {
+    kind: 'refusals',
+    mark: '⊘',
+    say: (event) => `${who(event)} refused: ${REFUSALS[event.reason] ?? event.reason}`,
+  },
+  'manager-removed': {
+    kind: 'cleanup',
+    mark: '✂',
+    say: (event) => `${who(event)} removed as ${event.cause}, with ${code(event.code)}`,
+  },
+  'cleanup-finished': {
+    kind: 'cleanup',
+    mark: '✓',
+    say: (event) =>
+      `${RUNS[event.kind] ?? event.kind} cleanup: ${event.removed} removed in ${duration(event.durationMs)}` +
+      (event.timedOut ? ', not finished in time' : ''),
+  },
+  'thread-mismatch': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) =>
+      `${who(event)} named thread ${event.claimedThreadId} on a connection of ${event.threadId}`,
+  },
+  'thread-inconsistent': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `Threads differ: ${event.threadIds.join(', ')} (${event.sources.join(', ')})`,
+  },
+  'handler-failed': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `A handler of “${event.event}” failed for ${who(event)}: ${event.error}`,
+  },
+  'hook-failed': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${event.hook} failed for ${who(event)}`,
+  },
+  'disposal-fault': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `A disposer of ${who(event)} ${event.outcome}`,
+  },
+  'slow-consumer': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${who(event)} reads too slowly: ${bytes(event.bufferedBytes)} waiting`,
+  },
+  'critical-undelivered': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${plural(event.messages, 'critical message')} to ${who(event)} not delivered`,
+  },
+  'isolation-violation': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${who(event)}: ${event.what}`,
+  },
+  'leak-suspected': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `Something of ${who(event)} may leak: ${event.cause}`,
+  },
+  'resume-gap': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${who(event)} came back and may have missed something`,
+  },
+  'resume-failed': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) => `${who(event)} could not be given what was missed`,
+  },
+  'cluster-joined': {
+    kind: 'cluster',
+    mark: '⬡',
+    say: (event) => `Joined the cluster: ${plural(event.nodes, 'process', 'processes')}`,
+  },
+  'cluster-degraded': {
+    kind: 'cluster',
+    mark: '✗',
+    say: (event) => `The cluster is away (${event.cause}): now ${event.state}`,
+  },
+  'cluster-recovered': {
+    kind: 'cluster',
+    mark: '⬡',
+    say: (event) => `The cluster is back after ${duration(event.downMs)}`,
+  },
+  'cluster-warning': { kind: 'cluster', mark: '!', say: (event) => event.what },
+  'cluster-left': { kind: 'cluster', mark: '⬡', say: () => 'Left the cluster' },
+  'drain-started': {
+    kind: 'operators',
+    mark: '⏻',
+    say: (event) => `The drain of ${plural(event.connections, 'connection')} has started`,
+  },
+  'drain-finished': {
+    kind: 'operators',
+    mark: '⏻',
+    say: (event) => `Drained: ${event.closed} closed, ${event.abandoned} abandoned`,
+  },
+  'operator-action': {
+    kind: 'operators',
+    mark: '☞',
+    say: (event) => `${event.who} ${ACTIONS[event.action]?.(event) ?? event.action}`,
+  },
+};
+
+export function describe({ name, details, left }) {
+  const { kind, mark, say } = EVENTS[name] ?? { kind: 'problems', mark: '·', say: () => name };
+  if (left) return { kind, mark: '…', text: `and ${whole(left)} more like that (${name})` };
+  return { kind, mark, text: say(details) };
+}

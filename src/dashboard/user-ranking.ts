@@ -1,0 +1,52 @@
+import type { Limits } from '../manager/limits.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import type { UserSlots } from '../manager/user-slots.js';
+
+/** Users listed by name. */
+const LISTED = 12;
+/** Columns of the distribution; with a higher limit, a column stands for several counts. */
+const MAX_COLUMNS = 20;
+
+/** How the managers are spread over the users. */
+export interface UserRanking {
+  /** Those with the most, the first first. */
+  readonly top: readonly { userId: string; held: number; pinned: number }[];
+  /** Users from `limits.crowdedFrom` on. */
+  readonly crowded: number;
+  /** Users with no slot left. */
+  readonly full: number;
+  /** How many users hold 1, 2, 3 … managers; `step` counts to a column. */
+  readonly distribution: { readonly step: number; readonly users: readonly number[] };
+}
+
+/** One walk over the users. */
+export function rankUsers(registry: ManagerRegistry, limits: Limits): UserRanking {
+  const { maxManagersPerUser, crowdedFrom } = limits;
+  const step = Math.ceil(maxManagersPerUser / MAX_COLUMNS);
+  const users = Array.from({ length: Math.ceil(maxManagersPerUser / step) }, () => 0);
+  const top: UserSlots[] = [];
+  let crowded = 0;
+  let full = 0;
+  for (const slots of registry.users()) {
+    const { held } = slots;
+    if (held === 0) continue;
+    const column = Math.min(users.length - 1, Math.floor((held - 1) / step));
+    users[column]! += 1;
+    if (held >= crowdedFrom) crowded += 1;
+    if (held >= maxManagersPerUser) full += 1;
+    insert(top, slots, held);
+  }
+  return {
+    top: top.map(({ userId, held, pinned }) => ({ userId, held, pinned: pinned.size })),
+    crowded,
+    full,
+    distribution: { step, users },
+  };
+}
+
+function insert(top: UserSlots[], slots: UserSlots, held: number): void {
+  if (top.length === LISTED && top.at(-1)!.held >= held) return;
+  const place = top.findIndex((other) => other.held < held);
+  top.splice(place === -1 ? top.length : place, 0, slots);
+  if (top.length > LISTED) top.pop();
+}

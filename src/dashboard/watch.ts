@@ -1,0 +1,112 @@
+import {
+  BadRequestException,
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  ServiceUnavailableException,
+} from '@nestjs/common';
+
+import { type Clock, CLOCK, type Release } from '../clock/clock.js';
+import { GatewayRuntime } from '../gateway/gateway-runtime.js';
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { IsolationEventBus } from '../journal/event-bus.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.options.js';
+import { EventFeed } from './event-feed.js';
+import { History, SAMPLE_MS } from './history.js';
+
+/** A page that has asked for nothing for this long has gone. Pages ask every 2.5 seconds. */
+const GONE_AFTER_MS = 12_000;
+
+/**
+ * Who watches, and what is recorded for them. While nobody does there is no timer and no subscription;
+ * what was recorded stays until it is too old to be shown.
+ */
+@Injectable()
+export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
+  readonly history: History;
+  readonly feed: EventFeed;
+  readonly #viewers = new Map<string, number>();
+  #stop: Release | undefined;
+  #isOver = false;
+
+  constructor(
+    @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
+    @Inject(CLOCK) private readonly clock: Clock,
+    bus: IsolationEventBus,
+    registry: ManagerRegistry,
+    runtime: GatewayRuntime,
+    traffic: TrafficCounters,
+  ) {
+    this.history = new History(clock, registry, runtime, traffic);
+    this.feed = new EventFeed(clock, bus);
+  }
+
+  /** Pages that are open. */
+  get viewers(): number {
+    return this.#viewers.size;
+  }
+
+  /** Whether something is recorded at this moment. */
+  get isRecording(): boolean {
+    return this.#stop !== undefined;
+  }
+
+  onApplicationBootstrap(): void {
+    if (this.options.keepHistory) this.#record();
+  }
+
+  onModuleDestroy(): void {
+    this.#isOver = true;
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+
+  /**
+   * Counts a page as watching.
+   *
+   * @param viewer what the page calls itself
+   * @throws {BadRequestException} for what is no name
+   * @throws {ServiceUnavailableException} when too many watch already
+   */
+  admit(viewer: unknown): void {
+    if (typeof viewer !== 'string' || !/^[\w-]{8,64}$/.test(viewer)) {
+      throw new BadRequestException('The page has to say which one it is: `viewer`.');
+    }
+    if (!this.#viewers.has(viewer)) this.#dropGone();
+    if (!this.#viewers.has(viewer) && this.#viewers.size >= this.options.maxViewers) {
+      throw new ServiceUnavailableException('Too many dashboards are open. Close one of them.');
+    }
+    this.#viewers.set(viewer, this.clock.now());
+    this.#record();
+  }
+
+  #record(): void {
+    if (this.#stop || this.#isOver) return;
+    const deafen = this.feed.listen();
+    const stopTimer = this.clock.every(SAMPLE_MS, () => this.#tick());
+    this.#stop = () => {
+      stopTimer();
+      deafen();
+    };
+    this.history.take();
+  }
+
+  #tick(): void {
+    this.#dropGone();
+    if (this.#viewers.size > 0 || this.options.keepHistory) {
+      this.history.take();
+      return;
+    }
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+
+  #dropGone(): void {
+    const now = this.clock.now();
+    for (const [viewer, seenAt] of this.#viewers) {
+      if (now - seenAt > GONE_AFTER_MS) this.#viewers.delete(viewer);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { WebSocket } from 'ws';
+
+import { eventually } from './eventually.js';
+
+const NAMES = [
+  'ada',
+  'grace',
+  'linus',
+  'margaret',
+  'alan',
+  'barbara',
+  'edsger',
+  'radia',
+  'donald',
+  'frances',
+  'tim',
+  'katherine',
+];
+const THREADS = ['inbox', 'trip-to-rome', 'quarterly-report', 'recipes', 'support-4711'];
+
+/** How many connections each user of a crowd holds: few have many, many have one. */
+export function* crowdOf(connections: number, limit = 20): Generator<string> {
+  let left = connections;
+  for (let index = 0; left > 0; index += 1) {
+    const held = Math.min(left, Math.max(1, Math.round(limit / (1 + index / 4))));
+    const name = NAMES[index % NAMES.length]!;
+    const userId = index < NAMES.length ? name : `${name}-${Math.floor(index / NAMES.length)}`;
+    for (let slot = 0; slot < held; slot += 1) yield userId;
+    left -= held;
+  }
+}
+
+/** Many stock `ws` clients at once. */
+export class Crowd {
+  readonly clients: { readonly userId: string; readonly socket: WebSocket }[] = [];
+
+  /** @param base `ws://…` of the gateway */
+  constructor(private readonly base: string) {}
+
+  /** Opens connections for users in batches, and waits until they stand. */
+  async open(users: Iterable<string>): Promise<void> {
+    let batch: Promise<void>[] = [];
+    let index = 0;
+    for (const userId of users) {
+      batch.push(this.#connect(userId, THREADS[index % THREADS.length]!));
+      index += 1;
+      if (batch.length === 100) {
+        await Promise.all(batch);
+        batch = [];
+      }
+    }
+    await Promise.all(batch);
+  }
+
+  /** One connection; what the server makes of it is its own affair. */
+  tryOnce(userId: string): Promise<void> {
+    return this.#connect(userId, 'inbox').catch(() => undefined);
+  }
+
+  send(client: { readonly socket: WebSocket }, event: string, data: unknown = {}): void {
+    client.socket.send(JSON.stringify({ event, data }));
+  }
+
+  async close(): Promise<void> {
+    for (const { socket } of this.clients) socket.terminate();
+    await eventually(() => {
+      if (this.clients.some(({ socket }) => socket.readyState !== WebSocket.CLOSED)) {
+        throw new Error('still open');
+      }
+    });
+    this.clients.length = 0;
+  }
+
+  #connect(userId: string, thread: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const query = new URLSearchParams({ user: userId, thread });
+      const socket = new WebSocket(`${this.base}?${query}`);
+      socket.once('open', () => {
+        this.clients.push({ userId, socket });
+        resolve();
+      });
+      socket.on('error', reject);
+      // Nobody reads the answers; they have to be taken off the wire all the same.
+      socket.on('message', () => undefined);
+    });
+  }
+}
