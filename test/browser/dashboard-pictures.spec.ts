@@ -16,6 +16,11 @@ import { startApp, type TestApp } from '../support/test-app.js';
 const folder = process.env['DASHBOARD_PICTURES'];
 const STEP_MS = 5_000;
 const STEPS = 178;
+const PICTURES: readonly Picture[] = [
+  { name: 'light', colorScheme: 'light', width: 1280, height: 1160 },
+  { name: 'dark', colorScheme: 'dark', width: 1280, height: 1160 },
+  { name: 'narrow', colorScheme: 'light', width: 360, height: 860 },
+];
 const HURRY = { reducedMotion: 'reduce' } as const;
 
 (folder ? describe : describe.skip)('pictures of the dashboard', () => {
@@ -41,24 +46,9 @@ const HURRY = { reducedMotion: 'reduce' } as const;
     const browser = await startBrowser();
     try {
       await live(running, crowd, clock);
-      await draw(browser, running, {
-        name: 'light',
-        colorScheme: 'light',
-        width: 1280,
-        height: 1160,
-      });
-      await draw(browser, running, {
-        name: 'dark',
-        colorScheme: 'dark',
-        width: 1280,
-        height: 1160,
-      });
-      await draw(browser, running, {
-        name: 'narrow',
-        colorScheme: 'light',
-        width: 360,
-        height: 860,
-      });
+      for (const picture of PICTURES) {
+        expect(await draw(browser, running, picture)).toBeLessThanOrEqual(picture.width);
+      }
     } finally {
       await browser.close();
       await crowd.close();
@@ -96,7 +86,8 @@ function chat(crowd: Crowd, step: number): void {
   const talking = Math.floor(90 * wave) + 60;
   for (let index = 0; index < talking; index += 1) {
     const place = (step * 131 + index * 7) % crowd.clients.length;
-    if (place % 5 !== 4) crowd.send(crowd.clients[place]!, 'say', { text: 'hello' });
+    const client = crowd.clients[place]!;
+    if (place % 5 !== 4) crowd.send(client, 'say', { text: 'hello', threadId: client.threadId });
   }
 }
 
@@ -111,7 +102,7 @@ async function draw(
   browser: Browser,
   { port }: TestApp,
   { name, colorScheme, width, height }: Picture,
-): Promise<void> {
+): Promise<number> {
   const page = await browser.newPage({ viewport: { width, height }, colorScheme, ...HURRY });
   await page.goto(`http://127.0.0.1:${port}/dashboard`);
   await page
@@ -123,7 +114,7 @@ async function draw(
   await page.waitForResponse(/state/);
   await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
   await page.screenshot({ path: `${folder}/dashboard-${name}.png` });
-  await page.screenshot({ path: `${folder}/full-${name}.png`, fullPage: true });
-  expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+  const shownWidth: number = await page.evaluate('document.documentElement.scrollWidth');
   await page.close();
+  return shownWidth;
 }

@@ -19,10 +19,10 @@ const NAMES = [
 const THREADS = ['inbox', 'trip-to-rome', 'quarterly-report', 'recipes', 'support-4711'];
 
 /** How many connections each user of a crowd holds: few have many, many have one. */
-export function* crowdOf(connections: number, limit = 20): Generator<string> {
+export function* crowdOf(connections: number, limit = 20): Generator<string, void, undefined> {
   let left = connections;
   for (let index = 0; left > 0; index += 1) {
-    const held = Math.min(left, Math.max(1, Math.round(limit / (1 + index / 4))));
+    const held = Math.min(left, Math.max(1, Math.round(limit / (1 + index / 10))));
     const name = NAMES[index % NAMES.length]!;
     const userId = index < NAMES.length ? name : `${name}-${Math.floor(index / NAMES.length)}`;
     for (let slot = 0; slot < held; slot += 1) yield userId;
@@ -30,9 +30,15 @@ export function* crowdOf(connections: number, limit = 20): Generator<string> {
   }
 }
 
+export interface CrowdClient {
+  readonly userId: string;
+  readonly threadId: string;
+  readonly socket: WebSocket;
+}
+
 /** Many stock `ws` clients at once. */
 export class Crowd {
-  readonly clients: { readonly userId: string; readonly socket: WebSocket }[] = [];
+  readonly clients: CrowdClient[] = [];
 
   /** @param base `ws://…` of the gateway */
   constructor(private readonly base: string) {}
@@ -57,8 +63,8 @@ export class Crowd {
     return this.#connect(userId, 'inbox').catch(() => undefined);
   }
 
-  send(client: { readonly socket: WebSocket }, event: string, data: unknown = {}): void {
-    client.socket.send(JSON.stringify({ event, data }));
+  send({ socket }: CrowdClient, event: string, data: unknown = {}): void {
+    socket.send(JSON.stringify({ event, data }));
   }
 
   async close(): Promise<void> {
@@ -71,12 +77,12 @@ export class Crowd {
     this.clients.length = 0;
   }
 
-  #connect(userId: string, thread: string): Promise<void> {
+  #connect(userId: string, threadId: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const query = new URLSearchParams({ user: userId, thread });
-      const socket = new WebSocket(`${this.base}?${query}`);
+      const query = new URLSearchParams({ user: userId, thread: threadId });
+      const socket = new WebSocket(`${this.base}?${query.toString()}`);
       socket.once('open', () => {
-        this.clients.push({ userId, socket });
+        this.clients.push({ userId, threadId, socket });
         resolve();
       });
       socket.on('error', reject);

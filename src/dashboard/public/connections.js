@@ -119,8 +119,11 @@ export class Connections {
     const { state, idleMs, ageMs, roundTripMs, queuedBytes, pins } = row;
     element.classList.toggle('selected', element.dataset.key === this.selected);
     element.dataset.state = state;
-    const words = pins > 0 ? `${state} · ${plural(pins, 'pin')}` : state;
-    setText($('.state', element), `${pins > 0 ? '◆' : STATES[state]} ${words}`);
+    const isPinned = pins > 0 && state === 'ready';
+    setText(
+      $('.state', element),
+      isPinned ? `◆ ${plural(pins, 'pin')}` : `${STATES[state]} ${state}`,
+    );
     const isStale = idleMs >= this.#staleAfterMs;
     $('.idle', element).classList.toggle('stale', isStale);
     setText($('.idle-text', element), `${duration(idleMs)}${isStale ? ' · stale' : ''}`);
