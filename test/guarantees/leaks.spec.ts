@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -100,14 +101,9 @@ describe('the leak detector', () => {
 
   it('finds who closed and was not disposed of in time, until it is', async () => {
     watch();
-    let finish = (): void => undefined;
+    const gate = new EventEmitter();
     const manager = await fleet.connect('ada');
-    manager.onDispose(
-      () =>
-        new Promise<void>((resolve) => {
-          finish = resolve;
-        }),
-    );
+    manager.onDispose(() => once(gate, 'open'));
     manager.onDispose(() => new Promise(() => undefined));
     void manager.close();
     const { closeTimeoutMs, disposeTimeoutMs } = fleet.options.cleanup;
@@ -118,7 +114,7 @@ describe('the leak detector', () => {
     expect(fleet.leaks.getReport().suspects).toMatchObject([
       { cause: 'overdue', isolationKey, threadId, ageMs: closeTimeoutMs + disposeTimeoutMs + 1 },
     ]);
-    finish();
+    gate.emit('open');
     await fleet.clock.settle();
     expect(fleet.leaks.getReport().suspects).toEqual([]);
   });
