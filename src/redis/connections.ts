@@ -73,10 +73,20 @@ export class RedisConnections {
     const connection = client
       ? copyOf(client)
       : (createClient({ ...connectionOptions(), url: url! }) as unknown as Connection);
+    const isOurs = (): boolean => this.#open.get(purpose) === connection;
+    const isReady = (): void => {
+      if (isOurs()) this.onReady(purpose);
+    };
     // Without a listener an `error` event would end the process.
-    connection.on('error', (error) => this.onError(purpose, error as Error));
-    connection.on('ready', () => this.onReady(purpose));
-    connection.connect().catch((error: Error) => this.onError(purpose, error));
+    connection.on('error', (error) => isOurs() && this.onError(purpose, error as Error));
+    // A client of a Redis Cluster speaks of its nodes only.
+    for (const event of ['ready', 'node-ready']) connection.on(event, isReady);
+    connection.connect().then(isReady, (error: Error) => {
+      if (!isOurs()) return;
+      // A single client tries again for ever, one of a Redis Cluster gives up: then a new one has to try.
+      this.replace(purpose);
+      this.onError(purpose, error);
+    });
     return connection;
   }
 }

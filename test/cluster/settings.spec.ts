@@ -1,0 +1,116 @@
+import { describe, expect, it } from '@jest/globals';
+import { InvalidOptionsError, WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { createClient } from 'redis';
+
+import { ServerClock } from '../../src/redis/server-checks.js';
+import { FakeClock } from '../../src/testing/fake-clock.js';
+
+const url = 'redis://localhost:6379';
+
+function faultsOf(options: object): string[] {
+  try {
+    redisCluster(options as RedisClusterOptions);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidOptionsError);
+    return (error as InvalidOptionsError).faults.map(({ option, rule }) => `${option}: ${rule}`);
+  }
+}
+
+describe('the options of redisCluster()', () => {
+  it('are an address, or a client, and nothing else that is needed', () => {
+    expect(faultsOf({ url })).toEqual([]);
+    expect(faultsOf({ url: 'rediss://user:pass@redis.example.com:6380/1' })).toEqual([]);
+    expect(faultsOf({ client: createClient() })).toEqual([]);
+    expect(faultsOf({ url, nodeName: undefined, leaseMs: undefined })).toEqual([]);
+  });
+
+  it('are refused with everything that is wrong with them, at once', () => {
+    expect(
+      faultsOf({
+        url: 'localhost',
+        keyPrefix: 'a b',
+        onUnavailable: 'panic',
+        leaseMs: 100,
+        acquireTimeoutMs: 0,
+        heartbeatMs: 60.5,
+        lease: 5,
+      }).toSorted(),
+    ).toEqual([
+      'acquireTimeoutMs: must be a whole number of milliseconds from 1 to an hour',
+      'heartbeatMs: must be a whole number of milliseconds from 50 to an hour',
+      'keyPrefix: must be 1 to 64 letters, digits or . : _ -',
+      'lease: there is no such option',
+      'leaseMs: must be a whole number of milliseconds from 200 to an hour',
+      "onUnavailable: must be one of 'local', 'closed', 'open'",
+      'renewMs: must not exceed a third of leaseMs (100)',
+      'url: must be an address like redis://host:6379',
+    ]);
+  });
+
+  it.each([
+    ['neither an address nor a client', {}],
+    ['both', { url, client: createClient() }],
+  ])('are refused with %s', (_name, options) => {
+    expect(faultsOf(options)).toEqual(['url: must be given, or `client` instead; not both']);
+  });
+
+  it('are refused with a client of another kind', () => {
+    const rule = 'must be a client of the `redis` package, version 6 or later';
+    expect(faultsOf({ client: { duplicate: () => undefined } })).toEqual([`client: ${rule}`]);
+  });
+
+  it('are named in the message, but not what is secret in them', () => {
+    const attempt = () => redisCluster({ url: 'http://:hunter2@host', renewMs: 60_000 });
+    expect(attempt).toThrow(/^The options of redisCluster\(\) are not valid/);
+    expect(attempt).toThrow(/renewMs is 60000: must not exceed a third of leaseMs \(30000\)/);
+    expect(attempt).not.toThrow(/hunter2|WS_ISOLATION/);
+  });
+
+  it('stop the boot where something else is given as the cluster', async () => {
+    const { NestFactory } = await import('@nestjs/core');
+    const module = WebSocketIsolationModule.forRoot({ cluster: { url } as never });
+    const boot = NestFactory.createApplicationContext(module, {
+      logger: false,
+      abortOnError: false,
+    });
+    await expect(boot).rejects.toThrow(/cluster.*must be a cluster, for example redisCluster/);
+  });
+});
+
+describe('the clock of Redis', () => {
+  const setUp = () => {
+    const clock = new FakeClock();
+    const warnings: string[] = [];
+    return { clock, warnings, server: new ServerClock(clock, (what) => void warnings.push(what)) };
+  };
+
+  it.each([
+    [5_000, 1],
+    [-5_000, 1],
+    [900, 0],
+    [-900, 0],
+  ])('that jumps by %i ms is spoken of %i times', async (jumpMs, times) => {
+    const { clock, warnings, server } = setUp();
+    server.heard(1_000_000, clock.now());
+    await clock.advance(3_000);
+    server.heard(1_003_000, clock.now());
+    await clock.advance(3_000);
+    server.heard(1_006_000 + jumpMs, clock.now());
+    await clock.advance(3_000);
+    server.heard(1_009_000 + jumpMs, clock.now());
+    expect(warnings.length).toBe(times);
+    if (times > 0) expect(warnings[0]).toContain(`jumped by ${jumpMs} ms`);
+  });
+
+  it('is not suspected when this process was frozen while the answer was on its way', () => {
+    const { clock, warnings, server } = setUp();
+    server.heard(1_000_000, clock.now());
+    const askedAt = clock.now();
+    clock.jump(60_000);
+    server.heard(1_000_001, askedAt);
+    server.heard(1_060_001, clock.now());
+    expect(warnings).toEqual([]);
+  });
+});
