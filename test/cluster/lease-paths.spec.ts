@@ -65,7 +65,9 @@ describe('the slot of an arrival in a cluster', () => {
   it('without a slot in the cluster counts here, where the operator wants that', async () => {
     const { settled, lease } = await arrival();
     lease.answerWith('unleased');
-    await ((await settled) as WebSocketManager).close();
+    const manager = (await settled) as WebSocketManager;
+    expect(manager.isActive).toBe(true);
+    await manager.close();
   });
 
   it('is one, however often it is asked for', async () => {
@@ -215,19 +217,13 @@ describe('a connection in a cluster', () => {
     const cluster = new ScriptedCluster('held');
     await start(cluster);
     const client = await TestClient.open(url());
-    const { drain, leave } = cluster;
-    const openAt: Record<string, boolean> = {};
-    cluster.drain = () => {
-      openAt['drain'] = client.closeCode === undefined && cluster.releases[0] === 0;
-      return drain.call(cluster);
-    };
-    cluster.leave = () => {
-      openAt['leave'] = cluster.releases[0] === 0;
-      return leave.call(cluster);
+    const isOpenAt: Record<string, boolean> = {};
+    cluster.onCall = (name) => {
+      isOpenAt[name] = client.closeCode === undefined && cluster.releases[0] === 0;
     };
     await app!.close();
     expect(cluster.calls).toEqual(['join', 'drain', 'leave']);
-    expect(openAt).toEqual({ drain: true, leave: false });
+    expect(isOpenAt).toEqual({ drain: true, leave: false });
     expect(await client.closed()).toBe(1001);
   });
 });

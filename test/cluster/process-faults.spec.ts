@@ -9,6 +9,9 @@ const LIMIT = 3;
 /** Long enough for anything on a busy machine; what is measured is measured by the clock of Redis. */
 const PATIENCE_MS = 20_000;
 
+const closedWith = (code: number, clients: readonly TestClient[]): TestClient[] =>
+  clients.filter(({ closeCode }) => closeCode === code);
+
 describe('a node of a cluster', () => {
   let redis: TestRedis;
   let nodes: ClusterNode[] = [];
@@ -31,9 +34,6 @@ describe('a node of a cluster', () => {
     await Promise.all(nodes.map((node) => node.kill()));
     await redis.stop();
   });
-  const closedWith = (code: number, clients: readonly TestClient[]) =>
-    clients.filter(({ closeCode }) => closeCode === code);
-
   it('that was frozen for longer than a lease serves no message on a slot that others have', async () => {
     const [frozen, other] = nodes;
     const clients = await frozen!.connectMany('ada', LIMIT);

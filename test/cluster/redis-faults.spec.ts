@@ -11,6 +11,10 @@ const LIMIT = 3;
 const PATIENCE_MS = 20_000;
 const OPTIONS = { limits: { maxManagersPerUser: LIMIT, maxManagers: 8 } };
 
+/** How many were closed with a code. */
+const closedWith = (code: number, clients: readonly TestClient[]): number =>
+  clients.filter(({ closeCode }) => closeCode === code).length;
+
 describe('a cluster whose Redis fails', () => {
   let redis: TestRedis;
   let nodes: LocalNode[];
@@ -34,8 +38,6 @@ describe('a cluster whose Redis fails', () => {
       const live = nodes.reduce((sum, node) => sum + node.live('ada'), 0);
       expect([live, await redis.leases()]).toEqual([count, count]);
     }, PATIENCE_MS);
-  const closedWith = (code: number, clients: readonly TestClient[]): number =>
-    clients.filter(({ closeCode }) => closeCode === code).length;
 
   it('SCRIPT FLUSH: refuses nobody, and counts on', async () => {
     const node = await start();

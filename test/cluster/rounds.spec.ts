@@ -19,8 +19,10 @@ describe('one user, three processes, one Redis', () => {
   it(
     `lets exactly ${LIMIT} of ${CONNECTIONS} in, in each of ${ROUNDS} rounds`,
     async () => {
-      const start = () => ClusterNode.start(redis.url, { leaseMs: 30_000, renewMs: 10_000 });
-      await withNodes([start(), start(), start()], async (nodes) => {
+      const starts = Array.from({ length: 3 }, () =>
+        ClusterNode.start(redis.url, { leaseMs: 30_000, renewMs: 10_000 }),
+      );
+      await withNodes(starts, async (nodes) => {
         const held: number[] = [];
         for (let round = 0; round < ROUNDS; round += 1) {
           const arrivals = Array.from({ length: CONNECTIONS }, (_, index) =>

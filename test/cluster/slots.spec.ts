@@ -13,6 +13,9 @@ const PATIENCE_MS = 20_000;
 /** No renewal comes in between. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 
+const closeCodes = (clients: readonly TestClient[]): (number | undefined)[] =>
+  clients.map(({ closeCode }) => closeCode);
+
 describe('slots in a cluster', () => {
   let redis: TestRedis;
   let nodes: LocalNode[];
@@ -34,7 +37,6 @@ describe('slots in a cluster', () => {
     nodes.push(node);
     return node;
   }
-  const closeCodes = (clients: readonly TestClient[]) => clients.map(({ closeCode }) => closeCode);
   const live = () => nodes.reduce((sum, node) => sum + node.live('ada'), 0);
 
   it('are counted over all nodes, given back, and leave nothing behind', async () => {
@@ -55,11 +57,8 @@ describe('slots in a cluster', () => {
     const other = await start({ heartbeatMs, nodeName: 'other' });
     await other.connect();
     await eventually(() => {
-      const nodesOfOne = one.status.nodes.map(({ name, connections }) => [name, connections]);
-      expect(nodesOfOne.toSorted()).toEqual([
-        ['one', 0],
-        ['other', 1],
-      ]);
+      const known = one.status.nodes.map(({ name, connections }) => `${name}: ${connections}`);
+      expect(known.toSorted()).toEqual(['one: 0', 'other: 1']);
     });
     await nodes.pop()!.close();
     await eventually(() => expect(one.status.nodes.map(({ name }) => name)).toEqual(['one']));

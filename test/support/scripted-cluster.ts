@@ -46,6 +46,8 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
   readonly leases: ScriptedLease[] = [];
   readonly held = new Set<HeldTraffic>();
   readonly calls: string[] = [];
+  /** Called with what the process asks of the cluster, before it is done. */
+  onCall: (name: string) => void = () => undefined;
   freshUntil = Number.POSITIVE_INFINITY;
   holder: SlotHolder | undefined;
 
@@ -109,6 +111,7 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
   }
 
   #called(name: string): Promise<void> {
+    this.onCall(name);
     this.calls.push(name);
     return Promise.resolve();
   }
