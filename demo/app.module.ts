@@ -6,6 +6,7 @@ import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metr
 
 import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
+import { clusterOptions } from './cluster-options.js';
 import { Conversation } from './conversation.js';
 import { EventLog } from './event-log.js';
 import { HealthController } from './health.controller.js';
@@ -19,6 +20,7 @@ import { TokenAuthenticator } from './token.authenticator.js';
   imports: [
     WebSocketIsolationModule.forRoot({
       authenticator: TokenAuthenticator,
+      ...clusterOptions(),
       // A browser cannot read the status of a refused upgrade; it can read a close code.
       handshake: { rejectWith: 'close' },
       // A real application waits minutes where people at a demo wait seconds.

@@ -19,7 +19,7 @@ export class PlaygroundController {
   ) {}
 
   @Get('state')
-  state(): unknown {
+  async state(): Promise<unknown> {
     const stats = this.factory.getStats();
     const managers = Object.keys(stats.userDistribution).flatMap((userId) =>
       this.factory.managersOf(userId),
@@ -30,7 +30,20 @@ export class PlaygroundController {
       score: this.tracker.score(),
       managers: managers.map(describe),
       events: this.events.latest,
+      others: await this.#others(Object.keys(stats.userDistribution)),
     };
+  }
+
+  // How many connections users have on the other nodes, where there are any.
+  async #others(userIds: readonly string[]): Promise<Record<string, number>> {
+    const { cluster } = this.factory.getStats().currentState;
+    if (!cluster) return {};
+    const counts = userIds.map(async (userId) => {
+      const connections = await this.factory.connectionsOf(userId);
+      const others = connections.filter(({ nodeId }) => nodeId !== cluster.nodeId);
+      return [userId, others.length] as const;
+    });
+    return Object.fromEntries(await Promise.all(counts));
   }
 
   /** Removes what is stale, dead or was never attached, of all users. */

@@ -24,6 +24,22 @@ function renderLedger({ ledger, stats, score, suspects }) {
   $('[data-figure=oldest]').textContent = ledger.active === 0 ? '–' : `${oldest} s`;
 }
 
+function renderCluster({ cluster }) {
+  $('#cluster').hidden = !cluster;
+  if (!cluster) return;
+  const name = nameOf(cluster);
+  const others = cluster.nodes.map(({ name }) => name).filter((other) => other !== name);
+  $('#cluster').textContent =
+    `This page talks to the node “${name}”` +
+    (others.length > 0
+      ? `, which shares its limits and messages with “${others.join('”, “')}”.`
+      : '.') +
+    (cluster.state === 'up' ? '' : ` Redis is away: ${cluster.state}.`);
+}
+
+const nameOf = ({ nodes, nodeId }) =>
+  nodes.find((node) => node.nodeId === nodeId)?.name ?? 'unknown';
+
 let shownEvents = 0;
 function renderFeed(events) {
   const latest = events.at(-1)?.at ?? 0;
@@ -45,11 +61,15 @@ async function refresh() {
   const state = await response.json();
   renderLedger(state);
   renderFeed(state.events);
+  const { cluster } = state.stats.currentState;
+  renderCluster({ cluster });
   const managers = new Map(state.managers.map((manager) => [manager.connectionId, manager]));
   for (const person of people.values()) {
     for (const tab of person.tabs) {
       tab.manager = managers.get(tab.context.connectionId) ?? tab.manager;
     }
+    person.node = cluster && nameOf(cluster);
+    person.elsewhere = state.others[person.userId] ?? 0;
     person.samples.push(state.stats.userDistribution[person.userId] ?? 0);
     if (person.samples.length > SAMPLES) person.samples.shift();
     person.render();

@@ -13,6 +13,9 @@ export class Person {
   opened = 0;
   selected = undefined;
   samples = [];
+  // In a cluster: the node this page talks to, and connections on the others.
+  node = undefined;
+  elsewhere = 0;
 
   constructor(userId, token, colour) {
     this.userId = userId;
@@ -92,7 +95,8 @@ export class Person {
     const fill = $('.fill', meter);
     fill.style.width = `${Math.min(100, (count / LIMIT) * 100)}%`;
     fill.className = `fill ${count >= LIMIT ? 'full' : count >= CROWDED ? 'crowded' : ''}`;
-    $('.count', this.root).textContent = `${count} of ${LIMIT}`;
+    const others = this.elsewhere > 0 ? ` here, ${this.elsewhere} on other nodes` : '';
+    $('.count', this.root).textContent = `${count} of ${LIMIT}${others}`;
     $('.tabs', this.root).replaceChildren(...this.tabs.map((tab) => this.tabButton(tab)));
     this.renderDetail();
   }
@@ -140,6 +144,7 @@ export class Person {
       run: tab.context.runId,
       request: tab.context.requestId,
       connection: tab.context.connectionId,
+      ...(this.node && { node: this.node }),
       'isolation key': tab.context.isolationKey,
     });
     const { state, ageSeconds, idleMs, sent, roundTripMs, pins } = tab.manager;

@@ -14,6 +14,8 @@ export class Tab {
     this.number = ++person.opened;
     const url = new URL('/chat', location.href.replace(/^http/, 'ws'));
     url.searchParams.set('thread', thread.id);
+    // Where the server keeps what was missed, a new tab of the thread begins where the last one stopped.
+    if (thread.position) url.searchParams.set('resume', thread.position);
     // The token goes where a browser can put it. The server answers with the first name, never with the token.
     this.socket = new WebSocket(url, ['chat', person.token]);
     this.ended = new Promise((resolve) => {
@@ -32,7 +34,8 @@ export class Tab {
     if (this.state === 'open') this.socket.send(JSON.stringify({ event, data }));
   }
 
-  receive({ event, data }) {
+  receive({ event, data, position }) {
+    if (position) this.thread.position = position;
     if (event === 'welcome') {
       this.state = 'open';
       this.context = data;

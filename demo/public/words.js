@@ -19,6 +19,12 @@ export const SENTENCES = {
   tool_completed: ({ tool, output }) => `${tool} says: ${output}`,
   agent_completed: ({ answer }) => answer,
   agent_cancelled: () => 'The assistant was stopped.',
+  resume: ({ status, missed = 0 }) =>
+    ({
+      live: 'You are in the thread from now on.',
+      recovered: `Back in the thread: ${missed} missed events follow.`,
+      gap: 'Back in the thread; some of what was missed is gone.',
+    })[status],
   exception: ({ message }) => `Error: ${message}`,
 };
 
