@@ -10,7 +10,7 @@ const MAX_COLUMNS = 20;
 /** How the managers are spread over the users. */
 export interface UserRanking {
   /** Those with the most, the first first. */
-  readonly top: readonly { userId: string; held: number; pinned: number }[];
+  readonly top: readonly { userId: string; held: number }[];
   /** Users from `limits.crowdedFrom` on. */
   readonly crowded: number;
   /** Users with no slot left. */
@@ -37,7 +37,7 @@ export function rankUsers(registry: ManagerRegistry, limits: Limits): UserRankin
     insert(top, slots, held);
   }
   return {
-    top: top.map(({ userId, held, pinned }) => ({ userId, held, pinned: pinned.size })),
+    top: top.map(({ userId, held }) => ({ userId, held })),
     crowded,
     full,
     distribution: { step, users },

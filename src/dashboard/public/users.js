@@ -7,7 +7,7 @@ const levelOf = (held, { crowdedFrom, perUser }) => {
   if (held >= perUser) return 'full';
   return held >= crowdedFrom ? 'crowded' : 'fine';
 };
-const WORDS = { full: 'all in use', crowded: 'crowded', fine: '' };
+const WORDS = { full: ' · full', crowded: ' · crowded', fine: '' };
 
 function createBar(onPick) {
   return ({ userId }) => {
@@ -19,19 +19,18 @@ function createBar(onPick) {
   };
 }
 
-function updateBar(bar, { held, pinned }, limits) {
+function updateBar(bar, { held }, limits) {
   const level = levelOf(held, limits);
   bar.dataset.level = level;
   const scale = limits.perUser * 1.04;
   $('.fill', bar).style.width = `${Math.min(100, (held / scale) * 100)}%`;
   $('.mark.crowded', bar).style.left = `${(limits.crowdedFrom / scale) * 100}%`;
   $('.mark.full', bar).style.left = `${(limits.perUser / scale) * 100}%`;
-  const words = [WORDS[level], pinned > 0 ? `${pinned} working` : ''].filter(Boolean);
-  setText($('.count', bar), [`${held} of ${limits.perUser}`, ...words].join(' · '));
+  setText($('.count', bar), `${held} of ${limits.perUser}${WORDS[level]}`);
 }
 
 const WIDTH = 420;
-const HEIGHT = 220;
+const HEIGHT = 250;
 const GROUND = HEIGHT - 22;
 
 // The many with one connection would flatten everybody else: heights grow with the logarithm.
