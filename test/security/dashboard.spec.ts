@@ -4,6 +4,7 @@ import {
   type ExecutionContext,
   Injectable,
   type LoggerService,
+  Module,
   UnauthorizedException,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -118,10 +119,13 @@ interface State {
 const json = async <T>(response: Promise<Response>): Promise<T> =>
   (await (await response).json()) as T;
 
+@Module({})
+class AppModule {}
+
 async function boots(options: Partial<DashboardModuleOptions>): Promise<void> {
   const app = await NestFactory.create(
     {
-      module: class AppModule {},
+      module: AppModule,
       imports: [
         WebSocketIsolationModule.forRoot(),
         WebSocketIsolationDashboardModule.forRoot(options),
