@@ -139,6 +139,35 @@ describe('connections', () => {
     expect(clients.every(({ messages }) => messages.length === 6)).toBe(true);
   });
 
+  it('never share one where ids hold `:` or `%` and look alike', async () => {
+    testApp = await startApp({ providers: [RoomGateway, Notes] });
+    const pairs = [
+      ['a:b', 'c'],
+      ['a', 'b:c'],
+      ['a%3Ab', 'c'],
+      ['a%', '3Ab:c'],
+    ] as const;
+    const clients = await Promise.all(
+      pairs.map(([user, thread]) =>
+        TestClient.open(
+          testApp.url(`/room?${new URLSearchParams({ user, thread: thread }).toString()}`),
+        ),
+      ),
+    );
+    const factory = testApp.app.get(WebSocketManagerFactory);
+    const managers = pairs.map(([user, thread]) => factory.managersOfThread(user, thread));
+    expect(managers.map(({ length }) => length)).toEqual([1, 1, 1, 1]);
+    const keys = managers.map(([manager]) => manager!.context.isolationKey);
+    expect(new Set(keys).size).toBe(pairs.length);
+    for (const client of clients) client.send('tell-all-mine', 'hello');
+    const told = await Promise.all(clients.map((client) => client.next()));
+    told.forEach(({ data }, index) => {
+      expect(data).toEqual({ to: pairs[index]![0], text: 'hello' });
+    });
+    for (const client of clients) await client.close();
+    expect(clients.every(({ messages }) => messages.length === 1)).toBe(true);
+  });
+
   it('know their context in everything that runs for them', async () => {
     testApp = await startApp({ providers: [RoomGateway, Notes] });
     const [ada, bob] = await Promise.all(

@@ -303,6 +303,64 @@ describe('the emergency', () => {
   });
 });
 
+describe('the emergency job of a process from 90 % on', () => {
+  it('takes the stale and the unanswered of everybody, and below that of nobody', async () => {
+    for (const [crowd, removed] of [
+      [6, 0],
+      [7, 2],
+    ] as const) {
+      const fleet = new Fleet({ limits: { maxManagers: 10 } });
+      const stale = await fleet.connect('stale');
+      const pinned = await fleet.connect('pinned');
+      pinned.pin('work');
+      await fleet.clock.advance(STALE);
+      await Promise.all(
+        Array.from({ length: crowd - 1 }, (_, index) => fleet.connect(`user-${index}`)),
+      );
+      const zombie = await fleet.connect('zombie', { isSilent: true });
+      zombie.ping();
+      await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs + 1);
+      expect(fleet.registry.size).toBe(crowd + 2);
+      expect((await fleet.cleanup.runEmergency()).removed).toBe(removed);
+      expect([stale, zombie].map(({ isActive }) => isActive)).toEqual(
+        removed === 0 ? [true, true] : [false, false],
+      );
+      expect(pinned.isActive).toBe(true);
+    }
+  });
+});
+
+describe('the order of victims', () => {
+  it('is: closed, never attached, zombie, stale, least recently active', async () => {
+    const fleet = new Fleet({
+      limits: { maxManagersPerUser: 6, overflow: 'evict-idle', proactiveThreshold: 1 },
+      cleanup: { staleAfterMs: 15_000 },
+    });
+    await fleet.factory.createManager(fleet.context('ada'));
+    await fleet.connect('ada');
+    await fleet.clock.advance(13_500);
+    const [closed, fresh] = await fleet.connectMany('ada', 2);
+    await fleet.connect('ada', { isSilent: true });
+    const pinned = await fleet.connect('ada');
+    const pin = pinned.pin('work');
+    // Its end was never told.
+    fleet.socketOf(closed!).readyState = 3;
+    const arrivals = Promise.all(Array.from({ length: 5 }, () => fleet.connect('ada')));
+    await fleet.clock.advance(5_000);
+    expect((await arrivals).every(({ isActive }) => isActive)).toBe(true);
+    expect(removals).toEqual([
+      ['closed', 1000],
+      ['unattached', 1000],
+      ['zombie', 4443],
+      ['stale', 4440],
+      ['evicted', 4409],
+    ]);
+    expect(fresh!.isActive).toBe(false);
+    expect(pinned.isActive).toBe(true);
+    pin[Symbol.dispose]();
+  });
+});
+
 describe('the proactive job', () => {
   it('removes the stale of crowded users, the idle of all, and what never got a socket', async () => {
     const fleet = new Fleet();

@@ -1,11 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 
 import {
   encodeKeyPart,
+  parseIsolationKey,
   type UserExecutionContext,
 } from '../../src/context/user-execution-context.js';
 import { ThreadConsistencyTracker } from '../../src/monitoring/thread-consistency.tracker.js';
 import { Fleet } from '../support/fleet.js';
+import { SEED } from '../support/seed.js';
 
 const trackerOf = (fleet: Fleet): ThreadConsistencyTracker =>
   new ThreadConsistencyTracker(fleet.journal);
@@ -25,6 +28,23 @@ async function lifecycle(
   await fleet.factory.cleanupManager(context.connectionId);
   tracker.record({ cleanup: context.threadId, manager: manager.context.threadId });
 }
+
+describe('an isolation key', () => {
+  it(`belongs to one pair of user and thread, and says which (seed ${SEED})`, () => {
+    const id = fc
+      .string({ unit: fc.constantFrom(':', '%', '2', '3', '5', 'A', 'a', 'é'), minLength: 2 })
+      .filter((text) => text.length <= 64);
+    fc.assert(
+      fc.property(id, id, id, id, (user, thread, otherUser, otherThread) => {
+        const key = `${encodeKeyPart(user)}:${encodeKeyPart(thread)}`;
+        const other = `${encodeKeyPart(otherUser)}:${encodeKeyPart(otherThread)}`;
+        expect(key === other).toBe(user === otherUser && thread === otherThread);
+        expect(parseIsolationKey(key)).toEqual({ userId: user, threadId: thread });
+      }),
+      { numRuns: 2_000, seed: SEED },
+    );
+  });
+});
 
 describe('the thread consistency score', () => {
   it('is 100 for contexts alone, and before the first snapshot', () => {

@@ -1,8 +1,13 @@
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { SubscribeMessage } from '@nestjs/websockets';
+import { IsolatedGateway } from 'nestjs-websocket-isolation';
 
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
+import { eventually } from '../support/eventually.js';
 import { Fleet } from '../support/fleet.js';
+import { startApp } from '../support/test-app.js';
+import { TestClient } from '../support/test-client.js';
 
 const MINUTE = 60_000;
 
@@ -12,14 +17,16 @@ const write =
   (text: unknown): void =>
     void lines.push({ level, text: String(text) });
 
+const logger = {
+  debug: write('debug'),
+  log: write('log'),
+  warn: write('warn'),
+  error: write('error'),
+};
+
 beforeEach(() => {
   lines = [];
-  Logger.overrideLogger({
-    debug: write('debug'),
-    log: write('log'),
-    warn: write('warn'),
-    error: write('error'),
-  });
+  Logger.overrideLogger(logger);
 });
 afterAll(() => Logger.overrideLogger(false));
 
@@ -31,7 +38,47 @@ function lineOfVictim({ context }: WebSocketManager, cause: string, code: number
   return `manager-removed userId=${userId} threadId=${threadId} connectionId=${connectionId} isolationKey=${isolationKey} cause=${cause} code=${code}`;
 }
 
+@IsolatedGateway({ path: '/log' })
+class LoggedGateway {
+  @SubscribeMessage('say')
+  say(): void {
+    // Says nothing to that.
+  }
+
+  @SubscribeMessage('fail')
+  fail(): void {
+    throw new Error('planned');
+  }
+}
+
 describe('the log', () => {
+  it('never has what a client wrote', async () => {
+    const secret = 's3cret-payload';
+    const testApp = await startApp({ providers: [LoggedGateway] });
+    Logger.overrideLogger(logger);
+    try {
+      const client = await TestClient.open(testApp.url('/log?user=ada&thread=tea'));
+      client.send('say', secret);
+      client.send('fail', { text: secret });
+      client.send(secret, 1);
+      client.send('say', { threadId: 'coffee', text: secret });
+      client.socket.send(`not json: ${secret}`);
+      await eventually(() => {
+        for (const name of ['handler-failed', 'thread-mismatch']) {
+          expect(linesOf(name).length).toBe(1);
+        }
+        expect(linesOf('message-dropped').length).toBe(3);
+      });
+      expect(linesOf('handler-failed')[0]!.text).toContain('userId=ada threadId=tea connectionId=');
+      expect(linesOf('thread-mismatch')[0]!.text).toContain('claimedThreadId=coffee');
+      await client.close();
+      expect(lines.map(({ text }) => text).join('\n')).not.toContain(secret);
+    } finally {
+      Logger.overrideLogger(false);
+      await testApp.close();
+    }
+  });
+
   it('has a line for every victim: whose, which, why, and with what code', async () => {
     const fleet = new Fleet();
     const [busy, ...stale] = await fleet.connectMany('ada', 20);
@@ -45,6 +92,7 @@ describe('the log', () => {
 
   it('names each class of victims by its cause and code', async () => {
     const classes = {
+      closed: 1000,
       unattached: 1000,
       zombie: 4443,
       stale: 4440,
@@ -95,6 +143,14 @@ describe('the log', () => {
 });
 
 const ways = {
+  closed: async () => {
+    const fleet = new Fleet();
+    const [victim] = await fleet.connectMany('ada', 12);
+    // Its end was never told.
+    fleet.socketOf(victim!).readyState = 3;
+    await fleet.connect('ada');
+    return victim!;
+  },
   unattached: async () => {
     const fleet = new Fleet();
     const victim = await fleet.factory.createManager(fleet.context('ada'));

@@ -22,6 +22,7 @@ interface Expected {
   activeAt: number;
   pins: number;
   isAttached: boolean;
+  readonly madeAt: number;
 }
 
 type Step =
@@ -133,10 +134,11 @@ async function connect(pair: Comparison, user: string, withSocket: boolean): Pro
     await expect(arrival).rejects.toBeInstanceOf(ManagerLimitError);
     return;
   }
+  const madeAt = pair.now;
   const manager = await arrival;
   fleet.sockets.set(manager, socket);
   pair.created += 1;
-  pair.expected.set(manager, { user, activeAt: pair.now, pins: 0, isAttached: withSocket });
+  pair.expected.set(manager, { user, activeAt: pair.now, pins: 0, isAttached: withSocket, madeAt });
 }
 
 function lowered(pair: Comparison): void {
@@ -313,14 +315,21 @@ function compare(pair: Comparison): void {
     disposed: pair.created - pair.expected.size,
   });
   expect(suspects).toEqual([]);
-  const { factoryMetrics, currentState, userDistribution } = factory.getStats();
+  const { factoryMetrics, currentState, userDistribution, oldestManagerAgeSeconds } =
+    factory.getStats();
   expect(factoryMetrics).toMatchObject({
     managersCreated: pair.created,
     managersActive: pair.expected.size,
     managersCleanedUp: pair.created - pair.expected.size,
     resourceLimitHits: pair.refused,
-    usersWithActiveManagers: Object.keys(userDistribution).length,
+    usersWithActiveManagers: USERS.filter((user) => pair.of(user).length > 0).length,
   });
+  const held = USERS.map((user) => [user, pair.of(user).length] as const);
+  expect({ ...userDistribution }).toEqual(
+    Object.fromEntries(held.filter(([, count]) => count > 0)),
+  );
+  const ages = [...pair.expected.values()].map(({ madeAt }) => (pair.now - madeAt) / 1000);
+  expect(oldestManagerAgeSeconds).toBeCloseTo(Math.max(0, ...ages), 6);
   const pinned = [...pair.expected.values()].filter(({ pins }) => pins > 0).length;
   expect(currentState.pinned).toBe(pinned);
   expect([
