@@ -141,8 +141,7 @@ export class RedisCluster implements Cluster {
     if (this.#availability.hasLeft) return;
     this.#stopHeartbeat?.();
     this.#renewal.stop();
-    await this.#history?.drain(this.settings.commandTimeoutMs);
-    this.#history?.dispose();
+    await this.#history?.leave();
     const isUp = this.#availability.isUp;
     this.#availability.leave();
     if (isUp) {
@@ -204,6 +203,8 @@ export class RedisCluster implements Cluster {
   }
 
   async #renew(): Promise<void> {
+    const { restored } = this.slots.counters;
+    const wasUp = this.#availability.isUp;
     try {
       await this.#beat();
       await this.slots.renewAll();
@@ -215,6 +216,8 @@ export class RedisCluster implements Cluster {
     const leases = this.#table.count().held;
     this.#availability.recover({ nodes: this.#known.length, leases });
     this.#whenJoined?.();
+    // While a user was not known to be here, their messages went elsewhere.
+    if (!wasUp || this.slots.counters.restored > restored) this.#history?.doubtAll();
     if (!this.#isChecked) void this.#check();
   }
 

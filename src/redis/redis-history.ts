@@ -106,7 +106,7 @@ export class RedisHistory implements ThreadHistory {
       open = { thread, keys, openers: 0, heard: undefined, seen: undefined };
       this.#open.set(keys.hash, open);
       const periodMs = Math.min(LONGEST_TOUCH_MS, Math.ceil(this.bounds.windowMs / 4));
-      this.#toucher ??= this.host.clock.every(periodMs, () => void this.#touchAll());
+      this.#toucher ??= this.host.clock.every(periodMs, () => void this.#lookAtAll(false));
     }
     open.openers += 1;
     return once(() => this.#leave(open));
@@ -141,9 +141,9 @@ export class RedisHistory implements ThreadHistory {
     return this.#read(thread, 'critical');
   }
 
-  /** Messages may have been lost on the way here: everybody reads on. */
+  /** Messages may have been lost on the way here: whoever lacks one reads on. */
   doubtAll(): void {
-    for (const { thread } of this.#open.values()) this.#listener?.doubtful(thread);
+    void this.#lookAtAll(true);
   }
 
   /** Redis can be reached again. */
@@ -151,15 +151,17 @@ export class RedisHistory implements ThreadHistory {
     this.#queue.hurry();
   }
 
-  /** Lets what waits get out, for a while. */
-  async drain(withinMs: number): Promise<void> {
-    await withDeadline(this.host.clock, withinMs, this.#queue.empty());
-  }
-
   dispose(): void {
     this.#toucher?.();
     this.#toucher = undefined;
     this.#open.clear();
+  }
+
+  /** The process leaves the cluster: lets what waits get out, for a while. */
+  async leave(): Promise<void> {
+    this.dispose();
+    const { clock, commandTimeoutMs } = this.host;
+    await withDeadline(clock, commandTimeoutMs, this.#queue.empty());
     this.#queue.close();
   }
 
@@ -244,11 +246,13 @@ export class RedisHistory implements ThreadHistory {
     return readStretch(await answerWithin(this.host.clock, this.host.commandTimeoutMs, asked));
   }
 
-  async #touchAll(): Promise<void> {
+  async #lookAtAll(isDoubtful: boolean): Promise<void> {
     const open = [...this.#open.values()];
     try {
       for (let start = 0; start < open.length; start += BATCH) {
-        const touched = open.slice(start, start + BATCH).map((each) => this.#look(each));
+        const touched = open
+          .slice(start, start + BATCH)
+          .map((each) => this.#look(each, isDoubtful));
         const all = Promise.all(touched);
         await answerWithin(this.host.clock, this.host.commandTimeoutMs, all);
       }
@@ -258,10 +262,13 @@ export class RedisHistory implements ThreadHistory {
   }
 
   // Twice in a row without having heard of it: it did not get here. Once may be a matter of moments.
-  async #look(open: OpenThread): Promise<void> {
+  async #look(open: OpenThread, isDoubtful: boolean): Promise<void> {
     const now = await this.#touch(open);
     const { seen, heard, thread } = open;
-    if (seen && !isAtLeast(heard, seen)) {
+    const due = isDoubtful ? now : seen;
+    // Redis knows nothing of it any more: whoever has it open should hear of the gap before the next event.
+    const isLost = now === undefined && heard !== undefined;
+    if (isLost || (due && !isAtLeast(heard, due))) {
       open.heard = now;
       this.#listener?.doubtful(thread);
     }

@@ -276,6 +276,31 @@ describe('delivery in a cluster', () => {
       expect(client.messages.filter(({ event }) => event === 'resume')).toHaveLength(1);
     });
 
+    it('begins a thread anew, and says so, where somebody has written over it', async () => {
+      const [a] = (await nodes(1, { resume })) as [TestApp];
+      const client = await open(a, 'ada');
+      await client.next();
+      say(a, 1);
+      await eventually(() => expect(heard(client)).toEqual([1]));
+      await redis.command('SET', await streamKey(redis), 'somebody else’s');
+      say(a, 2);
+      say(a, 3);
+      await eventually(() => expect(client.messages.at(-1)).toMatchObject({ event: 'resume' }));
+      expect(client.messages.at(-1)).toMatchObject({ data: { status: 'gap' } });
+      say(a, 4);
+      await eventually(() => expect(heard(client).at(-1)).toBe(4));
+    });
+
+    it('gets out at the end what was sent before it', async () => {
+      const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
+      const client = await open(b, 'ada');
+      await client.next();
+      for (let index = 0; index < 200; index += 1) say(a, index);
+      await a.close();
+      apps = [b];
+      await eventually(() => expect(heard(client)).toHaveLength(200));
+    });
+
     it('tells everybody when Redis has lost its data', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const client = await open(a, 'ada');
