@@ -67,7 +67,10 @@ describe('a node of a cluster', () => {
     frozen!.signal('SIGCONT');
     await eventually(() => expect(closedWith(4442, clients)).toEqual([clients[2]]), PATIENCE_MS);
     for (const client of clients.slice(0, 2)) {
-      expect(await client.next(PATIENCE_MS)).toEqual({ event: 'echo', data: 'into the freeze' });
+      expect(await client.next(undefined, PATIENCE_MS)).toEqual({
+        event: 'echo',
+        data: 'into the freeze',
+      });
     }
     expect((await frozen!.call('takeHandled')).length).toBe(2);
     expect(await redis.leases()).toBe(LIMIT);

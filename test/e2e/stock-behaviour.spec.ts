@@ -1,3 +1,5 @@
+import type { AddressInfo } from 'node:net';
+
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   type ArgumentMetadata,
@@ -18,7 +20,7 @@ import {
   UsePipes,
   ValidationPipe,
 } from '@nestjs/common';
-import { APP_GUARD, APP_INTERCEPTOR, APP_PIPE, NestFactory } from '@nestjs/core';
+import { APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import {
   ConnectedSocket,
@@ -35,7 +37,7 @@ import {
   UserExecutionContext,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
-import type { AddressInfo } from 'node:net';
+import { startTestApplication } from 'nestjs-websocket-isolation/testing';
 import { concat, delay, from, map, type Observable, of, throwError } from 'rxjs';
 import type { WebSocket, WebSocketServer as Server } from 'ws';
 
@@ -242,11 +244,9 @@ async function startForm(index: number, providers: Provider[] = []): Promise<Tes
   if (name !== 'stock') return startApp({ providers: all });
   @Module({ providers: all })
   class StockModule {}
-  const app = await NestFactory.create(StockModule, { logger: false });
-  app.useWebSocketAdapter(new WsAdapter(app));
-  await app.listen(0, '127.0.0.1');
-  const { port } = app.getHttpServer().address() as AddressInfo;
-  return { app, port, url: (path) => `ws://127.0.0.1:${port}${path}`, close: () => app.close() };
+  return startTestApplication(StockModule, {
+    prepare: (app) => void app.useWebSocketAdapter(new WsAdapter(app)),
+  });
 }
 
 describe.each(forms.map(([name], index) => ({ name, index })))(

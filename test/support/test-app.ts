@@ -1,5 +1,3 @@
-import type { AddressInfo } from 'node:net';
-
 import type {
   DynamicModule,
   INestApplication,
@@ -8,12 +6,12 @@ import type {
   Type,
 } from '@nestjs/common';
 import { Module } from '@nestjs/common';
-import { ExpressAdapter } from '@nestjs/platform-express';
-import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import {
   type WebSocketIsolationOptions,
   WebSocketIsolationModule,
 } from 'nestjs-websocket-isolation';
+import { startTestApplication, type TestApplication } from 'nestjs-websocket-isolation/testing';
 
 /** Takes the identity from the query: `?user=…&thread=…`. Nobody without a user. */
 export function queryAuthenticator(request: { url?: string | undefined }): {
@@ -40,13 +38,7 @@ export interface TestAppSetup {
   readonly adapter?: AbstractHttpAdapter;
 }
 
-export interface TestApp {
-  readonly app: INestApplication;
-  readonly port: number;
-  /** `ws://localhost:port` + path. */
-  url(path: string): string;
-  close(): Promise<void>;
-}
+export type TestApp = TestApplication;
 
 /** A real application on port 0. */
 export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
@@ -59,17 +51,10 @@ export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
     controllers: setup.controllers ?? [],
   })
   class TestModule {}
-  const app = await NestFactory.create(TestModule, setup.adapter ?? new ExpressAdapter(), {
-    logger: setup.logger ?? false,
-    abortOnError: false,
+  const { prepare, adapter, logger = false } = setup;
+  return startTestApplication(TestModule, {
+    logger,
+    ...(prepare && { prepare }),
+    ...(adapter && { adapter }),
   });
-  setup.prepare?.(app);
-  await app.listen(0, '127.0.0.1');
-  const { port } = app.getHttpServer().address() as AddressInfo;
-  return {
-    app,
-    port,
-    url: (path) => `ws://127.0.0.1:${port}${path}`,
-    close: () => app.close(),
-  };
 }

@@ -1,0 +1,65 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { INestApplicationContext } from '@nestjs/common';
+
+import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
+import { LeakDetector } from '../monitoring/leak.detector.js';
+import { eventually } from './eventually.js';
+
+/**
+ * Fails when something of a connection is left after all of them have ended: managers, users, handlers,
+ * handshakes, and with `node --expose-gc` objects that somebody still holds. Close your clients first; it
+ * waits for the server to notice.
+ *
+ * @throws {Error} that names what is left
+ */
+export async function expectNoLeaks(
+  app: INestApplicationContext,
+  timeoutMs = 5_000,
+): Promise<void> {
+  await eventually(() => assertNothing(countsOf(app)), timeoutMs);
+  await collectGarbage();
+  await eventually(() => assertNothing(suspectsOf(app)), timeoutMs);
+}
+
+function countsOf(app: INestApplicationContext): Record<string, number> {
+  const registry = app.get(ManagerRegistry, { strict: false });
+  const { created, active, disposed } = registry.ledger;
+  return {
+    'active connections': active,
+    'users with connections': registry.userCount,
+    'managers made and neither active nor disposed': created - active - disposed,
+    'running handlers': app.get(TrafficCounters, { strict: false }).inFlight,
+    'pending handshakes': app.get(HandshakeService, { strict: false }).pending,
+  };
+}
+
+function suspectsOf(app: INestApplicationContext): Record<string, number> {
+  const { suspects } = app.get(LeakDetector, { strict: false }).getReport();
+  return Object.fromEntries(
+    suspects.map(({ cause, isolationKey, connectionId, creationSite }) => {
+      const site = creationSite === undefined ? '' : `, made at ${creationSite}`;
+      return [`${cause} ${connectionId} of ${isolationKey}${site}`, 1];
+    }),
+  );
+}
+
+function assertNothing(counts: Readonly<Record<string, number>>): void {
+  const left = Object.entries(counts).filter(([, count]) => count !== 0);
+  if (left.length === 0) return;
+  const list = left.map(([what, count]) => `${count} × ${what}`).join('; ');
+  throw new Error(`Something is left of connections that should be gone: ${list}.`);
+}
+
+// What survives two full collections is held by somebody. The detector hears of each a turn later.
+async function collectGarbage(): Promise<void> {
+  const { gc } = globalThis as { gc?: () => void };
+  if (!gc) return;
+  for (let round = 0; round < 3; round += 1) {
+    gc();
+    await nextTurn();
+    await nextTurn();
+  }
+}

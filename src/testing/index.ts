@@ -1,0 +1,10 @@
+export { eventually } from './eventually.js';
+export { expectNoLeaks } from './expect-no-leaks.js';
+export { FakeClock } from './fake-clock.js';
+export {
+  startTestApplication,
+  TestApplication,
+  type TestApplicationSetup,
+} from './test-application.js';
+export { TestAuthenticator } from './test-authenticator.js';
+export { type ReceivedMessage, TestClient, UpgradeRefused } from './test-client.js';

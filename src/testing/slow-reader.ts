@@ -1,0 +1,27 @@
+import type { Socket } from 'node:net';
+
+import type { Release } from '../clock/clock.js';
+
+/**
+ * Makes a socket read no faster than a bad mobile network: after each piece it rests for as long as that
+ * piece would have taken.
+ *
+ * @returns lets it read at full speed again
+ */
+export function readSlowly(socket: Socket, bytesPerSecond: number): Release {
+  let timer: NodeJS.Timeout | undefined;
+  const rest = (piece: Buffer): void => {
+    socket.pause();
+    clearTimeout(timer);
+    timer = setTimeout(() => socket.resume(), (piece.length / bytesPerSecond) * 1000);
+  };
+  const release = (): void => {
+    clearTimeout(timer);
+    socket.off('data', rest);
+    socket.off('close', release);
+    socket.resume();
+  };
+  socket.on('data', rest);
+  socket.on('close', release);
+  return release;
+}

@@ -1,0 +1,101 @@
+import type { AddressInfo } from 'node:net';
+
+import type { DynamicModule, INestApplication, NestApplicationOptions, Type } from '@nestjs/common';
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
+import type { ClientOptions } from 'ws';
+
+import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import { TestClient } from './test-client.js';
+import { withTicket } from './test-authenticator.js';
+
+/** How a test application is started. */
+export interface TestApplicationSetup {
+  /** Express by default. */
+  readonly adapter?: AbstractHttpAdapter;
+  /** What `main.ts` does between making the app and listening: pipes, filters, prefixes. */
+  readonly prepare?: (app: INestApplication) => void | Promise<void>;
+  /** As Nest's own; silent by default. */
+  readonly logger?: NonNullable<NestApplicationOptions['logger']>;
+}
+
+/**
+ * Starts a real application on a free port of this machine.
+ *
+ * @param root the app's module, or an application that `@nestjs/testing` has made with some providers overridden
+ * @example
+ * ```ts
+ * await using app = await startTestApplication(AppModule);
+ * const client = await app.connect('/chat?token=ada');
+ * ```
+ */
+export async function startTestApplication(
+  root: Type | DynamicModule | INestApplication,
+  { adapter, prepare, logger = false }: TestApplicationSetup = {},
+): Promise<TestApplication> {
+  const options = { logger, abortOnError: false } as const;
+  const create = (module: Type | DynamicModule): Promise<INestApplication> =>
+    adapter ? NestFactory.create(module, adapter, options) : NestFactory.create(module, options);
+  const app = isApplication(root) ? root : await create(root);
+  await prepare?.(app);
+  await app.listen(0, '127.0.0.1');
+  return new TestApplication(app);
+}
+
+/** A real application under test, with the clients that are connected to it. */
+export class TestApplication implements AsyncDisposable {
+  /** The port it listens on. */
+  readonly port: number;
+  readonly #clients = new Set<TestClient>();
+
+  /** @internal Made by {@link startTestApplication}. */
+  constructor(
+    /** Nest's application. */
+    readonly app: INestApplication,
+  ) {
+    const server = app.getHttpServer() as { address(): AddressInfo };
+    this.port = server.address().port;
+  }
+
+  /** The address of a gateway: `ws://…` + path. */
+  url(path: string): string {
+    return `ws://127.0.0.1:${this.port}${path}`;
+  }
+
+  /**
+   * Connects a client. It is cut when the application is closed, if it is still there.
+   *
+   * @param options as `ws` takes them: `headers`, `origin`, …
+   * @throws {UpgradeRefused} with the status of the answer
+   */
+  async connect(path: string, options: ClientOptions = {}): Promise<TestClient> {
+    const client = await TestClient.open(this.url(path), options);
+    this.#clients.add(client);
+    client.socket.once('close', () => this.#clients.delete(client));
+    return client;
+  }
+
+  /** Connects as somebody, past all tokens; the app's authenticator has to be {@link TestAuthenticator}. */
+  connectAs(
+    identity: ConnectionIdentity,
+    path: string,
+    options: ClientOptions = {},
+  ): Promise<TestClient> {
+    return withTicket(identity, (ticket) =>
+      this.connect(path, { ...options, headers: { ...options.headers, ...ticket } }),
+    );
+  }
+
+  /** Closes the application, as a deployment would: with its drain. Cuts what is left. */
+  async close(): Promise<void> {
+    await this.app.close();
+    for (const client of this.#clients) client.terminate();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function isApplication(root: object): root is INestApplication {
+  return typeof (root as Partial<INestApplication>).getHttpServer === 'function';
+}

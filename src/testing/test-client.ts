@@ -1,0 +1,213 @@
+import type { Socket } from 'node:net';
+
+import { type ClientOptions, WebSocket } from 'ws';
+
+import type { Release } from '../clock/clock.js';
+import { readSlowly } from './slow-reader.js';
+
+/** A message as stock clients get it. */
+export interface ReceivedMessage {
+  readonly event: string;
+  // Tests know what they expect: they compare it, or read a field of it.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly data: any;
+}
+
+/** Whoever waits for something to happen on the socket: looks again after each message and at the end. */
+type Watcher = () => void;
+
+const PATIENCE_MS = 5_000;
+
+/**
+ * A stock `ws` client that remembers what it got, and that can behave badly.
+ *
+ * @example
+ * ```ts
+ * const client = await app.connect('/chat?token=ada');
+ * client.send('say', { text: 'hello' });
+ * const { data } = await client.next('said');
+ * ```
+ */
+export class TestClient {
+  /** Everything that came, taken or not. */
+  readonly messages: ReceivedMessage[] = [];
+  /** `undefined` while the connection is open. */
+  closeCode: number | undefined;
+  closeReason: string | undefined;
+  // Places in `messages`: all before the first are taken, and these beyond it.
+  #firstUntaken = 0;
+  readonly #takenEarly = new Set<number>();
+  readonly #watchers = new Set<Watcher>();
+  #transport: Socket | undefined;
+
+  private constructor(
+    /** The `ws` client. */
+    readonly socket: WebSocket,
+  ) {
+    socket.on('upgrade', (response) => {
+      this.#transport = response.socket;
+    });
+    socket.on('message', (frame: Buffer) => {
+      this.messages.push(JSON.parse(frame.toString()) as ReceivedMessage);
+      this.#changed();
+    });
+    socket.on('close', (code, reason) => {
+      this.closeCode = code;
+      this.closeReason = reason.toString();
+      this.#changed();
+    });
+    socket.on('error', () => undefined);
+  }
+
+  /**
+   * Connects. Resolves when the socket is open.
+   *
+   * @throws {UpgradeRefused} with the status and the body of the answer
+   */
+  static open(url: string, options: ClientOptions = {}): Promise<TestClient> {
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(url, options);
+      const client = new TestClient(socket);
+      socket.once('open', () => resolve(client));
+      socket.once('unexpected-response', (request, response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        response.on('end', () => {
+          request.destroy();
+          reject(new UpgradeRefused(response.statusCode!, response.headers, body));
+        });
+      });
+      socket.once('error', reject);
+    });
+  }
+
+  send(event: string, data?: unknown, id?: unknown): void {
+    this.socket.send(JSON.stringify({ event, data, id }));
+  }
+
+  /**
+   * The next message that was not taken yet; with a name, the next one of that event.
+   *
+   * @throws {Error} that says what came instead, when the time is up or the connection ends
+   */
+  next(event?: string, timeoutMs: number = PATIENCE_MS): Promise<ReceivedMessage> {
+    return this.#when(() => this.#take(event), {
+      timeoutMs,
+      what: event === undefined ? 'message' : `"${event}"`,
+      endsWithConnection: true,
+    });
+  }
+
+  /** Sends, and takes the next message. */
+  ask(event: string, data?: unknown, id?: unknown): Promise<ReceivedMessage> {
+    this.send(event, data, id);
+    return this.next();
+  }
+
+  /** Resolves to the close code when the connection has ended. */
+  closed(timeoutMs: number = PATIENCE_MS): Promise<number> {
+    return this.#when(() => this.closeCode, {
+      timeoutMs,
+      what: 'end of the connection',
+      endsWithConnection: false,
+    });
+  }
+
+  /** Says goodbye, and waits for the end. */
+  async close(code = 1000, reason?: string): Promise<void> {
+    this.socket.close(code, reason);
+    await this.closed();
+  }
+
+  /** Cuts the connection without a goodbye, as a crash or a lost network does. */
+  terminate(): void {
+    this.socket.terminate();
+  }
+
+  /**
+   * Stops reading while the connection stays up, as a laptop that is closed does: pings are not answered.
+   *
+   * @returns goes on reading
+   */
+  freeze(): Release {
+    this.socket.pause();
+    return () => this.socket.resume();
+  }
+
+  /**
+   * Reads no faster than this, as a bad network does.
+   *
+   * @returns reads at full speed again
+   */
+  readSlowly(bytesPerSecond: number): Release {
+    if (!this.#transport) throw new Error('The connection is not open yet.');
+    return readSlowly(this.#transport, bytesPerSecond);
+  }
+
+  #take(event: string | undefined): ReceivedMessage | undefined {
+    for (let place = this.#firstUntaken; place < this.messages.length; place += 1) {
+      const message = this.messages[place]!;
+      const isWanted = event === undefined || message.event === event;
+      if (!isWanted || this.#takenEarly.has(place)) continue;
+      this.#takenEarly.add(place);
+      while (this.#takenEarly.delete(this.#firstUntaken)) this.#firstUntaken += 1;
+      return message;
+    }
+    return undefined;
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  #when<T>(
+    look: () => T | undefined,
+    wait: { timeoutMs: number; what: string; endsWithConnection: boolean },
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (when: string): void => {
+        stop();
+        reject(new Error(`No ${wait.what} came ${when}. ${this.#situation()}`));
+      };
+      const timer = setTimeout(() => giveUp(`within ${wait.timeoutMs} ms`), wait.timeoutMs);
+      const stop = (): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(watch);
+      };
+      const watch = (): void => {
+        const found = look();
+        if (found !== undefined) {
+          stop();
+          resolve(found);
+        } else if (wait.endsWithConnection && this.closeCode !== undefined) {
+          giveUp('before the connection ended');
+        }
+      };
+      this.#watchers.add(watch);
+      watch();
+    });
+  }
+
+  #situation(): string {
+    const state =
+      this.closeCode === undefined
+        ? 'The connection is open'
+        : `The connection ended with ${this.closeCode} "${this.closeReason}"`;
+    const waiting = this.messages
+      .filter((_, place) => place >= this.#firstUntaken && !this.#takenEarly.has(place))
+      .map(({ event }) => event)
+      .join(', ');
+    return `${state}; not taken yet: ${waiting || 'nothing'}.`;
+  }
+}
+
+/** The server refused the upgrade. */
+export class UpgradeRefused extends Error {
+  constructor(
+    readonly status: number,
+    readonly headers: NodeJS.Dict<string | string[]>,
+    readonly body: string,
+  ) {
+    super(`The upgrade was refused with ${status}: ${body}`);
+  }
+}

@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Injectable, Module } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import {
+  CLOCK,
+  CloseCode,
+  type ConnectionIdentity,
+  CurrentManager,
+  IsolatedGateway,
+  IsolationEventBus,
+  UserExecutionContext,
+  WebSocketIsolationModule,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
+import {
+  eventually,
+  expectNoLeaks,
+  FakeClock,
+  startTestApplication,
+  TestApplication,
+  TestAuthenticator,
+} from 'nestjs-websocket-isolation/testing';
+
+/** Stands for the authenticator of an app: nobody gets past it without a real token. */
+@Injectable()
+class TokenAuthenticator {
+  async authenticate(): Promise<ConnectionIdentity | null> {
+    await Promise.resolve();
+    return null;
+  }
+}
+
+const held: unknown[] = [];
+
+@IsolatedGateway({ path: '/chat' })
+class ChatGateway {
+  constructor(readonly context: UserExecutionContext) {}
+
+  handleConnection(): void {
+    // Nothing to say.
+  }
+
+  @SubscribeMessage('who')
+  who(): unknown {
+    return { event: 'you', data: this.context.userId };
+  }
+
+  @SubscribeMessage('say')
+  say(@MessageBody() text: string, @CurrentManager() manager: WebSocketManager): unknown {
+    manager.send('typing');
+    return { event: 'said', data: text };
+  }
+
+  @SubscribeMessage('leave')
+  leave(@CurrentManager() manager: WebSocketManager): void {
+    void manager.close(4401, 'token revoked');
+  }
+
+  @SubscribeMessage('flood')
+  async flood(@CurrentManager() manager: WebSocketManager): Promise<void> {
+    for (let piece = 0; piece < 300 && manager.isActive; piece += 1) {
+      manager.send('piece', 'x'.repeat(64_000));
+      // Time enough for whoever reads at all.
+      await sleep(2);
+    }
+  }
+
+  @SubscribeMessage('hold')
+  hold(@CurrentManager() manager: WebSocketManager): unknown {
+    held.push(manager);
+    return { event: 'held' };
+  }
+}
+
+// What a user of the library has: a module with an authenticator of its own.
+@Module({
+  imports: [
+    WebSocketIsolationModule.forRoot({
+      authenticator: TokenAuthenticator,
+      outbound: { maxBufferedBytes: 65_536 },
+      cleanup: { closeTimeoutMs: 200 },
+    }),
+  ],
+  providers: [TokenAuthenticator, ChatGateway],
+})
+class AppModule {}
+
+let app: TestApplication;
+let clock: FakeClock;
+
+async function start(): Promise<void> {
+  clock = new FakeClock();
+  const testing = await Test.createTestingModule({ imports: [AppModule] })
+    .overrideProvider(TokenAuthenticator)
+    .useClass(TestAuthenticator)
+    .overrideProvider(CLOCK)
+    .useValue(clock)
+    .compile();
+  app = await startTestApplication(testing.createNestApplication({ logger: false }));
+}
+
+afterEach(async () => {
+  held.length = 0;
+  await app.close();
+});
+
+describe('the test kit', () => {
+  it('connects as anybody, to an app whose authenticator is replaced', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada', threadId: 'tea' }, '/chat');
+    expect(await client.ask('who')).toEqual({ event: 'you', data: 'ada' });
+    await client.close();
+    await expectNoLeaks(app.app);
+  });
+
+  it('lets nobody else in', async () => {
+    await start();
+    const tickets = ['', 'undefined', '00000000-0000-4000-8000-000000000000'];
+    for (const ticket of tickets) {
+      const headers = { 'x-test-ticket': ticket };
+      await expect(app.connect('/chat', { headers })).rejects.toMatchObject({ status: 401 });
+    }
+    await expect(app.connect('/chat')).rejects.toThrow('refused with 401');
+  });
+
+  it('leaves an app alone whose authenticator is not', async () => {
+    app = await startTestApplication(AppModule);
+    await expect(app.connectAs({ userId: 'ada' }, '/chat')).rejects.toMatchObject({ status: 401 });
+  });
+
+  it('waits for events by name, and says what came instead', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada' }, '/chat');
+    client.send('say', 'hello');
+    expect(await client.next('said')).toEqual({ event: 'said', data: 'hello' });
+    await expect(client.next('said', 20)).rejects.toThrow(
+      'No "said" came within 20 ms. The connection is open; not taken yet: typing.',
+    );
+    expect(await client.next()).toEqual({ event: 'typing' });
+    const waiting = client.next('said');
+    client.send('leave');
+    await expect(waiting).rejects.toThrow(
+      'No "said" came before the connection ended. The connection ended with 4401 "token revoked"',
+    );
+    expect(await client.closed()).toBe(4401);
+    expect(client.closeReason).toBe('token revoked');
+  });
+
+  it('moves time', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada' }, '/chat');
+    await client.ask('who');
+    const thaw = client.freeze();
+    // 25 s to the next ping, 10 s of patience, and the grain of the ring of pings.
+    for (let second = 0; second < 45; second += 1) await clock.advance(1_000);
+    thaw();
+    // The server has cut a line on which nobody answered.
+    expect([CloseCode.ABNORMAL, CloseCode.UNRESPONSIVE]).toContain(await client.closed());
+    await expectNoLeaks(app.app);
+  });
+
+  it('makes clients read slowly', async () => {
+    await start();
+    const slow: string[] = [];
+    const release = app.app
+      .get(IsolationEventBus)
+      .on('slow-consumer', ({ subject }) => void slow.push(subject.userId));
+    const fast = await app.connectAs({ userId: 'fast' }, '/chat');
+    const client = await app.connectAs({ userId: 'slow' }, '/chat');
+    const hurry = client.readSlowly(50_000);
+    client.send('flood');
+    await eventually(() => expect(slow).toEqual(['slow']));
+    fast.send('flood');
+    await eventually(() => expect(fast.messages.length).toBe(300));
+    expect(slow).toEqual(['slow']);
+    hurry();
+    client.terminate();
+    await client.closed();
+    release();
+  });
+
+  it('says what is left, where something is', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada', threadId: 'tea' }, '/chat');
+    await expect(expectNoLeaks(app.app, 20)).rejects.toThrow(
+      'Something is left of connections that should be gone: 1 × active connections; 1 × users with connections.',
+    );
+    await client.ask('hold');
+    await client.close();
+    await expect(expectNoLeaks(app.app, 200)).rejects.toThrow(/1 × reachable conn_\w+ of ada:tea/);
+    held.length = 0;
+    await expectNoLeaks(app.app);
+  });
+
+  it('closes the app with its clients', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada' }, '/chat');
+    await app.close();
+    expect(await client.closed()).toBe(1001);
+  });
+});
