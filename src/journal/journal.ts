@@ -44,8 +44,8 @@ export class Journal {
 
   record<Name extends IsolationEventName>(name: Name, details: IsolationEvents[Name]): void {
     this.bus.topic(name).publish(details);
-    const level = EVENT_LEVELS[name];
-    if (level === 'never' || !this.#isLogged(name)) return;
+    const level = levelOf(name, details);
+    if (level === 'never' || !Logger.isLevelEnabled(level)) return;
     const suppressed = this.#admit(name);
     if (suppressed === undefined) return;
     this.#write(level, line(name, { ...details, ...(suppressed && { suppressed }) }), details);
@@ -77,6 +77,13 @@ export class Journal {
     else if (isFault && error instanceof Error) this.#logger.error(text, error.stack);
     else this.#logger[level](`${text} cause=${quote(errorText(error))}`);
   }
+}
+
+// What had to be abandoned is worth a warning, whatever it belongs to.
+function levelOf(name: IsolationEventName, details: object): EventLevel {
+  const { abandoned = 0 } = details as { abandoned?: number | readonly unknown[] };
+  const count = typeof abandoned === 'number' ? abandoned : abandoned.length;
+  return count > 0 ? 'warn' : EVENT_LEVELS[name];
 }
 
 /** Whom a context is about, as events and log lines name it. */

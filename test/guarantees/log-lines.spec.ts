@@ -107,6 +107,23 @@ describe('the log', () => {
     }
   });
 
+  it('warns of what a cleanup had to abandon, by name', async () => {
+    const fleet = new Fleet({ cleanup: { emergencyTimeoutMs: 3_000 } });
+    const [hanging] = await fleet.connectMany('ada', 2);
+    hanging!.onDispose(() => new Promise(() => undefined));
+    await fleet.clock.advance(10 * MINUTE);
+    const expired = fleet.factory.cleanupExpired();
+    await fleet.clock.advance(3_000);
+    await expired;
+    const { connectionId } = hanging!.context;
+    expect(linesOf('cleanup-finished')).toEqual([
+      {
+        level: 'warn',
+        text: `cleanup-finished kind=expired removed=2 abandoned=${connectionId} timedOut=true durationMs=3000`,
+      },
+    ]);
+  });
+
   it('keeps the coming and going of everybody on debug, and what needs somebody above it', async () => {
     const fleet = new Fleet();
     const manager = await fleet.connect('ada');
