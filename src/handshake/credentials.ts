@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
+import { errorText, stackOf } from '../journal/error-text.js';
+
 /** Anything shorter occurs in a text by chance. */
 const SHORTEST = 6;
 
@@ -13,9 +15,9 @@ export function withoutCredentials(error: unknown, request: IncomingMessage): un
     credentials.reduce((cleaned, credential) => cleaned.replaceAll(credential, '[redacted]'), text);
   if (typeof error === 'string') return clean(error);
   if (!(error instanceof Error)) return error;
-  const message = clean(error.message);
-  const stack = clean(error.stack ?? '');
-  if (message === error.message && stack === (error.stack ?? '')) return error;
+  const [text, trace = ''] = [errorText(error), stackOf(error)];
+  const [message, stack] = [clean(text), clean(trace)];
+  if (message === text && stack === trace) return error;
   return Object.assign(new Error(message), { name: error.name, stack });
 }
 

@@ -6,3 +6,12 @@ export function errorText(error: unknown): string {
     return 'something that cannot be written as text';
   }
 }
+
+/** Where an error was made; `undefined` for what is no error, or does not say. */
+export function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error ? error.stack : undefined;
+  } catch {
+    return undefined;
+  }
+}

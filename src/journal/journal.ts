@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
-import { errorText } from './error-text.js';
+import { errorText, stackOf } from './error-text.js';
 import { IsolationEventBus, type Topic } from './event-bus.js';
 import {
   EVENT_LEVELS,
@@ -48,7 +48,11 @@ export class Journal {
     if (level === 'never' || !Logger.isLevelEnabled(level)) return;
     const suppressed = this.#admit(name);
     if (suppressed === undefined) return;
-    this.#write(level, line(name, { ...details, ...(suppressed && { suppressed }) }), details);
+    try {
+      this.#write(level, line(name, { ...details, ...(suppressed && { suppressed }) }), details);
+    } catch {
+      // A logger of the app that fails must not take a connection with it.
+    }
   }
 
   #isLogged(name: IsolationEventName): boolean {
@@ -73,8 +77,9 @@ export class Journal {
     const { error, status = 0 } = details as { error?: unknown; status?: number };
     // What is refused for somebody's own bug is an error like any other.
     const isFault = level === 'error' || status >= 500;
+    const stack = isFault ? stackOf(error) : undefined;
     if (error === undefined) this.#logger[level](text);
-    else if (isFault && error instanceof Error) this.#logger.error(text, error.stack);
+    else if (stack !== undefined) this.#logger.error(text, stack);
     else this.#logger[level](`${text} cause=${quote(errorText(error))}`);
   }
 }
