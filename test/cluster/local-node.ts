@@ -28,11 +28,13 @@ class EchoGateway {
 /** A node of a cluster in this process, with a gateway at `/chat` that answers `echo`. The caller closes it. */
 export class LocalNode {
   readonly warnings: string[] = [];
+  /** How often Redis was given up. */
+  timesDegraded = 0;
 
   private constructor(private readonly app: TestApp) {
-    app.app
-      .get(IsolationEventBus)
-      .on('cluster-warning', ({ what }) => void this.warnings.push(what));
+    const bus = app.app.get(IsolationEventBus);
+    bus.on('cluster-warning', ({ what }) => void this.warnings.push(what));
+    bus.on('cluster-degraded', () => void (this.timesDegraded += 1));
   }
 
   static async start(
@@ -43,7 +45,8 @@ export class LocalNode {
       providers: [EchoGateway],
       options: {
         ...options,
-        cleanup: { probeTimeoutMs: 200 },
+        // Nobody cleans up unasked.
+        cleanup: { probeTimeoutMs: 200, emergencyIntervalMs: 600_000 },
         cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
       },
     });

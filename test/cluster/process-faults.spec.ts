@@ -22,7 +22,7 @@ describe('a node of a cluster', () => {
       cleanup: { probeTimeoutMs: 200 },
     };
     // Old connections take their time to go.
-    const start = () => ClusterNode.start(redis.url, {}, { options, goodbyeMs: 300 });
+    const start = () => ClusterNode.start(redis.url, {}, { options, goodbyeMs: 1_000 });
     nodes = await Promise.all([start(), start(), start()]);
   });
   afterEach(async () => {
@@ -99,13 +99,14 @@ describe('a node of a cluster', () => {
     const clients = await old!.connectMany('ada', LIMIT);
     const back = clients.map(async (client) => {
       const code = await client.closed(PATIENCE_MS);
-      return { code, arrival: await fresh!.tryToConnect('ada') };
+      const leasesLeft = await redis.leases();
+      return { code, leasesLeft, client };
     });
     const closing = old!.call('close');
-    const outcomes = await Promise.all(back);
-    expect(outcomes).toEqual(
-      clients.map(() => ({ code: 1001, arrival: expect.any(TestClient) as unknown })),
-    );
+    const goodbyes = await Promise.all(back);
+    expect(goodbyes).toEqual(clients.map((client) => ({ code: 1001, leasesLeft: 0, client })));
+    const outcomes = await Promise.all(clients.map(() => fresh!.tryToConnect('ada')));
+    expect(outcomes).toEqual(clients.map(() => expect.any(TestClient) as unknown));
     await closing;
     await old!.ended();
     expect(await redis.leases()).toBe(LIMIT);

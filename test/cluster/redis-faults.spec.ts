@@ -157,6 +157,9 @@ describe('a cluster whose Redis fails', () => {
     expect(node.status.leases.unleased).toBeGreaterThan(0);
     await node.connect('eve');
     expect(node.status.lastError).toContain('WRONGTYPE');
+    // The arrival, and the renewals after it.
+    await eventually(() => expect(node.status.counters.failures).toBeGreaterThan(3), PATIENCE_MS);
+    expect(node.timesDegraded).toBe(0);
     await redis.command('DEL', key);
     await eventually(
       () => expect(node.status.leases).toEqual({ held: 3, unleased: 0 }),
