@@ -99,12 +99,11 @@ describe('a node of a cluster', () => {
     const clients = await old!.connectMany('ada', LIMIT);
     const back = clients.map(async (client) => {
       const code = await client.closed(PATIENCE_MS);
-      const leasesLeft = await redis.leases();
-      return { code, leasesLeft, client };
+      return { code, leasesLeft: await redis.leases() };
     });
     const closing = old!.call('close');
     const goodbyes = await Promise.all(back);
-    expect(goodbyes).toEqual(clients.map((client) => ({ code: 1001, leasesLeft: 0, client })));
+    expect(goodbyes).toEqual(clients.map(() => ({ code: 1001, leasesLeft: 0 })));
     const outcomes = await Promise.all(clients.map(() => fresh!.tryToConnect('ada')));
     expect(outcomes).toEqual(clients.map(() => expect.any(TestClient) as unknown));
     await closing;
@@ -120,10 +119,11 @@ describe('a node of a cluster', () => {
     // Nobody renews them any more, and none of them is good for longer than a lease.
     expect(await remainingMs(redis)).toBeLessThanOrEqual(SHORT_LEASE.leaseMs);
     expect(await other!.tryToConnect('ada')).toBe(429);
-    await eventually(async () => {
-      expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
-    }, PATIENCE_MS);
-    await other!.connectMany('ada', LIMIT - 1);
+    for (let free = 0; free < LIMIT; free += 1) {
+      await eventually(async () => {
+        expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
+      }, PATIENCE_MS);
+    }
     expect(await other!.tryToConnect('ada')).toBe(429);
   });
 });
