@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
 import { WebSocketIsolationHealthModule } from 'nestjs-websocket-isolation/health';
 import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metrics';
 
@@ -8,6 +9,7 @@ import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
 import { clusterOptions } from './cluster-options.js';
 import { Conversation } from './conversation.js';
+import { DashboardGuard } from './dashboard.guard.js';
 import { EventLog } from './event-log.js';
 import { HealthController } from './health.controller.js';
 import { PageController } from './page.controller.js';
@@ -31,6 +33,13 @@ import { TokenAuthenticator } from './token.authenticator.js';
         emergencyIntervalMs: 5_000,
       },
       heartbeat: { intervalMs: 5_000, timeoutMs: 3_000 },
+    }),
+    WebSocketIsolationDashboardModule.forRoot({
+      path: 'dashboard',
+      guard: DashboardGuard,
+      // At a demo everybody is an operator.
+      canAct: () => true,
+      keepHistory: true,
     }),
     TerminusModule,
     WebSocketIsolationHealthModule.forRoot(),

@@ -20,7 +20,8 @@ export interface CleanupRun extends Omit<CleanupReport, 'abandoned'> {
   readonly abandoned: number;
 }
 
-const SHOWN: readonly IsolationEventName[] = [
+/** The events of the feed: not every message, nor what comes twice. */
+export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'connection-ready',
   'connection-closed',
   'connection-refused',
@@ -79,7 +80,9 @@ export class EventFeed {
 
   /** Starts listening. */
   listen(): Release {
-    const releases = SHOWN.map((name) => this.bus.on(name, (details) => this.#take(name, details)));
+    const releases = SHOWN_EVENTS.map((name) =>
+      this.bus.on(name, (details) => this.#take(name, details)),
+    );
     return () => releases.forEach((release) => release());
   }
 

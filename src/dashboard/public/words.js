@@ -56,6 +56,7 @@ export const REFUSALS = {
   'invalid-context': 'invalid identity',
   'user-limit': 'user at the limit',
   'process-limit': 'process at the limit',
+  'cluster-unavailable': 'cluster away',
   'scope-failed': 'services failed to start',
 };
 

@@ -1,0 +1,53 @@
+import { readdirSync } from 'node:fs';
+
+import { describe, expect, it } from '@jest/globals';
+import { CloseCode } from 'nestjs-websocket-isolation';
+
+import { SHOWN_EVENTS } from '../../src/dashboard/event-feed.js';
+import { pageFile } from '../../src/dashboard/page-files.js';
+import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
+import { projectFile, tableOf } from '../support/readme.js';
+
+// A script of the page: it has no types.
+const WORDS: string = '../../src/dashboard/public/words.js';
+const { CODES, EVENTS, IGNORED, REFUSALS } = (await import(WORDS)) as Record<string, object>;
+
+const sorted = (values: Iterable<string>): string[] =>
+  [...values].toSorted((a, b) => a.localeCompare(b));
+
+describe('the words of the dashboard', () => {
+  it('say every refusal, dropped message, close code and event of the code', () => {
+    expect(sorted(Object.keys(REFUSALS!))).toEqual(sorted(REFUSAL_REASONS));
+    expect(sorted(Object.keys(IGNORED!))).toEqual(
+      sorted(Object.keys(new TrafficCounters().ignored)),
+    );
+    expect(Object.keys(CODES!).map(Number)).toEqual(
+      expect.arrayContaining(Object.values(CloseCode)),
+    );
+    expect(sorted(Object.keys(EVENTS!))).toEqual(sorted(SHOWN_EVENTS));
+  });
+
+  it('come with the page: every file of the folder is served, and no other', async () => {
+    const folder = new URL('../../src/dashboard/public/', import.meta.url);
+    const files = readdirSync(folder).filter((name) => name !== 'index.html');
+    const served = await Promise.all(files.map((name) => pageFile(name)));
+    expect(files.filter((_name, index) => served[index] === undefined)).toEqual([]);
+    expect(await pageFile('index.html')).toBeUndefined();
+  });
+});
+
+describe('docs/dashboard.md', () => {
+  it('has every option of the dashboard, and no other', () => {
+    const source =
+      projectFile('src/dashboard/dashboard.options.ts').split(
+        'export interface ResolvedDashboard',
+      )[0]! + projectFile('src/dashboard/dashboard.module.ts').split('@Module')[0]!;
+    const options = [...source.matchAll(/^ {2}readonly (\w+)\?: /gm)].map(([, name]) => name!);
+    const request = new Set(['ip', 'user']);
+    const documented = tableOf('docs/dashboard.md', 'options').map(([name]) =>
+      name!.replaceAll('`', ''),
+    );
+    expect(sorted(documented)).toEqual(sorted(options.filter((name) => !request.has(name))));
+  });
+});
