@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { candidates } from './candidates/candidate.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
+import { delivery } from './measures/delivery.js';
 import { echo } from './measures/echo.js';
 import { fanOut } from './measures/fan-out.js';
 import { heartbeat } from './measures/heartbeat.js';
@@ -10,7 +11,7 @@ import { latency } from './measures/latency.js';
 import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
-import { liveManagers, ManagerCounts } from './metrics.js';
+import { DeliveryWays, liveManagers, ManagerCounts } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { ratiosOf } from './ratios.js';
 import { environment } from './report/environment.js';
@@ -28,10 +29,15 @@ const measures: readonly Measure[] = [
   fanOut,
   managers,
   heartbeat,
+  delivery,
 ];
 
 /** Whom or what values belong to, in the order of the tables. */
-const SUBJECTS = [...candidates.map(({ name }) => name), ...ManagerCounts.map(liveManagers)];
+const SUBJECTS = [
+  ...candidates.map(({ name }) => name),
+  ...ManagerCounts.map(liveManagers),
+  ...DeliveryWays,
+];
 
 function chosen(names: readonly string[]): readonly Measure[] {
   const known = measures.map(({ name }) => name);

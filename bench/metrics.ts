@@ -9,6 +9,10 @@ export interface Metric {
 export const EchoSizes = [64, 4096] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
+/** Ways of a message to another node. */
+export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
+export type DeliveryWay = (typeof DeliveryWays)[number];
+
 const sizeName = (bytes: number): string => (bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`);
 export const inThousands = (count: number): string => count.toLocaleString('en');
 
@@ -28,6 +32,12 @@ export const metrics = {
   latency: (percentile: 'p50' | 'p99', perSecond: number): Metric => ({
     id: `latency.${percentile}`,
     title: `Latency ${percentile} at ${inThousands(perSecond)} messages per second`,
+    unit: 'ms',
+    digits: 2,
+  }),
+  delivery: (percentile: 'p50' | 'p99', perSecond: number): Metric => ({
+    id: `delivery.${percentile}`,
+    title: `From node to node, ${percentile} at ${inThousands(perSecond)} messages per second`,
     unit: 'ms',
     digits: 2,
   }),

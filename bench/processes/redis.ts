@@ -1,0 +1,44 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+
+/** A Redis for a measure: in memory only, gone with it. */
+export class BenchRedis {
+  private constructor(
+    readonly url: string,
+    private readonly server: ChildProcess,
+  ) {}
+
+  /** `undefined` where none is installed. */
+  static async start(): Promise<BenchRedis | undefined> {
+    const port = await freePort();
+    const command = process.env['REDIS_SERVER_PATH'] ?? 'redis-server';
+    const persistence = ['--save', '', '--appendonly', 'no'];
+    const args = ['--port', String(port), '--bind', '127.0.0.1', ...persistence];
+    const server = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const isReady = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.once('exit', () => resolve(false));
+      server.stdout.on('data', (chunk: Buffer) => {
+        if (chunk.includes('Ready to accept connections')) resolve(true);
+      });
+    });
+    return isReady ? new BenchRedis(`redis://127.0.0.1:${port}`, server) : undefined;
+  }
+
+  async end(): Promise<void> {
+    if (this.server.exitCode !== null || this.server.signalCode !== null) return;
+    const ended = once(this.server, 'exit');
+    this.server.kill('SIGKILL');
+    await ended;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
