@@ -1,5 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 
+import { type Clock, CLOCK } from '../clock/clock.js';
 import { parseIsolationKey } from '../context/user-execution-context.js';
 import { Journal } from '../journal/journal.js';
 
@@ -41,7 +42,10 @@ export class ThreadConsistencyTracker {
   #inconsistent = 0;
   readonly #violations: ThreadViolation[] = [];
 
-  constructor(private readonly journal: Journal) {}
+  constructor(
+    private readonly journal: Journal,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
 
   /** Takes a snapshot. False when two of its ids differ; absent ones and `null` do not count. */
   record(snapshot: ThreadSnapshot): boolean {
@@ -73,7 +77,7 @@ export class ThreadConsistencyTracker {
       const id = snapshot[source];
       if (isPresent(id)) threadIds[source] = id;
     }
-    this.#violations.push({ at: new Date(), threadIds });
+    this.#violations.push({ at: new Date(this.clock.epoch()), threadIds });
     if (this.#violations.length > VIOLATIONS_KEPT) this.#violations.shift();
     this.journal.record('thread-inconsistent', {
       threadIds: Object.values(threadIds),

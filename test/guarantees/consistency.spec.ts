@@ -11,7 +11,7 @@ import { Fleet } from '../support/fleet.js';
 import { SEED } from '../support/seed.js';
 
 const trackerOf = (fleet: Fleet): ThreadConsistencyTracker =>
-  new ThreadConsistencyTracker(fleet.journal);
+  new ThreadConsistencyTracker(fleet.journal, fleet.clock);
 
 // The five cases of the system this one re-implements, each a list of snapshots.
 async function lifecycle(
@@ -89,7 +89,7 @@ describe('the thread consistency score', () => {
     const { violations, ...numbers } = tracker.getReport();
     expect(numbers).toEqual({ snapshots: 5, inconsistent: 1, score: 80 });
     expect(violations).toEqual([
-      { at: expect.any(Date), threadIds: { context: 'coffee', manager: 'tea' } },
+      { at: new Date(fleet.clock.epoch()), threadIds: { context: 'coffee', manager: 'tea' } },
     ]);
   });
 
