@@ -80,8 +80,11 @@ function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef)
     );
   }
   if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
-    const authenticator = moduleRef.get(type, { strict: false });
-    return calling(authenticator.authenticate.bind(authenticator));
+    let authenticate: Authenticate | undefined;
+    return (request, deadline) => {
+      authenticate ??= ofSingleton(moduleRef.get(type, { strict: false }));
+      return authenticate(request, deadline);
+    };
   }
   return async (request, deadline) => {
     const contextId = ContextIdFactory.create();
@@ -89,6 +92,12 @@ function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef)
     const authenticator = await moduleRef.resolve(type, contextId, { strict: false });
     return authenticator.authenticate(request, deadline.signal);
   };
+}
+
+// Looked up when somebody comes: while the app is being made, the providers of modules that are not
+// there yet are shells without a constructor's work.
+function ofSingleton(authenticator: ConnectionAuthenticator): Authenticate {
+  return calling(authenticator.authenticate.bind(authenticator));
 }
 
 function isProvider(type: Type<unknown>, moduleRef: ModuleRef): boolean {
