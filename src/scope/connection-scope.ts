@@ -44,8 +44,8 @@ export class ScopeHost {
   }
 }
 
-/** The scope that is getting its name at this moment, if any. */
-let naming: ConnectionScope | undefined;
+/** The request whose scope is getting its name at this moment, if any. */
+let naming: ConnectionRequest | undefined;
 
 /**
  * The dependency-injection scope of one connection: REQUEST-scoped providers resolve to instances of
@@ -80,20 +80,21 @@ export class ConnectionScope {
 
   /** As {@link contextId}, but `undefined` while it is being made. */
   get nameForRequest(): ContextId | undefined {
-    return naming === this ? undefined : this.contextId;
+    return naming === this.#instances[0] ? undefined : this.contextId;
   }
 
   #makeContextId(): ContextId {
     // The app's ContextIdStrategy may put durable providers into a scope that connections share. Nest
     // asks it only for a request that has no name yet.
-    naming = this;
+    const request = this.#instances[0] as ConnectionRequest;
+    naming = request;
     try {
-      this.#contextId = ContextIdFactory.getByRequest(this.#instances[0] as ConnectionRequest);
+      this.#contextId = ContextIdFactory.getByRequest(request);
     } finally {
       naming = undefined;
     }
     const contextId = this.#contextId;
-    this.#host.moduleRef.registerRequestByContextId(this.#instances[0] as object, contextId);
+    this.#host.moduleRef.registerRequestByContextId(request, contextId);
     this.#plan?.wrappers.slice(0, this.#instances.length - 1).forEach((wrapper, index) => {
       adoptInstance(wrapper, contextId, this.#instances[index + 1]);
     });
