@@ -1,26 +1,14 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
+import { linkPackages, PACKAGE, PackedApp } from '../support/packed-app.js';
+import { project } from '../support/packed-package.js';
 import { quickStartFiles } from '../support/readme.js';
 import { TestClient } from '../support/test-client.js';
-
-const project = fileURLToPath(new URL('../..', import.meta.url));
-const NAME = 'nestjs-websocket-isolation';
 
 // What `nest new` makes, in ESM, with what the test varies.
 const MAIN = `
@@ -52,71 +40,13 @@ await app.listen(0, '127.0.0.1');
 console.log('port ' + app.getHttpServer().address().port);
 `;
 
-const TSCONFIG = {
-  compilerOptions: {
-    target: 'ES2023',
-    module: 'nodenext',
-    strict: true,
-    noUncheckedIndexedAccess: true,
-    exactOptionalPropertyTypes: true,
-    experimentalDecorators: true,
-    emitDecoratorMetadata: true,
-    skipLibCheck: false,
-    types: ['node'],
-    rootDir: 'src',
-    outDir: 'dist',
-  },
-  include: ['src'],
-};
+let app: PackedApp;
 
-let folder: string;
-
-// The packed package as a newcomer gets it, beside the peers that are installed here already.
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'quick-start-'));
-  const npm = (...args: string[]): string =>
-    execFileSync('npm', args, {
-      cwd: project,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  npm('run', 'build');
-  const [packed] = JSON.parse(
-    npm('pack', '--json', '--ignore-scripts', '--pack-destination', folder),
-  ) as [{ filename: string }];
-  const own = join(folder, 'node_modules', NAME);
-  mkdirSync(own, { recursive: true });
-  const archive = join(folder, packed.filename);
-  execFileSync('tar', ['xzf', archive, '-C', own, '--strip-components=1']);
-  linkPeers(join(project, 'node_modules'), join(folder, 'node_modules'));
-  write('package.json', JSON.stringify({ name: 'app', type: 'module', private: true }));
-  write('tsconfig.json', JSON.stringify(TSCONFIG));
-  write('src/main.ts', MAIN);
-  for (const [path, code] of quickStartFiles()) write(path, code);
+beforeAll(async () => {
+  app = await PackedApp.create([['src/main.ts', MAIN], ...quickStartFiles()]);
 }, 120_000);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function write(path: string, text: string): void {
-  mkdirSync(dirname(join(folder, path)), { recursive: true });
-  writeFileSync(join(folder, path), text);
-}
-
-function link(from: string, to: string): void {
-  if (!existsSync(to)) symlinkSync(from, to);
-}
-
-function linkPeers(from: string, to: string): void {
-  for (const name of readdirSync(from)) {
-    if (name.startsWith('.')) continue;
-    if (name.startsWith('@')) {
-      mkdirSync(join(to, name), { recursive: true });
-      for (const scoped of readdirSync(join(from, name))) {
-        link(join(from, name, scoped), join(to, name, scoped));
-      }
-    } else link(join(from, name), join(to, name));
-  }
-}
+afterAll(() => app?.remove());
 
 describe('the quick start of the README, in an empty app with the packed package', () => {
   it('has all its files', () => {
@@ -129,12 +59,7 @@ describe('the quick start of the README, in an empty app with the packed package
   });
 
   it('compiles in the strictest mode', () => {
-    const tsc = join(project, 'node_modules/typescript/bin/tsc');
-    const { stdout, status } = spawnSync(process.execPath, [tsc], {
-      cwd: folder,
-      encoding: 'utf8',
-    });
-    expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
+    expect(app.compile()).toEqual({ stdout: '', status: 0 });
   }, 60_000);
 
   it.each([
@@ -146,7 +71,7 @@ describe('the quick start of the README, in an empty app with the packed package
     'runs with %s, with schedule: %s',
     async (adapter, schedule) => {
       const child = spawn(process.execPath, ['dist/main.js'], {
-        cwd: folder,
+        cwd: app.folder,
         env: { ...process.env, NODE_OPTIONS: '', ADAPTER: adapter, SCHEDULE: schedule },
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -186,19 +111,20 @@ describe('the quick start of the README, in an empty app with the packed package
 
 describe('an app with two copies of @nestjs/core', () => {
   it('is told so at boot', () => {
-    const modules = join(folder, 'two-copies/node_modules');
+    const modules = join(app.folder, 'two-copies/node_modules');
     mkdirSync(join(modules, '@nestjs'), { recursive: true });
     // The app's copy; the package beside it finds the other one.
     cpSync(join(project, 'node_modules/@nestjs/core'), join(modules, '@nestjs/core'), {
       recursive: true,
+      dereference: true,
     });
-    symlinkSync(join(folder, 'node_modules', NAME), join(modules, NAME));
-    linkPeers(join(project, 'node_modules'), modules);
-    write(
+    symlinkSync(join(app.folder, 'node_modules', PACKAGE), join(modules, PACKAGE));
+    linkPackages(join(project, 'node_modules'), modules);
+    app.write(
       'two-copies/main.mjs',
       `import 'reflect-metadata';
        import { NestFactory } from '@nestjs/core';
-       import { WebSocketIsolationModule } from '${NAME}';
+       import { WebSocketIsolationModule } from '${PACKAGE}';
        try {
          const options = { logger: false, abortOnError: false };
          await NestFactory.createApplicationContext(WebSocketIsolationModule.forRoot(), options);
@@ -208,8 +134,9 @@ describe('an app with two copies of @nestjs/core', () => {
        }`,
     );
     const { stdout } = spawnSync(process.execPath, ['main.mjs'], {
-      cwd: join(folder, 'two-copies'),
+      cwd: join(app.folder, 'two-copies'),
       encoding: 'utf8',
+      timeout: 20_000,
     });
     expect(stdout).toMatch(
       /^DUPLICATE_NEST_CORE: Two copies of @nestjs\/core .*npm ls @nestjs\/core/,

@@ -7,8 +7,22 @@ export function projectFile(path: string): string {
 
 /** The files of the README's quick start: path → code. */
 export function quickStartFiles(): Map<string, string> {
-  const pattern = /<!-- quick-start: (\S+) -->\s*```ts\n([\s\S]*?)```/g;
-  const files = [...projectFile('README.md').matchAll(pattern)];
+  return filesOf('README.md', 'quick-start');
+}
+
+/** The files of the app that the guide builds, over all its pages: path → code. */
+export function guideFiles(): Map<string, string> {
+  const guide = pages().filter((page) => page.startsWith('docs/guide/'));
+  const files = guide.flatMap((page) => Array.from(filesOf(page, 'guide')));
+  const paths = files.map(([path]) => path);
+  const twice = paths.find((path, index) => paths.indexOf(path) !== index);
+  if (twice !== undefined) throw new Error(`the guide has ${twice} twice`);
+  return new Map(files);
+}
+
+function filesOf(page: string, marker: string): Map<string, string> {
+  const pattern = new RegExp(`<!-- ${marker}: (\\S+) -->\\s*\`\`\`ts\\n([\\s\\S]*?)\`\`\``, 'g');
+  const files = [...projectFile(page).matchAll(pattern)];
   return new Map(files.map(([, path, code]) => [path!, code!]));
 }
 
@@ -19,7 +33,6 @@ export function tableOf(page: string, marker: string): string[][] {
   const end = text.indexOf(`<!-- /${marker} -->`);
   if (start === -1 || end === -1) throw new Error(`${page} has no table "${marker}"`);
   const lines = text.slice(start, end).split('\n');
-  const isRule = (line: string | undefined): boolean => /^\|[\s|:-]+\|$/.test(line ?? '');
   const rows = lines.filter(
     (line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1]),
   );
@@ -29,6 +42,10 @@ export function tableOf(page: string, marker: string): string[][] {
       .slice(1, -1)
       .map((cell) => cell.trim()),
   );
+}
+
+function isRule(line: string | undefined): boolean {
+  return /^\|[\s|:-]+\|$/.test(line ?? '');
 }
 
 /** A cell without the marks of code. */
