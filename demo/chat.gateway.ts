@@ -37,7 +37,6 @@ export class ChatGateway {
     this.#run?.abort();
     const run = new AbortController();
     this.#run = run;
-    const stop = this.manager.onDispose(() => run.abort());
     try {
       // Pinned: cleanup keeps away from a tab whose assistant is at work.
       await this.manager.run('assistant', () =>
@@ -46,13 +45,16 @@ export class ChatGateway {
     } catch (error) {
       if (!run.signal.aborted) throw error;
       this.manager.send('agent_cancelled', {});
-    } finally {
-      stop();
     }
   }
 
   @SubscribeMessage('cancel')
   cancel(): void {
+    this.#run?.abort();
+  }
+
+  /** The tab is gone, and what it asked for with it. */
+  handleDisconnect(): void {
     this.#run?.abort();
   }
 
