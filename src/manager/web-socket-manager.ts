@@ -198,7 +198,8 @@ export class WebSocketManager extends OutboundChannel {
 
   /**
    * Closes the connection. Resolves when everything that belonged to it is disposed; calling it again
-   * gives the same promise.
+   * gives the same promise. Do not await it in a handler or hook of this very connection: those are
+   * waited for first.
    *
    * @param code 1000 by default; see the table of close codes
    * @throws {RangeError} for a code that may not be sent
