@@ -1,0 +1,64 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from '@jest/globals';
+
+import { pages, projectFile } from '../support/readme.js';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+
+describe.each(pages())('the links of %s', (page) => {
+  const links = linksOf(projectFile(page));
+
+  it('lead somewhere', () => {
+    expect(links.flatMap((link) => faultOf(page, link) ?? [])).toEqual([]);
+  });
+});
+
+describe('docs/README.md', () => {
+  it('leads to every page', () => {
+    const links = linksOf(projectFile('docs/README.md'));
+    const targets = new Set(links.map((link) => link.split('#')[0]));
+    const wanted = pages()
+      .filter((page) => page.startsWith('docs/') && page !== 'docs/README.md')
+      .map((page) => page.slice('docs/'.length));
+    expect(wanted.filter((page) => !targets.has(page))).toEqual([]);
+  });
+});
+
+function linksOf(text: string): string[] {
+  const prose = text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '');
+  const inline = [...prose.matchAll(/\]\(([^)\s]+)\)/g)];
+  const sources = [...prose.matchAll(/(?:src|srcset|href)="([^"]+)"/g)];
+  return [...inline, ...sources].map(([, target]) => target!);
+}
+
+/** What is wrong with a link; `undefined` for one that leads somewhere, or out of the project. */
+function faultOf(page: string, link: string): string | undefined {
+  if (/^[a-z]+:/.test(link)) return undefined;
+  const [path = '', anchor] = link.split('#');
+  const target = path === '' ? page : normalize(join(dirname(page), path));
+  const file = join(project, target);
+  if (!existsSync(file)) return `${link}: there is no ${target}`;
+  if (anchor === undefined || statSync(file).isDirectory()) return undefined;
+  return anchorsOf(projectFile(target)).has(anchor)
+    ? undefined
+    : `${link}: ${target} has no such heading`;
+}
+
+/** The anchors that headings get where Markdown is shown. */
+function anchorsOf(text: string): Set<string> {
+  const anchors = new Set<string>();
+  for (const [, heading] of text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.+)$/gm)) {
+    const slug = heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replaceAll(/\s/g, '-');
+    let anchor = slug;
+    for (let count = 1; anchors.has(anchor); count += 1) anchor = `${slug}-${count}`;
+    anchors.add(anchor);
+  }
+  return anchors;
+}
