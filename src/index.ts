@@ -58,13 +58,10 @@ export {
   type RemovalCause,
 } from './journal/isolation-events.js';
 export { CloseCode, type CloseInitiator, type CloseReason } from './manager/close-codes.js';
-export {
-  type DeliveryReport,
-  type DeliveryResult,
-  type DropReason,
-} from './manager/delivery-result.js';
+export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
 export { type DisconnectOptions } from './manager/everywhere.js';
 export { type ConnectionInfo } from './cluster/cluster-delivery.js';
+export { type DeliveryReport } from './history/receipt.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';

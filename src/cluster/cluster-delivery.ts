@@ -1,9 +1,4 @@
-/** What became of a message, in numbers of connections. */
-export interface DeliveryCounts {
-  readonly sent: number;
-  readonly queued: number;
-  readonly dropped: number;
-}
+import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 
 /** Whom a message, or a goodbye, is for. */
 export type ClusterTarget =
@@ -29,14 +24,6 @@ export interface Goodbye {
   readonly reason: string;
 }
 
-/** What other nodes said. */
-export interface ClusterAnswers<T> {
-  /** By node. */
-  readonly answers: ReadonlyMap<string, T>;
-  /** Nodes that hold the user and did not answer in time. */
-  readonly silent: readonly string[];
-}
-
 /** Reaches connections on the other nodes. Contacts those only that hold the user. */
 export interface ClusterDelivery {
   /** Tells who acts for the others on this node. Called once, before anything is sent. */
@@ -44,7 +31,7 @@ export interface ClusterDelivery {
   /** Hands a frame to the other nodes. Nobody waits; what cannot be sent is counted and said. */
   send(target: ClusterTarget, frame: string): void;
   /** As {@link send}; resolves to what became of it, within a deadline. Never rejects. */
-  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryCounts>>;
+  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
   /** Ends connections on the other nodes; resolves to how many there were. Bounded, never rejects. */
   disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<ClusterAnswers<number>>;
   /** The user's connections on the other nodes. Bounded, never rejects. */
@@ -53,7 +40,7 @@ export interface ClusterDelivery {
 
 /** What this node does when another one asks. */
 export interface LocalDelivery {
-  deliver(target: ClusterTarget, frame: string): DeliveryCounts;
+  deliver(target: ClusterTarget, frame: string): DeliveryReport;
   disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<number>;
   connectionsOf(userId: string): readonly ConnectionInfo[];
 }

@@ -1,12 +1,7 @@
-import type {
-  ClusterAnswers,
-  ClusterDelivery,
-  ClusterTarget,
-  DeliveryCounts,
-} from '../cluster/cluster-delivery.js';
+import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
+import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import {
   count,
-  type DeliveryReport,
   type DeliveryResult,
   emptyReport,
   encodeFrame,
@@ -101,8 +96,8 @@ export function deliver(
 /** The sums over all nodes. */
 export function clusterReport(
   nodeId: string,
-  here: DeliveryCounts | undefined,
-  others: ClusterAnswers<DeliveryCounts> | undefined,
+  here: DeliveryReport | undefined,
+  others: ClusterAnswers<DeliveryReport> | undefined,
 ): ClusterDeliveryReport {
   const total = emptyReport();
   const nodes: Record<string, DeliveryReport> = {};

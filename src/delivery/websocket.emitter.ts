@@ -2,13 +2,9 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
+import type { DeliveryReport } from '../history/receipt.js';
 import type { ThreadKey } from '../history/thread-history.js';
-import {
-  count,
-  type DeliveryReport,
-  emptyReport,
-  encodeFrame,
-} from '../manager/delivery-result.js';
+import { count, emptyReport, encodeFrame } from '../manager/delivery-result.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/everywhere.js';

@@ -1,7 +1,7 @@
 import type { Clock, Release } from '../clock/clock.js';
-import type { DeliveryCounts } from '../cluster/cluster-delivery.js';
 import { encodeKeyPart } from '../context/user-execution-context.js';
 import { createEpoch, type Position } from './position.js';
+import type { DeliveryReport } from './receipt.js';
 import type {
   HistoryBounds,
   HistoryListener,
@@ -21,7 +21,7 @@ export interface MemoryBounds extends HistoryBounds {
 
 /** How often in a window it is looked at what has expired. */
 const SWEEPS_PER_WINDOW = 4;
-const NOBODY: DeliveryCounts = Object.freeze({ sent: 0, queued: 0, dropped: 0 });
+const NOBODY: DeliveryReport = Object.freeze({ sent: 0, queued: 0, dropped: 0 });
 
 /** The threads of one process, in its memory: gone with it, which whoever comes back is told. */
 export class MemoryHistory implements ThreadHistory {
@@ -66,7 +66,7 @@ export class MemoryHistory implements ThreadHistory {
     };
   }
 
-  append(thread: ThreadKey, event: ThreadEvent): DeliveryCounts | 'unwanted' {
+  append(thread: ThreadKey, event: ThreadEvent): DeliveryReport | 'unwanted' {
     if (!event.isCritical && !this.#find(keyOf(thread))) return 'unwanted';
     const log = this.#logOf(thread);
     const recorded = this.#counted(log, () => log.append(event, this.clock.now()));

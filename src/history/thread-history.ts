@@ -1,6 +1,6 @@
 import type { Release } from '../clock/clock.js';
-import type { ClusterAnswers, DeliveryCounts } from '../cluster/cluster-delivery.js';
 import type { Position } from './position.js';
+import type { ClusterAnswers, DeliveryReport } from './receipt.js';
 
 /** Whose conversation it is. Nothing is ever read with the thread's id alone. */
 export interface ThreadKey {
@@ -52,7 +52,7 @@ export const EVENT_OVERHEAD_BYTES = 128;
 /** Whoever hands events on to the connections. */
 export interface HistoryListener {
   /** An event of a thread that is open here; each thread's come in their order, one of them now and then not at all. */
-  recorded(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryCounts;
+  recorded(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryReport;
   /** Something may have been missed: whoever has the thread open should read on. */
   doubtful(thread: ThreadKey): void;
 }
@@ -70,9 +70,9 @@ export interface ThreadHistory {
    * Records an event and hands it to the listener. Answers what became of it; `'on-its-way'` when it is
    * handed on later; `'unwanted'` when it is not kept: nobody has, or had within the window, the thread open.
    */
-  append(thread: ThreadKey, event: ThreadEvent): DeliveryCounts | 'on-its-way' | 'unwanted';
+  append(thread: ThreadKey, event: ThreadEvent): DeliveryReport | 'on-its-way' | 'unwanted';
   /** As `append`, and tells what became of it on every node; only where `append` says `'on-its-way'`. */
-  appendAndReport?(thread: ThreadKey, event: ThreadEvent): Promise<ClusterAnswers<DeliveryCounts>>;
+  appendAndReport?(thread: ThreadKey, event: ThreadEvent): Promise<ClusterAnswers<DeliveryReport>>;
   /** What came after a position; without one, nothing but where the thread stands. */
   read(thread: ThreadKey, after: Position | undefined): Stretch | Promise<Stretch>;
   /** The critical events that are left, for somebody who was never there. Not those for one connection. */

@@ -1,3 +1,5 @@
+import type { DeliveryReport } from '../history/receipt.js';
+
 /** Why a message was not even queued. */
 export type DropReason = 'closed' | 'not-attached' | 'slow-consumer' | 'unserializable';
 
@@ -6,16 +8,6 @@ export type DropReason = 'closed' | 'not-attached' | 'slow-consumer' | 'unserial
  * or dropped, with the reason.
  */
 export type DeliveryResult = 'sent' | 'queued' | { readonly dropped: DropReason };
-
-/** What became of a message to several connections, in numbers of connections. */
-export interface DeliveryReport {
-  /** Handed to the operating system. */
-  readonly sent: number;
-  /** Waiting: behind earlier messages of a slow reader, or for the connection to become ready. */
-  readonly queued: number;
-  /** Closed, not attached, too slow, or the data is not JSON. */
-  readonly dropped: number;
-}
 
 /** A report to count in. */
 export function emptyReport(): Record<keyof DeliveryReport, number> {

@@ -1,4 +1,5 @@
-import type { ClusterAnswers, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import type { ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import type { ClusterAnswers } from '../history/receipt.js';
 import { CloseCode, isSendableCode } from './close-codes.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 

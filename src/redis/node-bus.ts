@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
-import type { ClusterAnswers } from '../cluster/cluster-delivery.js';
+import type { ClusterAnswers } from '../history/receipt.js';
 import type { Connection, RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
 

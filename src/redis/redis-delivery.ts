@@ -1,12 +1,11 @@
 import type {
-  ClusterAnswers,
   ClusterDelivery,
   ClusterTarget,
   ConnectionInfo,
-  DeliveryCounts,
   Goodbye,
   LocalDelivery,
 } from '../cluster/cluster-delivery.js';
+import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
 import type { NodeBus, Published } from './node-bus.js';
@@ -77,7 +76,7 @@ export class RedisDelivery implements ClusterDelivery {
     sent.catch((error: unknown) => this.failed(error));
   }
 
-  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryCounts>> {
+  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>> {
     return this.#ask(DELIVER, { target, frame }, REPORT_MS);
   }
 

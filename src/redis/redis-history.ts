@@ -1,7 +1,7 @@
 import type { Clock, Release } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
-import type { ClusterAnswers, DeliveryCounts } from '../cluster/cluster-delivery.js';
 import { createEpoch, parsePosition, type Position } from '../history/position.js';
+import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import {
   EVENT_OVERHEAD_BYTES,
   type HistoryBounds,
@@ -121,14 +121,14 @@ export class RedisHistory implements ThreadHistory {
   async appendAndReport(
     thread: ThreadKey,
     event: ThreadEvent,
-  ): Promise<ClusterAnswers<DeliveryCounts>> {
+  ): Promise<ClusterAnswers<DeliveryReport>> {
     const publish = (envelope: string): Promise<Published> =>
       new Promise((resolve) => {
         this.#queue.add(this.#appendable(thread, event, envelope, resolve));
       });
     const body = bodyOf(thread, event);
     const { answers, silent } = await this.host.bus.collect(EVENT, body, publish, REPORT_MS);
-    return { answers: answers as ReadonlyMap<string, DeliveryCounts>, silent };
+    return { answers: answers as ReadonlyMap<string, DeliveryReport>, silent };
   }
 
   read(thread: ThreadKey, after: Position | undefined): Promise<Stretch> {
@@ -180,7 +180,7 @@ export class RedisHistory implements ThreadHistory {
     this.#toucher = undefined;
   }
 
-  #heard({ thread, frame, isCritical, onlyFor, position }: EventBody): DeliveryCounts | undefined {
+  #heard({ thread, frame, isCritical, onlyFor, position }: EventBody): DeliveryReport | undefined {
     const at = parsePosition(position);
     if (!at) return undefined;
     const open = this.#open.get(this.#keysOf(thread).hash);

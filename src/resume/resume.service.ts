@@ -3,16 +3,10 @@ import type { IncomingMessage } from 'node:http';
 import type { OnModuleDestroy } from '@nestjs/common';
 
 import type { Clock } from '../clock/clock.js';
-import type { ClusterAnswers } from '../cluster/cluster-delivery.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
+import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
-import {
-  count,
-  type DeliveryReport,
-  type DeliveryResult,
-  emptyReport,
-  type Frame,
-} from '../manager/delivery-result.js';
+import { count, type DeliveryResult, emptyReport, type Frame } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { isOwnPosition, parsePosition, type Position, positioned } from '../history/position.js';

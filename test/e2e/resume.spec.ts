@@ -11,6 +11,8 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
+import type { MemoryHistory } from '../../src/history/memory-history.js';
+import { Resume } from '../../src/resume/resume.service.js';
 import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 import { TestClient, UpgradeRefused } from '../support/test-client.js';
@@ -229,6 +231,18 @@ describe('resume', () => {
     say('to all');
     await eventually(() => expect(said(other)).toEqual(['to all']));
     expect(other.messages.filter(({ event }) => event === 'important')).toEqual([]);
+  });
+
+  it('keeps nothing of connections that have ended, and of threads only for the window', async () => {
+    const resume = app.app.get(Resume);
+    for (let round = 0; round < 50; round += 1) {
+      const client = await open(undefined, { thread: `thread-${round % 5}` });
+      if (round % 2 === 0) client.terminate();
+      else await client.close();
+    }
+    await eventually(() => expect(resume.readers).toBe(0));
+    expect((resume.history as MemoryHistory).threads).toBe(5);
+    expect((resume.history as MemoryHistory).bytes).toBe(0);
   });
 
   it('does not push a replay into a client that reads slowly', async () => {

@@ -27,6 +27,10 @@ WebSocketIsolationModule.forRoot({
 });
 WebSocketIsolationModule.forRoot({ authenticator: (request) => ({ userId: String(request.url) }) });
 WebSocketIsolationModule.forRoot({ inbound: { rate: { messages: 10, perMs: 1000 } } });
+WebSocketIsolationModule.forRoot({ resume: {} });
+WebSocketIsolationModule.forRoot({ resume: { windowMs: 1000, maxEvents: 10, maxBytes: 1000 } });
+// @ts-expect-error on is a group, not a flag
+WebSocketIsolationModule.forRoot({ resume: true });
 WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: (origin) => origin === 'x' } });
 WebSocketIsolationModule.forRootAsync({
   inject: ['CONFIG'],
@@ -58,6 +62,9 @@ export function results(manager: WebSocketManager, emitter: WebSocketEmitter): s
   const result: DeliveryResult = manager.send('event', { any: 'data' });
   const report: { sent: number; queued: number; dropped: number } = emitter.toUser('ada').send('x');
   emitter.toThread('ada', 'tea').send('event');
+  emitter.toThread('ada', 'tea').sendCritical('event');
+  // @ts-expect-error nothing is kept for a user, only for a thread
+  emitter.toUser('ada').sendCritical('event');
   // @ts-expect-error a thread belongs to a user
   emitter.toThread('tea');
   // @ts-expect-error the context is frozen
