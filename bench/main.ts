@@ -11,7 +11,8 @@ import { latency } from './measures/latency.js';
 import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
-import { DeliveryWays, liveManagers, ManagerCounts } from './metrics.js';
+import { slots } from './measures/slots.js';
+import { DeliveryWays, liveManagers, ManagerCounts, SlotWays } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { ratiosOf } from './ratios.js';
 import { environment } from './report/environment.js';
@@ -30,6 +31,7 @@ const measures: readonly Measure[] = [
   managers,
   heartbeat,
   delivery,
+  slots,
 ];
 
 /** Whom or what values belong to, in the order of the tables. */
@@ -37,6 +39,7 @@ const SUBJECTS = [
   ...candidates.map(({ name }) => name),
   ...ManagerCounts.map(liveManagers),
   ...DeliveryWays,
+  ...SlotWays,
 ];
 
 function chosen(names: readonly string[]): readonly Measure[] {

@@ -10,6 +10,8 @@ export const EchoSizes = [64, 4096] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
 /** Ways of a message to another node. */
+/** The plainest command that Redis has, and ours. */
+export const SlotWays = ['plain SET', 'slot'] as const;
 export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
 
@@ -106,6 +108,36 @@ export const metrics = {
     title: `CPU of ${inThousands(connections)} idle connections`,
     unit: 'ms/s',
     digits: 2,
+  }),
+  slotRate: (atOnce: number): Metric => ({
+    id: 'slots.rate',
+    title: `Slots taken per second from one node, ${inThousands(atOnce)} arrivals at once`,
+    unit: '1/s',
+    digits: 0,
+  }),
+  slotCpu: (): Metric => ({
+    id: 'slots.cpu',
+    title: 'CPU of the node per slot taken',
+    unit: 'µs',
+    digits: 1,
+  }),
+  slotLatency: (percentile: 'p50' | 'p99'): Metric => ({
+    id: `slots.latency.${percentile}`,
+    title: `Latency added to a connect by the cluster, ${percentile}`,
+    unit: 'ms',
+    digits: 3,
+  }),
+  renewal: (slots: number): Metric => ({
+    id: 'slots.renewal',
+    title: `Renewal of ${inThousands(slots)} slots`,
+    unit: 'ms',
+    digits: 0,
+  }),
+  renewalCpu: (slots: number): Metric => ({
+    id: 'slots.renewal-cpu',
+    title: `CPU of the node for a renewal of ${inThousands(slots)} slots`,
+    unit: 'ms',
+    digits: 0,
   }),
 } as const;
 

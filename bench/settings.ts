@@ -18,7 +18,7 @@ export interface Settings {
 export const USAGE = `npm run bench -- [measure ...] [options]
 
   measure            echo latency connect code memory fan-out managers heartbeat
-                     delivery; default: all
+                     delivery slots; default: all
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
   --idle <numbers>   idle connections to weigh, default 10000, with --quick 2000

@@ -17,6 +17,14 @@ export function summarise(values: readonly number[]): Summary {
   };
 }
 
+/** Below it lies this share of the values. */
+export function percentile(values: readonly number[], share: number): number {
+  return quantile(
+    values.toSorted((a, b) => a - b),
+    share,
+  );
+}
+
 function quantile(sorted: readonly number[], share: number): number {
   const position = (sorted.length - 1) * share;
   const below = sorted[Math.floor(position)]!;

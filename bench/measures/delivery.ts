@@ -7,6 +7,7 @@ import { type DeliveryWay, DeliveryWays, metrics } from '../metrics.js';
 import type { DeliveryMethods } from '../processes/delivery.process.js';
 import { BenchRedis } from '../processes/redis.js';
 import { Remote } from '../processes/rpc.js';
+import { percentile } from '../statistics.js';
 import { interleave, type Measure } from './measure.js';
 
 const PER_SECOND = 1_000;
@@ -90,9 +91,4 @@ class Pair {
 
 interface Sent {
   readonly at: string;
-}
-
-function percentile(times: readonly number[], share: number): number {
-  const sorted = times.toSorted((one, other) => one - other);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }

@@ -1,0 +1,63 @@
+import { metrics, SlotWays } from '../metrics.js';
+import { Remote } from '../processes/rpc.js';
+import { BenchRedis } from '../processes/redis.js';
+import type { SlotsMethods } from '../processes/slots.process.js';
+import { percentile } from '../statistics.js';
+import { interleave, type Measure } from './measure.js';
+
+/** Arrivals that wait for Redis at the same moment. */
+const AT_ONCE = 100;
+const RENEWED = 100_000;
+
+const [SET, SLOT] = SlotWays;
+const contenders = [
+  { name: SET, step: 'set' },
+  { name: SLOT, step: 'acquire' },
+] as const;
+
+/** What a cluster costs: slots over one Redis, beside the plainest command that Redis has. */
+export const slots: Measure = {
+  name: 'slots',
+  async run(bench) {
+    const { settings, results } = bench;
+    const count = settings.isQuick ? 5_000 : 20_000;
+    const redis = await BenchRedis.start();
+    if (!redis) {
+      console.error('slots is left out: redis-server is not installed.');
+      return;
+    }
+    const node = new Remote<SlotsMethods>(
+      new URL('../processes/slots.process.js', import.meta.url),
+    );
+    try {
+      await node.call('start', redis.url);
+      // The first round warms up.
+      await interleave(settings.rounds + 1, contenders, async ({ name, step }, round) => {
+        bench.progress(`slots, round ${round}, ${name}`);
+        const cost = await node.call('rate', step, count, AT_ONCE);
+        const waits = await node.call('latencies', step, count / 10);
+        await node.call('release');
+        if (round === 0) return;
+        results.add(metrics.slotRate(AT_ONCE), name, 1e6 / cost.wallUs);
+        results.add(metrics.slotCpu(), name, cost.cpuUs);
+        results.add(metrics.slotLatency('p50'), name, percentile(waits, 0.5));
+        results.add(metrics.slotLatency('p99'), name, percentile(waits, 0.99));
+      });
+      await node.call('rate', 'acquire', RENEWED, AT_ONCE);
+      const rounds = [
+        { name: SET, run: () => node.call('rate', 'set', RENEWED, AT_ONCE) },
+        { name: SLOT, run: () => node.call('renew') },
+      ];
+      await interleave(settings.rounds + 1, rounds, async ({ name, run }, round) => {
+        bench.progress(`slots, renewing ${RENEWED}, round ${round}`);
+        const { wallUs, cpuUs } = await run();
+        if (round === 0) return;
+        results.add(metrics.renewal(RENEWED), name, (wallUs * RENEWED) / 1000);
+        results.add(metrics.renewalCpu(RENEWED), name, (cpuUs * RENEWED) / 1000);
+      });
+    } finally {
+      await node.end();
+      await redis.end();
+    }
+  },
+};

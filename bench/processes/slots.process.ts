@@ -1,0 +1,119 @@
+// One node of a cluster without connections: its slots, and plain SETs over a line like theirs.
+import 'reflect-metadata';
+
+import { type Cluster, type ClusterLease, systemClock } from 'nestjs-websocket-isolation';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { createClient } from 'redis';
+
+import { answer } from './rpc.js';
+
+/** Two tabs each: what a user of an app with an average of two has on one node. */
+const SLOTS_PER_USER = 2;
+const AN_HOUR_MS = 3_600_000;
+const VALUE = 'a connection id of about this length: conn_01';
+
+/** What an operation costs: its share of the time that passed, and of the processor's. */
+export interface Cost {
+  readonly wallUs: number;
+  readonly cpuUs: number;
+}
+
+let cluster: Cluster;
+let plain: { set(key: string, value: string, options: object): Promise<unknown> };
+let leases: ClusterLease[] = [];
+let made = 0;
+
+async function costOf(operations: number, work: () => Promise<void>): Promise<Cost> {
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  await work();
+  const wallUs = (performance.now() - startedAt) * 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { wallUs: wallUs / operations, cpuUs: (user + system) / operations };
+}
+
+/** Does something so many times, `atOnce` of them at any moment. */
+async function repeat(count: number, atOnce: number, step: () => Promise<void>): Promise<void> {
+  let left = count;
+  const lane = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      await step();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
+}
+
+async function set(): Promise<void> {
+  made += 1;
+  await plain.set(`plain:${made}`, VALUE, { PX: AN_HOUR_MS });
+}
+
+async function acquire(): Promise<void> {
+  made += 1;
+  const lease = cluster.slots.lease(`user-${Math.floor(made / SLOTS_PER_USER)}`, `conn_${made}`);
+  leases.push(lease);
+  const got = await lease.answer;
+  if (got !== 'held') throw new Error(`A slot was to be held and is ${got}`);
+}
+
+const steps = { set, acquire };
+
+const methods = {
+  async start(url: string): Promise<void> {
+    plain = await createClient({ url }).connect();
+    const long = { leaseMs: AN_HOUR_MS, renewMs: AN_HOUR_MS / 3, acquireTimeoutMs: 60_000 };
+    const journal = { record: () => undefined };
+    cluster = redisCluster({ url, commandTimeoutMs: 60_000, ...long }).create({
+      clock: systemClock,
+      journal,
+    });
+    cluster.slots.serve({
+      limit: 20,
+      overflow: 'reject',
+      probeTimeoutMs: 1,
+      lost: (connectionId) => {
+        throw new Error(`The slot of ${connectionId} is lost`);
+      },
+      rescue: () => Promise.resolve([]),
+    });
+    await cluster.join();
+  },
+
+  /** As many as the line carries. */
+  rate(what: keyof typeof steps, count: number, atOnce: number): Promise<Cost> {
+    return costOf(count, () => repeat(count, atOnce, steps[what]));
+  },
+
+  /** One after another: how long each waits, in milliseconds. */
+  async latencies(what: keyof typeof steps, count: number): Promise<number[]> {
+    const waits: number[] = [];
+    for (let index = 0; index < count; index += 1) {
+      const startedAt = performance.now();
+      await steps[what]();
+      waits.push(performance.now() - startedAt);
+    }
+    return waits;
+  },
+
+  /** Renews everything that is held, once. */
+  renew(): Promise<Cost> {
+    const renewed = new Promise<void>((resume) => {
+      cluster.slots.hold({ resume });
+    });
+    return costOf(leases.length, () => renewed);
+  },
+
+  /** Gives everything back. */
+  async release(): Promise<void> {
+    for (const lease of leases) lease.release();
+    leases = [];
+    // Commands of one line are carried out in their order.
+    await acquire();
+    leases.pop()!.release();
+  },
+};
+
+export type SlotsMethods = typeof methods;
+
+answer(methods);
