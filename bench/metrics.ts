@@ -9,9 +9,9 @@ export interface Metric {
 export const EchoSizes = [64, 4096] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
-/** Ways of a message to another node. */
 /** The plainest command that Redis has, and ours. */
 export const SlotWays = ['plain SET', 'slot'] as const;
+/** Ways of a message to another node. */
 export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
 
