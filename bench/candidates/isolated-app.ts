@@ -17,8 +17,9 @@ import { startNest } from './nest-app.js';
 @Injectable()
 class QueryAuthenticator implements ConnectionAuthenticator {
   authenticate({ url = '' }: IncomingMessage): Promise<ConnectionIdentity | null> {
-    const userId = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('user');
-    return Promise.resolve(userId === null ? null : { userId });
+    // A token would be checked here: what that costs is the app's.
+    const [, userId] = url.split('?user=');
+    return Promise.resolve(userId === undefined ? null : { userId });
   }
 }
 
