@@ -14,13 +14,13 @@ export interface ConnectionIdentity {
   /** Who it is. The same person has the same id on every connection. */
   readonly userId: string;
   /** The conversation or session this connection belongs to. Default: a new one. */
-  readonly threadId?: string;
+  readonly threadId?: string | undefined;
   /** The unit of work inside the thread. Default: a new one. */
-  readonly runId?: string;
+  readonly runId?: string | undefined;
   /** When the identity ends: a date, or epoch milliseconds. The connection is closed then with 4401. */
-  readonly expiresAt?: Date | number;
+  readonly expiresAt?: Date | number | undefined;
   /** Plain data to carry along, for example roles. It is copied and frozen. */
-  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The part of an HTTP request that a context reads. It is never kept. */
@@ -83,8 +83,7 @@ export class UserExecutionContext {
       readonly connectionId?: string;
     },
   ): UserExecutionContext {
-    const { request, ...identity } = input;
-    return UserExecutionContext.#create(identity, request);
+    return UserExecutionContext.#create(input, input.request);
   }
 
   /**

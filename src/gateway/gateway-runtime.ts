@@ -204,9 +204,9 @@ export class GatewayRuntime implements OnModuleInit {
       abandonUpgrade();
       return;
     }
-    // `ws` answers a malformed upgrade by itself and never calls back.
-    socket.once('close', abandonUpgrade);
+    let isUpgraded = false;
     const upgraded = (client: WebSocket): void => {
+      isUpgraded = true;
       socket.off('close', abandonUpgrade);
       // A `verifyClient` of the app may have taken its time.
       if (manager.isActive) this.#connect(server, client, manager, scope, request, startedAt);
@@ -214,6 +214,8 @@ export class GatewayRuntime implements OnModuleInit {
     };
     try {
       server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
+      // A `verifyClient` of the app may take its time, and to a malformed upgrade `ws` answers by itself.
+      if (!isUpgraded) socket.once('close', abandonUpgrade);
     } catch (error) {
       // `handleProtocols` and its like are the app's, and what they are given is the client's.
       abandonUpgrade();

@@ -35,12 +35,14 @@ export class UpgradeRouter {
     this.#routes.length = 0;
   }
 
+  #routeOf(path: string): Route | undefined {
+    return this.#routes.find((route) => route.path === undefined || route.path === path);
+  }
+
   readonly #route: UpgradeListener = (request, socket, head) => {
     const path = requestPath(request.url);
-    const route = this.#routes.find(
-      (candidate) => candidate.path === undefined || candidate.path === path,
-    );
-    if (route && path !== undefined) {
+    const route = path === undefined ? undefined : this.#routeOf(path);
+    if (route) {
       // Whatever happens to the client from here on: an error without a listener would end the process.
       socket.on('error', ignore);
       route.accept(request, socket, head);

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 
+import type { Release } from '../clock/clock.js';
 import { isThenable } from '../manager/bounded-run.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Refusal, refusalOf } from './refusal.js';
@@ -25,16 +26,14 @@ export class HandshakeAttempt {
   manager: WebSocketManager | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #isOver = false;
-  #isWatching = false;
+  #stopWatching: Release | undefined = undefined;
 
   constructor(
     private readonly socket: Duplex,
     /** Monotonic milliseconds by which it has to be over. */
     readonly deadlineAt: number,
     private readonly onEnd: (attempt: HandshakeAttempt, outcome: HandshakeOutcome) => void,
-  ) {
-    socket.once('close', this.#leave);
-  }
+  ) {}
 
   /** Aborted when the attempt fails. Made when asked for: most authenticators never look at it. */
   get signal(): AbortSignal {
@@ -43,28 +42,27 @@ export class HandshakeAttempt {
   }
 
   /** Goes on with a value when it is there, at once where it is; never when the attempt is over by then. */
-  wait<T>(
-    value: T | PromiseLike<T>,
-    next: (value: T) => void,
-    { tooLate, failed = (error) => error }: Otherwise<T> = {},
-  ): void {
-    const proceed = (ready: T): void => {
-      if (this.#isOver) {
-        tooLate?.(ready);
-        return;
-      }
-      try {
-        next(ready);
-      } catch (error) {
-        this.refuse(error);
-      }
-    };
+  wait<T>(value: T | PromiseLike<T>, next: (value: T) => void, otherwise?: Otherwise<T>): void {
     if (!isThenable(value)) {
-      proceed(value);
+      this.#proceed(value, next, otherwise);
       return;
     }
-    this.#watchForGoodbye();
-    value.then(proceed, (error: unknown) => this.refuse(failed(error)));
+    value.then(
+      (ready) => this.#proceed(ready, next, otherwise),
+      (error: unknown) => this.refuse(otherwise?.failed ? otherwise.failed(error) : error),
+    );
+  }
+
+  #proceed<T>(ready: T, next: (value: T) => void, otherwise: Otherwise<T> | undefined): void {
+    if (this.#isOver) {
+      otherwise?.tooLate?.(ready);
+      return;
+    }
+    try {
+      next(ready);
+    } catch (error) {
+      this.refuse(error);
+    }
   }
 
   admit(manager: WebSocketManager): void {
@@ -75,31 +73,34 @@ export class HandshakeAttempt {
     this.#end({ refusal: refusalOf(error) });
   }
 
-  // Nobody reads the socket yet, and a peer that hangs up is noticed by reading only.
-  #watchForGoodbye(): void {
-    if (this.#isWatching || this.#isOver) return;
-    this.#isWatching = true;
-    this.socket.on('readable', this.#look);
-    this.socket.once('end', this.#hangUp);
+  /**
+   * From now on the client's leaving ends the attempt. Nobody reads the socket yet, and a peer that hangs
+   * up is noticed by reading only.
+   */
+  watchForGoodbye(): void {
+    if (this.#isOver) return;
+    const { socket } = this;
+    const leave = (): void => this.#end('gone');
+    if (socket.destroyed) return leave();
+    const look = (): void => {
+      // What is there to read is for the connection. With nothing there, reading finds the end, if any.
+      if (socket.readableLength === 0) socket.read();
+    };
+    const hangUp = (): void => void socket.destroy();
+    socket.once('close', leave);
+    socket.on('readable', look);
+    socket.once('end', hangUp);
+    this.#stopWatching = () => {
+      socket.off('close', leave);
+      socket.off('readable', look);
+      socket.off('end', hangUp);
+    };
   }
-
-  readonly #look = (): void => {
-    // What is there to read is for the connection. With nothing there, reading finds the end, if any.
-    if (this.socket.readableLength === 0) this.socket.read();
-  };
-
-  readonly #hangUp = (): void => void this.socket.destroy();
-
-  readonly #leave = (): void => this.#end('gone');
 
   #end(outcome: HandshakeOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.socket.off('close', this.#leave);
-    if (this.#isWatching) {
-      this.socket.off('readable', this.#look);
-      this.socket.off('end', this.#hangUp);
-    }
+    this.#stopWatching?.();
     if (outcome === 'gone' || !('manager' in outcome)) {
       this.#controller?.abort(outcome === 'gone' ? outcome : outcome.refusal.reason);
       if (this.manager) abandon(this.manager);

@@ -151,7 +151,10 @@ function contextOf(
   identity: ConnectionIdentity,
   clock: Clock,
 ): UserExecutionContext {
-  const context = UserExecutionContext.fromWebSocketRequest({ ...identity, request });
+  // One by one, and not spread: that is quicker, and an identity has no say in anything else.
+  const { userId, threadId, runId, expiresAt, metadata } = identity;
+  const input = { request, userId, threadId, runId, expiresAt, metadata };
+  const context = UserExecutionContext.fromWebSocketRequest(input);
   if (context.expiresAt && context.expiresAt.getTime() <= clock.epoch()) {
     throw new HandshakeRefused('unauthorized', { userId: context.userId });
   }

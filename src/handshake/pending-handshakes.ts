@@ -8,6 +8,7 @@ import { HandshakeRefused } from './refusal.js';
  */
 export class PendingHandshakes {
   readonly #attempts = new Set<HandshakeAttempt>();
+  #newcomers: HandshakeAttempt[] = [];
   #stopTimer: Release | undefined;
 
   constructor(private readonly clock: Clock) {}
@@ -16,10 +17,10 @@ export class PendingHandshakes {
     return this.#attempts.size;
   }
 
-  /** @returns takes it out again */
   add(attempt: HandshakeAttempt): void {
     this.#attempts.add(attempt);
     this.#watch();
+    this.#welcome(attempt);
   }
 
   remove(attempt: HandshakeAttempt): void {
@@ -31,6 +32,18 @@ export class PendingHandshakes {
     for (const attempt of this.#attempts) attempt.refuse(refusal);
     this.#stopTimer?.();
     this.#stopTimer = undefined;
+  }
+
+  // Most are over before the event loop comes round, and nobody has to watch their clients: three listeners
+  // on a socket are a good part of what a handshake costs. One look a turn later is for all that came in this one.
+  #welcome(attempt: HandshakeAttempt): void {
+    this.#newcomers.push(attempt);
+    if (this.#newcomers.length > 1) return;
+    setImmediate(() => {
+      const newcomers = this.#newcomers;
+      this.#newcomers = [];
+      for (const newcomer of newcomers) newcomer.watchForGoodbye();
+    });
   }
 
   // The timer is left running when its handshake is over: starting one for each would cost more than

@@ -358,10 +358,10 @@ export class WebSocketManagerFactory {
   }
 
   #hasFreeSlot(slots: UserSlots | undefined): boolean {
-    return (slots?.held ?? 0) < this.#nodeLimit && this.registry.size < this.limits.maxManagers;
+    return (slots?.held ?? 0) < this.#nodeLimit() && this.registry.size < this.limits.maxManagers;
   }
 
-  get #nodeLimit(): number {
+  #nodeLimit(): number {
     const { maxManagersPerUser } = this.limits;
     return this.cluster ? this.cluster.slots.nodeLimit(maxManagersPerUser) : maxManagersPerUser;
   }
@@ -369,7 +369,7 @@ export class WebSocketManagerFactory {
   #limitError(userId: string): ManagerLimitError {
     this.counters.limitHits += 1;
     const held = this.registry.slotsOf(userId)?.held ?? 0;
-    return held >= this.#nodeLimit
+    return held >= this.#nodeLimit()
       ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
       : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
   }

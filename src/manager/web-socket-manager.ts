@@ -80,6 +80,7 @@ export class WebSocketManager extends OutboundChannel {
   #pins: Map<symbol, string> | undefined = undefined;
   #disposers: Disposer[] | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
+  #reportClosed: (() => void) | undefined = undefined;
   #gone: Promise<void> | undefined = undefined;
 
   /** @internal Managers are made by the factory. */
@@ -292,8 +293,8 @@ export class WebSocketManager extends OutboundChannel {
   /** @internal The socket is gone, whoever began. */
   socketClosed(code: number, reason: string): void {
     this.#socketGone?.();
-    const initiator = code === CloseCode.ABNORMAL ? 'network' : 'client';
-    void this.beginClose(code, reason, initiator);
+    if (!this.isActive) return;
+    this.#startClosing(code, reason, code === CloseCode.ABNORMAL ? 'network' : 'client', false);
   }
 
   /** @internal The peer broke the protocol, or the line is broken. `ws` has said goodbye by itself. */
@@ -311,35 +312,34 @@ export class WebSocketManager extends OutboundChannel {
     initiator: CloseInitiator,
     { cut = false } = {},
   ): Promise<void> {
-    if (!this.#closing) {
-      let resolve!: () => void;
-      // It exists before anybody is told: whoever asks for it meanwhile gets the promise of this closing.
-      this.#closing = new Promise((resolved) => {
-        resolve = resolved;
-      });
-      this.#startClosing(
-        Object.freeze({ code, reason: fitReason(reason), initiator }),
-        cut,
-        resolve,
-      );
-    }
+    if (this.isActive) this.#startClosing(code, reason, initiator, cut);
+    return this.#closedLater();
+  }
+
+  // Most connections are closed by their clients, and nobody waits for the end of it.
+  #closedLater(): Promise<void> {
+    if (this.#state === 'closed') return this.#closing ?? GONE;
+    this.#closing ??= new Promise((resolve) => {
+      this.#reportClosed = resolve;
+    });
     return this.#closing;
   }
 
-  #startClosing(reason: CloseReason, cut: boolean, resolve: () => void): void {
+  #startClosing(code: number, reason: string, initiator: CloseInitiator, cut: boolean): void {
+    const closeReason = Object.freeze({ code, reason: fitReason(reason), initiator });
     this.#state = 'closing';
     this.closingAt = this.host.clock.now();
-    this.closeReason = reason;
-    this.host.closing(this, reason);
+    this.closeReason = closeReason;
+    this.host.closing(this, closeReason);
     this.hooks?.closing();
     this.probeAnswered?.();
-    this.#controller?.abort(reason);
-    this.#gone = this.#closeSocket(reason, cut);
+    this.#controller?.abort(closeReason);
+    this.#gone = this.#closeSocket(closeReason, cut);
     // A turn later even where the socket is gone already: nobody's disposers run inside their own call.
-    void (this.#gone ?? GONE).then(() => runThrough(this.#finish(reason, resolve)));
+    void (this.#gone ?? GONE).then(() => runThrough(this.#finish(closeReason)));
   }
 
-  *#finish(reason: CloseReason, resolve: () => void): Generator<Waiting, void, void> {
+  *#finish(reason: CloseReason): Generator<Waiting, void, void> {
     const host = this.host;
     const { disposeTimeoutMs } = host.options.cleanup;
     host.socketGone(this);
@@ -351,7 +351,7 @@ export class WebSocketManager extends OutboundChannel {
     yield this.hooks?.released(reason);
     this.#letGo();
     host.disposed(this, reason);
-    resolve();
+    this.#reportClosed?.();
   }
 
   get #reportDisposer(): StepReport {

@@ -67,8 +67,8 @@ const faults: Fault[] = [
     change: [
       [
         'src/handshake/handshake-attempt.ts',
-        'if (this.#isOver) {\n        tooLate',
-        'if (false) {\n        tooLate',
+        'if (this.#isOver) {\n      otherwise?.tooLate',
+        'if (false) {\n      otherwise?.tooLate',
       ],
     ],
     spec: 'test/guarantees/await-points',
