@@ -17,6 +17,8 @@ export interface ReceivedMessage {
 type Watcher = () => void;
 
 const PATIENCE_MS = 5_000;
+/** How many messages an error names. */
+const MESSAGES_NAMED = 20;
 
 /**
  * A stock `ws` client that remembers what it got, and that can behave badly.
@@ -195,9 +197,10 @@ export class TestClient {
         : `The connection ended with ${this.closeCode} "${this.closeReason}"`;
     const waiting = this.messages
       .filter((_, place) => place >= this.#firstUntaken && !this.#takenEarly.has(place))
-      .map(({ event }) => event)
-      .join(', ');
-    return `${state}; not taken yet: ${waiting || 'nothing'}.`;
+      .map(({ event }) => event);
+    const more = waiting.length > MESSAGES_NAMED ? `, … (${waiting.length})` : '';
+    const named = waiting.slice(0, MESSAGES_NAMED).join(', ');
+    return `${state}; not taken yet: ${named || 'nothing'}${more}.`;
   }
 }
 
