@@ -1,0 +1,191 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+import { PACKAGE, PackedApp } from '../support/packed-app.js';
+import { packedPackage, project } from '../support/packed-package.js';
+import { projectFile } from '../support/readme.js';
+
+interface Manifest {
+  readonly exports: Readonly<Record<string, string | { types: string; default: string }>>;
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { optional?: boolean }>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+}
+
+/** What each entry point needs beyond the core; the others need nothing. */
+const OPTIONAL: Readonly<Record<string, string>> = {
+  './health': '@nestjs/terminus',
+  './metrics': 'prom-client',
+  './otel': '@opentelemetry/api',
+  './redis': 'redis',
+};
+
+/** Pages whose examples are whole files. */
+const EXAMPLES = ['docs/events.md', 'docs/health.md', 'docs/metrics.md', 'docs/tracing.md'];
+
+const manifest = JSON.parse(projectFile('package.json')) as Manifest;
+const peers = Object.keys(manifest.peerDependencies);
+const optional = peers.filter((name) => manifest.peerDependenciesMeta[name]?.optional);
+const required = peers.filter((name) => !optional.includes(name));
+const entries = Object.keys(manifest.exports).filter((name) => name !== './package.json');
+
+let archive: string;
+/** An app that has nothing but what a test gives it. */
+let folder: string;
+let unpacked: string;
+let files: string[];
+
+beforeAll(async () => {
+  archive = await packedPackage();
+  folder = mkdtempSync(join(tmpdir(), 'tarball-'));
+  writeFileSync(join(folder, 'package.json'), '{ "name": "app", "private": true }');
+  unpacked = join(folder, 'node_modules', PACKAGE);
+  mkdirSync(unpacked, { recursive: true });
+  execFileSync('tar', ['xzf', archive, '-C', unpacked, '--strip-components=1']);
+  files = readdirSync(unpacked, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => relative(unpacked, join(file.parentPath, file.name)));
+}, 120_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function read(file: string): string {
+  return readFileSync(join(unpacked, file), 'utf8');
+}
+
+function tool(name: string, ...args: string[]): { status: number | null; output: string } {
+  const bin = join(project, 'node_modules/.bin', name);
+  const { status, stdout, stderr } = spawnSync(bin, args, { cwd: folder, encoding: 'utf8' });
+  return { status, output: stdout + stderr };
+}
+
+describe('the tarball', () => {
+  it('has nothing for publint to say', () => {
+    expect(tool('publint', '--strict', archive)).toEqual({
+      status: 0,
+      output: expect.stringContaining('All good!'),
+    });
+  }, 60_000);
+
+  it('has types that resolve wherever ESM is', () => {
+    const { status, output } = tool('attw', archive, '--profile', 'esm-only', '--no-color');
+    expect({ status, output }).toEqual({ status: 0, output: expect.anything() });
+    for (const entry of entries) expect(output).toContain(`"${join(PACKAGE, entry)}"`);
+  }, 60_000);
+
+  it('has every entry point that there is a folder for', () => {
+    const folders = readdirSync(join(project, 'src'))
+      .filter((name) => existsSync(join(project, 'src', name, 'index.ts')))
+      .map((name) => `./${name}`);
+    expect(entries.toSorted()).toEqual(['.', ...folders].toSorted());
+    const targets = entries.flatMap((name) => Object.values(manifest.exports[name]!));
+    expect(targets.filter((target) => !files.includes(target.replace('./', '')))).toEqual([]);
+  });
+
+  it('holds what is built, with its source maps, and nothing of the workshop', () => {
+    const outside = files.filter((file) => !file.startsWith('dist/'));
+    expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
+    const page = 'dist/dashboard/public/';
+    const built = files.filter((file) => file.startsWith('dist/') && !file.startsWith(page));
+    expect(built.filter((file) => !/\.(js|js\.map|d\.ts)$/.test(file))).toEqual([]);
+    const scripts = built.filter((file) => file.endsWith('.js'));
+    expect(scripts.length).toBeGreaterThan(100);
+    const withoutMap = scripts.filter((file) => {
+      const { sourcesContent } = JSON.parse(read(`${file}.map`)) as { sourcesContent?: string[] };
+      return !read(file).includes('//# sourceMappingURL=') || !sourcesContent?.[0];
+    });
+    expect(withoutMap).toEqual([]);
+  });
+
+  it('names no place on the machine that built it', () => {
+    const places = [project.replace(/\/$/, ''), folder, join(homedir(), '.npm')];
+    const telling = files.filter((file) => places.some((place) => read(file).includes(place)));
+    expect(telling).toEqual([]);
+  });
+});
+
+describe('the entry points', () => {
+  it.each(entries)('%s imports what it may, in code and in types', (entry) => {
+    const { default: code, types } = manifest.exports[entry] as { default: string; types: string };
+    const needed = OPTIONAL[entry];
+    const allowed = new Set([...required, ...(needed === undefined ? [] : [needed])]);
+    const imported = new Set([...packagesBehind(code), ...packagesBehind(types)]);
+    expect([...imported].filter((name) => !allowed.has(name))).toEqual([]);
+    expect([...imported].filter((name) => optional.includes(name))).toEqual(
+      needed === undefined ? [] : [needed],
+    );
+  });
+
+  it('need all of the optional peers, each of which is tested with', () => {
+    expect(Object.values(OPTIONAL).toSorted()).toEqual(optional.toSorted());
+    expect(peers.filter((name) => !(name in manifest.devDependencies))).toEqual([]);
+  });
+
+  it('load where only the required peers are, but for those that need more', () => {
+    for (const name of required) {
+      const target = join(folder, 'node_modules', name);
+      mkdirSync(dirname(target), { recursive: true });
+      symlinkSync(join(project, 'node_modules', name), target);
+    }
+    const script = `
+      await import('reflect-metadata');
+      for (const entry of ${JSON.stringify(entries)}) {
+        const name = entry.replace('.', '${PACKAGE}');
+        const missing = await import(name).then(() => '', ({ message }) => message);
+        console.log(entry + ' ' + (/package '([^']+)'/.exec(missing)?.[1] ?? missing));
+      }`;
+    const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(output.split('\n').slice(0, -1)).toEqual(
+      entries.map((entry) => `${entry} ${OPTIONAL[entry] ?? ''}`),
+    );
+  });
+});
+
+describe('the examples of the docs', () => {
+  it('compile with the package, in the strictest mode', async () => {
+    const examples = EXAMPLES.flatMap((page) =>
+      [...projectFile(page).matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code!),
+    );
+    expect(examples.length).toBeGreaterThanOrEqual(EXAMPLES.length);
+    const app = await PackedApp.create(
+      examples.map((code, index) => [`src/example-${index}.ts`, code]),
+    );
+    const compiled = app.compile();
+    app.remove();
+    expect(compiled).toEqual({ stdout: '', status: 0 });
+  }, 60_000);
+});
+
+/** The packages that a file of the tarball imports, itself or through others. */
+function packagesBehind(entry: string): Set<string> {
+  const isTypes = entry.endsWith('.d.ts');
+  const packages = new Set<string>();
+  const queue = [entry.replace('./', '')];
+  for (const file of queue) {
+    const text = read(file).replaceAll(/^\s*(\/\*\*|\*|\/\/).*$/gm, '');
+    for (const [, specifier] of text.matchAll(/\b(?:from |import |import\()['"]([^'"]+)['"]/g)) {
+      if (specifier!.startsWith('node:')) continue;
+      if (specifier!.startsWith('.')) {
+        const next = join(file, '..', specifier!);
+        const target = isTypes ? next.replace(/\.js$/, '.d.ts') : next;
+        if (!queue.includes(target)) queue.push(target);
+      } else packages.add(/^(@[^/]+\/)?[^/]+/.exec(specifier!)![0]);
+    }
+  }
+  return packages;
+}

@@ -1,0 +1,65 @@
+// Checked by `npm run typecheck`, never run: what compiles, and what must not.
+import type { INestApplication } from '@nestjs/common';
+import { IsolationEventBus, type IsolationEvents, type Release } from 'nestjs-websocket-isolation';
+import {
+  type WebSocketIsolationHealthIndicator,
+  WebSocketIsolationHealthModule,
+} from 'nestjs-websocket-isolation/health';
+import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metrics';
+import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
+import {
+  expectNoLeaks,
+  startTestApplication,
+  type TestClient,
+} from 'nestjs-websocket-isolation/testing';
+import { Registry } from 'prom-client';
+
+function closed({ reason }: IsolationEvents['connection-closed']): number {
+  return reason.code;
+}
+
+export function events(bus: IsolationEventBus): Release[] {
+  return [
+    bus.on('connection-refused', ({ reason, status }) => void `${reason} ${status.toFixed()}`),
+    bus.on('cleanup-finished', async ({ abandoned }) => {
+      await Promise.resolve(abandoned.length);
+    }),
+    bus.onAny((name, details) => {
+      if (name === 'connection-closed') closed(details as IsolationEvents[typeof name]);
+    }),
+    // @ts-expect-error an event that does not exist
+    bus.on('connection-lost', () => undefined),
+    // @ts-expect-error a detail that this event does not have
+    bus.on('manager-created', ({ reason }) => void reason),
+  ];
+}
+
+WebSocketIsolationMetricsModule.forRoot();
+WebSocketIsolationMetricsModule.forRoot({ registry: new Registry(), prefix: 'app_', path: 'm' });
+// @ts-expect-error the labels are not the app's to choose
+WebSocketIsolationMetricsModule.forRoot({ labels: ['userId'] });
+
+WebSocketIsolationTracingModule.forRoot({ includeIdentity: true });
+// @ts-expect-error payloads are never traced
+WebSocketIsolationTracingModule.forRoot({ includePayload: true });
+
+WebSocketIsolationHealthModule.forRoot({ usage: 0.9 });
+// @ts-expect-error a threshold that does not exist
+WebSocketIsolationHealthModule.forRoot({ memory: 0.9 });
+
+export function health(indicator: WebSocketIsolationHealthIndicator): string {
+  const status: 'up' | 'degraded' | 'down' = indicator.isReady()['websocket-isolation'].status;
+  // @ts-expect-error the result has the key that was asked for
+  void indicator.isAlive('live').ready;
+  return status;
+}
+
+export async function kit(root: INestApplication): Promise<number> {
+  await using app = await startTestApplication(root);
+  const client: TestClient = await app.connectAs({ userId: 'ada' }, '/chat');
+  const { event }: { event: string } = await client.next('said');
+  // @ts-expect-error an identity needs a user
+  await app.connectAs({ threadId: event }, '/chat');
+  await expectNoLeaks(app.app);
+  return client.closed();
+}
