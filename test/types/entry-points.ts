@@ -1,6 +1,6 @@
 // Checked by `npm run typecheck`, never run: what compiles, and what must not.
 import type { INestApplication } from '@nestjs/common';
-import { IsolationEventBus, type IsolationEvents, type Release } from 'nestjs-websocket-isolation';
+import { IsolationEventBus, type Release } from 'nestjs-websocket-isolation';
 import {
   type WebSocketIsolationHealthIndicator,
   WebSocketIsolationHealthModule,
@@ -14,19 +14,13 @@ import {
 } from 'nestjs-websocket-isolation/testing';
 import { Registry } from 'prom-client';
 
-function closed({ reason }: IsolationEvents['connection-closed']): number {
-  return reason.code;
-}
-
 export function events(bus: IsolationEventBus): Release[] {
   return [
     bus.on('connection-refused', ({ reason, status }) => void `${reason} ${status.toFixed()}`),
     bus.on('cleanup-finished', async ({ abandoned }) => {
       await Promise.resolve(abandoned.length);
     }),
-    bus.onAny((name, details) => {
-      if (name === 'connection-closed') closed(details as IsolationEvents[typeof name]);
-    }),
+    bus.onAny((name, details) => void `${name.length} ${Object.keys(details).length}`),
     // @ts-expect-error an event that does not exist
     bus.on('connection-lost', () => undefined),
     // @ts-expect-error a detail that this event does not have
