@@ -35,7 +35,7 @@ export interface ConnectionPage {
 
 export interface ConnectionQuery {
   readonly view: ConnectionView;
-  /** Part of a user's, thread's or connection's id, in any case; empty for all. */
+  /** Part of a user's or thread's id, in any case, or of a connection's, as it is; empty for all. */
   readonly search: string;
   /** From 1 up. */
   readonly page: number;
@@ -45,6 +45,7 @@ export const PAGE_SIZE = 25;
 /** Nobody turns pages for longer than that: they search. */
 const MAX_PAGES = 200;
 const MAX_MATCHES = 1_000;
+const SHORTEST_ID_PART = 6;
 /** Searches that may wait for their turn. */
 const MAX_WAITING = 50;
 /** Connections looked at before others get their turn. */
@@ -100,7 +101,7 @@ export class ConnectionList {
     for (const manager of this.registry.all()) {
       looked += 1;
       if (looked % CHUNK === 0) await nextTurn();
-      if (!this.#isIn(view, manager) || !isMatch(pattern, manager)) continue;
+      if (!this.#isIn(view, manager) || !isMatch(pattern, search, manager)) continue;
       if (matches.length === MAX_MATCHES) {
         isCapped = true;
         break;
@@ -147,9 +148,11 @@ export function rowOf(manager: WebSocketManager, now: number): ConnectionRow {
   };
 }
 
-function isMatch(pattern: RegExp, { context }: WebSocketManager): boolean {
+// Every connection's id begins alike: a few letters are not meant for it.
+function isMatch(pattern: RegExp, search: string, { context }: WebSocketManager): boolean {
   const { userId, threadId, connectionId } = context;
-  return pattern.test(userId) || pattern.test(threadId) || pattern.test(connectionId);
+  if (search.length >= SHORTEST_ID_PART && connectionId.includes(search)) return true;
+  return pattern.test(userId) || pattern.test(threadId);
 }
 
 function escape(text: string): string {
