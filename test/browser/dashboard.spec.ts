@@ -18,6 +18,7 @@ let running: TestApp;
 let crowd: Crowd;
 let page: Page;
 let mayAct = true;
+let mayLook = true;
 const problems: string[] = [];
 
 beforeAll(async () => {
@@ -25,7 +26,7 @@ beforeAll(async () => {
   running = await startApp({
     imports: [
       WebSocketIsolationDashboardModule.forRoot({
-        guard: () => true,
+        guard: () => mayLook,
         canAct: () => mayAct,
         whoIs: () => 'tester',
       }),
@@ -151,8 +152,6 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
       expect(await page.getByRole('button', { name: /Disconnect|Drain|Clean up/ }).count()).toBe(0);
     } finally {
       mayAct = true;
-      await page.reload();
-      await rows().first().waitFor();
     }
   });
 
@@ -203,6 +202,29 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await page.keyboard.press('Escape');
     await page.getByRole('button', { name: 'Close the details' }).click();
     await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
+  it('says when nobody answers, and when one may not look any more', async () => {
+    await page.route('**/state?*', (route) => route.abort());
+    const status = page.locator('#status');
+    await eventually(
+      async () => expect(await status.textContent()).toContain('The server does not answer.'),
+      10_000,
+    );
+    await page.unroute('**/state?*');
+    await eventually(async () => expect(await status.textContent()).toContain('Live'), 15_000);
+    mayLook = false;
+    await eventually(
+      async () => expect(await status.textContent()).toContain('You may not see this any more.'),
+      10_000,
+    );
+    mayLook = true;
+    // It does not ask again by itself: whoever was refused five times is shut out for a minute.
+    expect(await status.getAttribute('data-kind')).toBe('ended');
+    // The browser says of each that it failed, which it did.
+    problems.splice(0);
+    await page.reload();
+    await rows().first().waitFor();
   });
 
   it('works from the keyboard, and names everything that can be reached', async () => {

@@ -83,6 +83,7 @@ export class Connections {
     const what = total === 1 && !isCapped ? 'connection' : 'connections';
     setText($('#found'), isSearch ? `${found} ${what} found` : `${found} ${what}`);
     setText($('#page-number'), `Page ${whole(page)} of ${whole(pages)}`);
+    $('#pages').hidden = pages === 1;
     $('#previous').disabled = page <= 1;
     $('#next').disabled = page >= pages;
     $('#no-connections').hidden = rows.length > 0;

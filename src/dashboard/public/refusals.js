@@ -21,7 +21,7 @@ function renderBars(list, counts, words) {
         el('span', { className: 'count' }),
       ),
     (bar, [, count]) => {
-      $('.fill', bar).style.width = `${(count / entries[0][1]) * 100}%`;
+      $('.fill', bar).style.width = `${Math.max(1, (count / entries[0][1]) * 100)}%`;
       setText($('.count', bar), `${whole(count)} · ${percent(count / sum)}`);
     },
   );
