@@ -16,10 +16,7 @@ import { Authentication, httpStatusOf } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';
-import { HandshakeRefused, type Refusal, refusalOf } from './refusal.js';
-
-/** When a refused client may try again, where nobody knows better. */
-const RETRY_AFTER_MS = 5_000;
+import { HandshakeRefused, type Refusal, refusalOf, RETRY_AFTER_MS } from './refusal.js';
 
 /**
  * Everything between the upgrade request and the 101: is the process taking connections, is the origin

@@ -5,8 +5,12 @@ import { CloseCode } from '../manager/close-codes.js';
 import {
   ClusterUnavailableError,
   IsolationViolationError,
+  ManagerClosedError,
   ManagerLimitError,
 } from '../manager/manager.errors.js';
+
+/** When a refused client may try again, where nobody knows better. */
+export const RETRY_AFTER_MS = 5_000;
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
@@ -86,6 +90,10 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof ClusterUnavailableError) {
     const { retryAfterMs } = error;
     return new HandshakeRefused('cluster-unavailable', { retryAfterMs }).refusal;
+  }
+  // The process, or somebody in it, ended the connection before it was one: it may come again.
+  if (error instanceof ManagerClosedError) {
+    return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS }).refusal;
   }
   return new HandshakeRefused('auth-failed', { error }).refusal;
 }

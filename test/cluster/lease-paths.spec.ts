@@ -160,6 +160,17 @@ describe('a connection in a cluster', () => {
     expect(factory.getStats().currentState.activeManagers).toBe(0);
   });
 
+  it('is refused, to come again, when it is ended before the answer', async () => {
+    const cluster = new ScriptedCluster();
+    const factory = await start(cluster);
+    const opening = TestClient.open(url()).catch((error: unknown) => error);
+    await eventually(() => expect(cluster.leases.length).toBe(1));
+    await factory.disconnectUser('ada');
+    cluster.leases[0]!.answerWith('held');
+    expect(await opening).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+    expect(cluster.releases).toEqual([1]);
+  });
+
   it('gives its slot back when its scope cannot be made', async () => {
     const cluster = new ScriptedCluster('held');
     await start(cluster);

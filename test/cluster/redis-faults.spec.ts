@@ -115,6 +115,30 @@ describe('a cluster whose Redis fails', () => {
     await inOrder(0);
   });
 
+  it('network split: others may take what cannot be renewed, and the renewal afterwards decides', async () => {
+    await using proxy = await TcpProxy.start(redis.port);
+    const cutOff = await start({ url: `redis://127.0.0.1:${proxy.port}` });
+    const other = await start();
+    const earlier = await cutOff.connectMany(LIMIT);
+    proxy.isClosed = true;
+    proxy.cut();
+    await cutOff.becomes('local');
+    // After a lease nobody has renewed.
+    const later: TestClient[] = [];
+    await eventually(async () => {
+      later.push(await other.connect());
+      expect(later.length).toBe(LIMIT - 1);
+    }, PATIENCE_MS);
+    // The cut-off node serves whom it has.
+    for (const client of earlier) {
+      expect(await client.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
+    }
+    proxy.isClosed = false;
+    await cutOff.becomes('up');
+    await inOrder(LIMIT);
+    expect([closedWith(4442, earlier), closedWith(4442, later)]).toEqual([LIMIT - 1, 0]);
+  });
+
   it('a line that is cut without a word: is replaced by a new one', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;

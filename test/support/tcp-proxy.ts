@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpProxy implements AsyncDisposable {
   /** Nothing of what the server says comes through; what the client says does. Then the lines have to be cut. */
   isMute = false;
+  /** New lines are cut at once. */
+  isClosed = false;
   /** Lines opened so far. */
   opened = 0;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
@@ -44,6 +46,10 @@ export class TcpProxy implements AsyncDisposable {
   }
 
   #join(client: Socket): void {
+    if (this.isClosed) {
+      client.destroy();
+      return;
+    }
     this.opened += 1;
     const server = connect(this.target, '127.0.0.1');
     const pair = [client, server] as const;
