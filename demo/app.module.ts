@@ -4,6 +4,7 @@ import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
 import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
 import { WebSocketIsolationHealthModule } from 'nestjs-websocket-isolation/health';
 import { WebSocketIsolationMetricsModule } from 'nestjs-websocket-isolation/metrics';
+import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
 
 import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
@@ -44,6 +45,8 @@ import { TokenAuthenticator } from './token.authenticator.js';
     TerminusModule,
     WebSocketIsolationHealthModule.forRoot(),
     WebSocketIsolationMetricsModule.forRoot({ path: 'metrics' }),
+    // Spans go to whatever SDK the process is started with (`node --import …`), or nowhere.
+    WebSocketIsolationTracingModule.forRoot(),
   ],
   controllers: [HealthController, PageController, SignInController, PlaygroundController],
   providers: [SignedTokens, TokenAuthenticator, ChatGateway, Conversation, Assistant, EventLog],

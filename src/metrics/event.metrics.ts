@@ -87,6 +87,23 @@ export const EVENT_METRICS: readonly EventMetric[] = [
     events: { 'critical-undelivered': ({ messages }) => ({ labels: {}, value: messages }) },
   },
   {
+    name: 'resume_gaps_total',
+    kind: 'counter',
+    help: 'Clients that came back to find that events may have passed them by.',
+    labels: [],
+    events: { 'resume-gap': () => one() },
+  },
+  {
+    name: 'delivery_failures_total',
+    kind: 'counter',
+    help: 'Times the cluster did not take a message for other nodes (send), or the history of a thread could not be read (resume).',
+    labels: ['operation'],
+    events: {
+      'resume-failed': () => one({ operation: 'resume' }),
+      'delivery-failed': () => one({ operation: 'send' }),
+    },
+  },
+  {
     name: 'managers_removed_total',
     kind: 'counter',
     help: 'Managers that clean-up took, by cause.',

@@ -14,10 +14,12 @@ import {
   WebSocketIsolationMetrics,
   WebSocketIsolationMetricsModule,
 } from 'nestjs-websocket-isolation/metrics';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
 import { Counter, register, Registry } from 'prom-client';
 
 import { eventually } from '../support/eventually.js';
 import { type Family, parsePrometheusText, valueOf } from '../support/prometheus-text.js';
+import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
 import { TestClient } from '../support/test-client.js';
 
@@ -215,6 +217,44 @@ describe('the metrics', () => {
     expect(byClients.length).toBeLessThanOrEqual(Object.values(CloseCode).length + 1);
     await client.close();
   });
+});
+
+describe('the metrics of a cluster', () => {
+  it('follow it over two processes, and through the loss of Redis', async () => {
+    await using redis = await TestRedis.start();
+    const registry = new Registry();
+    await start(
+      { options: { cluster: redisCluster({ url: redis.url, nodeName: 'measured' }) } },
+      registry,
+    );
+    const other = await startApp({
+      options: { cluster: redisCluster({ url: redis.url, nodeName: 'other' }) },
+    });
+    const client = await TestClient.open(testApp.url('/measured?user=ada'));
+    await eventually(async () => {
+      const families = await scrape();
+      const value = (name: string, labels = {}): number => valueOf(families, metric(name), labels);
+      expect([...families.keys()].toSorted()).toEqual(
+        ISOLATION_METRICS.map(({ name }) => metric(name)).toSorted(),
+      );
+      expect({
+        up: value('cluster_state', { state: 'up' }),
+        states: value('cluster_state'),
+        nodes: value('cluster_nodes', { state: 'up' }),
+        held: value('cluster_leases', { kind: 'held' }),
+        unleased: value('cluster_leases', { kind: 'unleased' }),
+      }).toEqual({ up: 1, states: 1, nodes: 2, held: 1, unleased: 0 });
+    }, 15_000);
+    await other.close();
+    await redis.kill();
+    await eventually(async () => {
+      const families = await scrape();
+      expect(valueOf(families, metric('cluster_state'), { state: 'local' })).toBe(1);
+      expect(valueOf(families, metric('cluster_failures_total'))).toBeGreaterThan(0);
+    }, 15_000);
+    client.terminate();
+    await testApp.close();
+  }, 60_000);
 });
 
 describe('the metrics beside those of the app', () => {
