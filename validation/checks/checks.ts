@@ -4,7 +4,7 @@ import type { Check } from './check.js';
 import { cleanupRace } from './cleanup-race.js';
 import { coldStartBurst } from './cold-start-burst.js';
 import { contextMismatch } from './context-mismatch.js';
-import { busy, emergency, proactive, zombies } from './crowds.js';
+import { busy, emergency, evictIdle, proactive, zombies } from './crowds.js';
 import { isolation } from './isolation.js';
 import { networkReconnection } from './network-reconnection.js';
 import { performance } from './performance.js';
@@ -31,7 +31,16 @@ export const groups: readonly Group[] = [
   },
   {
     title: 'Guarantees',
-    checks: [proactive, zombies, busy, emergency, threadConsistency, statistics, isolation],
+    checks: [
+      proactive,
+      zombies,
+      busy,
+      evictIdle,
+      emergency,
+      threadConsistency,
+      statistics,
+      isolation,
+    ],
   },
   { title: 'Performance', checks: [performance] },
 ];

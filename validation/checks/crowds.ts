@@ -105,6 +105,29 @@ export const busy: Check = {
   },
 };
 
+export const evictIdle: Check = {
+  name: 'evict-idle',
+  title: 'Emergency: a newcomer replaces the idle',
+  setUp:
+    "20 connections of one user with `limits.overflow: 'evict-idle'`: the first has work in progress, the second is silent, the others talk. Then a 21st.",
+  options: { cleanup: NO_JOBS, limits: { overflow: 'evict-idle' } },
+
+  async run(stage) {
+    const { server, user, criteria } = stage;
+    const [worker, silent, ...talking] = await openMany(stage, 20);
+    await worker!.ask('start-work');
+    await silent!.ask('who-am-i');
+    await Promise.all(talking.map((client) => client.ask('who-am-i')));
+    const { answer } = await timed(stage);
+    criteria.equal('the 21st', nameOf(answer), 'accepted');
+    criteria.equal('the silent one closed with', await silent!.closed, 4409);
+    const others = [worker!, ...talking];
+    criteria.equal('others untouched', others.filter(({ isOpen }) => isOpen).length, 19);
+    criteria.equal('managers', await server.call('active', user), 20);
+    await closeAll([...others, answer]);
+  },
+};
+
 const EMERGENCY_TIMEOUT_MS = 3_000;
 const disposals: readonly Disposal[] = ['hangs', 'throws', 'rejects', 'takes its time'];
 

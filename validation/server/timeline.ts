@@ -10,6 +10,7 @@ export interface History {
   readonly durationMs: number;
   /** Slots held over time, by user: the moments at which the number changed. */
   readonly managers: Readonly<Record<string, readonly Step[]>>;
+  /** Slots held at once, by all users together. */
   readonly peakManagers: number;
   readonly peakHeapMb: number;
   readonly peakRssMb: number;
@@ -61,10 +62,11 @@ export class Timeline {
   }
 
   readonly #look = (): void => {
-    const { userDistribution, factoryMetrics } = this.factory.getStats();
+    const { userDistribution } = this.factory.getStats();
     const { created, active, disposed } = this.leaks.getReport().ledger;
     if (created !== active + disposed) this.#ledgerFaults += 1;
-    this.#peakManagers = Math.max(this.#peakManagers, factoryMetrics.managersActive);
+    const held = Object.values(userDistribution).reduce((sum, slots) => sum + slots, 0);
+    this.#peakManagers = Math.max(this.#peakManagers, held);
     this.#peakHeap = Math.max(this.#peakHeap, process.memoryUsage().heapUsed);
     for (const user of new Set([...this.#managers.keys(), ...Object.keys(userDistribution)])) {
       this.#note(user, userDistribution[user] ?? 0);
