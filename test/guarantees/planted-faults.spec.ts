@@ -164,7 +164,7 @@ describe('a planted fault turns a test red', () => {
       for (const planted of change) plant(planted);
       expect(failing([spec], [test])).toEqual([test]);
     },
-    60_000,
+    120_000,
   );
 
   it('and without one they are green', () => {
@@ -175,5 +175,5 @@ describe('a planted fault turns a test red', () => {
         faults.map(({ test }) => test),
       ),
     ).toEqual([]);
-  }, 60_000);
+  }, 120_000);
 });
