@@ -1,15 +1,26 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { Injectable, type OnApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import {
+  IsolatedGateway,
+  UserExecutionContext,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
 
+import { eventually } from '../support/eventually.js';
 import { ServerProcess } from '../support/server-process.js';
-import { TestClient } from '../support/test-client.js';
+import { startApp } from '../support/test-app.js';
+import { TestClient, type UpgradeRefused } from '../support/test-client.js';
 
 /** `DRAIN=10000` for more. */
 const CONNECTIONS = Number(process.env['DRAIN'] ?? 2_000);
 const AT_ONCE = 100;
 const DEADLINE_MS = 10_000;
 
-let server: ServerProcess;
-afterEach(() => server.kill());
+let server: ServerProcess | undefined;
+afterEach(async () => {
+  await server?.kill();
+  server = undefined;
+});
 
 describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
   it('see 1001 and nothing else, and every disposer has what it needs', async () => {
@@ -17,10 +28,11 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
       limits: { maxManagers: CONNECTIONS },
       shutdown: { deadlineMs: DEADLINE_MS },
     });
+    const url = server.url.bind(server);
     const clients: TestClient[] = [];
     for (let start = 0; start < CONNECTIONS; start += AT_ONCE) {
       const users = Array.from({ length: AT_ONCE }, (_, index) => `user-${start + index}`);
-      clients.push(...(await Promise.all(users.map((user) => TestClient.open(server.url(user))))));
+      clients.push(...(await Promise.all(users.map((user) => TestClient.open(url(user))))));
     }
 
     const startedAt = performance.now();
@@ -42,4 +54,105 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
     const codes = new Set(clients.map(({ closeCode }) => closeCode));
     expect(codes).toEqual(new Set([1001]));
   }, 120_000);
+});
+
+const story: string[] = [];
+let release!: () => void;
+
+/** Something that connections need to their very end. */
+@Injectable()
+class Database implements OnModuleDestroy, OnApplicationShutdown {
+  onModuleDestroy(): void {
+    story.push('onModuleDestroy of the application');
+  }
+  onApplicationShutdown(): void {
+    story.push('onApplicationShutdown of the application');
+  }
+}
+
+@IsolatedGateway({ path: '/drain' })
+class DrainGateway {
+  constructor(
+    readonly context: UserExecutionContext,
+    readonly manager: WebSocketManager,
+    readonly database: Database,
+  ) {}
+
+  handleConnection(): void {
+    this.manager.signal.addEventListener('abort', () => story.push('signal aborted'));
+    this.manager.onDispose(async () => {
+      await new Promise<void>((resolve) => (release = resolve));
+      story.push('disposer');
+    });
+  }
+
+  handleDisconnect(): void {
+    story.push('handleDisconnect');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    story.push('instance of the connection');
+    return Promise.resolve();
+  }
+}
+
+describe('a drain', () => {
+  it('refuses with 503, ends connections in their order, and only then the application', async () => {
+    story.length = 0;
+    const testApp = await startApp({ providers: [DrainGateway, Database] });
+    const client = await TestClient.open(testApp.url('/drain?user=ada'));
+    const closing = testApp.close();
+    expect(await client.closed()).toBe(1001);
+    await eventually(() => expect(story).toEqual(['signal aborted', 'handleDisconnect']));
+    const refused = await TestClient.open(testApp.url('/drain?user=late')).then(
+      () => undefined,
+      (error: UpgradeRefused) => error,
+    );
+    expect([refused?.status, refused?.headers['retry-after']]).toEqual([503, '5']);
+    await eventually(() => release());
+    await closing;
+    expect(story).toEqual([
+      'signal aborted',
+      'handleDisconnect',
+      'disposer',
+      'instance of the connection',
+      'onModuleDestroy of the application',
+      'onApplicationShutdown of the application',
+    ]);
+  });
+
+  it('does not wait longer than its deadline for disposers that hang', async () => {
+    story.length = 0;
+    const testApp = await startApp({
+      providers: [DrainGateway, Database],
+      options: { shutdown: { deadlineMs: 100 }, cleanup: { disposeTimeoutMs: 60_000 } },
+    });
+    const client = await TestClient.open(testApp.url('/drain?user=ada'));
+    await testApp.close();
+    expect(await client.closed()).toBe(1001);
+    expect(story).toEqual([
+      'signal aborted',
+      'handleDisconnect',
+      'onModuleDestroy of the application',
+      'onApplicationShutdown of the application',
+    ]);
+    release();
+  });
+
+  it('cuts a client that never answers the close frame', async () => {
+    story.length = 0;
+    const testApp = await startApp({
+      providers: [DrainGateway, Database],
+      options: { cleanup: { closeTimeoutMs: 50 } },
+    });
+    const client = await TestClient.open(testApp.url('/drain?user=ada'));
+    client.socket.pause();
+    const closing = testApp.close();
+    await eventually(() => {
+      expect(story.filter((line) => line === 'handleDisconnect')).toHaveLength(1);
+      release();
+    });
+    await closing;
+    client.terminate();
+  });
 });

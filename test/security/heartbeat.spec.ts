@@ -1,0 +1,95 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  LeakDetector,
+  UserExecutionContext,
+  WebSocketManager,
+  type WebSocketIsolationOptions,
+} from 'nestjs-websocket-isolation';
+
+import { activeTimers } from '../support/live-count.js';
+import { eventually } from '../support/eventually.js';
+import { closeFrames, frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+import { TestClient } from '../support/test-client.js';
+
+const disposed: string[] = [];
+
+@IsolatedGateway({ path: '/beat' })
+class BeatGateway {
+  constructor(
+    readonly context: UserExecutionContext,
+    readonly manager: WebSocketManager,
+  ) {}
+
+  handleConnection(): void {
+    this.manager.onDispose(({ code, initiator }) => disposed.push(`${code} ${initiator}`));
+  }
+
+  @SubscribeMessage('hi') hi(): unknown {
+    return { event: 'hi' };
+  }
+}
+
+const QUICK: WebSocketIsolationOptions = { heartbeat: { intervalMs: 64, timeoutMs: 80 } };
+
+let testApp: TestApp;
+afterEach(async () => {
+  await testApp.close();
+  disposed.length = 0;
+});
+
+async function openRaw(user: string): Promise<RawSocket> {
+  const raw = await RawSocket.open(testApp.port);
+  raw.write(upgradeRequest(`/beat?user=${user}`));
+  await eventually(() => expect(raw.status).toBe(101));
+  return raw;
+}
+
+const ledger = (): unknown => testApp.app.get(LeakDetector).getReport().ledger;
+
+describe('a peer that answers no ping', () => {
+  it('is closed with 4443 and cut, while others live on', async () => {
+    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    const other = await TestClient.open(testApp.url('/beat?user=other'));
+    const silent = await openRaw('silent');
+    await eventually(() => expect(closeFrames(silent.bytes)).toEqual([4443]));
+    await eventually(() => expect(silent.isClosed).toBe(true));
+    expect(disposed).toEqual(['4443 cleanup']);
+    expect(await other.ask('hi')).toEqual({ event: 'hi' });
+    expect(ledger()).toMatchObject({ active: 1 });
+    other.terminate();
+  });
+
+  it('but sends messages is alive', async () => {
+    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    const talking = await openRaw('talking');
+    for (let message = 0; message < 40; message += 1) {
+      const before = talking.bytes.length;
+      talking.write(frame('{"event":"hi"}'));
+      await eventually(() => expect(talking.bytes.length).toBeGreaterThan(before));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(closeFrames(talking.bytes)).toEqual([]);
+    talking.destroy();
+  });
+});
+
+describe('the heartbeat', () => {
+  it('has no timer per connection', async () => {
+    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    const first = await TestClient.open(testApp.url('/beat?user=first'));
+    await first.ask('hi');
+    const timers = activeTimers();
+    const more = await Promise.all(
+      Array.from({ length: 100 }, (_, user) =>
+        TestClient.open(testApp.url(`/beat?user=user-${user}`)),
+      ),
+    );
+    for (const client of more) expect(await client.ask('hi')).toEqual({ event: 'hi' });
+    // One for the handshakes, which is left running for a while.
+    expect(activeTimers()).toBeLessThanOrEqual(timers + 1);
+    for (const client of [first, ...more]) client.terminate();
+  });
+});
