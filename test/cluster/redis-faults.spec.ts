@@ -139,6 +139,25 @@ describe('a cluster whose Redis fails', () => {
     expect([closedWith(4442, earlier), closedWith(4442, later)]).toEqual([LIMIT - 1, 0]);
   });
 
+  it('fail-over that loses the last writes: puts back what is held', async () => {
+    await using replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(redis.port)]);
+    await using proxy = await TcpProxy.start(redis.port);
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    const [one, other] = [await start({ url }), await start({ url })];
+    await one.connect();
+    await eventually(async () => expect(await replica.leases()).toBe(1), PATIENCE_MS);
+    // What is written from here on does not reach it.
+    await replica.command('REPLICAOF', 'NO', 'ONE');
+    await other.connectMany(LIMIT - 1);
+    expect([await redis.leases(), await replica.leases()]).toEqual([LIMIT, 1]);
+    proxy.target = replica.port;
+    await redis.kill();
+    await eventually(async () => expect(await replica.leases()).toBe(LIMIT), PATIENCE_MS);
+    await Promise.all([one.becomes('up'), other.becomes('up')]);
+    expect(await one.statusOfArrival()).toBe(429);
+    expect(one.live('ada') + other.live('ada')).toBe(LIMIT);
+  });
+
   it('a line that is cut without a word: is replaced by a new one', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;

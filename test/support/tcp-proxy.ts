@@ -13,7 +13,8 @@ export class TcpProxy implements AsyncDisposable {
 
   private constructor(
     private readonly server: Server,
-    private readonly target: number,
+    /** Port to which new lines lead. */
+    public target: number,
   ) {
     server.on('connection', (client: Socket) => this.#join(client));
   }
