@@ -9,7 +9,6 @@ import {
   HttpCode,
   Injectable,
   NotFoundException,
-  Param,
   Post,
   Query,
   Res,
@@ -22,7 +21,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { DashboardAccess, requestOf } from './access.js';
 import { DashboardApi } from './dashboard-api.js';
 import { OperatorActions } from './operator-actions.js';
-import { PAGE_HEADERS, pageAt, pageFile, type PageFile } from './page-files.js';
+import { PAGE_FILES, PAGE_HEADERS, pageAt, pageFile, type PageFile } from './page-files.js';
 import { isFromOwnPage, isJson } from './same-origin.js';
 
 /** Every answer of the dashboard, a refusal too, has the headers of the page. */
@@ -114,8 +113,10 @@ export function createDashboardController(path: string): Type {
       this.#json(response, await this.actions.run(body, this.access.who(context)));
     }
 
-    @Get(':file')
-    async file(@Param('file') name: string, @Res() response: object): Promise<void> {
+    // By name: whatever else the app has below this path stays its own.
+    @Get([...PAGE_FILES])
+    async file(@Context() context: ExecutionContext, @Res() response: object): Promise<void> {
+      const name = requestOf(context).url.split('?', 1)[0]!.split('/').at(-1)!;
       const file = await pageFile(name);
       if (!file) throw new NotFoundException();
       this.#send(response, file);

@@ -34,6 +34,9 @@ const TYPES: Readonly<Record<string, string>> = {
   'words.js': SCRIPT,
 };
 
+/** The names of the files beside the page. */
+export const PAGE_FILES: readonly string[] = Object.keys(TYPES);
+
 export interface PageFile {
   readonly type: string;
   readonly content: string;
@@ -51,7 +54,7 @@ export async function pageFile(name: string): Promise<PageFile | undefined> {
  */
 export async function pageAt(url: string, path: string): Promise<PageFile> {
   const hasSlash = url.split('?', 1)[0]!.endsWith('/');
-  const base = hasSlash ? '' : `${path.split('/').findLast(Boolean) ?? ''}/`;
+  const base = hasSlash ? './' : `${path.split('/').findLast(Boolean) ?? '.'}/`;
   const html = await read('index.html');
   return {
     type: 'text/html; charset=utf-8',

@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   type CallHandler,
   type CanActivate,
+  Controller,
   type ExecutionContext,
+  Get,
   Injectable,
   Module,
   type NestInterceptor,
@@ -228,6 +230,24 @@ describe('in an application that changes every answer', () => {
     );
     expect(await look(app)).toMatchObject({ ledger: { created: 0 }, cluster: null });
     expect(await listed(app, 'view=all&page=1')).toEqual([]);
+  });
+});
+
+describe('beside the rest of an application', () => {
+  it('takes no address that is not its own, at the root neither', async () => {
+    @Controller()
+    class OwnController {
+      @Get('about')
+      about(): string {
+        return 'mine';
+      }
+    }
+    const app = await start({ path: '' }, { controllers: [OwnController] });
+    const ask = async (path: string): Promise<string> =>
+      (await fetch(`http://127.0.0.1:${app.port}/${path}`)).text();
+    expect(await ask('about')).toBe('mine');
+    expect(await ask('')).toContain('src="./page.js"');
+    expect(await ask('page.js')).toContain('import');
   });
 });
 

@@ -1,6 +1,7 @@
 // Checked by `npm run typecheck`, never run: what compiles, and what must not.
-import type { INestApplication } from '@nestjs/common';
+import type { CanActivate, INestApplication } from '@nestjs/common';
 import { IsolationEventBus, type Release } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
 import {
   type WebSocketIsolationHealthIndicator,
   WebSocketIsolationHealthModule,
@@ -36,6 +37,22 @@ WebSocketIsolationMetricsModule.forRoot({ labels: ['userId'] });
 WebSocketIsolationTracingModule.forRoot({ includeIdentity: true });
 // @ts-expect-error payloads are never traced
 WebSocketIsolationTracingModule.forRoot({ includePayload: true });
+
+class AdminGuard implements CanActivate {
+  canActivate(): boolean {
+    return true;
+  }
+}
+
+WebSocketIsolationDashboardModule.forRoot({
+  guard: ({ headers }) => headers['x-role'] === 'admin',
+});
+WebSocketIsolationDashboardModule.forRoot({ guard: AdminGuard, canAct: async () => false });
+WebSocketIsolationDashboardModule.forRoot({ allowAnonymous: true, imports: [] });
+// @ts-expect-error a guard is a class with canActivate() or a function
+WebSocketIsolationDashboardModule.forRoot({ guard: Registry });
+// @ts-expect-error an option that does not exist
+WebSocketIsolationDashboardModule.forRoot({ guard: AdminGuard, readonly: true });
 
 WebSocketIsolationHealthModule.forRoot({ usage: 0.9 });
 // @ts-expect-error a threshold that does not exist

@@ -1,5 +1,4 @@
 // Checked by `npm run typecheck`, never run: what compiles, and what must not.
-import type { CanActivate } from '@nestjs/common';
 import {
   type ConnectionAuthenticator,
   type ConnectionIdentity,
@@ -14,13 +13,6 @@ import {
   type WebSocketManager,
   type WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
-import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
-
-class AdminGuard implements CanActivate {
-  canActivate(): boolean {
-    return true;
-  }
-}
 
 class Authenticator implements ConnectionAuthenticator {
   authenticate(): Promise<ConnectionIdentity | null> {
@@ -98,13 +90,3 @@ export async function factories(
 }
 
 export const options: WebSocketIsolationOptions = { cleanup: { idleTimeoutMs: 0 } };
-
-WebSocketIsolationDashboardModule.forRoot({
-  guard: ({ headers }) => headers['x-role'] === 'admin',
-});
-WebSocketIsolationDashboardModule.forRoot({ guard: AdminGuard, canAct: async () => false });
-WebSocketIsolationDashboardModule.forRoot({ allowAnonymous: true, imports: [] });
-// @ts-expect-error a guard is a class with canActivate() or a function
-WebSocketIsolationDashboardModule.forRoot({ guard: Authenticator });
-// @ts-expect-error an option that does not exist
-WebSocketIsolationDashboardModule.forRoot({ guard: AdminGuard, readonly: true });
