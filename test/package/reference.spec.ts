@@ -60,6 +60,37 @@ describe('docs/reference/options.md', () => {
     expect(tableOf(OPTIONS, 'top-level').map(([option]) => plain(option))).toEqual(names);
   });
 
+  it.each([
+    ['redisCluster', ['src/redis/redis.options.ts:class RedisClusterSettings']],
+    [
+      'WebSocketIsolationMetricsModule.forRoot',
+      ['src/metrics/web-socket-isolation-metrics.ts:interface WebSocketIsolationMetricsOptions'],
+    ],
+    [
+      'WebSocketIsolationHealthModule.forRoot',
+      ['src/health/health-rules.ts:interface HealthThresholds'],
+    ],
+    [
+      'WebSocketIsolationTracingModule.forRoot',
+      ['src/otel/open-telemetry.tracer.ts:interface WebSocketIsolationTracingOptions'],
+    ],
+    [
+      'WebSocketIsolationDashboardModule.forRoot',
+      [
+        'src/dashboard/dashboard.module.ts:interface DashboardModuleOptions',
+        'src/dashboard/dashboard.options.ts:interface DashboardOptions',
+      ],
+    ],
+  ])('has every option of %s()', (where, types) => {
+    const row = tableOf(OPTIONS, 'other-options').find(([cell]) => plain(cell) === `${where}()`)!;
+    expect(plain(row[1]).split(' ')).toEqual(types.flatMap(fieldsOf));
+    // And the page it names tells each of them.
+    const [, page] = /\]\(\.\.\/([^)]+)\)/.exec(row[2]!)!;
+    const told = projectFile(`docs/${page}`);
+    const names = plain(row[1]).split(' ');
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(told))).toEqual([]);
+  });
+
   it('agrees with the shorter table of the README', () => {
     const known = new Map(rows.map(([option, value]) => [option, value]));
     const short = tableOf('README.md', 'options');
@@ -100,6 +131,14 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
     throw new Error(`"${word}" is no description of values that this test knows`);
   });
   return { good, bad: ['nonsense', 7, ['https://app.example.com/path', '']] };
+}
+
+/** The names in a class or an interface: `file:class Name`. */
+function fieldsOf(type: string): string[] {
+  const [file, declaration] = type.split(':') as [string, string];
+  const [, body] = projectFile(file).split(new RegExp(`export ${declaration}\\b[^{]*\\{`));
+  const [own] = body!.split(/^\}/m);
+  return matchesOf(/^ {2}(?:readonly )?(\w+)\??(?::| =)/gm, own!);
 }
 
 function show(value: unknown): string {
