@@ -1,5 +1,6 @@
 // Prints what each entry point weighs with everything it loads of this package, minified and compressed,
-// and which other packages it imports. Build first. `--json` for programs.
+// and which other packages it imports. Build first. `--json` for programs;
+// a folder, for another place than this project where the package is.
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,8 +8,9 @@ import { gzipSync } from 'node:zlib';
 
 import { minifySync } from '@swc/core';
 
-const project = fileURLToPath(new URL('..', import.meta.url));
-const manifest = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
+const given = process.argv.slice(2).find((argument) => !argument.startsWith('--'));
+const folder = given ?? fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 const IMPORT =
   /^(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(['"]([^'"]+)['"]\)/gm;
 
@@ -19,7 +21,7 @@ if (process.argv.includes('--json')) console.log(JSON.stringify(Object.fromEntri
 else console.table(Object.fromEntries(rows));
 
 function measure(name, entry) {
-  const { files, packages } = reach(join(project, entry));
+  const { files, packages } = reach(join(folder, entry));
   const code = files.map((file) => readFileSync(file, 'utf8'));
   const minified = code.map((text) => minifySync(text, { module: true }).code).join('\n');
   return [

@@ -134,6 +134,21 @@ describe('the entry points', () => {
     expect(peers.filter((name) => !(name in manifest.devDependencies))).toEqual([]);
   });
 
+  it('have a weight that is printed', () => {
+    const script = join(project, 'scripts/size.js');
+    const printed = execFileSync(process.execPath, [script, unpacked, '--json'], {
+      encoding: 'utf8',
+    });
+    const sizes = JSON.parse(printed) as Record<string, { gzip: string; packages: string }>;
+    expect(Object.keys(sizes)).toEqual(entries);
+    for (const entry of entries) {
+      const { gzip, packages } = sizes[entry]!;
+      expect(gzip).toMatch(/^\d+\.\d kB$/);
+      const needed = packages.split(' ').filter((name) => optional.includes(name));
+      expect(needed.join()).toBe(OPTIONAL[entry] ?? '');
+    }
+  }, 60_000);
+
   it('load where only the required peers are, but for those that need more', () => {
     for (const name of required) {
       const target = join(folder, 'node_modules', name);
