@@ -171,6 +171,15 @@ describe('resume', () => {
     },
   );
 
+  it('asks anew who it is: a position opens nothing to somebody who is not let in any more', async () => {
+    const ada = await open();
+    await ada.next();
+    const resume = positionOf(ada);
+    await expect(
+      TestClient.open(app.url(`/chat?thread=tea&resume=${resume}`)),
+    ).rejects.toMatchObject({ status: 401 });
+  });
+
   it('refuses a position of another user, and counts a violation', async () => {
     const violations: unknown[] = [];
     const listen = (details: unknown): unknown => violations.push(details);
