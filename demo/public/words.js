@@ -22,7 +22,7 @@ export const SENTENCES = {
   resume: ({ status, missed = 0 }) =>
     ({
       live: 'You are in the thread from now on.',
-      recovered: `Back in the thread: ${missed} missed events follow.`,
+      recovered: `Back in the thread. Missed meanwhile: ${missed}.`,
       gap: 'Back in the thread; some of what was missed is gone.',
     })[status],
   exception: ({ message }) => `Error: ${message}`,
