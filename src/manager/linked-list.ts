@@ -31,7 +31,10 @@ export class LinkedList<Owner> {
 
   /** Puts a link at the end; out of the list it was in, if any. */
   append(link: Link<Owner>): void {
-    if (link.list === this && link === this.#tail) return;
+    if (link.list === this) {
+      this.#moveToEnd(link);
+      return;
+    }
     link.list?.remove(link);
     link.list = this;
     link.previous = this.#tail;
@@ -39,6 +42,20 @@ export class LinkedList<Owner> {
     else this.#head = link;
     this.#tail = link;
     this.#size += 1;
+  }
+
+  // What every message does to two lists: with half the writes of taking a link out and putting it in.
+  #moveToEnd(link: Link<Owner>): void {
+    const { previous, next } = link;
+    // The last one is where it belongs.
+    if (!next) return;
+    if (previous) previous.next = next;
+    else this.#head = next;
+    next.previous = previous;
+    link.previous = this.#tail;
+    link.next = undefined;
+    this.#tail!.next = link;
+    this.#tail = link;
   }
 
   remove(link: Link<Owner>): void {
@@ -51,6 +68,11 @@ export class LinkedList<Owner> {
     link.previous = undefined;
     link.next = undefined;
     this.#size -= 1;
+  }
+
+  /** Adds the members from first to last to an array: without the iterator that costs more than a short visit. */
+  collectInto(owners: Owner[]): void {
+    for (let link = this.#head; link; link = link.next) owners.push(link.owner);
   }
 
   /** From first to last. A member may be removed while it is visited. */

@@ -33,8 +33,15 @@ export class UserSlots {
     return this.held === 0 && this.waiters.length === 0;
   }
 
-  *[Symbol.iterator](): Generator<WebSocketManager, void, undefined> {
-    yield* this.idle;
-    yield* this.pinned;
+  /** Who holds them: those that cleanup may look at first. */
+  managers(): WebSocketManager[] {
+    const managers: WebSocketManager[] = [];
+    this.idle.collectInto(managers);
+    this.pinned.collectInto(managers);
+    return managers;
+  }
+
+  [Symbol.iterator](): IterableIterator<WebSocketManager> {
+    return this.managers().values();
   }
 }

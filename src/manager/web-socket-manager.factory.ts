@@ -97,8 +97,8 @@ export class WebSocketManagerFactory {
 
   /** The user's managers on this process that are not closing. */
   managersOf(userId: string): WebSocketManager[] {
-    const slots = this.registry.slotsOf(userId);
-    return slots ? [...slots].filter((manager) => manager.isActive) : [];
+    const managers = this.registry.slotsOf(userId)?.managers() ?? [];
+    return managers.filter((manager) => manager.isActive);
   }
 
   /** The managers of one thread of the user: one for each tab that has it open. */
