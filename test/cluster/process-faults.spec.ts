@@ -59,11 +59,16 @@ describe('a node of a cluster', () => {
     const [frozen, other] = nodes;
     const clients: TestClient[] = [];
     for (let count = 0; count < LIMIT; count += 1) clients.push(await frozen!.connect('ada'));
+    // Renewed together, they end together.
+    await eventually(async () => {
+      expect(new Set(await deadlines(redis)).size).toBe(1);
+    }, PATIENCE_MS);
     frozen!.signal('SIGSTOP');
     for (const client of clients) client.send('echo', 'into the freeze');
     await eventually(async () => {
-      expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
+      expect(await remainingMs(redis)).toBeLessThan(0);
     }, PATIENCE_MS);
+    expect(await other!.tryToConnect('ada')).toBeInstanceOf(TestClient);
     frozen!.signal('SIGCONT');
     await eventually(() => expect(closedWith(4442, clients)).toEqual([clients[2]]), PATIENCE_MS);
     for (const client of clients.slice(0, 2)) {
