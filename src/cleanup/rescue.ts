@@ -83,11 +83,15 @@ export class Rescue {
 
   #probe(manager: WebSocketManager): Promise<void> {
     const { clock, options } = this.host;
+    const { bufferedBytes } = manager;
     return new Promise((resolve) => {
       const release = afterSilence(clock, options.probeTimeoutMs, () => {
         manager.probeAnswered = undefined;
-        // Pinned in the meantime, or paused by ourselves: not to be touched.
-        if (!manager.isPinned && !manager.isReadingPaused) this.#victims.take(manager, 'zombie');
+        // Pinned in the meantime, paused by ourselves, or still reading what is before the ping in its
+        // line: not to be touched.
+        const isSpared =
+          manager.isPinned || manager.isReadingPaused || manager.bufferedBytes < bufferedBytes;
+        if (!isSpared) this.#victims.take(manager, 'zombie');
         resolve();
       });
       manager.probeAnswered = () => {

@@ -146,6 +146,18 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.clock.pendingTimers).toBe(0);
   });
 
+  it('does not take a slow reader for a zombie: the ping is behind what it still reads', async () => {
+    const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
+    const [slow, stuck] = await fleet.connectMany('ada', 2, { isSilent: true });
+    for (const manager of [slow!, stuck!]) fleet.socketOf(manager).bufferedAmount = 1_000;
+    const arrival = fleet.connect('ada');
+    await fleet.clock.settle();
+    fleet.socketOf(slow!).bufferedAmount = 400;
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect((await arrival).isActive).toBe(true);
+    expect([slow!.isActive, stuck!.isActive]).toEqual([true, false]);
+  });
+
   it('gets in where the limit is raised while it waits', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
     const [zombie, pinned] = await fleet.connectMany('ada', 2, { isSilent: true });
