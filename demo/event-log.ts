@@ -1,6 +1,5 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { IsolationEventBus, type Release } from 'nestjs-websocket-isolation';
 
 export interface LoggedEvent {
   readonly at: number;
@@ -8,31 +7,36 @@ export interface LoggedEvent {
   readonly details: unknown;
 }
 
-const CHANNELS = ['manager-removed', 'connection-refused', 'cleanup-finished', 'thread-mismatch'];
+const NAMES = [
+  'manager-removed',
+  'connection-refused',
+  'cleanup-finished',
+  'thread-mismatch',
+] as const;
 const KEPT = 100;
 
 /** The latest events of the library, for the page. */
 @Injectable()
 export class EventLog implements OnModuleDestroy {
   readonly #events: LoggedEvent[] = [];
+  readonly #releases: Release[];
 
-  constructor() {
-    for (const name of CHANNELS) subscribe(`websocket-isolation:${name}`, this.#remember);
+  constructor(bus: IsolationEventBus) {
+    this.#releases = NAMES.map((name) => bus.on(name, (details) => this.#remember(name, details)));
   }
 
   onModuleDestroy(): void {
-    for (const name of CHANNELS) unsubscribe(`websocket-isolation:${name}`, this.#remember);
+    this.#releases.forEach((release) => release());
   }
 
   get latest(): readonly LoggedEvent[] {
     return this.#events;
   }
 
-  readonly #remember = (details: unknown, channel: string | symbol): void => {
+  #remember(name: string, details: object): void {
     // A cleanup that found nothing is no news.
     if ((details as { removed?: number }).removed === 0) return;
-    const name = String(channel).replace('websocket-isolation:', '');
     this.#events.push({ at: Date.now(), name, details });
     if (this.#events.length > KEPT) this.#events.shift();
-  };
+  }
 }

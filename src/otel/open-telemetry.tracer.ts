@@ -38,6 +38,11 @@ export class OpenTelemetryTracer implements Tracer {
     private readonly options: WebSocketIsolationTracingOptions,
   ) {}
 
+  /** @internal Connections whose handshake is kept to link to. */
+  get remembered(): number {
+    return this.#handshakes.size;
+  }
+
   handshake(request: IncomingMessage, path: string): TracedHandshake {
     const parent = propagation.extract(ROOT_CONTEXT, request.headers);
     const attributes = { 'ws_isolation.path': path };
@@ -48,7 +53,10 @@ export class OpenTelemetryTracer implements Tracer {
       run: (part) => step.run(part),
       admitted: (manager) => {
         span.setAttributes(this.#identity(manager.context));
-        this.#handshakes.set(manager.context.connectionId, span.spanContext());
+        // Closed in the meantime, its end may have been and gone: nobody would take it out again.
+        if (manager.isActive) {
+          this.#handshakes.set(manager.context.connectionId, span.spanContext());
+        }
         span.end();
       },
       refused: (reason, status) => {

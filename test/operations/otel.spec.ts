@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Inject, Scope } from '@nestjs/common';
 import { SubscribeMessage } from '@nestjs/websockets';
 import {
   context,
@@ -21,6 +22,7 @@ import { IsolatedGateway, WebSocketManagerFactory } from 'nestjs-websocket-isola
 import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
 
 import { CleanupService } from '../../src/cleanup/cleanup.service.js';
+import type { OpenTelemetryTracer } from '../../src/otel/open-telemetry.tracer.js';
 import { Tracing } from '../../src/monitoring/tracing.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 import { eventually } from '../support/eventually.js';
@@ -70,6 +72,25 @@ class TracedGateway {
   }
 }
 
+let beginScope: (() => void) | undefined;
+let endScope: (() => void) | undefined;
+
+const slowProvider = {
+  provide: 'SLOW',
+  scope: Scope.REQUEST,
+  useFactory: async (): Promise<string> => {
+    const ended = new Promise<void>((resolve) => (endScope = resolve));
+    beginScope?.();
+    await ended;
+    return 'made';
+  },
+};
+
+@IsolatedGateway({ path: '/slow' })
+class SlowGateway {
+  constructor(@Inject('SLOW') readonly made: string) {}
+}
+
 let testApp: TestApp;
 let clock: FakeClock;
 
@@ -77,7 +98,7 @@ async function start(includeIdentity?: boolean): Promise<void> {
   clock = new FakeClock();
   const tracing = includeIdentity === undefined ? {} : { includeIdentity };
   testApp = await startApp({
-    providers: [TracedGateway],
+    providers: [TracedGateway, SlowGateway, slowProvider],
     imports: [WebSocketIsolationTracingModule.forRoot(tracing)],
     options: {
       clock,
@@ -159,6 +180,22 @@ describe('an exporter of OpenTelemetry', () => {
       'ws_isolation.close.code': 1000,
       'ws_isolation.close.initiator': 'client',
     });
+  });
+
+  it('keeps nothing of connections that have ended, even before they had a socket', async () => {
+    await start();
+    const tracer = testApp.app.get(Tracing).tracer as OpenTelemetryTracer;
+    const client = await TestClient.open(testApp.url('/traced?user=ada'));
+    expect(tracer.remembered).toBe(1);
+    const scopeBegun = new Promise<void>((resolve) => (beginScope = resolve));
+    const early = TestClient.open(testApp.url('/slow?user=early'));
+    await scopeBegun;
+    await testApp.app.get(WebSocketManagerFactory).cleanupUser('early');
+    endScope!();
+    expect(await (await early).closed()).toBe(1001);
+    expect(spans('websocket handshake /slow')).toHaveLength(1);
+    await client.close();
+    await eventually(() => expect(tracer.remembered).toBe(0));
   });
 
   it('never sees users or threads, unless the app says so', async () => {
