@@ -216,6 +216,36 @@ describe('docs/reference/close-codes.md', () => {
   });
 });
 
+describe('docs/compatibility.md', () => {
+  const page = 'docs/compatibility.md';
+
+  it('names the versions of Nest that these tests run with', () => {
+    const row = tableOf(page, 'nest').find((cells) => cells[6]!.startsWith('all tests'))!;
+    const packages = [
+      'core',
+      'platform-ws',
+      'platform-express',
+      'platform-fastify',
+      'schedule',
+      'config',
+    ];
+    expect(row.slice(0, 6)).toEqual(packages.map((name) => versionOf(`@nestjs/${name}`)));
+  });
+
+  it('names the versions of everything else that these tests run with', () => {
+    const rows = tableOf(page, 'beside').map(([name, version]) => [plain(name), version]);
+    expect(rows).toEqual(rows.map(([name]) => [name, versionOf(name!)]));
+  });
+});
+
+/** The version of a package that is installed here. */
+function versionOf(name: string): string {
+  const { version } = JSON.parse(projectFile(`node_modules/${name}/package.json`)) as {
+    version: string;
+  };
+  return version;
+}
+
 function matchesOf(pattern: RegExp, text: string): string[] {
   return [...text.matchAll(pattern)].map(([, found]) => found!);
 }
