@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 
-import { candidates } from './candidates/candidate.js';
+import { type Candidate, candidates } from './candidates/candidate.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
 import { delivery } from './measures/delivery.js';
@@ -14,10 +14,10 @@ import { memory } from './measures/memory.js';
 import { slots } from './measures/slots.js';
 import { DeliveryWays, liveManagers, ManagerCounts, SlotWays } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
-import { ratiosOf } from './ratios.js';
+import { isBroken, type Ratio, ratiosOf } from './ratios.js';
 import { environment } from './report/environment.js';
 import { writeReport } from './report/report.js';
-import { ratioTable, seriesTable } from './report/terminal.js';
+import { ratioTable, runsTable, seriesTable } from './report/terminal.js';
 import { Results } from './results.js';
 import { readSettings, type Settings, USAGE } from './settings.js';
 
@@ -42,46 +42,73 @@ const SUBJECTS = [
   ...SlotWays,
 ];
 
-function chosen(names: readonly string[]): readonly Measure[] {
+/** Those that ratios are promised of. */
+const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, managers];
+
+function chosen({ measures: names, runs }: Settings): readonly Measure[] {
   const known = measures.map(({ name }) => name);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new Error(`There is no measure "${unknown}". There are: ${known.join(', ')}.`);
   }
-  return names.length === 0 ? measures : measures.filter(({ name }) => names.includes(name));
+  if (names.length > 0) return measures.filter(({ name }) => names.includes(name));
+  // What shows where to look is not for comparing.
+  return runs > 1 ? PROMISED : measures.filter((measure) => measure !== code);
 }
 
 function showProgress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001B[K${text}`);
 }
 
-async function run(settings: Settings): Promise<void> {
+async function measureOnce(settings: Settings, profiles?: Profiles): Promise<Results> {
   const results = new Results();
-  const profiles = settings.profile && new Profiles();
   const bench: Bench = { settings, results, profiles, progress: showProgress };
-  for (const measure of chosen(settings.measures)) {
+  for (const measure of chosen(settings)) {
     await measure.run(bench);
     showProgress('');
   }
+  return results;
+}
+
+async function run(settings: Settings): Promise<void> {
+  const results = await measureOnce(settings);
   const series = results.all(SUBJECTS);
   for (const one of series) console.log(`${seriesTable(one)}\n`);
-  if (settings.profile && profiles) {
-    console.log(await profiles.finish(settings.profile.name));
-    return;
-  }
   const ratios = ratiosOf(results, settings.idle[0]!);
   console.log(ratioTable(ratios));
-  if (settings.json !== undefined) {
-    const values = series.map(({ metric, subjects }) => ({
-      ...metric,
-      subjects: Object.fromEntries(subjects),
-    }));
-    const content = { environment: environment(), settings, series: values, ratios };
-    await writeFile(settings.json, `${JSON.stringify(content, undefined, 2)}\n`);
-  }
+  const values = series.map(({ metric, subjects }) => ({
+    ...metric,
+    subjects: Object.fromEntries(subjects),
+  }));
+  await writeJson(settings, { series: values, ratios });
   if (settings.isReport) await writeReport({ settings, series, ratios });
+}
+
+async function profile(settings: Settings, { name }: Candidate): Promise<void> {
+  const profiles = new Profiles();
+  const results = await measureOnce(settings, profiles);
+  for (const one of results.all(SUBJECTS)) console.log(`${seriesTable(one)}\n`);
+  console.log(await profiles.finish(name));
+}
+
+async function repeat(settings: Settings): Promise<void> {
+  const runs: Ratio[][] = [];
+  while (runs.length < settings.runs) {
+    runs.push(ratiosOf(await measureOnce(settings), settings.idle[0]!));
+    console.log(`${runsTable(runs)}\n`);
+  }
+  await writeJson(settings, { runs });
+  if (runs.flat().some(isBroken)) process.exitCode = 1;
+}
+
+async function writeJson(settings: Settings, values: object): Promise<void> {
+  if (settings.json === undefined) return;
+  const content = { environment: environment(), settings, ...values };
+  await writeFile(settings.json, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
 const settings = readSettings(process.argv.slice(2));
 if (settings === 'help') console.log(USAGE);
+else if (settings.profile) await profile(settings, settings.profile);
+else if (settings.runs > 1) await repeat(settings);
 else await run(settings);

@@ -2,6 +2,11 @@ import { liveManagers, metrics } from './metrics.js';
 import type { Results } from './results.js';
 import { type Summary, summarise } from './statistics.js';
 
+/** Whether a ratio was measured and is above what was promised. */
+export function isBroken({ measured, limit }: Ratio): boolean {
+  return measured !== undefined && measured > limit;
+}
+
 /** What the library has promised: one subject against another, at most. */
 interface Promised {
   readonly title: string;

@@ -7,6 +7,8 @@ export interface Settings {
   readonly measures: readonly string[];
   readonly candidates: readonly Candidate[];
   readonly rounds: number;
+  /** How often the whole is repeated, to see whether the ratios hold. */
+  readonly runs: number;
   readonly isQuick: boolean;
   /** Numbers of idle connections to weigh. */
   readonly idle: readonly number[];
@@ -17,10 +19,13 @@ export interface Settings {
 
 export const USAGE = `npm run bench -- [measure ...] [options]
 
-  measure            echo latency connect code memory fan-out managers heartbeat
-                     delivery slots; default: all
+  measure            echo latency connect memory fan-out managers heartbeat delivery slots;
+                     default: all of them. code: what is left of a message and of a connection
+                     without the operating system; only when named
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
+  --runs <n>         repeats the measures that ratios are promised of, and prints the ratios of
+                     all runs; ends with status 1 when one was above its limit (marked with !)
   --idle <numbers>   idle connections to weigh, default 10000, with --quick 2000
   --quick            short rounds: to see that it works, not to compare
   --json <file>      writes every value of every round
@@ -38,6 +43,7 @@ export function readSettings(args: string[]): Settings | 'help' {
     options: {
       only: { type: 'string' },
       rounds: { type: 'string' },
+      runs: { type: 'string', default: '1' },
       idle: { type: 'string' },
       json: { type: 'string' },
       profile: { type: 'string' },
@@ -53,6 +59,7 @@ export function readSettings(args: string[]): Settings | 'help' {
     measures: positionals,
     candidates: profile ? [profile] : candidatesNamed(values.only),
     rounds: Number(values.rounds ?? (few ? 3 : 9)),
+    runs: Number(values.runs),
     isQuick: values.quick,
     idle: (values.idle ?? (values.quick ? '2000' : '10000')).split(',').map(Number),
     json: values.json,

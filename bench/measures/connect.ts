@@ -2,6 +2,8 @@ import { metrics } from '../metrics.js';
 import { interleave, type Measure, withFleet } from './measure.js';
 
 const CONCURRENCY = 16;
+/** The longest way of all through a server's code: it takes long to be compiled. */
+const WARM_UP_ROUNDS = 4;
 
 /**
  * What a connection costs that comes and goes: handshake, `handleConnection`, close. Ours authenticates,
@@ -11,7 +13,7 @@ export const connect: Measure = {
   name: 'connect',
   async run(bench) {
     const { settings, results } = bench;
-    const count = settings.isQuick ? 800 : 3_000;
+    const count = settings.isQuick ? 500 : 2_500;
     await withFleet(bench, settings.candidates, CONCURRENCY, async ({ servers, load }) => {
       const crowdOf = ({ port, candidate }: (typeof servers)[number]) => ({
         port,
@@ -19,7 +21,7 @@ export const connect: Measure = {
         concurrency: CONCURRENCY,
         count,
       });
-      await interleave(2, servers, async (server) => {
+      await interleave(settings.isQuick ? 1 : WARM_UP_ROUNDS, servers, async (server) => {
         bench.progress(`connect and close, warming up, ${server.candidate.name}`);
         await load.call('openAndClose', crowdOf(server));
       });

@@ -2,12 +2,14 @@ import { EchoSizes, metrics } from '../metrics.js';
 import { type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
 
 const CONNECTIONS = 64;
+/** How long each candidate runs per round. */
+const ROUND_MS: Readonly<Record<number, number>> = { 64: 600, 4096: 300 };
 /** Messages of one connection on the way: a client that waits for its answer. */
 const WINDOW = 1;
 
 /** Connects the clients of an echo, and lets everything be compiled before anything is measured. */
 export async function openAndWarmUp({ settings }: Bench, { servers, load }: Fleet): Promise<void> {
-  const durationMs = settings.isQuick ? 600 : 2_000;
+  const durationMs = settings.isQuick ? 300 : 1_000;
   for (const { candidate, port } of servers) {
     const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
     await load.call('open', candidate.name, crowd);
@@ -22,10 +24,10 @@ export const echo: Measure = {
   name: 'echo',
   async run(bench) {
     const { settings, results } = bench;
-    const durationMs = settings.isQuick ? 400 : 1_000;
     await withFleet(bench, settings.candidates, CONNECTIONS, async (fleet) => {
       await openAndWarmUp(bench, fleet);
       for (const bytes of EchoSizes) {
+        const durationMs = settings.isQuick ? 200 : ROUND_MS[bytes]!;
         await interleave(settings.rounds, fleet.servers, async (server, round) => {
           const { name } = server.candidate;
           bench.progress(`echo of ${bytes} B, round ${round + 1}, ${name}`);

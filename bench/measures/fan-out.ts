@@ -12,7 +12,7 @@ export const fanOut: Measure = {
   async run(bench) {
     const { settings, results } = bench;
     const candidates = settings.candidates.filter(({ name }) => SENDERS.has(name));
-    const messages = settings.isQuick ? 40 : 150;
+    const messages = settings.isQuick ? 40 : 120;
     await withFleet(bench, candidates, RECEIVERS, async ({ servers, load }) => {
       for (const { port, candidate, call } of servers) {
         await call('allowPerUser', RECEIVERS);

@@ -7,7 +7,7 @@ import { interleave, type Measure } from './measure.js';
 /** The default of `heartbeat.intervalMs`: within it every connection is pinged once. */
 const INTERVAL_MS = 25_000;
 const SETTLE_MS = 3_000;
-const MOST_ROUNDS = 3;
+const MOST_ROUNDS = 2;
 /** Those that send pings: bare `ws` with the loop of its documentation, Socket.IO by itself, and ours. */
 const PINGING = new Set(['bare-ws', 'nest-socket-io', 'isolated-injected']);
 

@@ -6,7 +6,7 @@ import type { Profiles } from '../profile/profiles.js';
 import { type Bench, interleave, type Measure } from './measure.js';
 
 /** Weight hardly varies: more rounds would only take longer. */
-const MOST_ROUNDS = 3;
+const MOST_ROUNDS = 2;
 /** Connections for a snapshot of the heap. */
 const PROFILED = 1_000;
 

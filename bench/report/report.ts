@@ -48,7 +48,7 @@ function markdown({ settings, series, ratios }: Measured): string {
 function method({ rounds, idle }: Settings): string {
   return [
     `- Every server runs in a process of its own, all clients in another. What counts is the processor time of the server's process, all its threads, around what is done to it.`,
-    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (3 for memory and heartbeat), each round beginning with another one. Tables show the median, and between which values the middle half of the rounds lies; the last column is the factor against the first line.`,
+    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (5 for latency, 2 for memory and heartbeat), each round beginning with another one. Tables show the median, and between which values the middle half of the rounds lies; the last column is the factor against the first line.`,
     `- An echo is \`{ "event", "data" }\` of 64 bytes or 4 KiB, to and fro, from 64 connections that wait for the answer before they send again. Latency is measured at a fixed rate that does not wait.`,
     `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service; with ours it also has something to dispose of.`,
     `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. Nobody else authenticates. Raised are \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up for having none.`,

@@ -1,5 +1,5 @@
 import { candidates } from '../candidates/candidate.js';
-import type { Ratio } from '../ratios.js';
+import { isBroken, type Ratio } from '../ratios.js';
 import type { Series } from '../results.js';
 import type { Summary } from '../statistics.js';
 
@@ -47,14 +47,28 @@ export function seriesTable(series: Series): string {
   return `${metric.title}\n${table([header, ...rows], ['left', 'right', 'right', 'right'])}`;
 }
 
+/** The ratios of several runs, one column each. */
+export function runsTable(runs: readonly (readonly Ratio[])[]): string {
+  const [first = []] = runs;
+  const rows = first.map(({ title, against, limit }, row) =>
+    [title, against, formatted(limit, 2)].concat(runs.map((ratios) => measuredText(ratios[row]!))),
+  );
+  const header = ['Measure', 'Against', 'At most', ...runs.map((_, run) => `Run ${run + 1}`)];
+  const align = header.map((_, column): Align => (column < 2 ? 'left' : 'right'));
+  return `Ratios, run by run\n${table([header, ...rows], align)}`;
+}
+
+function measuredText(ratio: Ratio): string {
+  if (ratio.measured === undefined) return '–';
+  return `${isBroken(ratio) ? '! ' : ''}${formatted(ratio.measured, 2)}`;
+}
+
 export function ratioTable(ratios: readonly Ratio[]): string {
-  const rows = ratios.map(({ title, against, limit, measured, rounds }) => [
-    title,
-    against,
-    formatted(limit, 2),
-    measured === undefined ? '–' : formatted(measured, 2),
-    rounds ? `${formatted(rounds.lower, 2)} – ${formatted(rounds.upper, 2)}` : '',
-  ]);
+  const rows = ratios.map((ratio) => {
+    const { title, against, limit, rounds } = ratio;
+    const spread = rounds ? `${formatted(rounds.lower, 2)} – ${formatted(rounds.upper, 2)}` : '';
+    return [title, against, formatted(limit, 2), measuredText(ratio), spread];
+  });
   const header = ['Measure', 'Against', 'At most', 'Measured', 'round by round'];
   return `Ratios\n${table([header, ...rows], ['left', 'left', 'right', 'right', 'right'])}`;
 }
