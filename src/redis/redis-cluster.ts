@@ -198,8 +198,10 @@ export class RedisCluster implements Cluster {
       this.#availability.stumble(error);
       return;
     }
+    const wasUp = this.#availability.isUp;
     this.#availability.fail(error);
-    void this.#renewal.now();
+    // From then on it is tried again, each time after a pause.
+    if (wasUp) void this.#renewal.now();
   }
 
   async #renew(): Promise<void> {
