@@ -19,8 +19,10 @@ describe('docs/guarantees.md', () => {
   });
 
   it('names variables that their test reads', () => {
-    const rows = [...page.matchAll(/`(guarantees|e2e)\/([\w-]+)` +\| [^|]+\| `([A-Z_]+)=/g)];
-    expect(rows.length).toBe(4);
+    const rows = [
+      ...page.matchAll(/`(guarantees|e2e|security)\/([\w-]+)` +\| [^|]+\| `([A-Z_]+)=/g),
+    ];
+    expect(rows.length).toBe(6);
     for (const [, folder, name, variable] of rows) {
       expect(projectFile(`test/${folder}/${name}.spec.ts`)).toContain(`process.env['${variable}']`);
     }
