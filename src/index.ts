@@ -1,5 +1,6 @@
 export { CLOCK, type Clock, type Release, systemClock } from './clock/clock.js';
-export { type Cluster, type ClusterDefinition, type ClusterHost } from './cluster/cluster.js';
+export { CloseCode, type CloseInitiator, type CloseReason } from './closing/close-codes.js';
+export { type ConnectionInfo } from './cluster/cluster-delivery.js';
 export {
   type ClusterLease,
   type ClusterSlots,
@@ -9,11 +10,8 @@ export {
   type LeaseLoss,
   type SlotHolder,
 } from './cluster/cluster-slots.js';
-export {
-  type ClusterNode,
-  type ClusterState,
-  type ClusterStatus,
-} from './cluster/cluster-status.js';
+export { type ClusterNode, type ClusterStatus } from './cluster/cluster-status.js';
+export { type Cluster, type ClusterDefinition, type ClusterHost } from './cluster/cluster.js';
 export { websocketIsolationConfig } from './config/isolation.config.js';
 export {
   type AuthenticateFunction,
@@ -30,12 +28,12 @@ export {
 } from './context/context.errors.js';
 export { IsolationError } from './context/isolation-error.js';
 export { type ConnectionIdentity, UserExecutionContext } from './context/user-execution-context.js';
-export { WebSocketEmitter } from './delivery/websocket.emitter.js';
 export {
   type Audience,
   type ClusterDeliveryReport,
   type ThreadAudience,
 } from './delivery/audience.js';
+export { WebSocketEmitter } from './delivery/websocket.emitter.js';
 export { CurrentContext, CurrentManager } from './gateway/connection-parameters.js';
 export { type ExceptionReply } from './gateway/exception-reply.js';
 export {
@@ -43,6 +41,7 @@ export {
   type IsolatedGatewayOptions,
 } from './gateway/isolated-gateway.decorator.js';
 export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './gateway/isolated-ws.adapter.js';
+export { type DeliveryReport } from './history/receipt.js';
 export {
   type AnyIsolationEventListener,
   IsolationEventBus,
@@ -50,6 +49,7 @@ export {
 } from './journal/event-bus.js';
 export {
   type CleanupReport,
+  type ClusterState,
   type EventSubject,
   type HandlerOutcome,
   ISOLATION_EVENT_NAMES,
@@ -57,14 +57,12 @@ export {
   type IsolationEvents,
   type RemovalCause,
 } from './journal/isolation-events.js';
-export { CloseCode, type CloseInitiator, type CloseReason } from './manager/close-codes.js';
 export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
 export { type DisconnectOptions } from './manager/everywhere.js';
-export { type ConnectionInfo } from './cluster/cluster-delivery.js';
-export { type DeliveryReport } from './history/receipt.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';
+export { type ManagerStats } from './manager/manager-stats.js';
 export {
   ClusterUnavailableError,
   IsolationViolationError,
@@ -74,13 +72,13 @@ export {
   SendTimeoutError,
   SingletonAccessError,
 } from './manager/manager.errors.js';
-export { type ManagerStats } from './manager/manager-stats.js';
+export { WebSocketManagerFactory } from './manager/web-socket-manager.factory.js';
 export {
   type Disposer,
   type ManagerState,
   WebSocketManager,
 } from './manager/web-socket-manager.js';
-export { WebSocketManagerFactory } from './manager/web-socket-manager.factory.js';
+export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
 export { LeakDetector, type LeakReport, type LeakSuspect } from './monitoring/leak.detector.js';
 export {
   type ThreadConsistencyReport,
@@ -88,6 +86,5 @@ export {
   type ThreadSnapshot,
   type ThreadViolation,
 } from './monitoring/thread-consistency.tracker.js';
-export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
-export { ConnectionRequest } from './scope/connection-request.js';
 export { type ResumeStatus } from './resume/thread-reader.js';
+export { ConnectionRequest } from './scope/connection-request.js';

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 
+import { CloseCode } from '../closing/close-codes.js';
 import type { RemovalCause } from '../journal/isolation-events.js';
 import { Journal, subjectOf } from '../journal/journal.js';
-import { CloseCode } from '../manager/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 const REASONS: Readonly<Record<RemovalCause, string>> = {

@@ -1,8 +1,4 @@
-/**
- * Which limit is in force: `up`, the cluster's; `local`, this process's own per user; `open`, only the
- * process's; `closed`, nobody gets in; `joining` and `left`, before and after (as `local` is).
- */
-export type ClusterState = 'joining' | 'up' | 'local' | 'open' | 'closed' | 'left';
+import type { ClusterState } from '../journal/isolation-events.js';
 
 /** One process of the cluster. */
 export interface ClusterNode {

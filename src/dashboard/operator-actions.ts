@@ -8,8 +8,8 @@ import {
 } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import { CloseCode } from '../closing/close-codes.js';
 import { Journal } from '../journal/journal.js';
-import { CloseCode } from '../manager/close-codes.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Drain } from '../shutdown/drain.js';
 

@@ -1,11 +1,11 @@
 import { isObservable, lastValueFrom } from 'rxjs';
 
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { CloseCode } from '../closing/close-codes.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { httpStatusOf } from '../handshake/authentication.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
-import { CloseCode } from '../manager/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';

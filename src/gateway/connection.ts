@@ -1,16 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { Release } from '../clock/clock.js';
+import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
 import { runBounded, runThrough, type Waiting } from '../manager/bounded-run.js';
-import { CloseCode, type CloseReason } from '../manager/close-codes.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
 import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
-import { HandlerRunner } from './handler-runner.js';
 import { MessageRefusedError } from './exception-reply.js';
+import { HandlerRunner } from './handler-runner.js';
 import type { HandlerRef } from './isolated-server.js';
 import type { InboundMessage } from './message-parser.js';
 import { MessageQueue } from './message-queue.js';

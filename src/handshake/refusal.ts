@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 
+import { CloseCode } from '../closing/close-codes.js';
 import { InvalidContextError } from '../context/context.errors.js';
-import { CloseCode } from '../manager/close-codes.js';
 import {
   ClusterUnavailableError,
   IsolationViolationError,

@@ -1,4 +1,4 @@
-import type { ClusterState } from '../cluster/cluster-status.js';
+import type { ClusterState } from '../journal/isolation-events.js';
 
 /** From where on something is no longer all right. */
 export interface HealthThresholds {

@@ -1,5 +1,4 @@
-import type { ClusterState } from '../cluster/cluster-status.js';
-import type { CloseReason } from '../manager/close-codes.js';
+import type { CloseReason } from '../closing/close-codes.js';
 
 /** Whom an event is about. */
 export interface EventSubject {
@@ -19,6 +18,12 @@ export type RemovalCause =
   | 'evicted'
   | 'limit-lowered'
   | 'lease-lost';
+
+/**
+ * Which limit is in force: `up`, the cluster's; `local`, this process's own per user; `open`, only the
+ * process's; `closed`, nobody gets in; `joining` and `left`, before and after (as `local` is).
+ */
+export type ClusterState = 'joining' | 'up' | 'local' | 'open' | 'closed' | 'left';
 
 /** What a cleanup did. */
 export interface CleanupReport {

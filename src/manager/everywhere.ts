@@ -1,6 +1,6 @@
+import { CloseCode, isSendableCode } from '../closing/close-codes.js';
 import type { ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/receipt.js';
-import { CloseCode, isSendableCode } from './close-codes.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** How `disconnectUser` and `disconnectThread` say goodbye. */

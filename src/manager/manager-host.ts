@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
+import type { CloseReason } from '../closing/close-codes.js';
 import type { OptionGroups } from '../config/isolation.options.js';
-import type { CloseReason } from './close-codes.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
 import type { WebSocketManager } from './web-socket-manager.js';

@@ -1,10 +1,10 @@
+import { CloseCode, type CloseInitiator } from '../closing/close-codes.js';
 import { errorText } from '../journal/error-text.js';
-import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
-import type { ManagerHost } from './manager-host.js';
 import { Backlog } from './backlog.js';
-import { CloseCode, type CloseInitiator } from './close-codes.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
+import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import type { ManagerHost } from './manager-host.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });

@@ -1,12 +1,12 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
-import { CLUSTER, type Cluster } from '../cluster/cluster.js';
+import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
-import { CloseCode, type CloseReason } from './close-codes.js';
 import {
   ALONE,
   describeConnection,
@@ -17,15 +17,15 @@ import {
 } from './everywhere.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
+import type { ManagedSocket } from './managed-socket.js';
+import type { ManagerHost } from './manager-host.js';
+import { ManagerRegistry } from './manager-registry.js';
 import {
   ClusterUnavailableError,
   IsolationViolationError,
   ManagerClosedError,
   ManagerLimitError,
 } from './manager.errors.js';
-import type { ManagedSocket } from './managed-socket.js';
-import type { ManagerHost } from './manager-host.js';
-import { ManagerRegistry } from './manager-registry.js';
 import { SLOT_RECLAIMER, type SlotReclaimer } from './slot-reclaimer.js';
 import { managerOfSocket } from './socket-binding.js';
 import type { UserSlots } from './user-slots.js';

@@ -1,6 +1,3 @@
-import type { ClusterLease } from '../cluster/cluster-slots.js';
-import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { runBounded, runThrough, type StepReport, type Waiting } from './bounded-run.js';
 import {
   CloseCode,
   type CloseInitiator,
@@ -8,14 +5,17 @@ import {
   codeOfSocketError,
   fitReason,
   isSendableCode,
-} from './close-codes.js';
+} from '../closing/close-codes.js';
+import type { ClusterLease } from '../cluster/cluster-slots.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { runBounded, runThrough, type StepReport, type Waiting } from './bounded-run.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
 import { Link } from './linked-list.js';
 import { type ManagedSocket, SOCKET_CLOSED, SOCKET_OPEN } from './managed-socket.js';
-import { ManagerClosedError } from './manager.errors.js';
 import type { ConnectionHooks, ManagerHost } from './manager-host.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
+import { ManagerClosedError } from './manager.errors.js';
 import { OutboundChannel } from './outbound-channel.js';
 import { bindSocket, unbindSocket } from './socket-binding.js';
 import type { UserSlots } from './user-slots.js';

@@ -1,6 +1,7 @@
-import type { ClusterState, ClusterStatus } from '../cluster/cluster-status.js';
-import type { StateMetric } from './metric.js';
+import type { ClusterStatus } from '../cluster/cluster-status.js';
+import type { ClusterState } from '../journal/isolation-events.js';
 import type { MetricSources } from './metric-sources.js';
+import type { StateMetric } from './metric.js';
 
 const STATES: readonly ClusterState[] = ['joining', 'up', 'local', 'open', 'closed', 'left'];
 

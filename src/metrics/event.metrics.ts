@@ -1,5 +1,5 @@
+import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
-import { CloseCode, type CloseReason } from '../manager/close-codes.js';
 import type { EventMetric, Labels, Sample } from './metric.js';
 
 /** Buckets in seconds: what happens between two turns of the event loop, up to what a client waits for. */

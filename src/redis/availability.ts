@@ -1,6 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { ClusterHost } from '../cluster/cluster.js';
-import type { ClusterState } from '../cluster/cluster-status.js';
+import type { ClusterState } from '../journal/isolation-events.js';
 import type { UnavailableMode } from './redis.options.js';
 
 /** Whether Redis can be relied upon, and which limit holds where it cannot. */

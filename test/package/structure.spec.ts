@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from '@jest/globals';
+
+const project = fileURLToPath(new URL('../..', import.meta.url));
+const source = join(project, 'src');
+const IMPORT = /^(?:import|export)\b[^;]*?\bfrom '([^']+)';/gm;
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({ file, room: file.split('/')[0]! }))
+  .filter(({ file, room }) => file !== room);
+
+/** The rooms of CONTRIBUTING.md, from the lowest to the highest. */
+const rooms = [
+  ...readFileSync(join(project, 'CONTRIBUTING.md'), 'utf8').matchAll(/^\| `(\w+)`/gm),
+].map(([, room]) => room!);
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  return [...text.matchAll(IMPORT)].map(([, from]) => from!);
+}
+
+function roomOf(file: string, imported: string): string {
+  return relative(source, join(source, file, '..', imported)).split('/')[0]!;
+}
+
+describe('the house', () => {
+  it('has the rooms of CONTRIBUTING.md, and no others', () => {
+    expect(rooms.toSorted()).toEqual([...new Set(files.map(({ room }) => room))].toSorted());
+  });
+
+  it('has imports that go up its list, never down', () => {
+    const down = files.flatMap(({ file, room }) =>
+      importsOf(file)
+        .filter((imported) => imported.startsWith('.'))
+        .filter((imported) => rooms.indexOf(roomOf(file, imported)) > rooms.indexOf(room))
+        .map((imported) => `${file} imports ${imported}`),
+    );
+    expect(down).toEqual([]);
+  });
+
+  it('has one file that imports what Nest does not publish', () => {
+    const inside = files.filter(({ file }) =>
+      importsOf(file).some((imported) => /^@nestjs\/[\w-]+\/./.test(imported)),
+    );
+    expect(inside.map(({ file }) => file)).toEqual(['nest/nest-internals.ts']);
+  });
+});
