@@ -16,6 +16,18 @@ describe.each(pages())('the links of %s', (page) => {
   });
 });
 
+describe.each(['docs/architecture.md', 'docs/decisions.md', 'docs/guarantees.md'])(
+  'the files that %s names',
+  (page) => {
+    it('exist', () => {
+      const named = [...projectFile(page).matchAll(/`([\w-]+\/[\w.-]+\.ts)`/g)];
+      const paths = named.map(([, path]) => path!);
+      expect(paths.length).toBeGreaterThan(0);
+      expect(paths.filter((path) => !existsSync(join(project, 'src', path)))).toEqual([]);
+    });
+  },
+);
+
 describe('docs/README.md', () => {
   it('leads to every page, directly or over others', () => {
     const reached = new Set(['docs/README.md']);
