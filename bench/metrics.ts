@@ -99,7 +99,7 @@ export const metrics = {
   }),
   sweep: (): Metric => ({
     id: 'managers.sweep',
-    title: 'Sweep that removes nothing',
+    title: 'Processor time of a sweep that removes nothing',
     unit: 'µs',
     digits: 2,
   }),

@@ -106,7 +106,7 @@ function promises(idle: number): Promised[] {
     {
       title: 'Create, touch and dispose of a manager, 1,000,000 live',
       against: 'the same at 1,000 live',
-      metricId: metrics.cycle().id,
+      metricId: metrics.cycleCpu().id,
       subject: liveManagers(1_000_000),
       other: liveManagers(1_000),
       limit: 1.5,

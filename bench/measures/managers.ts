@@ -30,7 +30,7 @@ export const managers: Measure = {
         if (round === 0) return;
         results.add(metrics.cycle(), liveManagers(count), cycle.wallUs);
         results.add(metrics.cycleCpu(), liveManagers(count), cycle.cpuUs);
-        results.add(metrics.sweep(), liveManagers(count), sweep.wallUs);
+        results.add(metrics.sweep(), liveManagers(count), sweep.cpuUs);
       });
     } finally {
       await Promise.all(processes.map(({ remote }) => remote.end()));
