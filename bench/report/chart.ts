@@ -15,7 +15,7 @@ export interface Panel {
 }
 
 const WIDTH = 860;
-const LABELS = 330;
+const LABELS = 350;
 const VALUES = 70;
 const ROW = 26;
 const BAR = 16;

@@ -53,6 +53,7 @@ function method({ rounds, idle }: Settings): string {
     `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service; with ours it also has something to dispose of.`,
     `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. Nobody else authenticates. Raised are \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up for having none.`,
     `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are those of all of them.`,
+    `- Managers without sockets live in processes with a young generation of 64 MB (\`--max-semi-space-size\`), for every number of them.`,
     `- The heartbeat is compared with bare \`ws\` and the ping loop of its documentation, at the same interval of 25 s.`,
   ].join('\n');
 }
