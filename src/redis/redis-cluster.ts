@@ -29,7 +29,7 @@ import { Renewal } from './renewal.js';
 const PATIENCE = 3;
 
 /**
- * Counts the connections of a user over all nodes that use the same Redis (or Valkey).
+ * Counts the connections of a user over all nodes that use the same Redis.
  *
  * @example `WebSocketIsolationModule.forRoot({ cluster: redisCluster({ url: 'redis://localhost:6379' }) })`
  * @throws {InvalidOptionsError} naming every option that breaks its rule
