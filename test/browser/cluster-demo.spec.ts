@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { startBrowser } from '../support/browser.js';
-import { eventually } from '../support/eventually.js';
 
 const REGISTER = fileURLToPath(new URL('../support/register-typescript.js', import.meta.url));
 const CLUSTER = fileURLToPath(new URL('../../demo/cluster.ts', import.meta.url));

@@ -1,14 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { WebSocketManagerFactory } from 'nestjs-websocket-isolation';
 import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { startBrowser } from '../support/browser.js';
 import { Crowd, crowdOf } from '../support/crowd.js';
-import { eventually } from '../support/eventually.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const CONNECTIONS = Number(process.env['DASHBOARD_CONNECTIONS'] ?? 2_000);
 const HOSTILE = '<img src=x onerror=alert(1)>';

@@ -3,11 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { AppModule } from '../../demo/app.module.js';
 import { startBrowser } from '../support/browser.js';
-import { eventually } from '../support/eventually.js';
 
 let browser: Browser;
 let app: INestApplication;

@@ -10,13 +10,12 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { Fleet } from '../support/fleet.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ScriptedCluster } from '../support/scripted-cluster.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 describe('the slot of an arrival in a cluster', () => {
   const cluster = new ScriptedCluster();

@@ -8,12 +8,11 @@ import {
   type WebSocketIsolationOptions,
 } from 'nestjs-websocket-isolation';
 import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 import type { ClientOptions } from 'ws';
 
 import { SHORT_LEASE } from '../support/cluster.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, UpgradeRefused } from '../support/test-client.js';
 
 const PATIENCE_MS = 20_000;
 

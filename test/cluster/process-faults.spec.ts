@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { ClusterNode, SHORT_LEASE } from '../support/cluster.js';
-import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
-import { TestClient } from '../support/test-client.js';
 
 const LIMIT = 3;
 /** Long enough for anything on a busy machine; what is measured is measured by the clock of Redis. */

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 import { createCluster } from 'redis';
 
-import { eventually } from '../support/eventually.js';
 import { freePort, TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 

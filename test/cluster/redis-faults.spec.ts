@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import type { TestClient } from '../support/test-client.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;

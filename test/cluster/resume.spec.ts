@@ -2,9 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocketIsolationOptions } from 'nestjs-websocket-isolation';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 
 import { SHORT_LEASE } from '../support/cluster.js';
-import { eventually } from '../support/eventually.js';
 import { NodeProcess } from '../support/node-process.js';
 import { TestRedis } from '../support/redis.js';
 import { ResumingClient, statusOf } from '../support/resuming-client.js';

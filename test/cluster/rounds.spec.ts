@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { ClusterNode, withNodes } from '../support/cluster.js';
-import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
-import { TestClient } from '../support/test-client.js';
 
 const ROUNDS = Number(process.env['CLUSTER_ROUNDS'] ?? 5);
 const CONNECTIONS = 200;

@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WebSocketIsolationOptions } from 'nestjs-websocket-isolation';
 import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 import { createClient } from 'redis';
 
-import { eventually } from '../support/eventually.js';
 import { TestRedis } from '../support/redis.js';
-import type { TestClient } from '../support/test-client.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;

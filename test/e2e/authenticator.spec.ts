@@ -9,9 +9,9 @@ import {
   IsolatedGateway,
   type UserExecutionContext,
 } from 'nestjs-websocket-isolation';
+import { TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 @Injectable()
 class Users {

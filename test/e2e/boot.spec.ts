@@ -13,8 +13,7 @@ import {
   type WebSocketIsolationOptionsFactory,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
-
-import { eventually } from '../support/eventually.js';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 
 const PROACTIVE = 'websocket-isolation:proactive-cleanup';
 const EMERGENCY = 'websocket-isolation:emergency-cleanup';

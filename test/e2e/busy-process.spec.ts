@@ -6,8 +6,8 @@ import {
   UserExecutionContext,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 @IsolatedGateway({ path: '/busy' })

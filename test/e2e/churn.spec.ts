@@ -10,12 +10,11 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import { activeTimers, LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 /** `CHURN=1000000` for a long run. */
 const CONNECTIONS = Number(process.env['CHURN'] ?? 10_000);

@@ -17,13 +17,12 @@ import {
   WebSocketIsolationDashboardModule,
 } from 'nestjs-websocket-isolation/dashboard';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { map, of } from 'rxjs';
 
-import { eventually } from '../support/eventually.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const VIEWER = 'viewer=aaaa-bbbb-cccc';
 

@@ -8,10 +8,9 @@ import {
 } from '@nestjs/core';
 import { SubscribeMessage } from '@nestjs/websockets';
 import { ConnectionRequest, IsolatedGateway } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 let made: number;
 let disposed: number[];

@@ -12,10 +12,10 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { TestClient } from 'nestjs-websocket-isolation/testing';
 import { defer, map, timer } from 'rxjs';
 
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const instances = new Set<object>();
 

@@ -6,11 +6,10 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, UpgradeRefused } from '../support/test-client.js';
 
 const LIMIT = 5;
 

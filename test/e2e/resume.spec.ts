@@ -10,12 +10,11 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
 import type { MemoryHistory } from '../../src/history/memory-history.js';
 import { Resume } from '../../src/resume/resume.service.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, UpgradeRefused } from '../support/test-client.js';
 
 @IsolatedGateway({ path: '/chat' })
 class ChatGateway {

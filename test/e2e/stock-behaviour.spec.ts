@@ -37,13 +37,11 @@ import {
   UserExecutionContext,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
-import { startTestApplication } from 'nestjs-websocket-isolation/testing';
+import { eventually, startTestApplication, TestClient } from 'nestjs-websocket-isolation/testing';
 import { concat, delay, from, map, type Observable, of, throwError } from 'rxjs';
 import type { WebSocket, WebSocketServer as Server } from 'ws';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 type Decorate = () => ClassDecorator;
 

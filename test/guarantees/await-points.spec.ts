@@ -11,11 +11,11 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
+import { eventually } from 'nestjs-websocket-isolation/testing';
 import { WebSocket } from 'ws';
 
 import { HandshakeService } from '../../src/handshake/handshake.service.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 /** Where a connection waits for something of the app, from its first step to its last. */

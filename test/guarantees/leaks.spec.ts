@@ -3,10 +3,10 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
 import type { WebSocketIsolationOptions } from '../../src/config/isolation.options.js';
-import { eventually } from '../support/eventually.js';
 import { Fleet } from '../support/fleet.js';
 
 let fleet: Fleet;

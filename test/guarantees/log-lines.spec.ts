@@ -2,12 +2,11 @@ import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { SubscribeMessage } from '@nestjs/websockets';
 import { IsolatedGateway } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
-import { eventually } from '../support/eventually.js';
 import { Fleet } from '../support/fleet.js';
 import { startApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const MINUTE = 60_000;
 

@@ -5,10 +5,9 @@ import {
   UserExecutionContext,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, UpgradeRefused } from '../support/test-client.js';
 
 /** `ROUNDS=1000` for a long run. */
 const ROUNDS = Number(process.env['ROUNDS'] ?? 8);

@@ -14,11 +14,10 @@ import {
   type Release,
   type WebSocketManager,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { Topic } from '../../src/journal/event-bus.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const removed: IsolationEvents['manager-removed'] = {
   subject: { userId: 'ada', threadId: 'tea', connectionId: 'conn_1', isolationKey: 'ada:tea' },

@@ -17,16 +17,15 @@ import {
   WebSocketIsolationHealthModule,
 } from 'nestjs-websocket-isolation/health';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { CleanupService } from '../../src/cleanup/cleanup.service.js';
 import { HEALTH_RULES } from '../../src/health/health-rules.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
-import { eventually } from '../support/eventually.js';
 import { tableOf } from '../support/readme.js';
 import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 @Controller('health')
 class HealthController {

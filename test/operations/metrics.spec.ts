@@ -15,13 +15,12 @@ import {
   WebSocketIsolationMetricsModule,
 } from 'nestjs-websocket-isolation/metrics';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { Counter, register, Registry } from 'prom-client';
 
-import { eventually } from '../support/eventually.js';
 import { type Family, parsePrometheusText, valueOf } from '../support/prometheus-text.js';
 import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 /** `SERIES=1000000` users, events and codes; the default is enough to see any that grow. */
 const DISTINCT = Number(process.env['SERIES'] ?? 100_000);

@@ -20,14 +20,13 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { IsolatedGateway, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
 import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { CleanupService } from '../../src/cleanup/cleanup.service.js';
 import type { OpenTelemetryTracer } from '../../src/otel/open-telemetry.tracer.js';
 import { Tracing } from '../../src/monitoring/tracing.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
-import { eventually } from '../support/eventually.js';
 import { queryAuthenticator, startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT_ID = '00f067aa0ba902b7';

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { linkPackages, PACKAGE, PackedApp } from '../support/packed-app.js';
 import { project } from '../support/packed-package.js';
 import { quickStartFiles } from '../support/readme.js';
-import { TestClient } from '../support/test-client.js';
 
 // What `nest new` makes, in ESM, with what the test varies.
 const MAIN = `

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { keepAsking } from '../support/keep-asking.js';
 import {
   malformedFrames,
@@ -12,7 +12,6 @@ import {
 } from '../support/malformed.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
-import { TestClient } from '../support/test-client.js';
 
 /** `BARRAGE=100000 SEED=…` for the long run, or for the same one again. */
 const ATTACKS = Number(process.env['BARRAGE'] ?? 3_000);

@@ -6,13 +6,12 @@ import {
   type WebSocketIsolationOptions,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
 import { UserRates } from '../../src/gateway/user-rates.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const running = { now: 0, most: 0, started: 0 };
 let release!: () => void;

@@ -22,11 +22,10 @@ import {
   type WebSocketIsolationOptions,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { map, type Observable, of, throwError } from 'rxjs';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const trace: string[] = [];
 

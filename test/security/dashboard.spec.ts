@@ -14,16 +14,15 @@ import {
   type DashboardModuleOptions,
   WebSocketIsolationDashboardModule,
 } from 'nestjs-websocket-isolation/dashboard';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { isFromThisMachine } from '../../src/dashboard/loopback.js';
 import { Watch } from '../../src/dashboard/watch.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
-import { eventually } from '../support/eventually.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { RawSocket } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const VIEWER = 'viewer=aaaa-bbbb-cccc';
 

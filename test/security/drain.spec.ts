@@ -5,11 +5,10 @@ import {
   UserExecutionContext,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient, type UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { ServerProcess } from '../support/server-process.js';
 import { startApp } from '../support/test-app.js';
-import { TestClient, type UpgradeRefused } from '../support/test-client.js';
 
 /** `DRAIN=10000` for more. */
 const CONNECTIONS = Number(process.env['DRAIN'] ?? 2_000);

@@ -17,11 +17,10 @@ import {
   UserExecutionContext,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { type Observable, of, throwError } from 'rxjs';
 
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const SECRET = 'pa55word in an error';
 

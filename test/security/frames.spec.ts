@@ -11,12 +11,11 @@ import {
   type WebSocketIsolationOptions,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { WebSocket } from 'ws';
 
-import { eventually } from '../support/eventually.js';
 import { closeFrames, frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 let handled = 0;
 const codes: number[] = [];

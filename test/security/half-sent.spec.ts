@@ -2,12 +2,11 @@ import { connect, type Socket } from 'node:net';
 
 import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { listenForUpgrades } from '../../src/gateway/upgrade-router.js';
-import { eventually } from '../support/eventually.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
-import { TestClient } from '../support/test-client.js';
 
 const HALF_SENT = 5_000;
 

@@ -23,14 +23,13 @@ import {
   type WebSocketIsolationOptions,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient, type UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 import { WebSocketServer } from 'ws';
 
 import { HandshakeService } from '../../src/handshake/handshake.service.js';
 import { GatewayRuntime } from '../../src/gateway/gateway-runtime.js';
-import { eventually } from '../support/eventually.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient, type UpgradeRefused } from '../support/test-client.js';
 
 @IsolatedGateway({ path: '/chat' })
 class ChatGateway {

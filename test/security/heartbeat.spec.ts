@@ -7,12 +7,11 @@ import {
   WebSocketManager,
   type WebSocketIsolationOptions,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { activeTimers } from '../support/live-count.js';
-import { eventually } from '../support/eventually.js';
 import { closeFrames, frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const disposed: string[] = [];
 

@@ -10,11 +10,10 @@ import {
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { FakeClock } from '../../src/testing/fake-clock.js';
-import { eventually } from '../support/eventually.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const hooks: string[] = [];
 let connecting: Promise<void> | undefined;

@@ -4,12 +4,11 @@ import { Type } from 'class-transformer';
 import { UsePipes, ValidationPipe } from '@nestjs/common';
 import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import { IsolatedGateway, UserExecutionContext } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { type IgnoredReason, TrafficCounters } from '../../src/gateway/traffic-counters.js';
-import { eventually } from '../support/eventually.js';
 import { frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 const MIB = 1_048_576;
 

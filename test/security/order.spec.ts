@@ -8,12 +8,11 @@ import {
   type WebSocketIsolationOptions,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
-import { eventually } from '../support/eventually.js';
 import { RawSocket, textFrame, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
-import { TestClient } from '../support/test-client.js';
 
 /** A promise and what settles it. */
 class Gate {

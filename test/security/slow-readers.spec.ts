@@ -1,9 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { eventually } from '../support/eventually.js';
 import { ServerProcess } from '../support/server-process.js';
 import { keepAsking } from '../support/keep-asking.js';
-import { TestClient } from '../support/test-client.js';
 
 const READERS = 200;
 const MIB = 1_048_576;

@@ -1,8 +1,8 @@
 import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+import { TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
 import type { NodeConfig, NodeMethods } from '../cluster/cluster-node.process.js';
 import { NodeProcess } from './node-process.js';
-import { TestClient, UpgradeRefused } from './test-client.js';
 
 const NODE = new URL('../cluster/cluster-node.process.ts', import.meta.url);
 

@@ -1,6 +1,5 @@
+import { eventually } from 'nestjs-websocket-isolation/testing';
 import { WebSocket } from 'ws';
-
-import { eventually } from './eventually.js';
 
 const NAMES = [
   'ada',

@@ -1,6 +1,5 @@
 import { expect } from '@jest/globals';
-
-import type { TestClient } from './test-client.js';
+import type { TestClient } from 'nestjs-websocket-isolation/testing';
 
 /**
  * Somebody well-behaved beside whatever else goes on: asks for an echo again and again.

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from '@jest/globals';
 import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
@@ -12,8 +13,8 @@ import { Crowd, crowdOf } from '../support/crowd.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-// Draws the pictures of the README: `DASHBOARD_PICTURES=docs/images npm test -- dashboard-pictures`.
-const folder = process.env['DASHBOARD_PICTURES'];
+// Draws the pictures of the README: `npm run pictures`.
+const folder = fileURLToPath(new URL('../../docs/images', import.meta.url));
 const STEP_MS = 5_000;
 const STEPS = 178;
 const PICTURES: readonly Picture[] = [
@@ -23,9 +24,9 @@ const PICTURES: readonly Picture[] = [
 ];
 const HURRY = { reducedMotion: 'reduce' } as const;
 
-(folder ? describe : describe.skip)('pictures of the dashboard', () => {
+describe('pictures of the dashboard', () => {
   it('shows fifteen minutes of a busy process', async () => {
-    mkdirSync(folder!, { recursive: true });
+    mkdirSync(folder, { recursive: true });
     const clock = new FakeClock(Date.UTC(2026, 10, 24, 9, 12, 0));
     const running = await startApp({
       imports: [

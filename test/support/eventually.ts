@@ -1,1 +1,0 @@
-export { eventually } from 'nestjs-websocket-isolation/testing';

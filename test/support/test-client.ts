@@ -1,1 +1,0 @@
-export { TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
