@@ -223,6 +223,11 @@ export function runInContext<Argument, Result>(
   return running.run(context, fn, argument);
 }
 
+/** Runs a function, and whatever it begins, outside of any context. */
+export function runOutsideContext(fn: () => void): void {
+  running.exit(fn);
+}
+
 /** One part of an isolation key. Ordinary ids read as they are. */
 export function encodeKeyPart(id: string): string {
   return id.includes('%') || id.includes(':')

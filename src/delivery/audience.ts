@@ -1,13 +1,9 @@
+import type { Clock } from '../clock/clock.js';
 import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
-import {
-  count,
-  type DeliveryResult,
-  emptyReport,
-  encodeFrame,
-  type Frame,
-} from '../manager/delivery-result.js';
+import { emptyReport, encodeFrame } from '../manager/delivery-result.js';
 import { ALONE } from '../manager/everywhere.js';
+import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 /** What became of a message on every node that has connections for it. The numbers are the sums. */
@@ -46,6 +42,7 @@ export class Reach implements Audience {
   constructor(
     private readonly here: () => readonly WebSocketManager[],
     private readonly target: ClusterTarget,
+    private readonly clock: Clock,
     private readonly cluster: { readonly delivery: ClusterDelivery; nodeId: string } | undefined,
   ) {}
 
@@ -55,13 +52,13 @@ export class Reach implements Audience {
     if (!elsewhere && managers.length === 0) return emptyReport();
     const frame = encodeFrame(event, data);
     if (frame !== undefined) elsewhere?.send(this.target, frame);
-    return deliver(managers, frame);
+    return deliver(managers, frame, this.clock);
   }
 
   async sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport> {
     const managers = this.here();
     const frame = encodeFrame(event, data);
-    const here = deliver(managers, frame);
+    const here = deliver(managers, frame, this.clock);
     const elsewhere = this.#elsewhere(managers);
     const others =
       elsewhere && frame !== undefined
@@ -80,16 +77,19 @@ export class Reach implements Audience {
 export function deliver(
   managers: readonly WebSocketManager[],
   frame: string | undefined,
+  clock: Clock,
 ): DeliveryReport {
-  const report = emptyReport();
-  // `ws` would turn a text into bytes once for every receiver.
-  const made: Frame | undefined =
-    frame !== undefined && managers.length > 1 ? Buffer.from(frame) : frame;
-  for (const manager of managers) {
-    const result: DeliveryResult =
-      made === undefined ? { dropped: 'unserializable' } : manager.sendFrame(made);
-    count(report, result);
-  }
+  if (frame === undefined) return { ...emptyReport(), dropped: managers.length };
+  const reached: WebSocketManager[] = [];
+  const report = fanOut(managers, frame, (manager, made) => {
+    const result = manager.writeFrame(made);
+    if (typeof result === 'string') reached.push(manager);
+    return result;
+  });
+  // Afterwards, all in one go: after each system call, what belongs to the next connection would have to
+  // be fetched from memory first.
+  const now = clock.now();
+  for (const manager of reached) manager.noteSent(now);
   return report;
 }
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
+import { type Clock, CLOCK } from '../clock/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
 import type { DeliveryReport } from '../history/receipt.js';
@@ -31,6 +32,7 @@ export class WebSocketEmitter {
 
   constructor(
     private readonly factory: WebSocketManagerFactory,
+    @Inject(CLOCK) private readonly clock: Clock,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
     @Optional() @Inject(CLUSTER) cluster?: Cluster,
   ) {
@@ -42,13 +44,13 @@ export class WebSocketEmitter {
 
   /** All connections of a user. */
   toUser(userId: string): Audience {
-    return new Reach(() => this.factory.managersOf(userId), { userId }, this.#others);
+    return new Reach(() => this.factory.managersOf(userId), { userId }, this.clock, this.#others);
   }
 
   /** All connections that a user has open on one thread. */
   toThread(userId: string, threadId: string): ThreadAudience {
     const thread = { userId, threadId };
-    const reach = new Reach(() => this.#managersOf(thread), thread, this.#others);
+    const reach = new Reach(() => this.#managersOf(thread), thread, this.clock, this.#others);
     return {
       send: (event, data) => this.#record(thread, event, data) ?? reach.send(event, data),
       sendAsync: (event, data) => this.#recordAndReport(thread, reach, event, data),
@@ -61,6 +63,7 @@ export class WebSocketEmitter {
     return new Reach(
       () => this.factory.addressed({ connectionId }),
       { connectionId },
+      this.clock,
       this.#others,
     );
   }
@@ -106,7 +109,7 @@ export class WebSocketEmitter {
   // What other nodes may have done here.
   #localDelivery(): LocalDelivery {
     return {
-      deliver: (target, frame) => deliver(this.factory.addressed(target), frame),
+      deliver: (target, frame) => deliver(this.factory.addressed(target), frame, this.clock),
       disconnect: (target, goodbye) => this.factory.disconnectHere(target, goodbye),
       connectionsOf: (userId) => this.factory.connectionsHere(userId),
     };

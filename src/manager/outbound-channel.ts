@@ -39,8 +39,8 @@ export abstract class OutboundChannel {
   /** Records a critical message where it outlives the connection; `undefined` where there is no such place. */
   protected abstract recordCritical(frame: string): DeliveryResult | undefined;
 
-  /** @internal Traffic: not stale. */
-  abstract touch(): void;
+  /** @internal Traffic: not stale. @param now monotonic milliseconds */
+  abstract touch(now?: number): void;
 
   /** @internal The one way out. */
   abstract beginClose(code: number, reason: string, initiator: CloseInitiator): Promise<void>;
@@ -66,6 +66,13 @@ export abstract class OutboundChannel {
 
   /** @internal Sends a frame that is ready for the wire. */
   sendFrame(frame: Frame): DeliveryResult {
+    const result = this.writeFrame(frame);
+    if (typeof result === 'string') this.noteSent();
+    return result;
+  }
+
+  /** @internal As {@link sendFrame}, but whoever writes to many notes it afterwards: see {@link noteSent}. */
+  writeFrame(frame: Frame): DeliveryResult {
     const socket = this.attachedSocket;
     if (!this.isActive) return CLOSED_RESULT;
     if (!socket) return NOT_ATTACHED;
@@ -76,8 +83,13 @@ export abstract class OutboundChannel {
     }
     // A text needs no options to be sent as one, and `ws` copies those it is given.
     socket.send(frame, typeof frame === 'string' ? undefined : TEXT);
-    this.#sent();
     return socket.bufferedAmount === 0 ? 'sent' : 'queued';
+  }
+
+  /** @internal A message went out. @param now monotonic milliseconds */
+  noteSent(now?: number): void {
+    this.counters.sent += 1;
+    this.touch(now);
   }
 
   /**
@@ -109,7 +121,7 @@ export abstract class OutboundChannel {
         if (error) reject(this.#failure('the socket failed', error));
         else resolve();
       });
-      this.#sent();
+      this.noteSent();
     });
   }
 
@@ -159,7 +171,7 @@ export abstract class OutboundChannel {
     const waiting = socket.bufferedAmount;
     // A single large message to a reader that keeps up is not slowness.
     if (waiting === 0) {
-      this.#backlog = undefined;
+      if (this.#backlog) this.#backlog = undefined;
       return false;
     }
     const { maxBufferedBytes } = this.host.options.outbound;
@@ -181,13 +193,8 @@ export abstract class OutboundChannel {
       if (this.#outbox) this.#outbox.putBack(message);
       else this.undelivered([message]);
     });
-    this.#sent();
+    this.noteSent();
     return true;
-  }
-
-  #sent(): void {
-    this.counters.sent += 1;
-    this.touch();
   }
 
   #unserializable(event: string): DeliveryResult {

@@ -280,8 +280,8 @@ export class WebSocketManager extends OutboundChannel {
   }
 
   /** @internal Traffic: not stale. */
-  override touch(): void {
-    this.lastActivityAt = this.host.clock.now();
+  override touch(now: number = this.host.clock.now()): void {
+    this.lastActivityAt = now;
     this.host.touched(this);
   }
 

@@ -6,7 +6,8 @@ import type { Clock } from '../clock/clock.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
-import { count, type DeliveryResult, emptyReport, type Frame } from '../manager/delivery-result.js';
+import { type DeliveryResult, emptyReport, type Frame } from '../manager/delivery-result.js';
+import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { isOwnPosition, parsePosition, type Position, positioned } from '../history/position.js';
@@ -121,17 +122,9 @@ export class Resume implements OnModuleDestroy {
   }
 
   #deliver(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryReport {
-    const report = emptyReport();
     const managers = this.#managersOf(thread);
-    if (managers.length === 0) return report;
     const text = positioned(event.body, { epoch, offset: event.offset });
-    // `ws` would turn a text into bytes once for every receiver.
-    const frame: Frame = managers.length > 1 ? Buffer.from(text) : text;
-    for (const manager of managers) {
-      const result = this.#hand(manager, epoch, event, frame);
-      if (result) count(report, result);
-    }
-    return report;
+    return fanOut(managers, text, (manager, frame) => this.#hand(manager, epoch, event, frame));
   }
 
   #hand(

@@ -1,0 +1,29 @@
+import { runOutsideContext } from '../context/user-execution-context.js';
+import type { DeliveryReport } from '../history/receipt.js';
+import { count, type DeliveryResult, emptyReport, type Frame } from './delivery-result.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+/** Gives a frame to one connection; `undefined` where it is not meant for it. */
+export type Hand = (manager: WebSocketManager, frame: Frame) => DeliveryResult | undefined;
+
+/** Gives one text to several connections, and counts what became of it. */
+export function fanOut(
+  managers: readonly WebSocketManager[],
+  text: string,
+  hand: Hand,
+): DeliveryReport {
+  const report = emptyReport();
+  const handTo = (manager: WebSocketManager, frame: Frame): void => {
+    const result = hand(manager, frame);
+    if (result) count(report, result);
+  };
+  if (managers.length === 1) handTo(managers[0]!, text);
+  if (managers.length < 2) return report;
+  // `ws` would turn a text into bytes once for every receiver.
+  const frame = Buffer.from(text);
+  // What other connections' sockets do with it is none of the running handler's business.
+  runOutsideContext(() => {
+    for (const manager of managers) handTo(manager, frame);
+  });
+  return report;
+}
