@@ -166,7 +166,8 @@ export class AppendQueue {
     let settled = 1;
     while (this.#entries[settled]?.isSettled === true) settled += 1;
     this.#entries.splice(0, settled);
-    this.#sent -= settled;
+    // What was given up may never have been sent.
+    this.#sent = Math.max(0, this.#sent - settled);
   }
 
   #tryLater(): void {
@@ -179,6 +180,7 @@ export class AppendQueue {
     }
     this.onFailure(failure);
     this.#giveUpOld(failure);
+    this.#cutSettled();
     const jitter = 0.75 + Math.random() / 2;
     this.#retry ??= this.clock.after(this.#retryMs * jitter, () => this.#tryAgain());
     this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
