@@ -45,6 +45,12 @@ export class ResumingClient {
     this.#socket?.terminate();
   }
 
+  /** Comes back after {@link stop}. */
+  comeBack(): void {
+    this.#isStopped = false;
+    this.start();
+  }
+
   #receive(text: Buffer): void {
     const frame = JSON.parse(text.toString()) as PositionedFrame;
     this.frames.push(frame);
