@@ -1,4 +1,5 @@
 import type { DeliveryReport } from '../history/receipt.js';
+import type { TextFrame } from './text-frame.js';
 
 /** Why a message was not even queued. */
 export type DropReason = 'closed' | 'not-attached' | 'slow-consumer' | 'unserializable';
@@ -19,8 +20,8 @@ export function count(report: Record<keyof DeliveryReport, number>, result: Deli
   report[typeof result === 'string' ? result : 'dropped'] += 1;
 }
 
-/** A message as the wire wants it, made once for any number of receivers. */
-export type Frame = string | Buffer;
+/** A message that is ready to be sent: its text, or for several receivers the bytes of the wire. */
+export type Frame = string | TextFrame;
 
 /**
  * The stock client's frame, `{"event", "data"}`, or `undefined` for data that JSON cannot express

@@ -1,6 +1,7 @@
 import { runOutsideContext } from '../context/user-execution-context.js';
 import type { DeliveryReport } from '../history/receipt.js';
 import { count, type DeliveryResult, emptyReport, type Frame } from './delivery-result.js';
+import { TextFrame } from './text-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Gives a frame to one connection; `undefined` where it is not meant for it. */
@@ -19,8 +20,7 @@ export function fanOut(
   };
   if (managers.length === 1) handTo(managers[0]!, text);
   if (managers.length < 2) return report;
-  // `ws` would turn a text into bytes once for every receiver.
-  const frame = Buffer.from(text);
+  const frame = TextFrame.of(text);
   // What other connections' sockets do with it is none of the running handler's business.
   runOutsideContext(() => {
     for (const manager of managers) handTo(manager, frame);

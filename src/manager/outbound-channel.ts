@@ -6,12 +6,12 @@ import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
 import type { ManagerHost } from './manager-host.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
+import { writeText } from './write-text.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
-const TEXT = Object.freeze({ binary: false });
 
 /** The sending half of a manager: bounded, counted, and never throwing where it need not. */
 export abstract class OutboundChannel {
@@ -81,8 +81,7 @@ export abstract class OutboundChannel {
       this.#closeSlow();
       return SLOW_CONSUMER;
     }
-    // A text needs no options to be sent as one, and `ws` copies those it is given.
-    socket.send(frame, typeof frame === 'string' ? undefined : TEXT);
+    writeText(socket, frame);
     return socket.bufferedAmount === 0 ? 'sent' : 'queued';
   }
 
@@ -116,7 +115,7 @@ export abstract class OutboundChannel {
         this.counters.failed += 1;
         reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
       });
-      socket.send(frame, TEXT, (error) => {
+      writeText(socket, frame, (error) => {
         release();
         if (error) reject(this.#failure('the socket failed', error));
         else resolve();
@@ -188,7 +187,7 @@ export abstract class OutboundChannel {
     const socket = this.attachedSocket;
     if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
     if (this.#isTooSlowFor(message.frame, socket)) return false;
-    socket.send(message.frame, TEXT, (error) => {
+    writeText(socket, message.frame, (error) => {
       if (!error) return;
       if (this.#outbox) this.#outbox.putBack(message);
       else this.undelivered([message]);

@@ -1,0 +1,117 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  IsolatedWsAdapter,
+  WebSocketEmitter,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+import type { WebSocket } from 'ws';
+
+import { startApp, type TestApp } from '../support/test-app.js';
+
+/** Texts that went through the `send()` of `ws` itself. */
+let sentByWs = 0;
+
+@IsolatedGateway({ path: '/news' })
+class NewsGateway {
+  constructor(readonly manager: WebSocketManager) {}
+
+  handleConnection(client: WebSocket): void {
+    const send = client.send.bind(client) as (...args: unknown[]) => void;
+    client.send = (...args: unknown[]) => {
+      sentByWs += 1;
+      send(...args);
+    };
+  }
+
+  @SubscribeMessage('mix')
+  async mix(client: WebSocket): Promise<unknown> {
+    this.manager.send('line', 0);
+    client.send(JSON.stringify({ event: 'line', data: 1 }));
+    this.manager.send('line', 2);
+    client.send(new Blob([JSON.stringify({ event: 'line', data: 3 })]), { binary: false });
+    this.manager.send('line', 4);
+    await this.manager.sendAsync('line', 5);
+    this.manager.emitCritical('line', 6);
+    return { event: 'line', data: 7 };
+  }
+}
+
+let testApp: TestApp;
+afterEach(() => testApp.close());
+
+async function start(perMessageDeflate: boolean): Promise<WebSocketEmitter> {
+  sentByWs = 0;
+  testApp = await startApp({
+    providers: [NewsGateway],
+    prepare: (app) => app.useWebSocketAdapter(new IsolatedWsAdapter(app, { perMessageDeflate })),
+  });
+  return testApp.app.get(WebSocketEmitter);
+}
+
+const connect = (perMessageDeflate: boolean): Promise<TestClient> =>
+  TestClient.open(testApp.url('/news?user=ada'), { perMessageDeflate });
+
+/** Data with which the whole message has so many bytes. */
+function textOf(bytes: number, filling: string): string {
+  const room = bytes - Buffer.byteLength(JSON.stringify({ event: 'news', data: '' }));
+  const width = Buffer.byteLength(filling);
+  return filling.repeat(Math.floor(room / width)) + '.'.repeat(room % width);
+}
+
+// Where the length of a frame is written in another way: RFC 6455, section 5.2.
+const LENGTHS = [40, 125, 126, 127, 65_535, 65_536, 200_000];
+
+describe('a message', () => {
+  it.each(['x', 'é', '漢', '🚲'])(
+    'of any length arrives as it was, made of %s',
+    async (filling) => {
+      const emitter = await start(false);
+      const one = await connect(false);
+      for (const length of LENGTHS) {
+        const text = textOf(length, filling);
+        expect(emitter.toUser('ada').send('news', text)).toMatchObject({ dropped: 0 });
+        expect((await one.next('news')).data).toBe(text);
+      }
+      const many = [one, await connect(false), await connect(false)];
+      for (const length of LENGTHS) {
+        const text = textOf(length, filling);
+        emitter.toUser('ada').send('news', text);
+        for (const client of many) expect((await client.next('news')).data).toBe(text);
+      }
+      // What is known of the inside of `ws` still holds.
+      expect(sentByWs).toBe(0);
+    },
+  );
+
+  it('is compressed for those who agreed to that, and reaches the others as it is', async () => {
+    const emitter = await start(true);
+    const compressing = await connect(true);
+    const plain = await connect(false);
+    const text = textOf(200_000, 'é');
+    emitter.toUser('ada').send('news', text);
+    for (const client of [compressing, plain]) {
+      expect((await client.next('news')).data).toBe(text);
+    }
+    expect(sentByWs).toBe(1);
+    expect(bytesReadBy(compressing)).toBeLessThan(20_000);
+    expect(bytesReadBy(plain)).toBeGreaterThan(200_000);
+  });
+
+  it.each([false, true])(
+    'keeps its place among those that the app sends itself, compression %s',
+    async (isCompressing) => {
+      await start(isCompressing);
+      const client = await connect(isCompressing);
+      client.send('mix');
+      await eventually(() => expect(client.messages).toHaveLength(8));
+      expect(client.messages.map(({ data }) => data as number)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    },
+  );
+});
+
+function bytesReadBy({ socket }: TestClient): number {
+  return (socket as unknown as { _socket: { bytesRead: number } })._socket.bytesRead;
+}
