@@ -28,8 +28,6 @@ export interface ContextInput {
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
-const ID_FIELDS = ['userId', 'threadId', 'runId', 'connectionId'] as const;
-
 /** The rules for ids, for class-validator. */
 class ContextIds {
   @IsIdentifier()
@@ -47,8 +45,8 @@ class ContextIds {
   @IsIdentifier()
   connectionId: unknown;
 
-  constructor(input: ContextInput) {
-    for (const field of ID_FIELDS) this[field] = input[field];
+  constructor({ userId, threadId, runId, connectionId }: ContextInput) {
+    Object.assign(this, { userId, threadId, runId, connectionId });
   }
 }
 
@@ -56,7 +54,7 @@ class ContextIds {
 export function contextFaults(input: ContextInput): ContextFault[] {
   // The same rule function first: class-validator costs more than the rest of a handshake, so it is
   // asked only to word the faults of an input that has some.
-  const faults = ID_FIELDS.every((field) => isGoodId(input, field)) ? [] : idFaults(input);
+  const faults = hasGoodIds(input) ? [] : idFaults(input);
   const expiry = expiryFault(input.expiresAt);
   if (expiry) faults.push({ field: 'expiresAt', rule: expiry });
   const metadata = metadataFault(input.metadata);
@@ -64,10 +62,17 @@ export function contextFaults(input: ContextInput): ContextFault[] {
   return faults;
 }
 
-function isGoodId(input: ContextInput, field: (typeof ID_FIELDS)[number]): boolean {
-  const value: unknown = input[field];
-  if (field !== 'userId' && (value === undefined || value === null)) return true;
-  return identifierFault(value) === undefined;
+function hasGoodIds({ userId, threadId, runId, connectionId }: ContextInput): boolean {
+  return (
+    identifierFault(userId) === undefined &&
+    isAbsentOrGood(threadId) &&
+    isAbsentOrGood(runId) &&
+    isAbsentOrGood(connectionId)
+  );
+}
+
+function isAbsentOrGood(id: unknown): boolean {
+  return id === undefined || id === null || identifierFault(id) === undefined;
 }
 
 function idFaults(input: ContextInput): ContextFault[] {

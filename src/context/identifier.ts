@@ -4,14 +4,11 @@ import { registerDecorator, type ValidationOptions } from 'class-validator';
 export const MAX_IDENTIFIER_LENGTH = 256;
 
 // Ids that stand for "nobody thought about this yet". One of them in production means that strangers share an identity.
-const PLACEHOLDERS = new Set(
-  (
-    'placeholder registry default temp none null undefined 0 1 xxx yyy ' +
-    'example test demo sample template mock fake dummy'
-  ).split(' '),
-);
-const PLACEHOLDER_PREFIX =
-  /^(?:placeholder|registry|default|temp|example|demo|sample|template|mock|fake)_/i;
+const WORDS =
+  'placeholder|registry|default|temp|none|null|undefined|0|1|xxx|yyy|' +
+  'example|test|demo|sample|template|mock|fake|dummy';
+const PREFIXES = 'placeholder|registry|default|temp|example|demo|sample|template|mock|fake';
+const PLACEHOLDER = new RegExp(`^\\s*(?:${WORDS})\\s*$|^(?:${PREFIXES})_`, 'i');
 const TEST_PREFIX = /^test_/i;
 // A prefix only gives a placeholder away in a short id; a long one carries entropy of its own.
 const PREFIX_RULE_BELOW = 20;
@@ -31,8 +28,7 @@ export function identifierFault(value: unknown): string | undefined {
 
 function isPlaceholder(value: string): boolean {
   if (value.length >= PREFIX_RULE_BELOW) return false;
-  if (PLACEHOLDERS.has(value.trim().toLowerCase())) return true;
-  if (PLACEHOLDER_PREFIX.test(value)) return true;
+  if (PLACEHOLDER.test(value)) return true;
   return TEST_PREFIX.test(value) && process.env['NODE_ENV'] !== 'test';
 }
 

@@ -5,36 +5,64 @@ const ALPHABET = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 'latin1');
 const TIME_CHARS = 10; // 50 bits of epoch milliseconds: good beyond the year 30000
 const RANDOM_CHARS = 16; // 5 bits each: 80 random bits
 
-// Random bytes are drawn in bulk: one system call per 256 ids instead of one per id.
+export type IdPrefix = 'thread' | 'run' | 'req' | 'conn';
+
+// Random characters are made in bulk: one system call per 256 ids instead of one per id.
 const pool = Buffer.allocUnsafe(RANDOM_CHARS * 256);
 let poolOffset = pool.length;
 
-const scratch = Buffer.allocUnsafe(64);
+function refillPool(): void {
+  randomFillSync(pool);
+  for (let index = 0; index < pool.length; index += 1) pool[index] = ALPHABET[pool[index]! & 31]!;
+  poolOffset = 0;
+}
 
-export type IdPrefix = 'thread' | 'run' | 'req' | 'conn';
+/** An id in the making: the prefix stands there for good, the time for as long as it is the same. */
+class Template {
+  readonly #bytes: Buffer;
+  readonly #timeStart: number;
+  #epochMs = -1;
+
+  constructor(prefix: IdPrefix) {
+    const start = `${prefix}_`;
+    this.#timeStart = start.length;
+    this.#bytes = Buffer.alloc(start.length + TIME_CHARS + RANDOM_CHARS, start, 'latin1');
+  }
+
+  next(epochMs: number): string {
+    if (epochMs !== this.#epochMs) this.#writeTime(epochMs);
+    if (poolOffset === pool.length) refillPool();
+    const bytes = this.#bytes;
+    const randomStart = this.#timeStart + TIME_CHARS;
+    for (let index = 0; index < RANDOM_CHARS; index += 1) {
+      bytes[randomStart + index] = pool[poolOffset + index]!;
+    }
+    poolOffset += RANDOM_CHARS;
+    // One flat string of one byte per character; joining characters would keep a rope of pieces alive.
+    return bytes.toString('latin1');
+  }
+
+  #writeTime(epochMs: number): void {
+    let time = epochMs;
+    for (let index = this.#timeStart + TIME_CHARS - 1; index >= this.#timeStart; index -= 1) {
+      this.#bytes[index] = ALPHABET[time % 32]!;
+      time = Math.floor(time / 32);
+    }
+    this.#epochMs = epochMs;
+  }
+}
+
+const templates: Readonly<Record<IdPrefix, Template>> = {
+  thread: new Template('thread'),
+  run: new Template('run'),
+  req: new Template('req'),
+  conn: new Template('conn'),
+};
 
 /**
  * Makes an id such as `conn_01JD3Q…`: a prefix, the time, and 80 random bits. Ids made in different
  * milliseconds sort by time; nobody can guess one from another.
  */
 export function createId(prefix: IdPrefix, epochMs: number = Date.now()): string {
-  if (poolOffset === pool.length) {
-    randomFillSync(pool);
-    poolOffset = 0;
-  }
-  const start = scratch.write(prefix, 'latin1');
-  scratch[start] = 0x5f; // _
-  const timeStart = start + 1;
-  let time = epochMs;
-  for (let index = timeStart + TIME_CHARS - 1; index >= timeStart; index -= 1) {
-    scratch[index] = ALPHABET[time % 32]!;
-    time = Math.floor(time / 32);
-  }
-  const randomStart = timeStart + TIME_CHARS;
-  for (let index = 0; index < RANDOM_CHARS; index += 1) {
-    scratch[randomStart + index] = ALPHABET[pool[poolOffset + index]! & 31]!;
-  }
-  poolOffset += RANDOM_CHARS;
-  // One flat string of one byte per character; joining characters would keep a rope of pieces alive.
-  return scratch.toString('latin1', 0, randomStart + RANDOM_CHARS);
+  return templates[prefix].next(epochMs);
 }
