@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 
 import type { Release } from '../clock/clock.js';
 import { isThenable } from '../manager/bounded-run.js';
+import { Link } from '../manager/linked-list.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Refusal, refusalOf } from './refusal.js';
 
@@ -22,6 +23,8 @@ interface Otherwise<T> {
  * comes in later is given back.
  */
 export class HandshakeAttempt {
+  /** Its place among the handshakes under way. */
+  readonly link = new Link<HandshakeAttempt>(this);
   /** The manager once it exists; it goes with an attempt that fails. */
   manager: WebSocketManager | undefined = undefined;
   #controller: AbortController | undefined = undefined;

@@ -1,4 +1,5 @@
 import type { Clock, Release } from '../clock/clock.js';
+import { LinkedList } from '../manager/linked-list.js';
 import type { HandshakeAttempt } from './handshake-attempt.js';
 import { HandshakeRefused } from './refusal.js';
 
@@ -7,62 +8,71 @@ import { HandshakeRefused } from './refusal.js';
  * is enough for all.
  */
 export class PendingHandshakes {
-  readonly #attempts = new Set<HandshakeAttempt>();
-  #newcomers: HandshakeAttempt[] = [];
+  // Lists and not a Set: what a small Set drops is kept by the tables it has outgrown, until the next full
+  // collection, and an attempt leads to everything that belongs to its connection.
+  readonly #newcomers = new LinkedList<HandshakeAttempt>();
+  readonly #watched = new LinkedList<HandshakeAttempt>();
+  #isLookingSoon = false;
   #stopTimer: Release | undefined;
 
   constructor(private readonly clock: Clock) {}
 
   get size(): number {
-    return this.#attempts.size;
+    return this.#newcomers.size + this.#watched.size;
   }
 
   add(attempt: HandshakeAttempt): void {
-    this.#attempts.add(attempt);
-    this.#watch();
-    this.#welcome(attempt);
+    this.#newcomers.append(attempt.link);
+    this.#startTimer();
+    this.#lookSoon();
   }
 
   remove(attempt: HandshakeAttempt): void {
-    this.#attempts.delete(attempt);
+    attempt.link.remove();
   }
 
   /** Ends all of them with one answer. */
   refuseAll(refusal: HandshakeRefused): void {
-    for (const attempt of this.#attempts) attempt.refuse(refusal);
+    for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal);
     this.#stopTimer?.();
     this.#stopTimer = undefined;
   }
 
+  get #oldest(): HandshakeAttempt | undefined {
+    return this.#watched.first ?? this.#newcomers.first;
+  }
+
   // Most are over before the event loop comes round, and nobody has to watch their clients: three listeners
   // on a socket are a good part of what a handshake costs. One look a turn later is for all that came in this one.
-  #welcome(attempt: HandshakeAttempt): void {
-    this.#newcomers.push(attempt);
-    if (this.#newcomers.length > 1) return;
+  #lookSoon(): void {
+    if (this.#isLookingSoon) return;
+    this.#isLookingSoon = true;
     setImmediate(() => {
-      const newcomers = this.#newcomers;
-      this.#newcomers = [];
-      for (const newcomer of newcomers) newcomer.watchForGoodbye();
+      this.#isLookingSoon = false;
+      for (let newcomer = this.#newcomers.first; newcomer; newcomer = this.#newcomers.first) {
+        this.#watched.append(newcomer.link);
+        newcomer.watchForGoodbye();
+      }
     });
   }
 
   // The timer is left running when its handshake is over: starting one for each would cost more than
   // looking at an empty list now and then.
-  #watch(): void {
-    const oldest = this.#attempts.values().next().value;
-    if (this.#stopTimer || !oldest) return;
+  #startTimer(): void {
+    if (this.#stopTimer) return;
+    const oldest = this.#oldest;
+    if (!oldest) return;
     this.#stopTimer = this.clock.after(oldest.deadlineAt - this.clock.now(), () => {
       this.#stopTimer = undefined;
       this.#refuseOverdue();
-      this.#watch();
+      this.#startTimer();
     });
   }
 
   #refuseOverdue(): void {
     const now = this.clock.now();
-    for (const attempt of this.#attempts) {
-      if (attempt.deadlineAt > now) return;
-      attempt.refuse(new HandshakeRefused('timeout'));
+    for (let oldest = this.#oldest; oldest && oldest.deadlineAt <= now; oldest = this.#oldest) {
+      oldest.refuse(new HandshakeRefused('timeout'));
     }
   }
 }
