@@ -5,7 +5,7 @@ import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
-import { runBounded, runThrough, type Waiting } from '../manager/bounded-run.js';
+import { afterwards, runBounded } from '../manager/bounded-run.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
 import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
@@ -115,25 +115,35 @@ export class Connection
       const subject = subjectOf(context);
       journal.record('connection-closed', { subject, path: this.path, reason, connectedMs });
     }
-    return runThrough(this.#disconnect(reason));
+    return afterwards(this.#connected(), () =>
+      afterwards(this.#disconnect(reason.code), () => this.#handled()),
+    );
   }
 
   released(): Promise<void> | undefined {
     return this.scope.dispose((outcome, error) => this.#hookFailed(`dispose (${outcome})`, error));
   }
 
-  *#disconnect({ code }: CloseReason): Generator<Waiting, void, void> {
-    if (this.#connecting) yield this.#bounded('handleConnection', () => this.#connecting);
-    for (let index = 0; index < this.connectsStarted; index += 1) {
+  #connected(): Promise<void> | undefined {
+    return this.#connecting && this.#bounded('handleConnection', () => this.#connecting);
+  }
+
+  #disconnect(code: number, from = 0): Promise<void> | undefined {
+    for (let index = from; index < this.connectsStarted; index += 1) {
       const gateway = this.instances[index]!;
       if (!gateway.handleDisconnect) continue;
       const hook = (): unknown => gateway.handleDisconnect!(this.client, code);
-      yield this.#bounded('handleDisconnect', () =>
+      const pending = this.#bounded('handleDisconnect', () =>
         runInContext(this.manager.context, hook, undefined),
       );
+      if (pending) return pending.then(() => this.#disconnect(code, index + 1));
     }
+    return undefined;
+  }
+
+  #handled(): Promise<void> | undefined {
     this.endStreams();
-    if (this.running > 0) yield this.#bounded('message handlers', () => this.idle());
+    return this.running > 0 ? this.#bounded('message handlers', () => this.idle()) : undefined;
   }
 
   protected override placeFree(): void {

@@ -18,7 +18,7 @@ import { type TracedHandshake, Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
-import { bindScope, ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
+import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { adapterOf, unattachedGateways } from './boot-check.js';
 import type { ConnectionHost } from './connection-host.js';
 import { Connection } from './connection.js';
@@ -233,7 +233,7 @@ export class GatewayRuntime implements OnModuleInit {
     request: Upgrade['request'],
     startedAt: number,
   ): void {
-    bindScope(client, scope);
+    scope.bind(client);
     manager.attach(client);
     this.#opened(manager, server, startedAt);
     try {

@@ -40,17 +40,13 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
-/** What a step of {@link runThrough} may answer: something to wait for, or nothing. */
-export type Waiting = PromiseLike<unknown> | undefined;
-
 /**
- * Walks through a generator, waiting for what it yields. An async function would wait a turn at every
- * step; here a way on which nothing has to be waited for costs no promise at all. What is yielded must
- * not reject.
+ * Goes on: at once where there is nothing to wait for, so that a way on which nothing has to be
+ * waited for costs no promise at all. What is waited for must not reject.
  */
-export function runThrough(steps: Iterator<Waiting, void, void>): Promise<void> | undefined {
-  for (let step = steps.next(); !step.done; step = steps.next()) {
-    if (step.value) return Promise.resolve(step.value).then(() => runThrough(steps));
-  }
-  return undefined;
+export function afterwards(
+  pending: Promise<void> | undefined,
+  goOn: () => Promise<void> | undefined,
+): Promise<void> | undefined {
+  return pending ? pending.then(goOn) : goOn();
 }

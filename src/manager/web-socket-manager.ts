@@ -8,7 +8,7 @@ import {
 } from '../closing/close-codes.js';
 import type { ClusterLease } from '../cluster/cluster-slots.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { runBounded, runThrough, type StepReport, type Waiting } from './bounded-run.js';
+import { afterwards, runBounded, type StepReport } from './bounded-run.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
 import { Link } from './linked-list.js';
@@ -336,21 +336,34 @@ export class WebSocketManager extends OutboundChannel {
     this.#controller?.abort(closeReason);
     this.#gone = this.#closeSocket(closeReason, cut);
     // A turn later even where the socket is gone already: nobody's disposers run inside their own call.
-    void (this.#gone ?? GONE).then(() => runThrough(this.#finish(closeReason)));
+    void (this.#gone ?? GONE).then(() => this.#finish(closeReason));
   }
 
-  *#finish(reason: CloseReason): Generator<Waiting, void, void> {
-    const host = this.host;
-    const { disposeTimeoutMs } = host.options.cleanup;
-    host.socketGone(this);
-    yield this.hooks?.disconnected(reason);
+  #finish(reason: CloseReason): void {
+    this.host.socketGone(this);
+    void afterwards(this.hooks?.disconnected(reason), () =>
+      afterwards(this.#runDisposers(reason), () =>
+        afterwards(this.hooks?.released(reason), () => this.#end(reason)),
+      ),
+    );
+  }
+
+  // Not a list that is walked through: a disposer may take another one back.
+  #runDisposers(reason: CloseReason): Promise<void> | undefined {
+    const { clock, options } = this.host;
+    const { disposeTimeoutMs } = options.cleanup;
     for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
       const disposer = dispose;
-      yield runBounded(host.clock, disposeTimeoutMs, () => disposer(reason), this.#reportDisposer);
+      const step = (): unknown => disposer(reason);
+      const pending = runBounded(clock, disposeTimeoutMs, step, this.#reportDisposer);
+      if (pending) return pending.then(() => this.#runDisposers(reason));
     }
-    yield this.hooks?.released(reason);
+    return undefined;
+  }
+
+  #end(reason: CloseReason): undefined {
     this.#letGo();
-    host.disposed(this, reason);
+    this.host.disposed(this, reason);
     this.#reportClosed?.();
   }
 

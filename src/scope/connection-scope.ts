@@ -1,7 +1,7 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import type { Clock } from '../clock/clock.js';
-import { runBounded, runThrough, type StepReport, type Waiting } from '../manager/bounded-run.js';
+import { afterwards, runBounded, type StepReport } from '../manager/bounded-run.js';
 import {
   adoptInstance,
   existingInstance,
@@ -29,7 +29,10 @@ export class ScopeHost {
     readonly roots: readonly InstanceWrapper[],
     /** Whether guards and other enhancers have instances in these scopes, which only Nest makes. */
     private readonly hasScopedEnhancers: boolean,
-  ) {}
+  ) {
+    // Where nothing has to be made, nothing has to be learned from Nest.
+    if (roots.length === 0) this.learn();
+  }
 
   /** How instances are made, once that is known. */
   get plan(): ScopePlan | undefined {
@@ -47,6 +50,19 @@ export class ScopeHost {
 /** The request whose scope is getting its name at this moment, if any. */
 let naming: ConnectionRequest | undefined;
 
+const SCOPE = Symbol('websocket-isolation:scope');
+
+/** A client that leads to its scope. */
+interface ScopedClient {
+  [SCOPE]?: { readonly contextId: ContextId } | undefined;
+}
+
+const contextIdOfClient: PropertyDescriptor = {
+  get(this: ScopedClient) {
+    return (this[SCOPE] ??= { contextId: ContextIdFactory.create() }).contextId;
+  },
+};
+
 /**
  * The dependency-injection scope of one connection: REQUEST-scoped providers resolve to instances of
  * its own, and all of them are disposed of at its end.
@@ -57,13 +73,14 @@ export class ConnectionScope {
   readonly #plan: ScopePlan | undefined;
   readonly #instances: Instances;
   #contextId: ContextId | undefined = undefined;
+  #client: ScopedClient | undefined = undefined;
   // Made for the first instance that has something to dispose of.
-  #disposed: WeakSet<object> | undefined = undefined;
+  #disposed: object[] | undefined = undefined;
 
   constructor(host: ScopeHost, request: ConnectionRequest) {
     this.#host = host;
     this.#plan = host.plan;
-    this.#instances = [request];
+    this.#instances = this.#plan?.begin(request) ?? [request];
     ConnectionRequest.bind(request, this);
     // Asking the operating system for the peer's address costs as much as the rest of a scope: only where
     // somebody may want to know it, and then while the socket is there.
@@ -130,29 +147,53 @@ export class ConnectionScope {
    */
   dispose(report: StepReport): Promise<void> | undefined {
     ConnectionRequest.settle(this.#instances[0] as ConnectionRequest);
-    return runThrough(this.#contextId ? this.#disposeNamed(report) : this.#disposePlanned(report));
+    const disposed = this.#contextId
+      ? this.#disposeNamed(this.#contextId, report)
+      : this.#disposePlanned(report);
+    return afterwards(disposed, () => this.#unbind());
   }
 
-  *#disposePlanned(report: StepReport): Generator<Waiting, void, void> {
-    const { clock, disposeTimeoutMs } = this.#host;
-    for (let place = this.#instances.length - 1; place > 0; place -= 1) {
+  /**
+   * Lets Nest find this scope by its client, until it has been disposed of. Whoever looks later finds the
+   * same name where the scope had one, and otherwise that of an empty scope.
+   */
+  bind(client: object): void {
+    this.#client = client;
+    this.#client[SCOPE] = this;
+    Object.defineProperty(client, REQUEST_CONTEXT_ID, contextIdOfClient);
+  }
+
+  // A client that is gone may stay in memory for long: `ws` has it in a Set, and what a Set drops while it is
+  // small is kept by the tables it has outgrown until the next full collection. So it takes nothing along.
+  #unbind(): undefined {
+    if (this.#client && !this.#contextId) this.#client[SCOPE] = undefined;
+    this.#client = undefined;
+  }
+
+  #disposePlanned(
+    report: StepReport,
+    from = this.#instances.length - 1,
+  ): Promise<void> | undefined {
+    for (let place = from; place > 0; place -= 1) {
       const instance = this.#instances[place];
       const dispose = disposerOf(instance, this.#plan!.wrappers[place - 1]!);
-      if (dispose && this.#isFirst(instance as object)) {
-        yield runBounded(clock, disposeTimeoutMs, dispose, report);
-      }
+      if (!dispose || !this.#isFirst(instance as object)) continue;
+      const pending = this.#run(dispose, report);
+      if (pending) return pending.then(() => this.#disposePlanned(report, place - 1));
     }
+    return undefined;
   }
 
-  *#disposeNamed(report: StepReport): Generator<Waiting, void, void> {
-    const { clock, disposeTimeoutMs } = this.#host;
-    for (const { dispose } of this.#disposables(this.contextId)) {
-      yield runBounded(clock, disposeTimeoutMs, dispose, report);
-    }
+  async #disposeNamed(contextId: ContextId, report: StepReport): Promise<void> {
+    for (const dispose of this.#disposersIn(contextId)) await this.#run(dispose, report);
+  }
+
+  #run(dispose: () => unknown, report: StepReport): Promise<void> | undefined {
+    return runBounded(this.#host.clock, this.#host.disposeTimeoutMs, dispose, report);
   }
 
   // Somebody used the scope's name: there may be more in it than the plan knows.
-  #disposables(contextId: ContextId): { wrapper: InstanceWrapper; dispose: () => unknown }[] {
+  #disposersIn(contextId: ContextId): (() => unknown)[] {
     const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
     for (const wrapper of this.#host.internals.scopedWrappers()) {
       // What connections share, by the app's strategy, outlives this one.
@@ -161,35 +202,14 @@ export class ConnectionScope {
       const dispose = disposerOf(instance, wrapper);
       if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
     }
-    return dependantsFirst(found);
+    return dependantsFirst(found).map(({ dispose }) => dispose);
   }
 
   // One object under two tokens is one object.
   #isFirst(instance: object): boolean {
-    const disposed = (this.#disposed ??= new WeakSet());
-    if (disposed.has(instance)) return false;
-    disposed.add(instance);
+    if (this.#disposed?.includes(instance)) return false;
+    if (this.#disposed) this.#disposed.push(instance);
+    else this.#disposed = [instance];
     return true;
   }
-}
-
-const SCOPE = Symbol('websocket-isolation:scope');
-
-interface ScopedClient {
-  [SCOPE]?: ConnectionScope;
-}
-
-const contextIdOfClient: PropertyDescriptor = {
-  get(this: ScopedClient) {
-    return this[SCOPE]?.contextId;
-  },
-};
-
-/**
- * Lets Nest find the scope of a client by itself. Bound for good: whatever runs late finds this scope
- * again and never makes a new one.
- */
-export function bindScope(client: object, scope: ConnectionScope): void {
-  (client as ScopedClient)[SCOPE] = scope;
-  Object.defineProperty(client, REQUEST_CONTEXT_ID, contextIdOfClient);
 }

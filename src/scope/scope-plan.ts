@@ -31,6 +31,7 @@ export class ScopePlan {
   /** Whether a provider of the app gets the `REQUEST`. */
   readonly readsRequest: boolean;
   readonly #recipes: readonly Recipe[];
+  readonly #blank: readonly undefined[];
   readonly #places: ReadonlyMap<InstanceWrapper, number>;
 
   private constructor(
@@ -43,6 +44,7 @@ export class ScopePlan {
       (recipe) => !isOurs(recipe.wrapper.token) && readsPlace(recipe, 0),
     );
     this.#recipes = recipes;
+    this.#blank = Array.from({ length: recipes.length + 1 }, () => undefined);
     this.#places = places;
   }
 
@@ -86,6 +88,15 @@ export class ScopePlan {
     };
     const isWhole = wrappers.every((wrapper) => sourceOf(wrapper) !== undefined);
     return isWhole ? new ScopePlan(recipes, places, internals) : undefined;
+  }
+
+  /** The instances of a scope in which only the request exists so far. */
+  begin(request: unknown): Instances {
+    // With room for exactly what is to come: an array that grows takes room for sixteen more.
+    const instances: Instances = this.#blank.slice();
+    instances.length = 1;
+    instances[0] = request;
+    return instances;
   }
 
   /** The instance of a provider. */

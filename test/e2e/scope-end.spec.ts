@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable, Scope } from '@nestjs/common';
+import { ContextIdFactory, ModuleRef } from '@nestjs/core';
+import { SubscribeMessage } from '@nestjs/websockets';
+import {
+  IsolatedGateway,
+  LeakDetector,
+  UserExecutionContext,
+  WebSocketManager,
+} from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+
+import { LiveCount } from '../support/live-count.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+let live: LiveCount;
+// What a careless app keeps of connections that are gone.
+let kept: object[];
+
+@Injectable({ scope: Scope.REQUEST })
+class Draft {
+  constructor(readonly context: UserExecutionContext) {
+    live.watch(this);
+  }
+}
+
+@IsolatedGateway({ path: '/kept' })
+class KeptGateway {
+  constructor(
+    readonly draft: Draft,
+    readonly manager: WebSocketManager,
+    private readonly moduleRef: ModuleRef,
+  ) {
+    live.watch(this);
+    live.watch(manager);
+  }
+
+  handleConnection(client: object): void {
+    kept.push(client);
+  }
+
+  @SubscribeMessage('name')
+  async name(client: object): Promise<unknown> {
+    const contextId = ContextIdFactory.getByRequest(client);
+    const draft = await this.moduleRef.resolve(Draft, contextId);
+    return { event: 'name', data: { id: contextId.id, isOwn: draft === this.draft } };
+  }
+}
+
+let testApp: TestApp;
+beforeEach(async () => {
+  live = new LiveCount();
+  kept = [];
+  testApp = await startApp({ providers: [KeptGateway, Draft] });
+});
+afterEach(() => testApp.close());
+
+async function gone(clients: readonly TestClient[]): Promise<void> {
+  await Promise.all(clients.map((client) => client.close()));
+  const detector = testApp.app.get(LeakDetector);
+  await eventually(() => expect(detector.getReport().ledger.active).toBe(0));
+}
+
+describe('a client that is kept when its connection is gone', () => {
+  it('keeps nothing of the connection, and leads to an empty scope of its own', async () => {
+    // The first scope is made by Nest, which gives it a name.
+    await gone([await TestClient.open(testApp.url('/kept?user=first'))]);
+    kept = [];
+    const users = Array.from({ length: 12 }, (_, index) => `user-${index}`);
+    const urls = users.map((user) => testApp.url(`/kept?user=${user}`));
+    await gone(await Promise.all(urls.map((url) => TestClient.open(url))));
+    expect(kept).toHaveLength(12);
+    // A gateway, a draft and a manager of each.
+    expect(live.watched).toBe(39);
+    await eventually(async () => expect(await live.alive()).toBe(0));
+
+    const names = kept.map((client) => ContextIdFactory.getByRequest(client));
+    expect(new Set(names).size).toBe(12);
+    expect(kept.map((client) => ContextIdFactory.getByRequest(client))).toEqual(names);
+    const moduleRef = testApp.app.get(ModuleRef);
+    await expect(moduleRef.resolve(Draft, names[0], { strict: false })).rejects.toMatchObject({
+      code: 'NO_CONNECTION',
+    });
+  });
+
+  it('leads to the scope by the name that it had', async () => {
+    const client = await TestClient.open(testApp.url('/kept?user=ada'));
+    const { data } = await client.ask('name');
+    expect(data).toEqual({ id: expect.any(Number), isOwn: true });
+    await gone([client]);
+    expect(ContextIdFactory.getByRequest(kept[0]!).id).toBe((data as { id: number }).id);
+  });
+});
