@@ -25,6 +25,7 @@ import { Connection } from './connection.js';
 import { boundFrames } from './frame-bounds.js';
 import { GatewayDefinition } from './gateway-definition.js';
 import { IsolatedServer } from './isolated-server.js';
+import { isolatedSocketOf } from './isolated-socket.js';
 import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
 import { dismiss, refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
 import { TrafficCounters } from './traffic-counters.js';
@@ -114,6 +115,8 @@ export class GatewayRuntime implements OnModuleInit {
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
       boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);
+      const { options: serverOptions } = webSocketServer;
+      serverOptions.WebSocket = isolatedSocketOf(serverOptions.WebSocket!);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       const scopeHost = this.#scopeHostOf(gateways);
       this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));

@@ -8,7 +8,6 @@ import {
   holdingScope,
   type InstanceWrapper,
   type NestInternals,
-  REQUEST_CONTEXT_ID,
 } from '../nest/nest-internals.js';
 import { ConnectionRequest } from './connection-request.js';
 import { dependantsFirst } from './dependants-first.js';
@@ -57,11 +56,11 @@ interface ScopedClient {
   [SCOPE]?: { readonly contextId: ContextId } | undefined;
 }
 
-const contextIdOfClient: PropertyDescriptor = {
-  get(this: ScopedClient) {
-    return (this[SCOPE] ??= { contextId: ContextIdFactory.create() }).contextId;
-  },
-};
+/** The name of a client's scope: when that has ended without one, the name of an empty scope. */
+export function contextIdOf(client: object): ContextId {
+  const scoped = client as ScopedClient;
+  return (scoped[SCOPE] ??= { contextId: ContextIdFactory.create() }).contextId;
+}
 
 /**
  * The dependency-injection scope of one connection: REQUEST-scoped providers resolve to instances of
@@ -153,14 +152,10 @@ export class ConnectionScope {
     return afterwards(disposed, () => this.#unbind());
   }
 
-  /**
-   * Lets Nest find this scope by its client, until it has been disposed of. Whoever looks later finds the
-   * same name where the scope had one, and otherwise that of an empty scope.
-   */
+  /** Lets {@link contextIdOf} find this scope by its client, until it has been disposed of. */
   bind(client: object): void {
     this.#client = client;
     this.#client[SCOPE] = this;
-    Object.defineProperty(client, REQUEST_CONTEXT_ID, contextIdOfClient);
   }
 
   // A client that is gone may stay in memory for long: `ws` has it in a Set, and what a Set drops while it is

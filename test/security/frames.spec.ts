@@ -201,6 +201,18 @@ function deflated(text: string): Buffer {
 }
 
 describe('a peer', () => {
+  it('that says goodbye and never hangs up holds nothing', async () => {
+    await start();
+    const raw = await openRaw();
+    // From now on it does not notice that we hang up.
+    raw.socket.pause();
+    raw.write(frame(Buffer.from([0x03, 0xe8]), { opcode: 0x8 }));
+    await eventually(() => expect(ledger().active).toBe(0));
+    expect(codes).toEqual([1000]);
+    raw.socket.resume();
+    await eventually(() => expect(closeFrames(raw.bytes)).toEqual([1000]));
+  });
+
   it('that never answers our close frame is cut within its deadline', async () => {
     await start({ cleanup: { closeTimeoutMs: 80 } });
     const raw = await openRaw();
