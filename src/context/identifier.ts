@@ -8,7 +8,7 @@ const WORDS =
   'placeholder|registry|default|temp|none|null|undefined|0|1|xxx|yyy|' +
   'example|test|demo|sample|template|mock|fake|dummy';
 const PREFIXES = 'placeholder|registry|default|temp|example|demo|sample|template|mock|fake';
-const PLACEHOLDER = new RegExp(`^\\s*(?:${WORDS})\\s*$|^(?:${PREFIXES})_`, 'i');
+const PLACEHOLDER = new RegExp(`^\\s*(?:${WORDS})\\s*$|^(?:${PREFIXES})_`);
 const TEST_PREFIX = /^test_/i;
 // A prefix only gives a placeholder away in a short id; a long one carries entropy of its own.
 const PREFIX_RULE_BELOW = 20;
@@ -28,7 +28,7 @@ export function identifierFault(value: unknown): string | undefined {
 
 function isPlaceholder(value: string): boolean {
   if (value.length >= PREFIX_RULE_BELOW) return false;
-  if (PLACEHOLDER.test(value)) return true;
+  if (PLACEHOLDER.test(value.toLowerCase())) return true;
   return TEST_PREFIX.test(value) && process.env['NODE_ENV'] !== 'test';
 }
 

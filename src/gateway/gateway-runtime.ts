@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import type { WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
@@ -115,8 +115,11 @@ export class GatewayRuntime implements OnModuleInit {
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
       boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);
-      const { options: serverOptions } = webSocketServer;
-      serverOptions.WebSocket = isolatedSocketOf(serverOptions.WebSocket!);
+      const { WebSocket: Base = WebSocket } = webSocketServer.options;
+      // Also for a client that says goodbye first: `ws` would wait 30 s for it to hang up.
+      const { closeTimeout = this.#closeTimeoutMs } = given as { closeTimeout?: number };
+      const ending = { WebSocket: isolatedSocketOf(Base), closeTimeout };
+      Object.assign(webSocketServer.options, ending);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       const scopeHost = this.#scopeHostOf(gateways);
       this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));

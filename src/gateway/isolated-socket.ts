@@ -6,11 +6,14 @@ import type { WebSocket } from 'ws';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 import { contextIdOf } from '../scope/connection-scope.js';
 
-/** The inside of a `ws` socket: when it is not there, a connection ends as `ws` ends it. */
+/** The inside of a `ws` socket: when it is not there, a connection ends a little slower. */
 interface Inside {
   readonly _closeFrameReceived?: boolean;
   readonly _socket?: Duplex;
 }
+
+/** How `ws` calls its listener for the end of what a client sends. */
+const WS_END_LISTENER = 'socketOnEnd';
 
 /** The sockets of isolated gateways, on top of those that the `ws` server would make. */
 export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
@@ -24,13 +27,14 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
     override close(code?: number, reason?: string | Buffer): void {
       super.close(code, reason);
       const { _closeFrameReceived: isAnswered, _socket: socket } = this as unknown as Inside;
-      // Both have said goodbye, and it is the server's part to hang up (RFC 6455, section 7.1.1). `ws` waits for
-      // the client to do so too: for up to 30 s, and then with an error, stack and all, that nobody ever sees.
-      if (isAnswered) socket?.once('finish', hangUp);
+      if (isAnswered && socket) endOnce(socket);
     }
   };
 }
 
-function hangUp(this: Duplex): void {
-  this.destroy();
+// Both have said goodbye, and `ws` ends the socket when its own frame is out. It would do so again when the client
+// hangs up, and end its receiver twice: two errors, stacks and all, that nobody ever sees.
+function endOnce(socket: Duplex): void {
+  const listener = socket.listeners('end').find(({ name }) => name === WS_END_LISTENER);
+  if (listener) socket.off('end', listener as () => void);
 }

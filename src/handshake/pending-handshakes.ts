@@ -72,6 +72,7 @@ export class PendingHandshakes {
   #refuseOverdue(): void {
     const now = this.clock.now();
     for (let oldest = this.#oldest; oldest && oldest.deadlineAt <= now; oldest = this.#oldest) {
+      oldest.link.remove();
       oldest.refuse(new HandshakeRefused('timeout'));
     }
   }

@@ -28,10 +28,7 @@ export class ScopeHost {
     readonly roots: readonly InstanceWrapper[],
     /** Whether guards and other enhancers have instances in these scopes, which only Nest makes. */
     private readonly hasScopedEnhancers: boolean,
-  ) {
-    // Where nothing has to be made, nothing has to be learned from Nest.
-    if (roots.length === 0) this.learn();
-  }
+  ) {}
 
   /** How instances are made, once that is known. */
   get plan(): ScopePlan | undefined {

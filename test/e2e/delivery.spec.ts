@@ -1,29 +1,47 @@
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { SubscribeMessage } from '@nestjs/websockets';
 import {
   IsolatedGateway,
   IsolatedWsAdapter,
+  UserExecutionContext,
   WebSocketEmitter,
   WebSocketManager,
+  WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
-import type { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** Texts that went through the `send()` of `ws` itself. */
+/** Texts that `ws` has put together: it holds the socket back until it has written header and text. */
 let sentByWs = 0;
+/** Texts that went through a `send()` of the app's own. */
+let sentByApp = 0;
 
 @IsolatedGateway({ path: '/news' })
 class NewsGateway {
   constructor(readonly manager: WebSocketManager) {}
 
   handleConnection(client: WebSocket): void {
+    const { _socket: socket } = client as unknown as { _socket: Socket };
+    const cork = socket.cork.bind(socket);
+    socket.cork = () => {
+      sentByWs += 1;
+      cork();
+    };
+  }
+
+  @SubscribeMessage('override')
+  override(client: WebSocket): unknown {
     const send = client.send.bind(client) as (...args: unknown[]) => void;
     client.send = (...args: unknown[]) => {
-      sentByWs += 1;
+      sentByApp += 1;
       send(...args);
     };
+    return { event: 'overridden' };
   }
 
   @SubscribeMessage('mix')
@@ -44,6 +62,7 @@ afterEach(() => testApp.close());
 
 async function start(perMessageDeflate: boolean): Promise<WebSocketEmitter> {
   sentByWs = 0;
+  sentByApp = 0;
   testApp = await startApp({
     providers: [NewsGateway],
     prepare: (app) => app.useWebSocketAdapter(new IsolatedWsAdapter(app, { perMessageDeflate })),
@@ -98,6 +117,39 @@ describe('a message', () => {
     expect(sentByWs).toBe(1);
     expect(bytesReadBy(compressing)).toBeLessThan(20_000);
     expect(bytesReadBy(plain)).toBeGreaterThan(200_000);
+  });
+
+  it('is masked where the manager holds a client', async () => {
+    await start(false);
+    const server = new WebSocketServer({ port: 0 });
+    try {
+      const heard = new Promise((resolve, reject) => {
+        server.on('connection', (peer) => {
+          peer.on('message', (data: Buffer) => resolve(data.toString()));
+          peer.on('error', reject);
+        });
+      });
+      const socket = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+      await once(socket, 'open');
+      const context = UserExecutionContext.fromWebSocketRequest({ userId: 'ada' });
+      const factory = testApp.app.get(WebSocketManagerFactory);
+      const manager = await factory.createManager(context, { socket });
+      manager.send('news', 'masked');
+      expect(await heard).toBe('{"event":"news","data":"masked"}');
+      await manager.close();
+    } finally {
+      server.close();
+    }
+  });
+
+  it('goes through a `send()` that the app has put in the place of the one of `ws`', async () => {
+    const emitter = await start(false);
+    const client = await connect(false);
+    await client.ask('override');
+    emitter.toUser('ada').send('news', 'seen');
+    expect((await client.next('news')).data).toBe('seen');
+    // The answer to "override" and the news.
+    expect(sentByApp).toBe(2);
   });
 
   it.each([false, true])(

@@ -201,8 +201,25 @@ function deflated(text: string): Buffer {
 }
 
 describe('a peer', () => {
-  it('that says goodbye and never hangs up holds nothing', async () => {
+  it('that says something after its goodbye gets all that is on its way, and our goodbye', async () => {
     await start();
+    const raw = await openRaw();
+    raw.socket.pause();
+    const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('raw');
+    const text = 'x'.repeat(900_000);
+    manager!.send('long', text);
+    raw.write(frame(Buffer.from([0x03, 0xe8]), { opcode: 0x8 }));
+    // It has not read our close frame yet, and answers a ping that it has.
+    await eventually(() => expect(manager!.socket?.readyState).not.toBe(WebSocket.OPEN));
+    raw.write(frame('', { opcode: 0xa }));
+    raw.socket.resume();
+    await eventually(() => expect(closeFrames(raw.bytes)).toEqual([1000]));
+    expect(raw.received).toContain(text);
+    await eventually(() => expect(ledger().active).toBe(0));
+  });
+
+  it('that says goodbye and never hangs up is cut within its deadline', async () => {
+    await start({ cleanup: { closeTimeoutMs: 80 } });
     const raw = await openRaw();
     // From now on it does not notice that we hang up.
     raw.socket.pause();
