@@ -85,7 +85,7 @@ export class CleanupOptions {
   @positiveMs()
   probeTimeoutMs = 2_000;
 
-  /** How long a client may take to answer our close frame before the socket is cut. */
+  /** How long a client may take over the end, its close frame and hanging up, before the socket is cut. */
   @positiveMs()
   closeTimeoutMs = 2_000;
 
