@@ -72,6 +72,7 @@ export class PendingHandshakes {
   #refuseOverdue(): void {
     const now = this.clock.now();
     for (let oldest = this.#oldest; oldest && oldest.deadlineAt <= now; oldest = this.#oldest) {
+      // First, so that this comes to an end whatever a refusal does.
       oldest.link.remove();
       oldest.refuse(new HandshakeRefused('timeout'));
     }

@@ -30,7 +30,7 @@ const { send: sendOfWs } = WebSocket.prototype as { readonly send: unknown };
 
 /**
  * Sends a text. `ws` makes a header for every receiver and writes it beside the text, in a system call
- * for several pieces; a frame in one piece is made once and costs half of that. Where that is not
+ * for several pieces; a frame in one piece is made once and written as it is. Where that is not
  * possible, because the connection compresses, somebody has put a `send()` of their own in its place, or `ws`
  * has changed inside, the text goes through `send()`.
  */
