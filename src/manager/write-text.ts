@@ -1,4 +1,4 @@
-import { WebSocket } from 'ws';
+import * as ws from 'ws';
 
 import type { ManagedSocket } from './managed-socket.js';
 import { TextFrame } from './text-frame.js';
@@ -19,6 +19,7 @@ interface FrameSender {
   /** False in the middle of a message that the app sends in fragments. */
   readonly _firstFragment: boolean;
   readonly _extensions: Readonly<Record<string, unknown>>;
+  readonly send: unknown;
   sendFrame(pieces: Buffer[], written?: Written): void;
 }
 
@@ -26,13 +27,24 @@ interface FrameSender {
 const IDLE = 0;
 const COMPRESSION = 'permessage-deflate';
 const TEXT = Object.freeze({ binary: false });
-const { send: sendOfWs } = WebSocket.prototype as { readonly send: unknown };
+const { send: sendOfSocket } = ws.WebSocket.prototype as { readonly send: unknown };
+// `ws` exports it, its types do not.
+const { Sender } = ws as unknown as { readonly Sender: { readonly prototype: FrameSender } };
+const { send: sendOfSender } = Sender.prototype;
+
+/**
+ * Whether both `send()` functions were `ws`'s own when this file was loaded. A tracing agent that is loaded first
+ * (`node --import agent`) has put its own in their place by then. Only the source text can tell, since nothing else
+ * keeps the original: the functions of `ws` contain these calls, a wrapper calls the function that it wraps.
+ */
+const isSendOfWs =
+  isWrittenWith(sendOfSocket, '_sender.send(') && isWrittenWith(sendOfSender, '.sendFrame(');
 
 /**
  * Sends a text. `ws` makes a header for every receiver and writes it beside the text, in a system call
- * for several pieces; a frame in one piece is made once and written as it is. Where that is not
- * possible, because the connection compresses, somebody has put a `send()` of their own in its place, or `ws`
- * has changed inside, the text goes through `send()`.
+ * for several pieces; a frame in one piece is made once and written as it is. The text goes through `send()` where
+ * that is not possible: the connection compresses, an app or a tracing agent has replaced `send()`, or `ws` has
+ * changed inside.
  */
 export function writeText(
   socket: ManagedSocket,
@@ -45,14 +57,22 @@ export function writeText(
 }
 
 function senderOf(socket: ManagedSocket): FrameSender | undefined {
+  if (!isSendOfWs || socket.send !== sendOfSocket) return undefined;
   const { _isServer: isServer, _sender: sender } = socket as Partial<Inside>;
-  const isPlain =
-    isServer === true &&
-    socket.send === sendOfWs &&
-    sender?._state === IDLE &&
+  return isServer === true && sender && isPlain(sender) ? sender : undefined;
+}
+
+function isPlain(sender: FrameSender): boolean {
+  return (
+    sender.send === sendOfSender &&
+    sender._state === IDLE &&
     sender._firstFragment &&
     sender._extensions !== undefined &&
     sender._extensions[COMPRESSION] === undefined &&
-    typeof sender.sendFrame === 'function';
-  return isPlain ? sender : undefined;
+    typeof sender.sendFrame === 'function'
+  );
+}
+
+function isWrittenWith(send: unknown, call: string): boolean {
+  return typeof send === 'function' && Function.prototype.toString.call(send).includes(call);
 }

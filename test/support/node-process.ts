@@ -30,9 +30,13 @@ export class NodeProcess<Methods extends ProcessMethods> {
   readonly #open = new Map<number, (reply: Reply) => void>();
   #id = 0;
 
-  /** @param config what the file gets as its first argument, as JSON */
-  constructor(file: URL, config: unknown) {
-    const execArgv = ['--import', REGISTER, '--import', 'reflect-metadata', '--expose-gc'];
+  /**
+   * @param config what the file gets as its first argument, as JSON
+   * @param preloads modules that the process loads before everything else, as `node --import` does
+   */
+  constructor(file: URL, config: unknown, preloads: readonly URL[] = []) {
+    const imports = [...preloads.map(({ href }) => href), REGISTER, 'reflect-metadata'];
+    const execArgv = [...imports.flatMap((name) => ['--import', name]), '--expose-gc'];
     const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] as const;
     this.#child = fork(fileURLToPath(file), [JSON.stringify(config)], {
       execArgv,

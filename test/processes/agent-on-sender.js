@@ -1,0 +1,9 @@
+// Other tracing agents wrap what `send()` calls inside `ws`.
+import { Sender } from 'ws';
+
+globalThis.tracedTexts = [];
+const { send } = Sender.prototype;
+Sender.prototype.send = function tracedSend(data, ...rest) {
+  globalThis.tracedTexts.push(String(data));
+  return send.call(this, data, ...rest);
+};
