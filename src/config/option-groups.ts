@@ -1,3 +1,5 @@
+import { getHeapStatistics } from 'node:v8';
+
 import {
   IsBoolean,
   IsIn,
@@ -155,6 +157,14 @@ export class InboundOptions {
   @bytes()
   maxPendingBytes = 1_048_576;
 
+  /**
+   * Bytes of messages of all connections together that may wait for a handler in this process. From half of it on,
+   * reading pauses early on the connections that hold most; beyond it they are closed with 1013. Default: 1/16 of the
+   * heap limit of V8, since a parsed message may take ten times the memory of its text.
+   */
+  @bytes()
+  maxPendingBytesTotal = shareOfHeap(1 / 16);
+
   /** Messages per time; too many close with 4430. Default: no limit. */
   @IsOptional()
   @ValidateNested()
@@ -173,6 +183,13 @@ export class OutboundOptions {
    */
   @bytes()
   maxBufferedBytes = 1_048_576;
+
+  /**
+   * Bytes that may wait for the slow readers of this process together; beyond, the slowest are cut, with 4441. Default:
+   * 1/4 of the heap limit of V8; what waits lies outside of that heap.
+   */
+  @bytes()
+  maxBufferedBytesTotal = shareOfHeap(1 / 4);
 
   /** How long `sendAsync` waits for the operating system to take a message. */
   @positiveMs()
@@ -225,6 +242,10 @@ export class LeaksOptions {
   /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs a connection. */
   @flag()
   captureCreationSite = false;
+}
+
+function shareOfHeap(share: number): number {
+  return Math.floor(getHeapStatistics().heap_size_limit * share);
 }
 
 function proactiveIntervalByEnvironment(): number {

@@ -3,6 +3,7 @@ import type { ClusterSlots } from '../cluster/cluster-slots.js';
 import type { OptionGroups } from '../config/isolation.options.js';
 import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
+import type { ByteBudget } from '../manager/byte-budget.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import type { Tracing } from '../monitoring/tracing.js';
 import type { Resume } from '../resume/resume.service.js';
@@ -22,6 +23,8 @@ export interface ConnectionHost {
   readonly traffic: TrafficCounters;
   readonly rates: UserRates;
   readonly parse: MessageParser;
+  /** Over the messages of all connections that wait for a handler. */
+  readonly pending: ByteBudget;
   /** Whether messages may be handled at this moment. */
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
   /** Where `resume` is on. */

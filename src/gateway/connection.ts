@@ -26,6 +26,8 @@ interface PendingMessage {
 
 /** What a waiting message costs beside its bytes: so that a million empty ones are not free. */
 const MESSAGE_OVERHEAD_BYTES = 64;
+/** What a client is told that was closed because the process holds too much: the time in which handlers make room. */
+const OVERLOAD_RETRY_MS = 5_000;
 /** Reading pauses when this share of `inbound.maxPendingBytes` waits, and goes on below half of it. */
 const PAUSE_AT = 1 / 4;
 
@@ -79,6 +81,17 @@ export class Connection
     return undefined;
   }
 
+  /** Bytes of the messages that wait for a handler. */
+  get waitingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  overload(): void {
+    this.#ignore('pending-overflow');
+    const reason = JSON.stringify({ retryAfterMs: OVERLOAD_RETRY_MS });
+    void this.manager.close(CloseCode.OVERLOADED, reason);
+  }
+
   received(frame: Buffer): void {
     const { traffic } = this.host;
     traffic.received += 1;
@@ -102,7 +115,7 @@ export class Connection
     this.#expiry?.();
     this.#expiry = undefined;
     this.host.resume?.leave(this.manager);
-    this.#queue?.clear();
+    if (this.#queue) this.#dropWaiting();
     // The peer's answer to our close frame has to be read.
     this.#resumeReading();
   }
@@ -215,11 +228,25 @@ export class Connection
     }
     (this.#queue ??= new MessageQueue()).push(pending);
     this.#pendingBytes += pending.bytes;
+    this.host.pending.add(this, pending.bytes);
+    if (!this.manager.isActive) return;
     if (this.#isReady && !this.#isFresh) this.host.leases.hold(this);
-    if (this.#pendingBytes >= maxPendingBytes * PAUSE_AT && !this.manager.isReadingPaused) {
+    if (this.#pendingBytes >= this.#pauseFrom && !this.manager.isReadingPaused) {
       this.manager.isReadingPaused = true;
       this.client.pause();
     }
+  }
+
+  /** Reading pauses from so many waiting bytes on, and goes on below half of it: earlier while the process holds much. */
+  get #pauseFrom(): number {
+    const { options, pending } = this.host;
+    return Math.min(options.inbound.maxPendingBytes * PAUSE_AT, pending.share);
+  }
+
+  #dropWaiting(): void {
+    this.#queue = undefined;
+    this.#pendingBytes = 0;
+    this.host.pending.delete(this);
   }
 
   // A method and not a getter, as everything private that every message passes: V8 looks private getters up
@@ -244,9 +271,9 @@ export class Connection
     this.#isStarting = true;
     this.#startQueued();
     this.#isStarting = false;
-    if (this.#queue?.size === 0) this.#queue = undefined;
-    const { maxPendingBytes } = this.host.options.inbound;
-    if (this.#pendingBytes < (maxPendingBytes * PAUSE_AT) / 2) this.#resumeReading();
+    if (this.#queue?.size === 0) this.#dropWaiting();
+    if (this.manager.isReadingPaused && this.#pendingBytes <= this.#pauseFrom / 2)
+      this.#resumeReading();
   }
 
   #startQueued(): void {

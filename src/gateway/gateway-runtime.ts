@@ -11,6 +11,7 @@ import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { HandshakeRefused, type Refusal, type RefusalReason } from '../handshake/refusal.js';
 import { Journal, subjectOf } from '../journal/journal.js';
+import { ByteBudget } from '../manager/byte-budget.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
@@ -110,8 +111,9 @@ export class GatewayRuntime implements OnModuleInit {
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
+    const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
     const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates };
-    this.#connectionHost = { ...shared, parse, leases, resume };
+    this.#connectionHost = { ...shared, parse, pending, leases, resume };
     for (const endpoint of adapter.isolatedEndpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
       boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);

@@ -22,7 +22,11 @@ export class Backlog {
     this.#frames += 1;
     this.#bytes += frameBytes;
     const total = waiting + frameBytes;
-    const overhead = (total / this.#bytes) * this.#frames * FRAME_OVERHEAD_BYTES;
-    return total > maxBytes || total + overhead > maxBytes * WITH_OVERHEAD;
+    return total > maxBytes || this.weightOf(total) > maxBytes * WITH_OVERHEAD;
+  }
+
+  /** What so many waiting bytes take of memory, with the overhead of their frames. */
+  weightOf(waiting: number): number {
+    return waiting + (waiting / this.#bytes) * this.#frames * FRAME_OVERHEAD_BYTES;
   }
 }

@@ -29,6 +29,11 @@ export class CriticalOutbox {
     return this.#waiting.length;
   }
 
+  /** UTF-16 units of what waits: about its bytes. */
+  get bytes(): number {
+    return this.#waiting.reduce((sum, { frame }) => sum + frame.length, 0);
+  }
+
   get isFull(): boolean {
     return this.#waiting.length >= MAX_WAITING;
   }

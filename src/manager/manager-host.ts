@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { CloseReason } from '../closing/close-codes.js';
 import type { OptionGroups } from '../config/isolation.options.js';
+import type { ByteBudget } from './byte-budget.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
 import type { WebSocketManager } from './web-socket-manager.js';
@@ -12,6 +13,8 @@ import type { WebSocketManager } from './web-socket-manager.js';
 export interface ManagerHost {
   readonly clock: Clock;
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
+  /** Over what waits for the readers of all connections. */
+  readonly waiting: ByteBudget;
   /** Traffic went either way. */
   touched(manager: WebSocketManager): void;
   /** A socket was bound. */

@@ -43,7 +43,12 @@ export abstract class OutboundChannel {
   abstract touch(now?: number): void;
 
   /** @internal The one way out. */
-  abstract beginClose(code: number, reason: string, initiator: CloseInitiator): Promise<void>;
+  abstract beginClose(
+    code: number,
+    reason: string,
+    initiator: CloseInitiator,
+    how?: { readonly cut?: boolean },
+  ): Promise<void>;
 
   /** How many critical messages wait to be sent. */
   get recoveryQueueSize(): number {
@@ -82,7 +87,9 @@ export abstract class OutboundChannel {
       return SLOW_CONSUMER;
     }
     writeText(socket, frame);
-    return socket.bufferedAmount === 0 ? 'sent' : 'queued';
+    if (socket.bufferedAmount === 0) return 'sent';
+    this.host.waiting.add(this, frame.length);
+    return 'queued';
   }
 
   /** @internal A message went out. @param now monotonic milliseconds */
@@ -120,6 +127,7 @@ export abstract class OutboundChannel {
         if (error) reject(this.#failure('the socket failed', error));
         else resolve();
       });
+      if (socket.bufferedAmount > 0) this.host.waiting.add(this, frame.length);
       this.noteSent();
     });
   }
@@ -144,7 +152,9 @@ export abstract class OutboundChannel {
     );
     if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
     this.#outbox.add({ event, frame, attempts: 0 });
-    return this.#outbox.size === 0 && this.bufferedBytes === 0 ? 'sent' : 'queued';
+    if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
+    this.host.waiting.add(this, frame.length);
+    return 'queued';
   }
 
   /** @internal Remembers what went wrong. */
@@ -177,10 +187,22 @@ export abstract class OutboundChannel {
     return (this.#backlog ??= new Backlog()).exceeds(maxBufferedBytes, waiting, frame.length);
   }
 
-  #closeSlow(): void {
+  /** What waits to be sent, in bytes of memory. */
+  get waitingBytes(): number {
+    const { bufferedBytes } = this;
+    return (this.#backlog?.weightOf(bufferedBytes) ?? bufferedBytes) + (this.#outbox?.bytes ?? 0);
+  }
+
+  /** @internal The readers of this process together are too slow, and this is one of the slowest. */
+  overload(): void {
+    // At once: a close frame would wait behind everything that the reader has not taken yet.
+    this.#closeSlow({ cut: true });
+  }
+
+  #closeSlow({ cut = false } = {}): void {
     this.counters.failed += 1;
     this.fail('the reader is too slow');
-    void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server');
+    void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server', { cut });
   }
 
   #sendCritical(message: CriticalMessage): boolean {
@@ -192,6 +214,7 @@ export abstract class OutboundChannel {
       if (this.#outbox) this.#outbox.putBack(message);
       else this.undelivered([message]);
     });
+    if (socket.bufferedAmount > 0) this.host.waiting.add(this, message.frame.length);
     this.noteSent();
     return true;
   }

@@ -7,6 +7,7 @@ import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
+import { ByteBudget } from './byte-budget.js';
 import {
   ALONE,
   describeConnection,
@@ -396,6 +397,7 @@ export class WebSocketManagerFactory {
     return {
       clock,
       options,
+      waiting: new ByteBudget(options.outbound.maxBufferedBytesTotal),
       touched: (manager) => registry.touch(manager),
       rearranged: (manager) => registry.rearrange(manager),
       attached: (manager) => {

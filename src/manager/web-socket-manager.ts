@@ -330,6 +330,7 @@ export class WebSocketManager extends OutboundChannel {
     this.#state = 'closing';
     this.closingAt = this.host.clock.now();
     this.closeReason = closeReason;
+    this.host.waiting.delete(this);
     this.host.closing(this, closeReason);
     this.hooks?.closing();
     this.probeAnswered?.();

@@ -15,7 +15,7 @@ const EVENTS = ['hook', 'hook', 'send', 'send-async', 'emit-critical', 'to-user'
 
 describe('A tracing agent that is loaded with --import before the application', () => {
   it.each(AGENTS)('sees every message when it wraps %s', async (_name, agent) => {
-    const server = new NodeProcess<TracedServerMethods>(SERVER, {}, [agent]);
+    const server = new NodeProcess<TracedServerMethods>(SERVER, {}, ['--import', agent.href]);
     try {
       const url = `ws://127.0.0.1:${await server.call('port')}/app?user=ada`;
       const [first, second] = [await TestClient.open(url), await TestClient.open(url)];

@@ -1,4 +1,5 @@
 // An application in a process of its own: its memory and its end are nobody else's.
+import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import {
@@ -83,6 +84,12 @@ class AppGateway {
 
   @SubscribeMessage('echo') echo(@MessageBody() data: unknown): unknown {
     return { event: 'echo', data };
+  }
+
+  /** Runs until the connection ends: what follows has to wait. */
+  @SubscribeMessage('hang') async hang(): Promise<void> {
+    const { signal } = this.manager;
+    if (!signal.aborted) await once(signal, 'abort');
   }
 
   @SubscribeMessage('fail') fail(@MessageBody() data: unknown): never {

@@ -32,11 +32,11 @@ export class NodeProcess<Methods extends ProcessMethods> {
 
   /**
    * @param config what the file gets as its first argument, as JSON
-   * @param preloads modules that the process loads before everything else, as `node --import` does
+   * @param nodeOptions further options of `node`, before those that every process of a test has
    */
-  constructor(file: URL, config: unknown, preloads: readonly URL[] = []) {
-    const imports = [...preloads.map(({ href }) => href), REGISTER, 'reflect-metadata'];
-    const execArgv = [...imports.flatMap((name) => ['--import', name]), '--expose-gc'];
+  constructor(file: URL, config: unknown, nodeOptions: readonly string[] = []) {
+    const imports = ['--import', REGISTER, '--import', 'reflect-metadata'];
+    const execArgv = [...nodeOptions, ...imports, '--expose-gc'];
     const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] as const;
     this.#child = fork(fileURLToPath(file), [JSON.stringify(config)], {
       execArgv,

@@ -9,8 +9,11 @@ const MODULE = new URL('../processes/server.process.ts', import.meta.url);
 export class ServerProcess extends NodeProcess<ServerMethods> {
   port = 0;
 
-  static async start(options: WebSocketIsolationOptions = {}): Promise<ServerProcess> {
-    const server = new ServerProcess(MODULE, options);
+  static async start(
+    options: WebSocketIsolationOptions = {},
+    nodeOptions: readonly string[] = [],
+  ): Promise<ServerProcess> {
+    const server = new ServerProcess(MODULE, options, nodeOptions);
     server.port = await server.call('port');
     return server;
   }
