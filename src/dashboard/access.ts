@@ -21,7 +21,7 @@ import {
   type DashboardRequest,
   type ResolvedDashboardOptions,
 } from './dashboard.options.js';
-import { FailedAttempts } from './failed-attempts.js';
+import { FailedAttempts, REFILL_MS } from './failed-attempts.js';
 import { isFromThisMachine } from './loopback.js';
 
 // A guard that is broken is not somebody who guesses.
@@ -48,15 +48,18 @@ export class DashboardAccess {
 
   /** @throws what the guard throws, a 403 where it says no, a 429 where it has said no too often */
   async assertMayLook(context: ExecutionContext): Promise<true> {
-    const address = addressOf(requestOf(context));
-    if (this.#failures.isExhausted(address)) throw tooManyFailures();
+    const request = requestOf(context);
+    const address = addressOf(request);
+    const putBack = this.#failures.begin(address, request);
+    if (!putBack) throw tooManyFailures(context);
     try {
       if (!(await this.#mayLook(context))) throw new ForbiddenException();
     } catch (error) {
-      if (REFUSALS.has(httpStatusOf(error))) this.#failures.add(address);
+      if (!REFUSALS.has(httpStatusOf(error))) putBack();
       throw error;
     }
-    this.#failures.forget(address);
+    putBack();
+    this.#failures.letIn(request);
     return true;
   }
 
@@ -95,9 +98,15 @@ function addressOf({ ip, socket }: DashboardRequest): string {
   return ip ?? socket.remoteAddress ?? 'unknown';
 }
 
-function tooManyFailures(): HttpException {
+function tooManyFailures(context: ExecutionContext): HttpException {
+  const seconds = REFILL_MS / 1_000;
+  // Express and Fastify have this method both.
+  const response = context
+    .switchToHttp()
+    .getResponse<{ header(name: string, value: string): void }>();
+  response.header('Retry-After', String(seconds));
   return new HttpException(
-    'Refused too often. Try again in a minute.',
+    `Too many requests from this address were refused. Try again in ${seconds} s.`,
     HttpStatus.TOO_MANY_REQUESTS,
   );
 }

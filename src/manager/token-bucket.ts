@@ -26,6 +26,11 @@ export class TokenBucket {
     return true;
   }
 
+  /** Gives back a token that was taken for nothing. */
+  putBack(): void {
+    this.#tokens = Math.min(this.capacity, this.#tokens + 1);
+  }
+
   #refill(now: number): void {
     const refill = ((now - this.#refilledAt) * this.capacity) / this.perMs;
     this.#tokens = Math.min(this.capacity, this.#tokens + refill);
