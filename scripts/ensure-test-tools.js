@@ -14,6 +14,16 @@ const TOOLS = [
     commands: ['redis-server'],
     variable: 'REDIS_SERVER_PATH',
   },
+  {
+    package: 'nginx-light',
+    commands: ['nginx'],
+    variable: 'NGINX_PATH',
+  },
+  {
+    package: 'haproxy',
+    commands: ['haproxy'],
+    variable: 'HAPROXY_PATH',
+  },
 ];
 
 const missing = TOOLS.filter((tool) => !isThere(tool));
@@ -21,7 +31,8 @@ if (missing.length > 0) install(missing.map((tool) => tool.package));
 
 function isThere({ commands, variable }) {
   if (process.env[variable]) return isExecutable(process.env[variable]);
-  const folders = (process.env.PATH ?? '').split(delimiter);
+  // Debian keeps servers in /usr/sbin, which is not on the path of an ordinary user.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
   return commands.some((command) => folders.some((folder) => isExecutable(join(folder, command))));
 }
 

@@ -34,6 +34,8 @@ export interface Story {
 
 const story: Story = { connected: 0, disconnected: 0, disposed: 0, tooLate: 0, codes: {} };
 
+let stuckHandlers = 0;
+
 /** Stands for a database: it closes as soon as Nest lets providers close anything. */
 @Injectable()
 class Pool implements OnModuleDestroy, OnApplicationShutdown {
@@ -92,6 +94,12 @@ class AppGateway {
     if (!signal.aborted) await once(signal, 'abort');
   }
 
+  /** Never ends, whatever happens to the connection. */
+  @SubscribeMessage('stuck') stuck(): Promise<never> {
+    stuckHandlers += 1;
+    return new Promise(() => {});
+  }
+
   @SubscribeMessage('fail') fail(@MessageBody() data: unknown): never {
     throw data;
   }
@@ -122,6 +130,8 @@ const methods = {
   ledger: () => testApp.app.get(LeakDetector).getReport().ledger,
 
   story: (): Story => story,
+
+  stuckHandlers: (): number => stuckHandlers,
 
   polluted: (): boolean => 'polluted' in {},
 

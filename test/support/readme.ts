@@ -26,6 +26,14 @@ function filesOf(page: string, marker: string): Map<string, string> {
   return new Map(files.map(([, path, code]) => [path!, code!]));
 }
 
+/** The configuration of a proxy as the deployment guide shows it. */
+export function proxyBlock(name: string): string {
+  const page = projectFile('docs/guide/deployment.md');
+  const block = new RegExp(`<!-- proxy: ${name} -->\\s*\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(page);
+  if (!block) throw new Error(`the deployment guide has no block for ${name}`);
+  return block[1]!;
+}
+
 /** The cells of the tables between two markers of a page, row by row, without their heads. */
 export function tableOf(page: string, marker: string): string[][] {
   const text = projectFile(page);
