@@ -59,6 +59,15 @@ const templates: Readonly<Record<IdPrefix, Template>> = {
   conn: new Template('conn'),
 };
 
+const THREAD_ID = new RegExp(
+  `^thread_[${ALPHABET.toString('latin1')}]{${TIME_CHARS + RANDOM_CHARS}}$`,
+);
+
+/** Whether an id looks like a thread's that this library has made. */
+export function isMadeThreadId(id: string): boolean {
+  return THREAD_ID.test(id);
+}
+
 /**
  * Makes an id such as `conn_01JD3Q…`: a prefix, the time, and 80 random bits. Ids made in different
  * milliseconds sort by time; nobody can guess one from another.

@@ -56,6 +56,7 @@ export class UserExecutionContext {
   // Numbers instead of dates: a Date can be changed even inside a frozen object, and weighs more.
   readonly #createdAtMs: number;
   readonly #expiresAtMs: number | undefined;
+  readonly #isThreadNamed: boolean;
 
   private constructor(fields: ContextFields) {
     this.userId = fields.userId;
@@ -68,6 +69,7 @@ export class UserExecutionContext {
     this.parentRequestId = fields.parentRequestId;
     this.#createdAtMs = fields.createdAtMs;
     this.#expiresAtMs = fields.expiresAtMs;
+    this.#isThreadNamed = fields.isThreadNamed;
     Object.freeze(this);
   }
 
@@ -114,6 +116,11 @@ export class UserExecutionContext {
   /** When the identity ends, if it does. */
   get expiresAt(): Date | undefined {
     return this.#expiresAtMs === undefined ? undefined : new Date(this.#expiresAtMs);
+  }
+
+  /** Whether the identity named the thread; false where a new one was made for the connection. */
+  get isThreadNamed(): boolean {
+    return this.#isThreadNamed;
   }
 
   /** `user:thread`, where `:` and `%` inside an id are percent-encoded: two pairs never share a key. */
@@ -170,6 +177,7 @@ export class UserExecutionContext {
     return new UserExecutionContext({
       userId: input.userId,
       threadId: input.threadId ?? createId('thread', now),
+      isThreadNamed: input.threadId !== undefined && input.threadId !== null,
       runId: input.runId ?? createId('run', now),
       requestId: traceId(request) ?? createId('req', now),
       connectionId: input.connectionId ?? createId('conn', now),
@@ -185,6 +193,7 @@ export class UserExecutionContext {
     return new UserExecutionContext({
       userId: this.userId,
       threadId: this.threadId,
+      isThreadNamed: this.#isThreadNamed,
       runId: this.runId,
       requestId: this.requestId,
       connectionId: this.connectionId,
@@ -201,6 +210,7 @@ export class UserExecutionContext {
 interface ContextFields {
   userId: string;
   threadId: string;
+  isThreadNamed: boolean;
   runId: string;
   requestId: string;
   connectionId: string;

@@ -14,7 +14,7 @@ import { HandlerRunner } from './handler-runner.js';
 import type { HandlerRef } from './isolated-server.js';
 import type { InboundMessage } from './message-parser.js';
 import { MessageQueue } from './message-queue.js';
-import { claimsThread, foreignThread } from './thread-claim.js';
+import { claimedThread } from './thread-claim.js';
 import type { IgnoredReason } from './traffic-counters.js';
 
 /** A message that waits for its handler. */
@@ -199,15 +199,14 @@ export class Connection
 
   #isOwnThread(message: InboundMessage): boolean {
     const { threadCheck } = this.host.options.inbound;
-    const { data } = message;
-    if (threadCheck === 'off' || !claimsThread(data)) return true;
     const { context } = this.manager;
-    const foreign = foreignThread(data, context.threadId);
-    this.host.tracker.record({ context: context.threadId, message: foreign ?? context.threadId });
-    if (foreign === undefined) return true;
+    const claimed = threadCheck === 'off' ? undefined : claimedThread(message.data, context);
+    if (claimed === undefined) return true;
+    this.host.tracker.record({ context: context.threadId, message: claimed });
+    if (claimed === context.threadId) return true;
     this.#ignore('thread-mismatch');
     const subject = subjectOf(context);
-    const mismatch = { subject, claimedThreadId: foreign, action: threadCheck };
+    const mismatch = { subject, claimedThreadId: claimed, action: threadCheck };
     this.host.journal.record('thread-mismatch', mismatch);
     const error = new MessageRefusedError(
       'THREAD_MISMATCH',

@@ -1,26 +1,24 @@
+import { isMadeThreadId } from '../context/ids.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+
 /**
- * The thread that a payload names and the connection does not have; `undefined` when it names none or
- * the right one.
+ * The thread that a payload names, as text; `undefined` when it names none. Where the identity named no thread, the
+ * connection's own was made by this library, and so is every other that a client could know: anything else called
+ * `threadId` is a field of the app, for example the thread of a forum.
  */
-export function foreignThread(data: unknown, threadId: string): string | undefined {
+export function claimedThread(data: unknown, context: UserExecutionContext): string | undefined {
   if (typeof data !== 'object' || data === null) return undefined;
   const { threadId: camel, thread_id: snake } = data as { threadId?: unknown; thread_id?: unknown };
-  if (isForeign(camel, threadId)) return describe(camel);
-  return isForeign(snake, threadId) ? describe(snake) : undefined;
+  const first = claimOf(camel, context);
+  const second = claimOf(snake, context);
+  // Of two claims the one that differs counts.
+  return first === undefined || first === context.threadId ? (second ?? first) : first;
 }
 
-/** Whether a payload names a thread at all. */
-export function claimsThread(data: unknown): boolean {
-  if (typeof data !== 'object' || data === null) return false;
-  const { threadId, thread_id: snake } = data as { threadId?: unknown; thread_id?: unknown };
-  return (threadId ?? snake ?? undefined) !== undefined;
-}
-
-function isForeign(claim: unknown, threadId: string): boolean {
-  return claim !== undefined && claim !== null && claim !== threadId;
-}
-
-// It goes into a log line: text, and not too much of it.
-function describe(claim: unknown): string {
-  return (typeof claim === 'string' ? claim : typeof claim).slice(0, 256);
+function claimOf(claim: unknown, context: UserExecutionContext): string | undefined {
+  if (claim === undefined || claim === null) return undefined;
+  // In JSON an id is often a number, in an identity it is a text.
+  const isId = typeof claim === 'string' || typeof claim === 'number';
+  const id = isId ? String(claim) : `${typeof claim} (no text)`;
+  return context.isThreadNamed || isMadeThreadId(id) ? id.slice(0, 257) : undefined;
 }
