@@ -209,7 +209,9 @@ export abstract class HandlerRunner {
     if (frame !== undefined) this.manager.sendFrame(frame);
   }
 
-  #logFailure(error: unknown, message: InboundMessage): void {
+  #logFailure(thrown: unknown, message: InboundMessage): void {
+    // `undefined` can be thrown as well, and an event without its error would say that nothing was.
+    const error = thrown ?? String(thrown);
     this.manager.fail(error);
     const subject = subjectOf(this.manager.context);
     this.host.journal.record('handler-failed', { subject, event: eventName(message), error });

@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
 
 import type { Clock } from '../clock/clock.js';
 import { errorText, stackOf } from './error-text.js';
@@ -84,11 +85,17 @@ export class Journal {
   }
 }
 
-// What had to be abandoned is worth a warning, whatever it belongs to.
+// What had to be abandoned is worth a warning, whatever it belongs to. What an app tells a client by a
+// `WsException` is an answer and no fault: anybody could fill the log with those.
 function levelOf(name: IsolationEventName, details: object): EventLevel {
+  if (name === 'handler-failed') return isAnswer(details) ? 'debug' : EVENT_LEVELS[name];
   const { abandoned = 0 } = details as { abandoned?: number | readonly unknown[] };
   const count = typeof abandoned === 'number' ? abandoned : abandoned.length;
   return count > 0 ? 'warn' : EVENT_LEVELS[name];
+}
+
+function isAnswer({ error }: { error?: unknown }): boolean {
+  return error instanceof WsException;
 }
 
 /** Whom a context is about, as events and log lines name it. */
