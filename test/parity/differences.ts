@@ -1,0 +1,87 @@
+import type { Hunk } from './compare.js';
+import type { Form } from './scenario.js';
+
+/** A line of a transcript, and where it stands. */
+export interface LinePlace {
+  readonly scenario: string;
+  readonly lane: string;
+}
+
+/** A difference that is meant to be there: a row of the table in docs/compatibility.md. */
+export interface Difference {
+  /** What it is about. */
+  readonly what: string;
+  readonly stock: string;
+  readonly here: string;
+  readonly why: string;
+  /** In which forms. */
+  readonly forms: readonly Form[];
+  /** What a line of stock reads here, where that can be said of every line; the line itself where it reads the same. */
+  readonly translate?: (line: string, place: LinePlace) => string | undefined;
+  /** Whether it accounts for a whole place in which the transcripts differ. */
+  readonly accountsFor?: (hunk: Hunk) => boolean;
+}
+
+const isolated = ['isolated', 'scoped'] as const;
+
+/** Everything in which an app on this library differs from one on Nest's own `WsAdapter`. */
+export const differences: readonly Difference[] = [
+  {
+    what: 'The `exception` event',
+    stock: '`{ status, message, cause }`: `cause` has the client’s own message in it',
+    here: '`{ status, code, message, id }`: `code` is stable, `id` is the message’s own where it had one',
+    why: 'Clients tell errors apart by `code`, and messages by `id`',
+    forms: isolated,
+    translate(line) {
+      const cause =
+        /^< \{"event":"exception","data":\{"status":"error","message":(".*?"),"cause":/.exec(line);
+      if (!cause) return line;
+      const code = codes[cause[1]!] ?? 'WS_EXCEPTION';
+      return `< {"event":"exception","data":{"status":"error","code":"${code}","message":${cause[1]}}}`;
+    },
+  },
+  {
+    what: 'An answer that JSON cannot express (functions, symbols, BigInt, circles)',
+    stock: 'An empty binary frame, or an uncaught exception that ends the process',
+    here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
+    why: 'One answer must not end the process, and is never lost without a word',
+    forms: isolated,
+    accountsFor: ({ scenario, stock, here }) =>
+      /^answer: .*(?:function|symbol|bigint|circle)$/.test(scenario) &&
+      stock.every(
+        (line) => line === '< binary ' || /uncaught TypeError: .*(?:BigInt|circular)/.test(line),
+      ) &&
+      here.every(
+        (line) =>
+          line === INTERNAL_ERROR ||
+          line === 'error TypeError: the answer cannot be written as JSON',
+      ),
+  },
+  {
+    what: 'An `HttpException` that no filter caught',
+    stock: 'Not logged',
+    here: 'Logged like any other error',
+    why: 'The client is told nothing of it, so that the log has to',
+    forms: isolated,
+    accountsFor: exactly('error: HttpException', [], ['error BadRequestException: bad']),
+  },
+];
+
+const INTERNAL_ERROR =
+  '< {"event":"exception","data":{"status":"error","code":"INTERNAL_ERROR","message":"Internal server error"}}';
+
+const codes: Readonly<Record<string, string>> = {
+  '"Internal server error"': 'INTERNAL_ERROR',
+  '"Forbidden resource"': 'FORBIDDEN',
+};
+
+/** A place that differs in exactly these lines. */
+function exactly(
+  scenario: string,
+  stock: readonly string[],
+  here: readonly string[],
+): (hunk: Hunk) => boolean {
+  return (hunk) =>
+    hunk.scenario === scenario &&
+    JSON.stringify([hunk.stock, hunk.here]) === JSON.stringify([stock, here]);
+}

@@ -1,0 +1,61 @@
+import { compare, type Hunk } from './compare.js';
+import { type Difference, differences } from './differences.js';
+import { runScenario } from './run-scenario.js';
+import { type Form, forms, type Scenario } from './scenario.js';
+import type { Lanes } from './transcript.js';
+
+/** What became of one scenario. */
+export interface Verdict {
+  readonly scenario: string;
+  /** Places that differ, and that no entry of `differences.ts` accounts for. */
+  readonly unexpected: readonly Hunk[];
+  /** The entries that accounted for something: by `what`. */
+  readonly expected: readonly string[];
+  readonly lanes: Readonly<Partial<Record<Form, Lanes>>>;
+}
+
+/** Runs a scenario in all of its forms, and compares each with stock. */
+export async function judge(scenario: Scenario): Promise<Verdict> {
+  const lanes: Partial<Record<Form, Lanes>> = {};
+  for (const form of forms) {
+    if (!scenario.without?.includes(form)) lanes[form] = await runScenario(scenario, form);
+  }
+  const expected = new Set<string>();
+  const broken = (lanes.stock!['script'] ?? []).filter((line) => line.includes('failed: '));
+  // A script that fails everywhere in the same way would show no difference.
+  if (broken.length > 0) throw new Error(`"${scenario.title}" does not run on stock: ${broken[0]}`);
+  const unexpected = forms.flatMap((form) => {
+    const here = lanes[form];
+    if (form === 'stock' || !here) return [];
+    const known = differences.filter((difference) => difference.forms.includes(form));
+    const translated = translate(scenario.title, lanes.stock!, known, expected);
+    return compare(scenario.title, form, translated, here).filter((hunk) => {
+      const reason = known.find((difference) => difference.accountsFor?.(hunk));
+      if (reason) expected.add(reason.what);
+      return !reason;
+    });
+  });
+  return { scenario: scenario.title, unexpected, expected: [...expected], lanes };
+}
+
+// Stock's transcript as it would read here.
+function translate(
+  scenario: string,
+  stock: Lanes,
+  known: readonly Difference[],
+  expected: Set<string>,
+): Lanes {
+  const read = (line: string, lane: string): string[] => {
+    let current: string | undefined = line;
+    for (const difference of known) {
+      if (!difference.translate || current === undefined) continue;
+      const translated: string | undefined = difference.translate(current, { scenario, lane });
+      if (translated !== current) expected.add(difference.what);
+      current = translated;
+    }
+    return current === undefined ? [] : [current];
+  };
+  return Object.fromEntries(
+    Object.entries(stock).map(([lane, lines]) => [lane, lines.flatMap((line) => read(line, lane))]),
+  );
+}
