@@ -23,17 +23,17 @@ export interface ConnectionAuthenticator {
   /**
    * @param request the upgrade request (or HTTP request); do not keep it
    * @param signal aborted when the handshake's deadline has passed or the client has gone
-   * @returns the identity, or `null` for somebody unknown (401)
+   * @returns the identity, or `null` for somebody unknown (401); or a promise of either
    * @throws a Nest `HttpException` to refuse with its status; anything else is a 500, logged
    */
-  authenticate(request: IncomingMessage, signal: AbortSignal): Promise<ConnectionIdentity | null>;
+  authenticate(
+    request: IncomingMessage,
+    signal: AbortSignal,
+  ): ConnectionIdentity | null | Promise<ConnectionIdentity | null>;
 }
 
 /** The same as a function. */
-export type AuthenticateFunction = (
-  request: IncomingMessage,
-  signal: AbortSignal,
-) => Promise<ConnectionIdentity | null> | ConnectionIdentity | null;
+export type AuthenticateFunction = ConnectionAuthenticator['authenticate'];
 
 /** The option groups with every default filled in. */
 export interface OptionGroups {

@@ -2,12 +2,15 @@ import type { IncomingMessage } from 'node:http';
 
 import { registerDecorator, type ValidationOptions } from 'class-validator';
 
-/** Which origins may connect. The function gets the Origin header, `undefined` where there is none. */
+/**
+ * Which origins may connect. The function gets the Origin header, `undefined` where there is none; only `true`
+ * admits. A promise is awaited within `handshake.timeoutMs`; a function that throws refuses.
+ */
 export type OriginPolicy =
   | 'same-origin'
   | '*'
   | readonly string[]
-  | ((origin: string | undefined, request: IncomingMessage) => boolean);
+  | ((origin: string | undefined, request: IncomingMessage) => boolean | Promise<boolean>);
 
 /** class-validator decorator: an {@link OriginPolicy}. */
 export const IsOriginPolicy = (options: ValidationOptions): PropertyDecorator =>

@@ -6,14 +6,19 @@ import {
   HttpStatus,
   Inject,
   Injectable,
+  Logger,
+  RequestTimeoutException,
   Scope,
   type Type,
 } from '@nestjs/common';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
-import { isObservable, lastValueFrom } from 'rxjs';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { askApp, InvalidAnswerError, yesOrNo } from '../handshake/app-answer.js';
 import { httpStatusOf } from '../handshake/authentication.js';
+import { errorText } from '../journal/error-text.js';
 import {
   DASHBOARD_OPTIONS,
   type DashboardGuard,
@@ -27,7 +32,10 @@ import { isFromThisMachine } from './loopback.js';
 // A guard that is broken is not somebody who guesses.
 const REFUSALS = new Set<number | undefined>([HttpStatus.UNAUTHORIZED, HttpStatus.FORBIDDEN]);
 
-type Decide = (context: ExecutionContext) => Promise<boolean>;
+type Decide = (context: ExecutionContext) => boolean | Promise<boolean>;
+
+/** A page asks again and again; a broken guard is worth one line in this time. */
+const SAME_LINE_MS = 60_000;
 
 /** Who may look at the dashboard, who may act, and what they are called. */
 @Injectable()
@@ -35,15 +43,19 @@ export class DashboardAccess {
   readonly #failures: FailedAttempts;
   readonly #mayLook: Decide;
   readonly #mayAct: Decide;
+  readonly #logger = new Logger('WebSocketIsolation');
+  #latest: { readonly line: string; readonly at: number } | undefined;
 
   constructor(
     @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
-    @Inject(CLOCK) clock: Clock,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(ISOLATION_OPTIONS) private readonly isolation: ResolvedOptions,
     moduleRef: ModuleRef,
   ) {
+    const { guard, canAct } = options;
     this.#failures = new FailedAttempts(clock);
-    this.#mayLook = options.guard ? decisionOf(options.guard, moduleRef) : onThisMachine;
-    this.#mayAct = options.canAct ? decisionOf(options.canAct, moduleRef) : nobody;
+    this.#mayLook = guard ? decisionOf('guard', guard, moduleRef) : onThisMachine;
+    this.#mayAct = canAct ? decisionOf('canAct', canAct, moduleRef) : nobody;
   }
 
   /** @throws what the guard throws, a 403 where it says no, a 429 where it has said no too often */
@@ -53,32 +65,63 @@ export class DashboardAccess {
     const putBack = this.#failures.begin(address, request);
     if (!putBack) throw tooManyFailures(context);
     try {
-      if (!(await this.#mayLook(context))) throw new ForbiddenException();
+      if (!(await this.#inTime(this.#mayLook(context)))) throw new ForbiddenException();
     } catch (error) {
       if (!REFUSALS.has(httpStatusOf(error))) putBack();
-      throw error;
+      if (!(error instanceof InvalidAnswerError)) throw error;
+      this.#complain(error);
+      throw new ForbiddenException();
     }
     putBack();
     this.#failures.letIn(request);
     return true;
   }
 
-  /** Whether those who may look may also act. A guard that throws says no. */
+  /** Whether those who may look may also act. A guard that throws says no; the log says what it threw. */
   async mayAct(context: ExecutionContext): Promise<boolean> {
     try {
-      return await this.#mayAct(context);
-    } catch {
+      return await this.#inTime(this.#mayAct(context));
+    } catch (error) {
+      if (!REFUSALS.has(httpStatusOf(error))) this.#complain(error);
       return false;
     }
   }
 
   /** How somebody is called, and where they sit: for the audit line. */
-  who(context: ExecutionContext): { who: string; from: string } {
+  async who(context: ExecutionContext): Promise<{ who: string; from: string }> {
     const request = requestOf(context);
     const { whoIs = nameOfUser, guard } = this.options;
-    const name = whoIs(request) ?? (guard ? 'unknown' : 'anonymous');
+    const unnamed = guard ? 'unknown' : 'anonymous';
+    let name = unnamed;
+    try {
+      name = (await this.#inTime(askApp(() => whoIs(request), textOrNothing))) ?? unnamed;
+    } catch (error) {
+      // Who acts is allowed to already; the line says that their name is not known.
+      this.#complain(error);
+    }
     return { who: name.slice(0, 200), from: addressOf(request) };
   }
+
+  async #inTime<T>(answer: T | Promise<T>): Promise<T> {
+    const { timeoutMs } = this.isolation.handshake;
+    const outcome = await withDeadline(this.clock, timeoutMs, Promise.resolve(answer));
+    if (outcome === TIMED_OUT) throw new RequestTimeoutException();
+    return outcome;
+  }
+
+  #complain(error: unknown): void {
+    const line = `A function of the app that the dashboard asks has failed, which counts as a no: ${errorText(error)}`;
+    const now = this.clock.now();
+    if (this.#latest?.line === line && now - this.#latest.at < SAME_LINE_MS) return;
+    this.#latest = { line, at: now };
+    this.#logger.warn(line);
+  }
+}
+
+function textOrNothing(answer: unknown): string | undefined {
+  if (answer === undefined || answer === null || typeof answer === 'string')
+    return answer ?? undefined;
+  throw new InvalidAnswerError('The option whoIs of the dashboard', 'a text', answer);
 }
 
 /** The request behind an execution context. */
@@ -86,11 +129,11 @@ export function requestOf(context: ExecutionContext): DashboardRequest {
   return context.switchToHttp().getRequest<DashboardRequest>();
 }
 
-async function nobody(): Promise<boolean> {
+function nobody(): boolean {
   return false;
 }
 
-async function onThisMachine(context: ExecutionContext): Promise<boolean> {
+function onThisMachine(context: ExecutionContext): boolean {
   return isFromThisMachine(requestOf(context));
 }
 
@@ -122,30 +165,42 @@ function nameOfUser({ user }: DashboardRequest): string | undefined {
   return name === undefined ? undefined : String(name);
 }
 
-function decisionOf(guard: DashboardGuard, moduleRef: ModuleRef): Decide {
+function decisionOf(option: string, guard: DashboardGuard, moduleRef: ModuleRef): Decide {
+  const read = yesOrNo(`The option ${option} of the dashboard`);
   const { prototype } = guard as { prototype?: Partial<CanActivate> };
   if (typeof prototype?.canActivate === 'function') {
-    return guardClass(guard as Type<CanActivate>, moduleRef);
+    const instanceFor = guardClass(guard as Type<CanActivate>, moduleRef);
+    return async (context) => {
+      const instance = await instanceFor(context);
+      return askApp(() => instance.canActivate(context), read);
+    };
   }
   const decide = guard as DashboardGuardFunction;
-  return async (context) => decide(requestOf(context), context);
+  return async (context) => askApp(() => decide(requestOf(context), context), read);
 }
 
 // The app's own instance where the class is a provider; otherwise one made here, as Nest does for `@UseGuards()`.
-function guardClass(type: Type<CanActivate>, moduleRef: ModuleRef): Decide {
+function guardClass(
+  type: Type<CanActivate>,
+  moduleRef: ModuleRef,
+): (context: ExecutionContext) => CanActivate | Promise<CanActivate> {
   const scope = scopeOf(type, moduleRef);
   let single: Promise<CanActivate> | undefined;
-  return async (context) => {
-    let guard: CanActivate;
-    if (scope === undefined) guard = await (single ??= moduleRef.create(type));
-    else if (scope === Scope.DEFAULT) guard = moduleRef.get(type, { strict: false });
-    else {
-      const contextId = ContextIdFactory.create();
-      moduleRef.registerRequestByContextId(requestOf(context), contextId);
-      guard = await moduleRef.resolve(type, contextId, { strict: false });
+  const made = async (): Promise<CanActivate> => {
+    try {
+      return await moduleRef.create(type);
+    } catch (error) {
+      // The next request tries again.
+      single = undefined;
+      throw error;
     }
-    const answer = guard.canActivate(context);
-    return isObservable(answer) ? lastValueFrom(answer) : answer;
+  };
+  return (context) => {
+    if (scope === undefined) return (single ??= made());
+    if (scope === Scope.DEFAULT) return moduleRef.get(type, { strict: false });
+    const contextId = ContextIdFactory.create();
+    moduleRef.registerRequestByContextId(requestOf(context), contextId);
+    return moduleRef.resolve(type, contextId, { strict: false });
   };
 }
 

@@ -110,7 +110,7 @@ export function createDashboardController(path: string): Type {
       @Body() body: unknown,
       @Res() response: object,
     ): Promise<void> {
-      this.#json(response, await this.actions.run(body, this.access.who(context)));
+      this.#json(response, await this.actions.run(body, await this.access.who(context)));
     }
 
     // By name: whatever else the app has below this path stays its own.

@@ -21,7 +21,10 @@ export type DashboardGuardFunction = (
   context: ExecutionContext,
 ) => boolean | Promise<boolean>;
 
-/** A Nest guard: a class (a provider of the app, or made for the dashboard), or a function. */
+/**
+ * A Nest guard: a class (a provider of the app, or made for the dashboard), or a function. Only `true` admits;
+ * one that has not answered within `handshake.timeoutMs` refuses with 408.
+ */
 export type DashboardGuard = Type<CanActivate> | DashboardGuardFunction;
 
 /** What `WebSocketIsolationDashboardModule.forRoot()` takes. */
@@ -36,7 +39,8 @@ export interface DashboardOptions {
   /** Who, of those who may look, may also act: disconnect, clean up, drain. Default: nobody. */
   readonly canAct?: DashboardGuard | undefined;
   /** How somebody who acts is called in the audit line. Default: an id or name found in `request.user`. */
-  readonly whoIs?: ((request: DashboardRequest) => string | undefined) | undefined;
+  readonly whoIs?:
+    ((request: DashboardRequest) => string | undefined | Promise<string | undefined>) | undefined;
   /** Pages that may be open at once; the next one is told so. Default: 20. */
   readonly maxViewers?: number | undefined;
   /**

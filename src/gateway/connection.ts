@@ -5,7 +5,7 @@ import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
-import { afterwards, runBounded } from '../manager/bounded-run.js';
+import { afterwards, isThenable, runBounded } from '../manager/bounded-run.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
 import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
@@ -100,7 +100,7 @@ export class Connection
     const message = this.#parse(frame);
     if (!message) return this.#ignore('not-json');
     const refs = this.server.handlersOf(message.event);
-    if (!refs) return this.#ignore('unknown-event');
+    if (!refs) return this.#ignoreUnknown(message);
     if (!this.#isOwnThread(message)) return;
     if (this.#mayStart()) this.start(message, refs);
     else this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
@@ -183,6 +183,16 @@ export class Connection
     } catch {
       return undefined;
     }
+  }
+
+  #ignoreUnknown(message: InboundMessage): void {
+    if (isThenable(message)) {
+      const error = new TypeError('The messageParser returned a promise instead of the message.');
+      this.#hookFailed('messageParser', error);
+      // Nobody waits for it: what it fails with must not end the process.
+      Promise.resolve(message).catch(() => undefined);
+    }
+    this.#ignore('unknown-event');
   }
 
   #isWithinRate(): boolean {

@@ -31,6 +31,7 @@ import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
 import { dismiss, refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
 import { TrafficCounters } from './traffic-counters.js';
 import { UserRates } from './user-rates.js';
+import { verifyingWith } from './verify-client.js';
 
 /** Takes a scope down whose connection never came to be. */
 class PreparedScope implements ConnectionHooks {
@@ -120,11 +121,15 @@ export class GatewayRuntime implements OnModuleInit {
       const { WebSocket: Base = WebSocket } = webSocketServer.options;
       // Also for a client that says goodbye first: `ws` would wait 30 s for it to hang up.
       const { closeTimeout = this.#closeTimeoutMs } = given as { closeTimeout?: number };
-      const ending = { WebSocket: isolatedSocketOf(Base), closeTimeout };
-      Object.assign(webSocketServer.options, ending);
+      const { verifyClient } = given;
+      // Asked in the handshake, and not by `ws`, which is called when all is decided.
+      const own = { WebSocket: isolatedSocketOf(Base), closeTimeout, verifyClient: undefined };
+      Object.assign(webSocketServer.options, own);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       const scopeHost = this.#scopeHostOf(gateways);
-      this.#servers.set(endpoint, new IsolatedServer(webSocketServer, path, gateways, scopeHost));
+      const verify = verifyClient && verifyingWith(verifyClient);
+      const parts = [webSocketServer, path, gateways, scopeHost, verify] as const;
+      this.#servers.set(endpoint, new IsolatedServer(...parts));
     }
     adapter.serve((endpoint, request, socket, head) => {
       const startedAt = clock.now();
@@ -168,13 +173,12 @@ export class GatewayRuntime implements OnModuleInit {
       else this.#open(server, upgrade, outcome.manager, scope!);
     };
     const traced = this.tracing.tracer?.handshake(request, server.path);
-    if (!traced) return this.handshake.run(request, socket, prepare, done);
-    traced.run(() =>
-      this.handshake.run(request, socket, prepare, (outcome) => {
-        endTrace(traced, outcome);
-        done(outcome);
-      }),
-    );
+    if (!traced) return this.handshake.run(request, socket, prepare, done, server.verify);
+    const tracedDone = (outcome: HandshakeOutcome): void => {
+      endTrace(traced, outcome);
+      done(outcome);
+    };
+    traced.run(() => this.handshake.run(request, socket, prepare, tracedDone, server.verify));
   }
 
   #openScope(
@@ -216,13 +220,12 @@ export class GatewayRuntime implements OnModuleInit {
     const upgraded = (client: WebSocket): void => {
       isUpgraded = true;
       socket.off('close', abandonUpgrade);
-      // A `verifyClient` of the app may have taken its time.
       if (manager.isActive) this.#connect(server, client, manager, scope, request, startedAt);
       else dismiss(client, CloseCode.GOING_AWAY, '', this.clock, this.#closeTimeoutMs);
     };
     try {
       server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
-      // A `verifyClient` of the app may take its time, and to a malformed upgrade `ws` answers by itself.
+      // To a malformed upgrade `ws` answers by itself.
       if (!isUpgraded) socket.once('close', abandonUpgrade);
     } catch (error) {
       // `handleProtocols` and its like are the app's, and what they are given is the client's.

@@ -1,5 +1,6 @@
 import type { WebSocketServer } from 'ws';
 
+import type { VerifyRequest } from '../handshake/handshake.service.js';
 import type { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import type { GatewayDefinition, HandlerDefinition, HandlerPlan } from './gateway-definition.js';
 
@@ -18,6 +19,8 @@ export class IsolatedServer {
     readonly path: string,
     readonly gateways: readonly GatewayDefinition[],
     readonly scopeHost: ScopeHost,
+    /** The app's `verifyClient`, where its `ws` server has one. */
+    readonly verify?: VerifyRequest,
   ) {
     for (const [gatewayIndex, { handlers }] of gateways.entries()) {
       for (const handler of handlers) this.#add({ gatewayIndex, handler });

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import { HttpException, Logger, Scope, type Type } from '@nestjs/common';
+import { HttpException, Logger, Scope, type Type, UnauthorizedException } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import type {
@@ -11,6 +11,7 @@ import type {
 import { IsolationError } from '../context/isolation-error.js';
 import type { ConnectionIdentity } from '../context/user-execution-context.js';
 import { createId } from '../context/ids.js';
+import { askApp, InvalidAnswerError } from './app-answer.js';
 
 // Given to an authenticator that was declared without it.
 const NO_SIGNAL = undefined as unknown as AbortSignal;
@@ -23,20 +24,32 @@ export class Authentication {
     this.#authenticate = authenticateFunction(options, moduleRef);
   }
 
-  /** The identity; `null` for somebody unknown. Throws, or rejects with, what the authenticator throws. */
+  /**
+   * The identity; `null` for somebody unknown. Throws, or rejects with, what the authenticator throws, and
+   * an error that says so where its answer is neither.
+   */
   identify(
     request: IncomingMessage,
     deadline: { readonly signal: AbortSignal },
   ): Promise<ConnectionIdentity | null> | ConnectionIdentity | null {
-    return this.#authenticate(request, deadline);
+    return askApp(() => this.#authenticate(request, deadline), identityIn);
   }
+}
+
+function identityIn(answer: unknown): ConnectionIdentity | null {
+  if (answer === null) return null;
+  if (typeof answer === 'object' && !Array.isArray(answer)) return answer as ConnectionIdentity;
+  const error = new InvalidAnswerError('The authenticator', 'an identity or null', answer);
+  // `users.get(token)` and `isValid && user` mean null. Anything else is a mistake in the authenticator.
+  if (!answer) throw new UnauthorizedException(undefined, { cause: error });
+  throw error;
 }
 
 /** An authenticator that gets its signal only when it takes one: making it is most of a handshake's own cost. */
 type Authenticate = (
   request: IncomingMessage,
   deadline: { readonly signal: AbortSignal },
-) => ReturnType<AuthenticateFunction>;
+) => unknown;
 
 function calling(authenticate: AuthenticateFunction): Authenticate {
   // Declared with the request alone. Any other length, as that of a wrapper, may want both.
@@ -48,9 +61,13 @@ function calling(authenticate: AuthenticateFunction): Authenticate {
 export function httpStatusOf(error: unknown): number | undefined {
   if (error instanceof HttpException) return error.getStatus();
   // An exception from another copy of Nest is not an instance of ours, and still means what it says.
-  const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
-  const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
-  return typeof status === 'number' ? status : undefined;
+  try {
+    const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
+    const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
+    return typeof status === 'number' ? status : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): Authenticate {

@@ -44,6 +44,22 @@ export class HandshakeAttempt {
     return this.#controller.signal;
   }
 
+  /** Asks, and goes on as {@link wait} does. What the question throws refuses the handshake. */
+  ask<T>(
+    question: () => T | PromiseLike<T>,
+    next: (value: T) => void,
+    failed: (error: unknown) => unknown,
+  ): void {
+    let answer: T | PromiseLike<T>;
+    try {
+      answer = question();
+    } catch (error) {
+      this.refuse(failed(error));
+      return;
+    }
+    this.wait(answer, next, { failed });
+  }
+
   /** Goes on with a value when it is there, at once where it is; never when the attempt is over by then. */
   wait<T>(value: T | PromiseLike<T>, next: (value: T) => void, otherwise?: Otherwise<T>): void {
     if (!isThenable(value)) {
@@ -52,7 +68,11 @@ export class HandshakeAttempt {
     }
     value.then(
       (ready) => this.#proceed(ready, next, otherwise),
-      (error: unknown) => this.refuse(otherwise?.failed ? otherwise.failed(error) : error),
+      (error: unknown) => {
+        // `Promise.reject()`: the log still has to say that something failed.
+        const reason = error ?? new Error(`rejected with ${error}`);
+        this.refuse(otherwise?.failed ? otherwise.failed(reason) : reason);
+      },
     );
   }
 

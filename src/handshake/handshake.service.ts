@@ -16,7 +16,10 @@ import { Authentication, httpStatusOf } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';
-import { HandshakeRefused, type Refusal, refusalOf, RETRY_AFTER_MS } from './refusal.js';
+import { HandshakeRefused, type Refusal, RETRY_AFTER_MS } from './refusal.js';
+
+/** Whether a request may go on to authentication. Throws, or rejects with, a Nest `HttpException` to say why not. */
+export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<boolean>;
 
 /**
  * Everything between the upgrade request and the 101: is the process taking connections, is the origin
@@ -58,14 +61,16 @@ export class HandshakeService {
    *
    * @param prepare makes the connection's scope once the manager exists; still inside the deadline
    * @param done gets the outcome, exactly once
+   * @param verify the `verifyClient` of the app's `ws` server, if it has one
    */
   run(
     request: IncomingMessage,
     socket: Duplex,
     prepare: (manager: WebSocketManager) => Promise<void> | undefined,
     done: (outcome: HandshakeOutcome) => void,
+    verify?: VerifyRequest,
   ): void {
-    const refusal = this.#refuseEarly(request);
+    const refusal = this.#refuseEarly();
     if (refusal) {
       done({ refusal });
       return;
@@ -76,45 +81,30 @@ export class HandshakeService {
       done(outcome);
     });
     this.#pending.add(attempt);
-    this.#identify(attempt, request, (identity) => {
+    const identified = (identity: ConnectionIdentity | null): void => {
+      if (!identity) throw new HandshakeRefused('unauthorized');
       const context = contextOf(request, identity, this.clock);
       this.resume?.assertOwn(context, request);
       this.#takeSlot(attempt, context, prepare);
-    });
-  }
-
-  #refuseEarly(request: IncomingMessage): Refusal | undefined {
-    const retryAfterMs = RETRY_AFTER_MS;
-    if (this.#isDraining) return draining().refusal;
-    const isFull = this.#pending.size >= this.options.handshake.maxPending;
-    try {
-      if (!isOriginAllowed(request, this.options.handshake)) {
-        return new HandshakeRefused('origin').refusal;
-      }
-    } catch (error) {
-      // The app's own function decides about origins, and may fail.
-      return refusalOf(error);
-    }
-    return isFull ? new HandshakeRefused('pending-cap', { retryAfterMs }).refusal : undefined;
-  }
-
-  #identify(
-    attempt: HandshakeAttempt,
-    request: IncomingMessage,
-    next: (identity: ConnectionIdentity) => void,
-  ): void {
-    let answer: ReturnType<Authentication['identify']>;
-    try {
-      answer = this.authentication.identify(request, attempt);
-    } catch (error) {
-      attempt.refuse(authenticationRefused(error));
-      return;
-    }
-    const known = (identity: ConnectionIdentity | null): void => {
-      if (!identity) throw new HandshakeRefused('unauthorized');
-      next(identity);
     };
-    attempt.wait(answer, known, { failed: authenticationRefused });
+    const verified = (isAllowed: boolean): void => {
+      if (!isAllowed) throw new HandshakeRefused('unauthorized');
+      const identify = () => this.authentication.identify(request, attempt);
+      attempt.ask(identify, identified, authenticationRefused);
+    };
+    const fromAllowedOrigin = (isAllowed: boolean): void => {
+      if (!isAllowed) throw new HandshakeRefused('origin');
+      if (verify) attempt.ask(() => verify(request), verified, authenticationRefused);
+      else verified(true);
+    };
+    const askOrigin = () => isOriginAllowed(request, this.options.handshake);
+    attempt.ask(askOrigin, fromAllowedOrigin, originRefused);
+  }
+
+  #refuseEarly(): Refusal | undefined {
+    if (this.#isDraining) return draining().refusal;
+    if (this.#pending.size < this.options.handshake.maxPending) return undefined;
+    return new HandshakeRefused('pending-cap', { retryAfterMs: RETRY_AFTER_MS }).refusal;
   }
 
   #takeSlot(
@@ -158,15 +148,24 @@ function contextOf(
   return context;
 }
 
+function originRefused(error: unknown): HandshakeRefused {
+  return new HandshakeRefused('origin', { error });
+}
+
 // The authenticator's own word: 401 and 403 have a name, any other HTTP status is passed on as it is.
 function authenticationRefused(error: unknown): HandshakeRefused {
   const status = httpStatusOf(error);
-  if (status === 401) return new HandshakeRefused('unauthorized');
-  if (status === 403) return new HandshakeRefused('forbidden');
-  if (status === undefined || status < 400 || status > 599) {
+  if (status === 401) return new HandshakeRefused('unauthorized', { error: causeOf(error) });
+  if (status === 403) return new HandshakeRefused('forbidden', { error: causeOf(error) });
+  if (status === undefined || !Number.isInteger(status) || status < 400 || status > 599) {
     return new HandshakeRefused('auth-failed', { error });
   }
   return new HandshakeRefused('auth-failed', { status, code: codeOfStatus(status), error });
+}
+
+// An exception of Nest says little more than its status; what it was made from may say why.
+function causeOf(error: unknown): unknown {
+  return (error as { cause?: unknown }).cause ?? error;
 }
 
 function codeOfStatus(status: number): number {

@@ -1,12 +1,23 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { HandshakeOptions } from '../config/option-groups.js';
+import { askApp, yesOrNo } from './app-answer.js';
 
-/** Whether a request may connect by its Origin header: exact matches only, never a part of a name. */
-export function isOriginAllowed(request: IncomingMessage, options: HandshakeOptions): boolean {
+const readDecision = yesOrNo('The function handshake.allowedOrigins');
+
+/**
+ * Whether a request may connect by its Origin header: exact matches only, never a part of a name. Throws, or
+ * rejects with, what a function of the app throws.
+ */
+export function isOriginAllowed(
+  request: IncomingMessage,
+  options: HandshakeOptions,
+): boolean | Promise<boolean> {
   const { allowedOrigins, allowMissingOrigin } = options;
   const { origin, host, cookie } = request.headers;
-  if (typeof allowedOrigins === 'function') return allowedOrigins(origin, request);
+  if (typeof allowedOrigins === 'function') {
+    return askApp(() => allowedOrigins(origin, request), readDecision);
+  }
   if (allowedOrigins === '*') return true;
   // Browsers always send an origin. A program without one is harmless, unless it comes with cookies:
   // then it acts with somebody's ambient authority.

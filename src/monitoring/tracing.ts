@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 
 import type { Release } from '../clock/clock.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { containedTracer } from './contained-tracer.js';
 
 /** Something under way that is traced. */
 export interface TracedStep {
@@ -23,7 +24,7 @@ export interface TracedHandshake extends Pick<TracedStep, 'run'> {
   gone(): void;
 }
 
-/** Whoever follows what happens as it happens, and not only afterwards as events do. Must not throw. */
+/** Whoever follows what happens as it happens, and not only afterwards as events do. */
 export interface Tracer {
   handshake(request: IncomingMessage, path: string): TracedHandshake;
   /** The connect hooks of a connection. */
@@ -35,13 +36,23 @@ export interface Tracer {
 /** Where the tracer of this application is, if it has one. */
 @Injectable()
 export class Tracing {
+  /** Contained: it never throws. */
   tracer: Tracer | undefined = undefined;
+  /** @internal As it was given. */
+  given: Tracer | undefined = undefined;
 
-  /** @returns ends the tracing */
+  /**
+   * Samplers, propagators and span processors are the app's: what they throw is logged, and nothing but the span is
+   * lost.
+   *
+   * @returns ends the tracing
+   */
   use(tracer: Tracer): Release {
-    this.tracer = tracer;
+    const contained = containedTracer(tracer);
+    this.tracer = contained;
+    this.given = tracer;
     return () => {
-      if (this.tracer === tracer) this.tracer = undefined;
+      if (this.tracer === contained) this.tracer = this.given = undefined;
     };
   }
 }

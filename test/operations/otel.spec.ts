@@ -183,7 +183,7 @@ describe('an exporter of OpenTelemetry', () => {
 
   it('keeps nothing of connections that have ended, even before they had a socket', async () => {
     await start();
-    const tracer = testApp.app.get(Tracing).tracer as OpenTelemetryTracer;
+    const tracer = testApp.app.get(Tracing).given as OpenTelemetryTracer;
     const client = await TestClient.open(testApp.url('/traced?user=ada'));
     expect(tracer.remembered).toBe(1);
     const scopeBegun = new Promise<void>((resolve) => (beginScope = resolve));

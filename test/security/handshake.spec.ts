@@ -141,7 +141,7 @@ describe('origins', () => {
 
   it('are asked of a function that throws as of one that says no', async () => {
     await start({ handshake: { allowedOrigins: throwing } });
-    expect(await ask({})).toBe(500);
+    expect(await ask({})).toBe(403);
   });
 });
 

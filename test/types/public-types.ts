@@ -25,6 +25,15 @@ WebSocketIsolationModule.forRoot({
   authenticator: Authenticator,
   limits: { maxManagersPerUser: 5 },
 });
+class SyncAuthenticator implements ConnectionAuthenticator {
+  authenticate(): ConnectionIdentity | null {
+    return { userId: 'ada' };
+  }
+}
+WebSocketIsolationModule.forRoot({ authenticator: SyncAuthenticator });
+WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: async () => false } });
+// @ts-expect-error -- only true and false are answers
+WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: () => 'no' } });
 WebSocketIsolationModule.forRoot({ authenticator: (request) => ({ userId: String(request.url) }) });
 WebSocketIsolationModule.forRoot({ inbound: { rate: { messages: 10, perMs: 1000 } } });
 WebSocketIsolationModule.forRoot({ resume: {} });

@@ -1,0 +1,87 @@
+import { Logger } from '@nestjs/common';
+
+import { errorText } from '../journal/error-text.js';
+import type { TracedHandshake, TracedStep, Tracer } from './tracing.js';
+
+type Report = (error: unknown) => void;
+
+/** A tracer that cannot break what it traces: what it throws is logged (once for each text), and the work goes on. */
+export function containedTracer(tracer: Tracer): Tracer {
+  const logger = new Logger('WebSocketIsolation');
+  let latest: string | undefined;
+  const report: Report = (error) => {
+    const text = errorText(error);
+    if (text === latest) return;
+    latest = text;
+    logger.error(`The tracer failed; spans are missing: ${text}`);
+  };
+  return {
+    handshake: (...of) =>
+      containedHandshake(
+        attempt(report, () => tracer.handshake(...of)),
+        report,
+      ),
+    connect: (...of) =>
+      containedStep(
+        attempt(report, () => tracer.connect(...of)),
+        report,
+      ),
+    message: (...of) =>
+      containedStep(
+        attempt(report, () => tracer.message(...of)),
+        report,
+      ),
+  };
+}
+
+function attempt<T>(report: Report, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    report(error);
+    return undefined;
+  }
+}
+
+function containedStep(step: TracedStep | undefined, report: Report): TracedStep {
+  return {
+    run: (part) => runOnce(step, part, report),
+    fail: (error) => attempt(report, () => step?.fail(error)),
+    end: () => attempt(report, () => step?.end()),
+  };
+}
+
+function containedHandshake(
+  handshake: TracedHandshake | undefined,
+  report: Report,
+): TracedHandshake {
+  return {
+    run: (part) => runOnce(handshake, part, report),
+    admitted: (manager) => attempt(report, () => handshake?.admitted(manager)),
+    refused: (...answer) => attempt(report, () => handshake?.refused(...answer)),
+    gone: () => attempt(report, () => handshake?.gone()),
+  };
+}
+
+// The part runs once, whatever the tracer does around it; what the part itself throws is the caller's.
+function runOnce<T>(step: Pick<TracedStep, 'run'> | undefined, part: () => T, report: Report): T {
+  let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
+  const run = (): T => {
+    try {
+      const value = part();
+      outcome = { value };
+      return value;
+    } catch (error) {
+      outcome = { error };
+      throw error;
+    }
+  };
+  try {
+    step?.run(run);
+  } catch (error) {
+    if (!outcome || !('error' in outcome) || outcome.error !== error) report(error);
+  }
+  if (!outcome) return part();
+  if ('error' in outcome) throw outcome.error;
+  return outcome.value;
+}
