@@ -37,6 +37,8 @@ export interface ClusterStatus {
     readonly evicted: number;
     /** Leases put back after the cluster had lost them. */
     readonly restored: number;
+    /** What was in the cluster's store or came from other nodes and could not be read: ignored. */
+    readonly unreadable: number;
   };
   /** Epoch milliseconds of the last renewal that went through; 0 before the first. */
   readonly renewedAt: number;

@@ -76,6 +76,13 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
     read: (sources) => status(sources).counters.restored,
   },
   {
+    name: 'cluster_unreadable_total',
+    kind: 'counter',
+    help: 'What came from other nodes or was found in Redis, could not be read and was ignored.',
+    labels: [],
+    read: (sources) => status(sources).counters.unreadable,
+  },
+  {
     name: 'cluster_renewal_age_seconds',
     kind: 'gauge',
     help: 'Since the leases held here were last renewed; 0 before the first time.',

@@ -19,6 +19,7 @@ local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
   while left > 0 do
     local entry = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     local fields = entry[2]
+    if #fields ~= 8 then error('not an event') end
     if left <= maxEvents and bytes <= maxBytes and tonumber(fields[4]) > now - window then break end
     bytes = bytes - #fields[2] - ${EVENT_OVERHEAD_BYTES}
     left = left - 1
@@ -28,12 +29,15 @@ local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
 end
 `;
 
-// Publishes to every node on which the user is.
+// Publishes to every node on which the user is. Where something else stands in the place of the leases, to
+// the node that asks: nobody knows of the others.
 const PUBLISH = `
-local function publish(leases, channel, message, answer)
+local function publish(leases, channel, message, answer, asking)
   local seen = {}
   local from = '(' .. string.format('%.0f', now)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', leases, from, '+inf')) do
+  local members = redis.pcall('ZRANGEBYSCORE', leases, from, '+inf')
+  if members.err then members = { asking } end
+  for _, member in ipairs(members) do
     local node = string.match(member, '^[^:]*')
     if not seen[node] then
       seen[node] = true
@@ -59,11 +63,12 @@ local number, previous = tonumber(ARGV[12]), tonumber(ARGV[13])
 local known = redis.call('HMGET', hash, 'e', 's', 'b', ARGV[11])
 local epoch, offset, bytes = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
 local last = tonumber(known[4] or 0)
+if epoch and not string.match(epoch, '^[%w_-]+$') then error('not an epoch') end
 if last >= number then return { 'again' } end
 if last < previous then return { 'early' } end
 if not epoch then
   local from = '(' .. string.format('%.0f', now)
-  if kind ~= 'c' and redis.call('ZCOUNT', leases, from, '+inf') == 0 then return { 'unwanted' } end
+  if kind ~= 'c' and redis.pcall('ZCOUNT', leases, from, '+inf') == 0 then return { 'unwanted' } end
   epoch = ARGV[7]
   redis.call('DEL', stream)
 end
@@ -78,7 +83,7 @@ redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
 if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
 redis.call('PEXPIRE', hash, window * 2)
 redis.call('PEXPIRE', stream, window)
-return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done' })
+return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done' }, ARGV[11])
 `);
 
 /**
@@ -104,6 +109,7 @@ local head = string.format('%.0f', offset)
 local answer = { epoch, head, 0, head }
 local function add(entry)
   local fields = entry[2]
+  if #fields ~= 8 then error('not an event') end
   answer[#answer + 1] = string.match(entry[1], '^%d+')
   answer[#answer + 1] = fields[6]
   answer[#answer + 1] = fields[8]
@@ -142,12 +148,12 @@ return redis.call('HMGET', KEYS[1], 'e', 's')
 `);
 
 /**
- * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window.
+ * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window, node.
  * Begins anew, after events were lost before they got here: whoever reads on finds a gap.
  */
 export const RESET = new Script(`${NOW}${PUBLISH}
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('HSET', KEYS[2], 'e', ARGV[3], 's', 0, 'b', 0)
 redis.call('PEXPIRE', KEYS[2], ARGV[4] * 2)
-return publish(KEYS[1], ARGV[1], ARGV[2], { 'done' })
+return publish(KEYS[1], ARGV[1], ARGV[2], { 'done' }, ARGV[5])
 `);

@@ -4,17 +4,19 @@ import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
 import type { ClusterAnswers } from '../history/receipt.js';
 import type { Connection, RedisConnections } from './connections.js';
+import { parse } from './checks.js';
 import type { Keys } from './keys.js';
+import { type Envelope, isEnvelope, type Topic } from './messages.js';
+import type { Unreadable } from './unreadable.js';
 
 /** Answers a question of another node; what it throws is no answer. */
-export type BusHandler = (body: never, from: string) => unknown;
+export type BusHandler<Body, Answer> = (
+  body: Body,
+) => Answer | undefined | void | Promise<Answer | undefined | void>;
 
-interface Envelope {
-  readonly from: string;
-  readonly topic: string;
-  /** Of a question, and of its answer. */
-  readonly id?: string;
-  readonly body: unknown;
+interface Subject {
+  readonly topic: Topic<unknown, unknown>;
+  readonly handler: BusHandler<unknown, unknown>;
 }
 
 /** Nodes that a message was published to. */
@@ -29,10 +31,12 @@ export interface Published {
 class Question {
   readonly answers = new Map<string, unknown>();
   readonly answered: Promise<void>;
+  /** Those that said something, an answer or not. */
+  readonly #heardFrom = new Set<string>();
   #published: Published | undefined;
   #done!: () => void;
 
-  constructor() {
+  constructor(readonly topic: Topic<unknown, unknown>) {
     this.answered = new Promise((resolve) => {
       this.#done = resolve;
     });
@@ -49,13 +53,17 @@ class Question {
     this.#check();
   }
 
-  answer(nodeId: string, answer: unknown): void {
-    this.answers.set(nodeId, answer);
+  /** Returns whether the answer could be read; `null` is that of a node that has none. */
+  answer(nodeId: string, answer: unknown): boolean {
+    const isRead = this.topic.isAnswer(answer);
+    if (isRead && this.answers.size < MOST_ANSWERS) this.answers.set(nodeId, answer);
+    this.#heardFrom.add(nodeId);
     this.#check();
+    return isRead || answer === null;
   }
 
   #check(): void {
-    if (this.#published?.heard.every((nodeId) => this.answers.has(nodeId))) this.#done();
+    if (this.#published?.heard.every((nodeId) => this.#heardFrom.has(nodeId))) this.#done();
   }
 }
 
@@ -63,13 +71,15 @@ const ANSWER = 'answer';
 const ECHO = 'echo';
 /** Own messages that may stay unheard before the line is taken for dead. */
 const PATIENCE = 4;
+/** More than there are nodes. */
+const MOST_ANSWERS = 10_000;
 
 /**
  * Messages from node to node, over pub/sub: fast, and lost now and then. Whoever sends one must be able to
  * do without.
  */
 export class NodeBus {
-  readonly #handlers = new Map<string, BusHandler>();
+  readonly #subjects = new Map<string, Subject>();
   readonly #questions = new Map<string, Question>();
   #listening: Connection | undefined;
   #unheard = 0;
@@ -79,12 +89,14 @@ export class NodeBus {
     private readonly keys: Keys,
     private readonly clock: Clock,
     private readonly nodeId: string,
+    private readonly unreadable: Unreadable,
     private readonly onError: (error: unknown) => void,
   ) {}
 
-  /** Sets who deals with a topic. One for each. */
-  handle(topic: string, handler: BusHandler): void {
-    this.#handlers.set(topic, handler);
+  /** Sets who deals with a topic. One for each. Gets what has the topic's shape and nothing else. */
+  handle<Body, Answer>(topic: Topic<Body, Answer>, handler: BusHandler<Body, Answer>): void {
+    const subject = { topic, handler: handler as BusHandler<unknown, unknown> };
+    this.#subjects.set(topic.name, subject);
   }
 
   /** Listens on this node's own channel, as soon as there is a connection. Call it whenever one has come up. */
@@ -107,36 +119,36 @@ export class NodeBus {
       this.connections.replace('subscribe');
       await this.listen();
     }
-    if (await this.tell(this.nodeId, ECHO, null)) this.#unheard += 1;
+    if (await this.#publish(this.nodeId, this.#wrap(ECHO, null))) this.#unheard += 1;
   }
 
   /** Sends a message. Resolves to whether the node listened, as far as can be known. */
-  async tell(nodeId: string, topic: string, body: unknown): Promise<boolean> {
+  async tell<Body>(nodeId: string, topic: Topic<Body, unknown>, body: Body): Promise<boolean> {
     return this.#publish(nodeId, this.envelope(topic, body));
   }
 
   /** Asks nodes. Resolves to the answers that came in time; never rejects. */
-  async ask(
+  async ask<Body, Answer>(
     nodeIds: readonly string[],
-    topic: string,
-    body: unknown,
+    topic: Topic<Body, Answer>,
+    body: Body,
     withinMs: number,
-  ): Promise<unknown[]> {
+  ): Promise<Answer[]> {
     if (nodeIds.length === 0) return [];
     const publish = (text: string): Promise<Published> => this.#publishAll(nodeIds, text);
     const { answers } = await this.collect(topic, body, publish, withinMs);
-    return [...answers.values()].filter((answer) => answer !== undefined && answer !== null);
+    return [...answers.values()];
   }
 
   /** Asks whoever `publish` reaches, which it finds out itself. Never rejects unless `publish` does. */
-  async collect(
-    topic: string,
-    body: unknown,
+  async collect<Body, Answer>(
+    topic: Topic<Body, Answer>,
+    body: Body,
     publish: (text: string) => Promise<Published>,
     withinMs: number,
-  ): Promise<ClusterAnswers<unknown>> {
+  ): Promise<ClusterAnswers<Answer>> {
     const id = randomUUID();
-    const question = new Question();
+    const question = new Question(topic);
     this.#questions.set(id, question);
     try {
       const published = publish(this.envelope(topic, body, id));
@@ -148,11 +160,16 @@ export class NodeBus {
     } finally {
       this.#questions.delete(id);
     }
-    return { answers: question.answers, silent: question.silent };
+    const answers = question.answers as ReadonlyMap<string, Answer>;
+    return { answers, silent: question.silent };
   }
 
   /** A message as nodes understand it, for whoever publishes it by other means. `body` stands last. */
-  envelope(topic: string, body: unknown, id?: string): string {
+  envelope<Body>(topic: Topic<Body, unknown>, body: Body, id?: string): string {
+    return this.#wrap(topic.name, body, id);
+  }
+
+  #wrap(topic: string, body: unknown, id?: string): string {
     return JSON.stringify({ from: this.nodeId, topic, id, body });
   }
 
@@ -176,34 +193,39 @@ export class NodeBus {
   }
 
   #receive(text: string): void {
-    const envelope = readEnvelope(text);
-    if (!envelope) return;
+    const envelope = parse(text, isEnvelope);
+    if (!envelope) {
+      this.unreadable.note('a message between nodes');
+      return;
+    }
     const { from, topic, id, body } = envelope;
     if (topic === ECHO) this.#unheard = 0;
-    else if (topic === ANSWER && id !== undefined) this.#questions.get(id)?.answer(from, body);
+    else if (topic === ANSWER) this.#hear(from, id, body);
     else void this.#answer(envelope);
   }
 
+  #hear(from: string, id: string | undefined, body: unknown): void {
+    const question = id === undefined ? undefined : this.#questions.get(id);
+    if (!question || question.answer(from, body)) return;
+    this.unreadable.note(`an answer to '${question.topic.name}'`);
+  }
+
   async #answer({ from, topic, id, body }: Envelope): Promise<void> {
-    const handler = this.#handlers.get(topic);
-    let answer: unknown;
+    const answer = await this.#answerTo(topic, body);
+    if (id !== undefined) await this.#publish(from, this.#wrap(ANSWER, answer ?? null, id));
+  }
+
+  async #answerTo(topic: string, body: unknown): Promise<unknown> {
+    const subject = this.#subjects.get(topic);
+    if (!subject?.topic.isBody(body)) {
+      this.unreadable.note(subject ? `'${topic}'` : 'a message of unknown topic');
+      return undefined;
+    }
     try {
-      answer = await handler?.(body as never, from);
+      return await subject.handler(body);
     } catch (error) {
       this.onError(error);
+      return undefined;
     }
-    if (id === undefined) return;
-    await this.#publish(from, this.envelope(ANSWER, answer ?? null, id));
-  }
-}
-
-// Whoever can write to Redis can write this; another version of the library may too.
-function readEnvelope(text: string): Envelope | undefined {
-  try {
-    const envelope = JSON.parse(text) as Partial<Envelope> | null;
-    const isOne = typeof envelope?.from === 'string' && typeof envelope.topic === 'string';
-    return isOne ? (envelope as Envelope) : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,7 +1,11 @@
 import type { ClusterNode } from '../cluster/cluster-status.js';
 import type { Connection } from './connections.js';
 import type { Keys } from './keys.js';
+import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
+import { type Check, count, isFlag, optional, parse, record, text } from './checks.js';
+import { isNodeId } from './messages.js';
 import { Script } from './script.js';
+import type { Unreadable } from './unreadable.js';
 
 /** A node is taken for dead when it has been silent for so many heartbeats. */
 const TTL_HEARTBEATS = 7 / 3;
@@ -21,7 +25,16 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 2)
 redis.call('PEXPIRE', KEYS[2], ARGV[2] * 2)
+for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if not redis.call('ZSCORE', KEYS[1], node) then redis.call('HDEL', KEYS[2], node) end
+end
 return { string.format('%.0f', now), redis.call('HVALS', KEYS[2]) }
+`);
+
+/** KEYS nodes, info. Forgets all nodes: something else was written there. */
+const FORGET = new Script(`
+redis.call('DEL', KEYS[1])
+redis.call('DEL', KEYS[2])
 `);
 
 /** KEYS nodes, info; ARGV node. */
@@ -29,6 +42,19 @@ const LEAVE = new Script(`
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 `);
+
+/** What a node says of itself; another version of the library may leave something out. */
+type NodeInfo = Pick<ClusterNode, 'nodeId'> & {
+  readonly [Key in keyof Omit<ClusterNode, 'nodeId'>]?: ClusterNode[Key] | undefined;
+};
+
+const isNode: Check<NodeInfo> = record<NodeInfo>({
+  nodeId: isNodeId,
+  name: optional(text()),
+  startedAt: optional(count()),
+  connections: optional(count()),
+  isDraining: optional(isFlag),
+});
 
 /** What a heartbeat brought back. */
 export interface Beat {
@@ -46,6 +72,7 @@ export class NodeRegistry {
     private readonly connection: () => Connection,
     keys: Keys,
     heartbeatMs: number,
+    private readonly unreadable: Unreadable,
   ) {
     this.#keys = [keys.nodes, keys.nodeInfo];
     this.#ttlMs = Math.ceil(heartbeatMs * TTL_HEARTBEATS);
@@ -53,25 +80,36 @@ export class NodeRegistry {
 
   /** Says that a node is there, and asks who else is. */
   async beat(node: ClusterNode): Promise<Beat> {
-    const args = [node.nodeId, String(this.#ttlMs), JSON.stringify(node)];
-    const reply = await BEAT.run(this.connection(), this.#keys, args);
-    const [serverTime, infos] = reply as [string, string[]];
-    return { serverTime: Number(serverTime), nodes: infos.flatMap(readNode) };
+    try {
+      return await this.#beat(node);
+    } catch (error) {
+      if (!concernsOneKey(error)) throw error;
+      // Every node says again that it is there, within a heartbeat.
+      this.unreadable.note('the list of nodes');
+      await FORGET.run(this.connection(), this.#keys, []);
+      return this.#beat(node);
+    }
   }
 
   async leave(nodeId: string): Promise<void> {
     await LEAVE.run(this.connection(), this.#keys, [nodeId]);
   }
-}
 
-// Another version of the library may say it otherwise.
-function readNode(text: string): ClusterNode[] {
-  try {
-    const node = JSON.parse(text) as Partial<ClusterNode>;
-    if (typeof node.nodeId !== 'string') return [];
+  async #beat(node: ClusterNode): Promise<Beat> {
+    const args = [node.nodeId, String(this.#ttlMs), JSON.stringify(node)];
+    const reply = await BEAT.run(this.connection(), this.#keys, args);
+    const [serverTime, infos] = Array.isArray(reply) ? (reply as unknown[]) : [];
+    if (!Array.isArray(infos)) throw new UnreadableReplyError('the list of nodes');
+    return { serverTime: Number(serverTime), nodes: infos.flatMap((info) => this.#read(info)) };
+  }
+
+  #read(info: unknown): ClusterNode[] {
+    const node = parse(String(info), isNode);
+    if (!node) {
+      this.unreadable.note('what a node says of itself');
+      return [];
+    }
     const { nodeId, name = nodeId, startedAt = 0, connections = 0, isDraining = false } = node;
     return [{ nodeId, name, startedAt, connections, isDraining }];
-  } catch {
-    return [];
   }
 }

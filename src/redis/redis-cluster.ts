@@ -24,6 +24,7 @@ import {
 } from './redis.options.js';
 import { RedisSlots } from './redis-slots.js';
 import { Renewal } from './renewal.js';
+import { Unreadable } from './unreadable.js';
 
 /** Answers that may stay out in a row before the connection itself is taken for dead. */
 const PATIENCE = 3;
@@ -55,6 +56,7 @@ export class RedisCluster implements Cluster {
   readonly #bus: NodeBus;
   readonly #renewal: Renewal;
   readonly #serverClock: ServerClock;
+  readonly #unreadable: Unreadable;
   #known: readonly ClusterNode[] = [];
   #isDraining = false;
   #timeoutsInARow = 0;
@@ -79,9 +81,15 @@ export class RedisCluster implements Cluster {
     );
     const leases = (): ReturnType<RedisConnections['get']> => this.#connections.get('leases');
     this.#table = new LeaseTable(this.#keys, nodeId);
-    this.#nodes = new NodeRegistry(leases, this.#keys, settings.heartbeatMs);
-    this.#bus = new NodeBus(this.#connections, this.#keys, clock, nodeId, (error) =>
-      this.#availability.stumble(error),
+    this.#unreadable = new Unreadable(clock, (what) => this.#availability.warn(what));
+    this.#nodes = new NodeRegistry(leases, this.#keys, settings.heartbeatMs, this.#unreadable);
+    this.#bus = new NodeBus(
+      this.#connections,
+      this.#keys,
+      clock,
+      nodeId,
+      this.#unreadable,
+      (error) => this.#availability.stumble(error),
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
@@ -109,6 +117,7 @@ export class RedisCluster implements Cluster {
         bus: this.#bus,
         nodeId: this.nodeId,
         commandTimeoutMs: this.settings.commandTimeoutMs,
+        unreadable: this.#unreadable,
         stumbled: (error) => this.#availability.stumble(error),
         lost: (_thread, error) => this.#onLost(error),
       },
@@ -160,7 +169,7 @@ export class RedisCluster implements Cluster {
       nodeId: this.nodeId,
       nodes: this.#known,
       leases: { held, unleased },
-      counters: { failures, ...this.slots.counters },
+      counters: { failures, ...this.slots.counters, unreadable: this.#unreadable.count },
       renewedAt: this.#renewal.renewedAt,
       ...(lastError !== undefined && { lastError }),
     };

@@ -8,12 +8,10 @@ import type {
 import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
+import { CONNECTIONS, DELIVER, DISCONNECT, isNodeId, type Topic } from './messages.js';
 import type { NodeBus, Published } from './node-bus.js';
+import { UnreadableReplyError } from './redis-failure.js';
 import { Script } from './script.js';
-
-const DELIVER = 'deliver';
-const DISCONNECT = 'disconnect';
-const CONNECTIONS = 'connections';
 
 /** How long it is waited for what became of a message. */
 export const REPORT_MS = 2_000;
@@ -41,13 +39,6 @@ end
 return answer
 `);
 
-/** What a node is asked to do for another. */
-interface Request {
-  readonly target: ClusterTarget;
-  readonly frame?: string;
-  readonly goodbye?: Goodbye;
-}
-
 /** Messages to connections on other nodes, over pub/sub: in order for each sender, and at most once. */
 export class RedisDelivery implements ClusterDelivery {
   #waitingBytes = 0;
@@ -62,13 +53,9 @@ export class RedisDelivery implements ClusterDelivery {
   ) {}
 
   serve(local: LocalDelivery): void {
-    this.bus.handle(DELIVER, ({ target, frame }: Request) => local.deliver(target, frame!));
-    this.bus.handle(DISCONNECT, ({ target, goodbye }: Request) =>
-      local.disconnect(target, goodbye!),
-    );
-    this.bus.handle(CONNECTIONS, ({ target }: Request) =>
-      'userId' in target ? local.connectionsOf(target.userId) : [],
-    );
+    this.bus.handle(DELIVER, ({ target, frame }) => local.deliver(target, frame));
+    this.bus.handle(DISCONNECT, ({ target, goodbye }) => local.disconnect(target, goodbye));
+    this.bus.handle(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
   send(target: ClusterTarget, frame: string): void {
@@ -88,13 +75,17 @@ export class RedisDelivery implements ClusterDelivery {
     return this.#ask(CONNECTIONS, { target: { userId } }, REPORT_MS);
   }
 
-  async #ask<T>(topic: string, request: Request, withinMs: number): Promise<ClusterAnswers<T>> {
+  async #ask<Body extends { target: ClusterTarget }, Answer>(
+    topic: Topic<Body, Answer>,
+    request: Body,
+    withinMs: number,
+  ): Promise<ClusterAnswers<Answer>> {
     const publish = (text: string): Promise<Published> => this.#broadcast(request.target, text);
     try {
-      return (await this.bus.collect(topic, request, publish, withinMs)) as ClusterAnswers<T>;
+      return await this.bus.collect(topic, request, publish, withinMs);
     } catch (error) {
       this.failed(error);
-      return { answers: new Map<string, T>(), silent: [] };
+      return { answers: new Map<string, Answer>(), silent: [] };
     }
   }
 
@@ -127,12 +118,15 @@ class BacklogError extends Error {
 
 /** What a script answers that has published: nodes, and how many listened to each. */
 export function readPublished(reply: unknown, isCountTrue: boolean): Published {
+  if (!Array.isArray(reply)) throw new UnreadableReplyError('who listened');
   const heard: string[] = [];
   const unheard: string[] = [];
-  const parts = reply as (string | number)[];
-  for (let index = 0; index < parts.length; index += 2) {
-    const listened = !isCountTrue || Number(parts[index + 1]) > 0;
-    (listened ? heard : unheard).push(String(parts[index]));
+  for (let index = 0; index < reply.length; index += 2) {
+    const node: unknown = reply[index];
+    // What was written by something else is the name of no node.
+    if (!isNodeId(node)) continue;
+    const listened = !isCountTrue || Number(reply[index + 1]) > 0;
+    (listened ? heard : unheard).push(node);
   }
   return { heard, unheard };
 }

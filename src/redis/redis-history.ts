@@ -14,27 +14,19 @@ import {
 } from '../history/thread-history.js';
 import { type Appendable, AppendQueue } from './append-queue.js';
 import type { Connection, RedisConnections } from './connections.js';
+import { readPlace, readStretch } from './history-replies.js';
 import { APPEND, READ, RESET, TOUCH } from './history-scripts.js';
 import type { Keys } from './keys.js';
+import { DOUBT, EVENT, type EventBody } from './messages.js';
 import type { NodeBus, Published } from './node-bus.js';
 import { readPublished, REPORT_MS } from './redis-delivery.js';
 import { answerWithin } from './redis-deadline.js';
-
-const EVENT = 'event';
-const DOUBT = 'doubt';
+import { concernsOneKey } from './redis-failure.js';
+import type { Unreadable } from './unreadable.js';
 
 /** Threads that are touched at once. */
 const BATCH = 250;
 const LONGEST_TOUCH_MS = 5_000;
-
-/** An event on its way between nodes. `position` stands last: Redis fills it in. */
-interface EventBody {
-  readonly thread: ThreadKey;
-  readonly frame: string;
-  readonly isCritical: boolean;
-  readonly onlyFor?: string | undefined;
-  readonly position: string;
-}
 
 /** What Redis calls the parts of a thread. */
 interface ThreadKeys {
@@ -62,6 +54,7 @@ export interface HistoryHost {
   readonly bus: NodeBus;
   readonly nodeId: string;
   readonly commandTimeoutMs: number;
+  readonly unreadable: Unreadable;
   /** Redis did not do what it was asked; it is asked again. */
   stumbled(error: unknown): void;
   /** An event was given up: those who resume in its thread will find a gap. */
@@ -85,9 +78,9 @@ export class RedisHistory implements ThreadHistory {
   ) {
     const { windowMs, maxEvents, maxBytes } = bounds;
     this.#bounds = [windowMs, maxEvents, maxBytes].map(String);
-    this.#queue = new AppendQueue(host.clock, isOwnFailure, (error) => host.stumbled(error));
-    host.bus.handle(EVENT, (body: EventBody) => this.#heard(body));
-    host.bus.handle(DOUBT, ({ thread }: EventBody) => this.#listener?.doubtful(thread));
+    this.#queue = new AppendQueue(host.clock, concernsOneKey, (error) => host.stumbled(error));
+    host.bus.handle(EVENT, (body) => this.#heard(body));
+    host.bus.handle(DOUBT, ({ thread }) => this.#listener?.doubtful(thread));
   }
 
   /** Events that Redis does not have yet. */
@@ -127,8 +120,7 @@ export class RedisHistory implements ThreadHistory {
         this.#queue.add(this.#appendable(thread, event, envelope, resolve));
       });
     const body = bodyOf(thread, event);
-    const { answers, silent } = await this.host.bus.collect(EVENT, body, publish, REPORT_MS);
-    return { answers: answers as ReadonlyMap<string, DeliveryReport>, silent };
+    return this.host.bus.collect(EVENT, body, publish, REPORT_MS);
   }
 
   read(thread: ThreadKey, after: Position | undefined): Promise<Stretch> {
@@ -225,25 +217,45 @@ export class RedisHistory implements ThreadHistory {
   }
 
   #reset(thread: ThreadKey, keys: ThreadKeys): Appendable {
-    const envelope = this.host.bus.envelope(DOUBT, { thread });
     return {
       thread: keys.hash,
       bytes: 0,
       send: async () => {
-        const channel = this.host.keys.channelOf('');
-        const args = [channel, envelope, createEpoch(thread.userId), this.#bounds[0]!];
-        await RESET.run(this.#connection, namesOf(keys), args);
+        await this.#beginAnew(thread, keys);
         return 'done';
       },
       giveUp: () => undefined,
     };
   }
 
+  async #beginAnew(thread: ThreadKey, keys: ThreadKeys): Promise<void> {
+    const { host } = this;
+    const envelope = host.bus.envelope(DOUBT, { thread });
+    const epoch = createEpoch(thread.userId);
+    const args = [host.keys.channelOf(''), envelope, epoch, this.#bounds[0]!, host.nodeId];
+    await RESET.run(this.#connection, namesOf(keys), args);
+  }
+
   async #read(thread: ThreadKey, ...wanted: string[]): Promise<Stretch> {
-    const { hash, stream } = this.#keysOf(thread);
+    const keys = this.#keysOf(thread);
     const args = [createEpoch(thread.userId), ...this.#bounds, ...wanted];
-    const asked = READ.run(this.#connection, [hash, stream], args);
-    return readStretch(await answerWithin(this.host.clock, this.host.commandTimeoutMs, asked));
+    const ask = async (): Promise<Stretch> =>
+      readStretch(await READ.run(this.#connection, [keys.hash, keys.stream], args));
+    const asked = this.#mended(thread, keys, ask);
+    return answerWithin(this.host.clock, this.host.commandTimeoutMs, asked);
+  }
+
+  // What something else has written in place of a thread is not a thread that was lost on the way: it
+  // stays in the way until the thread begins anew.
+  async #mended<T>(thread: ThreadKey, keys: ThreadKeys, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!concernsOneKey(error)) throw error;
+      this.host.unreadable.note('the history of a thread');
+      await this.#beginAnew(thread, keys);
+      return ask();
+    }
   }
 
   async #lookAtAll(isDoubtful: boolean): Promise<void> {
@@ -263,7 +275,7 @@ export class RedisHistory implements ThreadHistory {
 
   // Twice in a row without having heard of it: it did not get here. Once may be a matter of moments.
   async #look(open: OpenThread, isDoubtful: boolean): Promise<void> {
-    const now = await this.#touch(open);
+    const now = await this.#mended(open.thread, open.keys, () => this.#touch(open));
     const { seen, heard, thread } = open;
     const due = isDoubtful ? now : seen;
     // Redis knows nothing of it any more: whoever has it open should hear of the gap before the next event.
@@ -277,9 +289,7 @@ export class RedisHistory implements ThreadHistory {
   }
 
   async #touch({ keys }: OpenThread): Promise<Position | undefined> {
-    const reply = await TOUCH.run(this.#connection, [keys.hash], [this.#bounds[0]!]);
-    const [epoch, offset] = reply as [string | null, string | null];
-    return epoch === null ? undefined : { epoch, offset: Number(offset) };
+    return readPlace(await TOUCH.run(this.#connection, [keys.hash], [this.#bounds[0]!]));
   }
 
   #keysOf({ userId, threadId }: ThreadKey): ThreadKeys {
@@ -303,33 +313,8 @@ function namesOf({ leases, hash, stream }: ThreadKeys): string[] {
   return [leases, hash, stream];
 }
 
-function readStretch(reply: unknown): Stretch {
-  const [epoch, head, gap, end, ...parts] = reply as [string, string, number, string, ...string[]];
-  const events: RecordedEvent[] = [];
-  for (let index = 0; index < parts.length; index += 4) {
-    const [offset, kind, onlyFor, body] = parts.slice(index, index + 4) as [
-      string,
-      string,
-      string,
-      string,
-    ];
-    events.push({
-      offset: Number(offset),
-      isCritical: kind === 'c',
-      onlyFor: onlyFor === '' ? undefined : onlyFor,
-      body,
-    });
-  }
-  return { epoch, head: Number(head), isGap: gap === 1, end: Number(end), events };
-}
-
 function isAtLeast(heard: Position | undefined, seen: Position): boolean {
   return heard !== undefined && heard.epoch === seen.epoch && heard.offset >= seen.offset;
-}
-
-// Somebody wrote something else under the key of a thread. The others are well.
-function isOwnFailure(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('WRONGTYPE');
 }
 
 function once(act: () => void): Release {

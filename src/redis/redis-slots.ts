@@ -10,24 +10,17 @@ import type { Availability } from './availability.js';
 import { memberOf, nodeOf } from './keys.js';
 import type { Acquired, LeaseRegistry, Renewed } from './lease-registry.js';
 import type { Lease, LeaseTable, UserLeases } from './lease-table.js';
+import { type IdleMember, isNodeId, RENEW, RESCUE } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { answerWithin } from './redis-deadline.js';
+import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 import type { Renewal } from './renewal.js';
-
-/** Question to other nodes: what of this user is dead, and what could make room? */
-export const RESCUE = 'rescue';
-/** Hint to another node: look at what this user holds there, something had to make room. */
-export const RENEW = 'renew';
 
 /** Users whose leases are renewed at once: enough to keep Redis busy, too few to make others wait. */
 const BATCH = 250;
 /** What an answer of another node may take, beyond the time it has for its probes. */
 const ROUND_TRIP_MS = 250;
-
-interface RescueRequest {
-  readonly hash: string;
-}
 
 /** The slots of this node's connections, counted over all nodes. */
 export class RedisSlots implements ClusterSlots {
@@ -44,8 +37,8 @@ export class RedisSlots implements ClusterSlots {
     private readonly renewal: Renewal,
     private readonly bus: NodeBus,
   ) {
-    bus.handle(RESCUE, ({ hash }: RescueRequest) => this.#rescueHere(this.table.user(hash)));
-    bus.handle(RENEW, ({ hash }: RescueRequest) => this.#renewHere(this.table.user(hash)));
+    bus.handle(RESCUE, ({ hash }) => this.#rescueHere(this.table.user(hash)));
+    bus.handle(RENEW, ({ hash }) => this.#renewHere(this.table.user(hash)));
   }
 
   get freshUntil(): number {
@@ -149,14 +142,15 @@ export class RedisSlots implements ClusterSlots {
     const holder = this.#holder!;
     const withinMs = holder.probeTimeoutMs + ROUND_TRIP_MS;
     const { hash } = user.keys;
-    const others = new Set(members.map(nodeOf));
+    // What was written by something else is the name of no node.
+    const others = new Set(members.map(nodeOf).filter(isNodeId));
     others.delete(this.nodeId);
     const [here, there] = await Promise.all([
       withDeadline(this.clock, withinMs, this.#rescueHere(user)),
       this.bus.ask([...others], RESCUE, { hash }, withinMs),
     ]);
     if (holder.overflow === 'reject') return [];
-    const idle = [here === TIMED_OUT ? [] : here, ...there].flatMap(readIdle);
+    const idle = [here === TIMED_OUT ? [] : here, ...there].flat();
     return idle.toSorted((one, other) => other.idleMs - one.idleMs).map(({ member }) => member);
   }
 
@@ -195,7 +189,7 @@ export class RedisSlots implements ClusterSlots {
       answers.forEach((answer, index) => this.#renewed(leases[index]!, answer));
     } catch (error) {
       for (const lease of leases) if (!lease.isGone) lease.state = 'unleased';
-      if (!concernsOneUser(error)) throw error;
+      if (!concernsOneKey(error)) throw error;
       this.availability.stumble(error);
     }
   }
@@ -213,7 +207,7 @@ export class RedisSlots implements ClusterSlots {
   }
 
   #failed(error: unknown): void {
-    if (concernsOneUser(error)) this.availability.stumble(error);
+    if (concernsOneKey(error)) this.availability.stumble(error);
     else this.availability.fail(error);
     void this.renewal.now();
   }
@@ -231,22 +225,4 @@ export class RedisSlots implements ClusterSlots {
     }
     if (failure) throw failure.reason;
   }
-}
-
-/** A connection that could make room, as the registry names it. */
-interface IdleMember {
-  readonly member: string;
-  readonly idleMs: number;
-}
-
-function readIdle(answer: unknown): IdleMember[] {
-  if (!Array.isArray(answer)) return [];
-  return (answer as Partial<IdleMember>[]).flatMap(({ member, idleMs }) =>
-    typeof member === 'string' && typeof idleMs === 'number' ? [{ member, idleMs }] : [],
-  );
-}
-
-// Somebody wrote something else under the key of a user. The others are well.
-function concernsOneUser(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('WRONGTYPE');
 }

@@ -13,6 +13,11 @@ interface CommandClient {
   destroy(): void;
 }
 
+interface Subscriber {
+  subscribe(channel: string, listener: (text: string) => void): Promise<void>;
+  destroy(): void;
+}
+
 const ATTEMPTS = 5;
 
 /**
@@ -52,6 +57,11 @@ export class TestRedis implements AsyncDisposable {
   async command(...args: string[]): Promise<unknown> {
     this.#client ??= await createClient({ url: this.url }).on('error', ignore).connect();
     return this.#client.sendCommand(args);
+  }
+
+  /** A connection that can subscribe; the caller destroys it. */
+  async subscriber(): Promise<Subscriber> {
+    return createClient({ url: this.url }).on('error', ignore).connect();
   }
 
   /** How many slots are taken, of all users, as Redis has them. */

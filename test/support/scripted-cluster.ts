@@ -105,7 +105,7 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
       nodeId: this.nodeId,
       nodes: [],
       leases: { held: this.leases.length, unleased: 0 },
-      counters: { failures: 0, lost: 0, evicted: 0, restored: 0 },
+      counters: { failures: 0, lost: 0, evicted: 0, restored: 0, unreadable: 0 },
       renewedAt: 0,
     };
   }

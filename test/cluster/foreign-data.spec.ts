@@ -1,0 +1,254 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import fc from 'fast-check';
+import {
+  IsolatedGateway,
+  IsolationEventBus,
+  WebSocketEmitter,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+
+import { SHORT_LEASE } from '../support/cluster.js';
+import { TestRedis } from '../support/redis.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+const PATIENCE_MS = 20_000;
+const RUNS = 200;
+
+@IsolatedGateway({ path: '/chat' })
+class EchoGateway {
+  @SubscribeMessage('echo')
+  echo(@MessageBody() data: unknown): { event: string; data: unknown } {
+    return { event: 'echo', data };
+  }
+}
+
+const emitterOf = (node: TestApp): WebSocketEmitter => node.app.get(WebSocketEmitter);
+const factoryOf = (node: TestApp): WebSocketManagerFactory => node.app.get(WebSocketManagerFactory);
+const statusOf = (node: TestApp) => factoryOf(node).getStats().currentState.cluster!;
+const heard = ({ messages }: TestClient, event: string): unknown[] =>
+  messages.filter((message) => message.event === event).map(({ data }) => data);
+
+/** Values that a field may have when another program, or another version, wrote it. */
+const anything = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.constantFrom(1e308, -1, 0.5, 2 ** 53, '4001', '__proto__', '', null, [], {}, true),
+);
+const target = fc.oneof(
+  anything,
+  fc.record({ userId: anything, threadId: anything }, { requiredKeys: [] }),
+  fc.constant({ userId: 'ada' }),
+  fc.record({ connectionId: anything }),
+);
+const goodbye = fc.oneof(
+  anything,
+  fc.record(
+    // None of them may be sent.
+    {
+      code: fc.constantFrom('4001', 0, 1005, 1006, 2999, 5000, 4001.5, null, 1e9),
+      reason: anything,
+    },
+    { requiredKeys: [] },
+  ),
+);
+const thread = fc.oneof(
+  anything,
+  fc.record({ userId: anything, threadId: anything }, { requiredKeys: [] }),
+);
+const frame = fc.oneof(anything, fc.constantFrom('not a frame', '"text"', '[1]'));
+/** What a node would take for a message, but for one thing or more. */
+const body = fc.oneof(
+  anything,
+  fc.record({ target, goodbye }, { requiredKeys: [] }),
+  fc.record({ target, frame }, { requiredKeys: [] }),
+  fc.record(
+    { thread, frame, isCritical: anything, onlyFor: anything, position: anything },
+    { requiredKeys: [] },
+  ),
+  fc.record({ hash: anything }),
+);
+const topics = ['deliver', 'disconnect', 'connections', 'event', 'doubt', 'rescue', 'renew'];
+const envelope = fc.record(
+  {
+    from: fc.oneof(anything, fc.constantFrom('a', 'f'.repeat(32))),
+    topic: fc.oneof(fc.constantFrom(...topics, 'answer', 'from-the-future'), anything),
+    id: fc.oneof(fc.constantFrom('1', undefined), anything),
+    body,
+  },
+  { requiredKeys: [] },
+);
+const message = fc.oneof(
+  { weight: 8, arbitrary: envelope.map((value) => JSON.stringify(value)) },
+  { weight: 1, arbitrary: fc.string({ maxLength: 40, unit: 'binary' }) },
+  {
+    weight: 1,
+    arbitrary: envelope.map((value) => JSON.stringify(value).slice(0, -3)),
+  },
+);
+
+/** What another program may do to a key: write something else there, or into it. */
+const garbage = fc.string({ minLength: 1, maxLength: 12 });
+const writing = fc.record({
+  kind: fc.constantFrom('SET', 'LPUSH', 'HSET', 'ZADD', 'XADD', 'DEL'),
+  field: fc.oneof(fc.constantFrom('e', 's', 'b', 'c', '__proto__'), garbage),
+  value: fc.oneof(garbage, fc.constantFrom('-1', '9e99', 'nan', '"', '{}', '{"nodeId":1}')),
+});
+
+function commandFor(key: string, { kind, field, value }: { [key: string]: string }): string[] {
+  if (kind === 'DEL') return ['DEL', key];
+  if (kind === 'HSET') return ['HSET', key, field!, value!];
+  if (kind === 'ZADD') return ['ZADD', key, '9999999999999', value!];
+  if (kind === 'XADD') return ['XADD', key, '*', field!, value!];
+  return [kind!, key, value!];
+}
+
+describe('what something else writes to Redis', () => {
+  let redis: TestRedis;
+  let nodes: [TestApp, TestApp];
+  let clients: TestClient[];
+  const warnings: string[] = [];
+
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    const start = async (): Promise<TestApp> => {
+      const cluster = redisCluster({ ...SHORT_LEASE, leaseMs: 6_000, url: redis.url });
+      const resume = { windowMs: 60_000 };
+      const app = await startApp({ providers: [EchoGateway], options: { cluster, resume } });
+      app.app.get(IsolationEventBus).on('cluster-warning', ({ what }) => void warnings.push(what));
+      return app;
+    };
+    nodes = [await start(), await start()];
+  });
+  afterEach(() => {
+    for (const client of clients) client.terminate();
+  });
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.close()));
+    await redis.stop();
+  });
+
+  async function connect(): Promise<void> {
+    clients = await Promise.all(
+      nodes.map((node) => TestClient.open(node.url('/chat?user=ada&thread=tea'))),
+    );
+    for (const client of clients) await client.ask('echo', 0);
+  }
+
+  /** Everybody is still there, is answered, and hears what is sent on the other node. */
+  async function allIsWell(mark: unknown): Promise<void> {
+    for (const client of clients) {
+      client.send('echo', mark);
+      await eventually(() => expect(heard(client, 'echo').at(-1)).toEqual(mark), PATIENCE_MS);
+    }
+    await eventually(async () => {
+      const { sent, silent } = await emitterOf(nodes[0]).toUser('ada').sendAsync('news', mark);
+      expect({ sent, silent }).toEqual({ sent: 2, silent: [] });
+    }, PATIENCE_MS);
+    await eventually(async () => {
+      const report = await emitterOf(nodes[1]).toThread('ada', 'tea').sendAsync('said', mark);
+      expect(report.sent + report.queued).toBe(2);
+      for (const client of clients) expect(heard(client, 'said').at(-1)).toEqual(mark);
+    }, PATIENCE_MS);
+    expect(clients.map(({ closeCode }) => closeCode)).toEqual([undefined, undefined]);
+    expect(nodes.map((node) => statusOf(node).state)).toEqual(['up', 'up']);
+  }
+
+  it('on the channels of nodes is ignored, counted and said once: nobody is closed', async () => {
+    await connect();
+    warnings.length = 0;
+    const before = statusOf(nodes[0]).counters.unreadable;
+    await fc.assert(
+      fc.asyncProperty(message, async (text) => {
+        const { nodeId } = statusOf(nodes[0]);
+        expect(await redis.command('PUBLISH', await channelOf(nodeId), text)).toBe(1);
+      }),
+      { numRuns: RUNS },
+    );
+    await allIsWell('after the messages');
+    expect(statusOf(nodes[0]).counters.unreadable).toBeGreaterThan(before);
+    // Once for each kind, however much of it comes.
+    expect(warnings.length).toBe(new Set(warnings).size);
+    const { nodeId } = statusOf(nodes[1]);
+    expect(await factoryOf(nodes[0]).connectionsOf('ada')).toHaveLength(2);
+    expect(nodeId).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it.each([
+    ['a code that is a text', { code: '4001', reason: '' }],
+    ['a code that may not be sent', { code: 1006, reason: '' }],
+    ['no code', { reason: 'gone' }],
+    ['a reason that is none', { code: 4001, reason: { a: 1 } }],
+  ])('is no order to disconnect with %s', async (_what, wrong) => {
+    await connect();
+    const { nodeId } = statusOf(nodes[0]);
+    const order = {
+      from: 'b',
+      topic: 'disconnect',
+      body: { target: { userId: 'ada' }, goodbye: wrong },
+    };
+    const { unreadable } = statusOf(nodes[0]).counters;
+    await redis.command('PUBLISH', await channelOf(nodeId), JSON.stringify(order));
+    await eventually(() => expect(statusOf(nodes[0]).counters.unreadable).toBe(unreadable + 1));
+    await allIsWell('after the order');
+    expect(
+      factoryOf(nodes[0])
+        .managersOf('ada')
+        .map(({ state }) => state),
+    ).toEqual(['ready']);
+  });
+
+  it('as the answer of a node is no answer: it counts as silent', async () => {
+    await connect();
+    const spy = await redis.subscriber();
+    const asked = new Promise<{ id: string; from: string }>((resolve) => {
+      void channelOf('e'.repeat(32)).then((channel) =>
+        spy.subscribe(channel, (text) => resolve(JSON.parse(text) as { id: string; from: string })),
+      );
+    });
+    const [key] = (await redis.command('KEYS', '*:leases')) as [string];
+    await redis.command('ZADD', key, '9999999999999', `${'e'.repeat(32)}:conn_x`);
+    await eventually(async () =>
+      expect(await redis.command('PUBSUB', 'NUMSUB', await channelOf('e'.repeat(32)))).toContain(1),
+    );
+    const report = emitterOf(nodes[0]).toUser('ada').sendAsync('news', 'who is there?');
+    const { id, from } = await asked;
+    const answer = { from: 'e'.repeat(32), topic: 'answer', id, body: { sent: '1', queued: null } };
+    await redis.command('PUBLISH', await channelOf(from), JSON.stringify(answer));
+    expect(await report).toMatchObject({ sent: 2, silent: ['e'.repeat(32)] });
+    await redis.command('ZREM', key, `${'e'.repeat(32)}:conn_x`);
+    spy.destroy();
+  });
+
+  it('over and into keys stops no node: what can be mended is, the rest concerns its user', async () => {
+    await connect();
+    await allIsWell('before');
+    await fc.assert(
+      fc.asyncProperty(fc.nat(), writing, async (place, write) => {
+        const keys = ((await redis.command('KEYS', '*')) as string[]).toSorted();
+        const key = keys[place % Math.max(1, keys.length)] ?? 'wsi:none';
+        await redis.command(...commandFor(key, write)).catch(() => 'the key is of another kind');
+        for (const client of clients) expect(client.closeCode).toBeUndefined();
+        emitterOf(nodes[0]).toThread('ada', 'tea').send('said', 'meanwhile');
+      }),
+      { numRuns: RUNS, timeout: 10_000 },
+    );
+    // Only what leases were written over with has to be taken away by hand.
+    for (const key of (await redis.command('KEYS', '*:leases')) as string[]) {
+      if ((await redis.command('TYPE', key)) !== 'zset') await redis.command('DEL', key);
+      else await redis.command('ZREMRANGEBYSCORE', key, '9999999999999', '+inf');
+    }
+    await allIsWell('after everything');
+    const fresh = await TestClient.open(nodes[0].url('/chat?user=ada&thread=tea'));
+    expect(await fresh.next(undefined, PATIENCE_MS)).toMatchObject({ event: 'resume' });
+    fresh.terminate();
+  });
+
+  /** The channel of a node, whatever the keys are called. */
+  async function channelOf(nodeId: string): Promise<string> {
+    const channels = (await redis.command('PUBSUB', 'CHANNELS', '*')) as string[];
+    const own = channels.find((channel) => channel.endsWith(statusOf(nodes[0]).nodeId))!;
+    return own.replace(statusOf(nodes[0]).nodeId, nodeId);
+  }
+});
