@@ -2,7 +2,7 @@ import type { ArgumentsHost } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 
 import { IsolationError } from '../context/isolation-error.js';
-import type { BoundFilter } from '../nest/nest-internals.js';
+import type { BoundFilter } from '../nest/gateway-enhancers.js';
 import { GuardRefusedError } from './handler-pipeline.js';
 
 /** A message was refused before its handler; the client may know why. */

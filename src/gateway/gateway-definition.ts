@@ -1,7 +1,12 @@
-import { MetadataScanner } from '@nestjs/core';
+import { type ContextId, MetadataScanner } from '@nestjs/core';
 
 import {
+  type BoundFilter,
   type Enhancers,
+  GatewayEnhancers,
+  type MethodEnhancers,
+} from '../nest/gateway-enhancers.js';
+import {
   GATEWAY_SERVER_METADATA,
   type InstanceWrapper,
   MESSAGE_MAPPING_METADATA,
@@ -22,7 +27,7 @@ export interface GatewayInstance {
 /** A handler ready to run, with the filters that stand by. */
 export interface HandlerPlan {
   readonly run: Pipeline;
-  readonly filters: Enhancers['filters'];
+  readonly filters: readonly BoundFilter[];
   /** Interceptors stand around it, and say when the method has ended. */
   readonly isIntercepted: boolean;
 }
@@ -44,11 +49,15 @@ export class GatewayDefinition {
   readonly hasDisconnectHook: boolean;
   /** One instance for all connections. */
   readonly isStatic: boolean;
+  /** What stands around its methods. */
+  readonly enhancers: GatewayEnhancers;
   readonly #serverProperties: readonly string[];
-  readonly #connectPlan: ConnectPlan | undefined;
+  readonly #connectCallback: Method;
+  readonly #connectEnhancers: MethodEnhancers;
+  #connectPlan: ConnectPlan | undefined = undefined;
 
   constructor(
-    readonly internals: NestInternals,
+    internals: NestInternals,
     readonly wrapper: InstanceWrapper,
     private readonly server: unknown,
   ) {
@@ -57,11 +66,19 @@ export class GatewayDefinition {
     this.name = wrapper.name as string;
     this.hasConnectHook = typeof prototype.handleConnection === 'function';
     this.hasDisconnectHook = typeof prototype.handleDisconnect === 'function';
+    this.enhancers = new GatewayEnhancers(internals, wrapper);
     this.handlers = handlersOf(this);
     this.#serverProperties = serverPropertiesOf(prototype);
-    this.#connectPlan = this.hasScopedEnhancers(false)
-      ? undefined
-      : this.#composeConnect(STATIC_CONTEXT);
+    // Guards of the class stand in front of the connection also where the gateway has no hook of its own.
+    this.#connectCallback = (prototype.handleConnection ?? handleConnection) as Method;
+    this.#connectEnhancers = this.enhancers.around(this.#connectCallback, false);
+  }
+
+  /** Makes what connections share: once, at boot. */
+  async prepare(): Promise<void> {
+    await this.enhancers.prepare();
+    for (const handler of this.handlers) handler.prepare();
+    if (!this.#connectEnhancers.areScoped) this.#connectPlan = this.#composeConnect(STATIC_CONTEXT);
   }
 
   /** The singleton, or for a gateway with an instance per connection an object with its prototype. */
@@ -78,23 +95,14 @@ export class GatewayDefinition {
     return instance;
   }
 
-  /** Whether enhancers have an instance per connection: then plans are made for each. */
-  hasScopedEnhancers(withGlobals: boolean): boolean {
-    return this.internals.hasScopedEnhancers(this.wrapper, withGlobals);
-  }
-
   /** What runs before `handleConnection` in a connection. */
   connectPlan(scope: ConnectionScope): ConnectPlan {
     return this.#connectPlan ?? this.#composeConnect(scope.contextId);
   }
 
-  #composeConnect(contextId: typeof STATIC_CONTEXT): ConnectPlan {
-    const { wrapper, internals, placeholder } = this;
-    // Guards of the class stand in front of the connection also where the gateway has no hook of its own.
-    const callback = (placeholder.handleConnection ?? handleConnection) as Method;
-    const target = { wrapper, instance: placeholder, callback, contextId, withGlobals: false };
-    const { guards, interceptors, filters } = internals.enhancersOf(target);
-    return { guards, interceptors, filters, callback };
+  #composeConnect(contextId: ContextId): ConnectPlan {
+    const { guards, interceptors, filters } = this.#connectEnhancers.in(contextId);
+    return { guards, interceptors, filters, callback: this.#connectCallback };
   }
 }
 
@@ -102,10 +110,11 @@ export class GatewayDefinition {
 export class HandlerDefinition {
   readonly #callback: Method;
   readonly #parameters: readonly ParameterDefinition[];
-  readonly #plan: HandlerPlan | undefined;
+  readonly #enhancers: MethodEnhancers;
+  #plan: HandlerPlan | undefined = undefined;
 
   constructor(
-    private readonly gateway: GatewayDefinition,
+    gateway: GatewayDefinition,
     /** The event it answers to. */
     readonly event: unknown,
     methodName: string,
@@ -114,7 +123,13 @@ export class HandlerDefinition {
     const prototype = Object.getPrototypeOf(placeholder) as Record<string, Method>;
     this.#callback = prototype[methodName]!;
     this.#parameters = parametersOf(prototype, methodName);
-    this.#plan = gateway.hasScopedEnhancers(true) ? undefined : this.#compose(STATIC_CONTEXT);
+    const pipes = this.#parameters.map((parameter) => parameter.pipes);
+    this.#enhancers = gateway.enhancers.around(this.#callback, true, pipes);
+  }
+
+  /** Composes the plan that all connections share, where one can. */
+  prepare(): void {
+    if (!this.#enhancers.areScoped) this.#plan = this.#compose(STATIC_CONTEXT);
   }
 
   /** The plan that all connections share; `undefined` where each needs its own. */
@@ -127,14 +142,12 @@ export class HandlerDefinition {
     return this.#plan ?? this.#compose(scope.contextId);
   }
 
-  #compose(contextId: typeof STATIC_CONTEXT): HandlerPlan {
-    const { internals, wrapper, placeholder: instance } = this.gateway;
+  #compose(contextId: ContextId): HandlerPlan {
     const callback = this.#callback;
-    const target = { wrapper, instance, callback, contextId, withGlobals: true };
-    const { guards, interceptors, pipes, filters } = internals.enhancersOf(target);
-    const bound = this.#parameters.map((parameter) => ({
+    const { guards, interceptors, pipes, filters, parameterPipes } = this.#enhancers.in(contextId);
+    const bound = this.#parameters.map((parameter, place) => ({
       ...parameter,
-      pipes: [...pipes, ...internals.parameterPipes(wrapper, parameter.pipes, contextId)],
+      pipes: [...pipes, ...parameterPipes[place]!],
     }));
     const run = composePipeline({
       callback,

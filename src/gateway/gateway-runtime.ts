@@ -100,14 +100,14 @@ export class GatewayRuntime implements OnModuleInit {
     return [...this.#servers.values()].map(({ path }) => path);
   }
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     const adapter = adapterOf(this.internals);
-    this.#serve(adapter);
+    await this.#serve(adapter);
     // Without an HTTP adapter there are no gateways: a standalone application, or a module under test.
     if (this.httpAdapterHost.httpAdapter) this.#assertAttached(adapter);
   }
 
-  #serve(adapter: IsolatedWsAdapter): void {
+  async #serve(adapter: IsolatedWsAdapter): Promise<void> {
     const { options, clock, journal, tracing, tracker, traffic, rates, resume } = this;
     const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
     const handled = journal.topic('message-handled');
@@ -126,6 +126,7 @@ export class GatewayRuntime implements OnModuleInit {
       const own = { WebSocket: isolatedSocketOf(Base), closeTimeout, verifyClient: undefined };
       Object.assign(webSocketServer.options, own);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
+      for (const gateway of gateways) await gateway.prepare();
       const scopeHost = this.#scopeHostOf(gateways);
       const verify = verifyClient && verifyingWith(verifyClient);
       const parts = [webSocketServer, path, gateways, scopeHost, verify] as const;
@@ -145,7 +146,7 @@ export class GatewayRuntime implements OnModuleInit {
       this.clock,
       this.options.cleanup.disposeTimeoutMs,
       scoped.map(({ wrapper }) => wrapper),
-      scoped.some((gateway) => gateway.hasScopedEnhancers(true)),
+      gateways.map(({ enhancers }) => enhancers).filter(({ areScoped }) => areScoped),
     );
   }
 

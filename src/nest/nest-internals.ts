@@ -2,11 +2,15 @@
  * The only file that imports what Nest does not publish. Everything it relies on is looked for at boot
  * by {@link NestInternals.missingFeatures}; versions are never compared.
  */
-import type { CanActivate, ExceptionFilter, NestInterceptor, PipeTransform } from '@nestjs/common';
+import type { Type } from '@nestjs/common';
 import {
   ENTRY_PROVIDER_WATERMARK,
   EXCEPTION_FILTERS_METADATA,
+  FILTER_CATCH_EXCEPTIONS,
+  GUARDS_METADATA,
+  INTERCEPTORS_METADATA,
   PARAMTYPES_METADATA,
+  PIPES_METADATA,
   SELF_DECLARED_DEPS_METADATA,
 } from '@nestjs/common/internal';
 import {
@@ -17,15 +21,11 @@ import {
   REQUEST,
 } from '@nestjs/core';
 import {
-  BaseExceptionFilterContext,
   ExecutionContextHost,
   FORBIDDEN_MESSAGE,
-  GuardsContextCreator,
   type Injector,
   type InstanceWrapper,
-  InterceptorsContextCreator,
   type Module,
-  PipesContextCreator,
   REQUEST_CONTEXT_ID,
   STATIC_CONTEXT,
 } from '@nestjs/core/internal';
@@ -41,76 +41,35 @@ import {
 
 export {
   ENTRY_PROVIDER_WATERMARK,
+  EXCEPTION_FILTERS_METADATA,
   ExecutionContextHost,
+  FILTER_CATCH_EXCEPTIONS,
   FORBIDDEN_MESSAGE,
   GATEWAY_METADATA,
   GATEWAY_OPTIONS,
   GATEWAY_SERVER_METADATA,
+  GUARDS_METADATA,
+  INTERCEPTORS_METADATA,
   MESSAGE_MAPPING_METADATA,
   MESSAGE_METADATA,
   PARAM_ARGS_METADATA,
   PARAMTYPES_METADATA,
+  PIPES_METADATA,
   PORT_METADATA,
   REQUEST_CONTEXT_ID,
   STATIC_CONTEXT,
 };
 export type { InstanceWrapper, Module as NestModule };
 
-/** A filter as Nest hands it out: what it catches, and the function that does. */
-export interface BoundFilter {
-  readonly func: ExceptionFilter['catch'];
-  readonly exceptionMetatypes: readonly (abstract new (...args: never[]) => unknown)[];
-}
-
-/** Everything that runs around one handler, in the order in which it runs. */
-export interface Enhancers {
-  readonly guards: readonly CanActivate[];
-  readonly interceptors: readonly NestInterceptor[];
-  readonly pipes: readonly PipeTransform[];
-  /** The most specific first. */
-  readonly filters: readonly BoundFilter[];
-}
-
-/** For which handler enhancers are looked up, and in which scope. */
-export interface EnhancerTarget {
-  readonly wrapper: InstanceWrapper;
-  /** Any object with the gateway's prototype. */
-  readonly instance: object;
-  readonly callback: (...args: unknown[]) => unknown;
-  readonly contextId: ContextId;
-  /** Global and `APP_*` enhancers too? They run on messages only, not on connect. */
-  readonly withGlobals: boolean;
-}
-
-class GatewayFilterContext extends BaseExceptionFilterContext {
-  forHandler({ wrapper, instance, callback, contextId }: EnhancerTarget): BoundFilter[] {
-    this.moduleContext = moduleKeyOf(wrapper);
-    return this.createContext(
-      instance,
-      callback,
-      EXCEPTION_FILTERS_METADATA,
-      contextId,
-      wrapper.id,
-    ) as unknown as BoundFilter[];
-  }
-
-  // Global filters never apply to gateways in Nest.
-  override getGlobalMetadata(): never {
-    return [] as never;
-  }
-}
-
 /** What this library does with the inside of Nest's container. */
 export class NestInternals {
   readonly #container: NestContainer;
   readonly #injector: Injector;
-  readonly #pipes: PipesContextCreator;
 
   constructor(moduleRef: ModuleRef) {
     const inside = moduleRef as unknown as { container: NestContainer; injector: Injector };
     this.#container = inside.container;
     this.#injector = inside.injector;
-    this.#pipes = new PipesContextCreator(this.#container, this.config);
   }
 
   /** Which of the parts of Nest that this library needs are not there. Empty on a supported version. */
@@ -121,9 +80,8 @@ export class NestInternals {
       'Injector.loadPerContext': has(this.#injector, 'loadPerContext'),
       REQUEST_CONTEXT_ID: typeof REQUEST_CONTEXT_ID === 'symbol',
       STATIC_CONTEXT: typeof STATIC_CONTEXT === 'object',
-      GuardsContextCreator: has(GuardsContextCreator.prototype, 'create'),
-      InterceptorsContextCreator: has(InterceptorsContextCreator.prototype, 'create'),
-      PipesContextCreator: has(PipesContextCreator.prototype, 'create'),
+      'Injector.loadInstance': has(this.#injector, 'loadInstance'),
+      'ApplicationConfig.getGlobalRequestGuards': has(this.config, 'getGlobalRequestGuards'),
     };
     return Object.keys(features).filter((name) => !features[name]);
   }
@@ -203,49 +161,42 @@ export class NestInternals {
     );
   }
 
-  /** Whether some enhancer of a provider's handlers has an instance per connection. */
-  hasScopedEnhancers(wrapper: InstanceWrapper, withGlobals: boolean): boolean {
-    const own = wrapper.getEnhancersMetadata() ?? [];
-    if (own.some((enhancer) => !enhancer.isDependencyTreeStatic())) return true;
-    if (!withGlobals) return false;
-    const { config } = this;
-    const scoped = [
-      config.getGlobalRequestGuards(),
-      config.getGlobalRequestInterceptors(),
-      config.getGlobalRequestPipes(),
-    ];
-    return scoped.some((enhancers) => enhancers.length > 0);
+  /** The provider of an enhancer class that stands on a gateway or on one of its methods. */
+  enhancerProvider(
+    { host }: InstanceWrapper,
+    type: Type,
+    kind: 'guard' | 'interceptor' | 'pipe' | 'filter',
+  ): InstanceWrapper {
+    // Nest looks for enhancers on the classes that are named in `providers`, not on those behind `useClass`.
+    return host!.injectables.get(type) ?? (host!.addInjectable(type, kind) as InstanceWrapper);
   }
 
-  /** The enhancers of a handler, class and method (and global) together. */
-  enhancersOf(target: EnhancerTarget): Enhancers {
-    const { wrapper, instance, callback, contextId, withGlobals } = target;
-    const config = withGlobals ? this.config : undefined;
-    const container = this.#container as never;
-    const args = [instance, callback, moduleKeyOf(wrapper), contextId, wrapper.id] as const;
-    return {
-      guards: new GuardsContextCreator(container, config).create(...args),
-      interceptors: new InterceptorsContextCreator(container, config).create(...args),
-      pipes: new PipesContextCreator(container, config).create(...args),
-      // Nest tries the filter that was declared nearest to the handler first.
-      filters: new GatewayFilterContext(container).forHandler(target).toReversed(),
-    };
+  /** The global enhancers of a kind that were declared without a scope: `APP_GUARD` and its like. */
+  globalProviders(token: string): InstanceWrapper[] {
+    const found: InstanceWrapper[] = [];
+    for (const { providers } of this.modules()) {
+      for (const [key, wrapper] of providers) {
+        if (typeof key === 'string' && key.startsWith(`${token} (UUID: `)) found.push(wrapper);
+      }
+    }
+    return found;
   }
 
-  /** The pipes that stand inside a parameter decorator. */
-  parameterPipes(
+  /** Makes an enhancer's instance for a gateway, now if need be together with what it needs. */
+  async loadEnhancer(
     wrapper: InstanceWrapper,
-    pipes: readonly unknown[],
+    gateway: InstanceWrapper,
     contextId: ContextId,
-  ): PipeTransform[] {
-    this.#pipes.setModuleContext(moduleKeyOf(wrapper));
-    return this.#pipes.createConcreteContext(pipes as never, contextId, wrapper.id);
+  ): Promise<void> {
+    const host = wrapper.host!;
+    const isInjectable = host.injectables.get(wrapper.token) === wrapper;
+    await this.#injector.loadInstance(
+      wrapper,
+      isInjectable ? host.injectables : host.providers,
+      host,
+      { contextId, inquirer: gateway },
+    );
   }
-}
-
-/** Key of the module that declares a provider. */
-export function moduleKeyOf(wrapper: InstanceWrapper): string {
-  return wrapper.host!.token;
 }
 
 /** Whether a provider is made by a plain call, once per scope. */

@@ -26,8 +26,8 @@ export class ScopeHost {
     readonly disposeTimeoutMs: number,
     /** The providers every scope begins with: the gateways. */
     readonly roots: readonly InstanceWrapper[],
-    /** Whether guards and other enhancers have instances in these scopes, which only Nest makes. */
-    private readonly hasScopedEnhancers: boolean,
+    /** Guards and other enhancers with instances in these scopes, which only Nest makes. */
+    readonly enhancers: readonly { load(contextId: ContextId): Promise<void> }[],
   ) {}
 
   /** How instances are made, once that is known. */
@@ -39,7 +39,7 @@ export class ScopeHost {
   learn(): void {
     if (this.#hasLearned) return;
     this.#hasLearned = true;
-    if (!this.hasScopedEnhancers) this.#plan = ScopePlan.for(this.roots, this.internals);
+    if (this.enhancers.length === 0) this.#plan = ScopePlan.for(this.roots, this.internals);
   }
 }
 
@@ -116,8 +116,8 @@ export class ConnectionScope {
 
   /** Makes the instances the scope begins with. A promise only where one of them is asynchronous. */
   open(): Promise<void> | undefined {
-    if (this.#host.roots.length === 0) return undefined;
-    const { internals, roots } = this.#host;
+    const { internals, roots, enhancers } = this.#host;
+    if (roots.length === 0 && enhancers.length === 0) return undefined;
     if (this.#plan) {
       return this.#plan.complete(this.#instances, (wrapper) =>
         this.#contextId ? existingInstance(wrapper, this.#contextId) : undefined,
@@ -125,7 +125,9 @@ export class ConnectionScope {
     }
     const { contextId } = this;
     const loaded = Promise.all(roots.map((root) => internals.loadInstance(root, contextId)));
-    return loaded.then(() => this.#host.learn());
+    return loaded
+      .then(() => Promise.all(enhancers.map((enhancer) => enhancer.load(contextId))))
+      .then(() => this.#host.learn());
   }
 
   /** The instance of one of the providers that {@link open} has made. */

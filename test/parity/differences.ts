@@ -16,6 +16,8 @@ export interface Difference {
   readonly why: string;
   /** In which forms. */
   readonly forms: readonly Form[];
+  /** Scenarios in which each of these forms has to differ: there it is this library that is right. */
+  readonly shownIn?: RegExp;
   /** What a line of stock reads here, where that can be said of every line; the line itself where it reads the same. */
   readonly translate?: (line: string, place: LinePlace) => string | undefined;
   /** Whether it accounts for a whole place in which the transcripts differ. */
@@ -46,6 +48,7 @@ export const differences: readonly Difference[] = [
     here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
     why: 'One answer must not end the process, and is never lost without a word',
     forms: isolated,
+    shownIn: /^answer: (?:function|symbol|bigint|circle)$/,
     accountsFor: ({ scenario, stock, here }) =>
       /^answer: .*(?:function|symbol|bigint|circle)$/.test(scenario) &&
       stock.every(
@@ -65,7 +68,36 @@ export const differences: readonly Difference[] = [
     forms: isolated,
     accountsFor: exactly('error: HttpException', [], ['error BadRequestException: bad']),
   },
+  {
+    what: 'An enhancer that is transient, or a singleton in need of something request-scoped, or request-scoped inside a parameter',
+    stock: 'Runs as an object that was never constructed: no fields, no dependencies',
+    here: 'Constructed: per gateway where it is transient and needs nothing scoped, else per connection',
+    why: 'A guard without its fields decides at random. Nest does the same to most of these behind HTTP',
+    forms: isolated,
+    shownIn:
+      /^enhancer: (?:transient .* (?:class|method|parameter),|singleton (?!filter as).* of a request-|request .* parameter,)/,
+    accountsFor: ({ scenario, stock, here }) =>
+      scenario.startsWith('enhancer: ') &&
+      stock.length === here.length &&
+      stock.every((line) => line.endsWith(' that was never constructed')) &&
+      here.every(isConstructed),
+  },
+  {
+    what: 'A request-scoped or transient `APP_GUARD`, `APP_INTERCEPTOR`, `APP_PIPE`',
+    stock: 'Never runs for a gateway, and nothing is said',
+    here: 'Runs, as for HTTP',
+    why: 'A global guard that is left out lets everybody in',
+    forms: isolated,
+    shownIn: /^enhancer: (?:request|transient) (?:guard|interceptor|pipe) as APP_/,
+    accountsFor: ({ scenario, stock, here }) =>
+      /^enhancer: (?:request|transient) \w+ as APP_/.test(scenario) &&
+      stock.length === 0 &&
+      here.length === 3 &&
+      here.every(isConstructed),
+  },
 ];
+
+const isConstructed = (line: string): boolean => /^\w+ #\d with (?:tea|cup)$/.test(line);
 
 const INTERNAL_ERROR =
   '< {"event":"exception","data":{"status":"error","code":"INTERNAL_ERROR","message":"Internal server error"}}';

@@ -11,6 +11,8 @@ export interface Verdict {
   readonly unexpected: readonly Hunk[];
   /** The entries that accounted for something: by `what`. */
   readonly expected: readonly string[];
+  /** Entries that had to account for something in a form and did not. */
+  readonly missing: readonly string[];
   readonly lanes: Readonly<Partial<Record<Form, Lanes>>>;
 }
 
@@ -21,6 +23,7 @@ export async function judge(scenario: Scenario): Promise<Verdict> {
     if (!scenario.without?.includes(form)) lanes[form] = await runScenario(scenario, form);
   }
   const expected = new Set<string>();
+  const missing: string[] = [];
   const broken = (lanes.stock!['script'] ?? []).filter((line) => line.includes('failed: '));
   // A script that fails everywhere in the same way would show no difference.
   if (broken.length > 0) throw new Error(`"${scenario.title}" does not run on stock: ${broken[0]}`);
@@ -28,14 +31,20 @@ export async function judge(scenario: Scenario): Promise<Verdict> {
     const here = lanes[form];
     if (form === 'stock' || !here) return [];
     const known = differences.filter((difference) => difference.forms.includes(form));
-    const translated = translate(scenario.title, lanes.stock!, known, expected);
-    return compare(scenario.title, form, translated, here).filter((hunk) => {
+    const found = new Set<string>();
+    const translated = translate(scenario.title, lanes.stock!, known, found);
+    const rest = compare(scenario.title, form, translated, here).filter((hunk) => {
       const reason = known.find((difference) => difference.accountsFor?.(hunk));
-      if (reason) expected.add(reason.what);
+      if (reason) found.add(reason.what);
       return !reason;
     });
+    for (const { what, shownIn } of known) {
+      if (found.has(what)) expected.add(what);
+      else if (shownIn?.test(scenario.title)) missing.push(`${form}: ${what}`);
+    }
+    return rest;
   });
-  return { scenario: scenario.title, unexpected, expected: [...expected], lanes };
+  return { scenario: scenario.title, unexpected, expected: [...expected], missing, lanes };
 }
 
 // Stock's transcript as it would read here.
@@ -43,14 +52,14 @@ function translate(
   scenario: string,
   stock: Lanes,
   known: readonly Difference[],
-  expected: Set<string>,
+  found: Set<string>,
 ): Lanes {
   const read = (line: string, lane: string): string[] => {
     let current: string | undefined = line;
     for (const difference of known) {
       if (!difference.translate || current === undefined) continue;
       const translated: string | undefined = difference.translate(current, { scenario, lane });
-      if (translated !== current) expected.add(difference.what);
+      if (translated !== current) found.add(difference.what);
       current = translated;
     }
     return current === undefined ? [] : [current];

@@ -34,14 +34,15 @@ for (const scenario of wanted) {
 if (flags.includes('--json')) {
   process.stdout.write(JSON.stringify(verdicts.map(({ lanes: _lanes, ...rest }) => rest)));
 } else {
-  const bad = verdicts.filter(({ unexpected }) => unexpected.length > 0);
+  const bad = verdicts.filter(({ unexpected, missing }) => unexpected.length + missing.length > 0);
   console.log(`\n${verdicts.length} scenarios, ${bad.length} with differences that are not listed`);
   if (bad.length > 0) process.exitCode = 1;
 }
 
-function print({ scenario, unexpected, expected, lanes }: Verdict): void {
-  console.log(`${unexpected.length === 0 ? '=' : '≠'} ${scenario}`);
+function print({ scenario, unexpected, expected, missing, lanes }: Verdict): void {
+  console.log(`${unexpected.length + missing.length === 0 ? '=' : '≠'} ${scenario}`);
   for (const what of expected) console.log(`    as listed: ${what}`);
+  for (const what of missing) console.log(`    does not differ as listed: ${what}`);
   // What two forms have in common is printed once.
   const places = new Map<string, Form[]>();
   for (const { form, lane, stock, here } of unexpected) {

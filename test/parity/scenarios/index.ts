@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario.js';
 import { answers } from './answers.js';
+import { enhancers } from './enhancers.js';
 
-export const scenarios: readonly Scenario[] = [...answers];
+export const scenarios: readonly Scenario[] = [...answers, ...enhancers];

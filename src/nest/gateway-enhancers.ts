@@ -1,0 +1,248 @@
+import type {
+  CanActivate,
+  ExceptionFilter,
+  NestInterceptor,
+  PipeTransform,
+  Type,
+} from '@nestjs/common';
+import {
+  type ApplicationConfig,
+  APP_GUARD,
+  APP_INTERCEPTOR,
+  APP_PIPE,
+  type ContextId,
+} from '@nestjs/core';
+
+import {
+  EXCEPTION_FILTERS_METADATA,
+  FILTER_CATCH_EXCEPTIONS,
+  GUARDS_METADATA,
+  holdingScope,
+  INTERCEPTORS_METADATA,
+  type InstanceWrapper,
+  type NestInternals,
+  PIPES_METADATA,
+  STATIC_CONTEXT,
+} from './nest-internals.js';
+
+/** A filter: what it catches, and the function that does. */
+export interface BoundFilter {
+  readonly func: ExceptionFilter['catch'];
+  /** Empty: everything. */
+  readonly exceptionMetatypes: readonly (abstract new (...args: never[]) => unknown)[];
+}
+
+/** Everything that runs around one handler, in the order in which it runs. */
+export interface Enhancers {
+  readonly guards: readonly CanActivate[];
+  readonly interceptors: readonly NestInterceptor[];
+  readonly pipes: readonly PipeTransform[];
+  /** The most specific first. */
+  readonly filters: readonly BoundFilter[];
+  /** For each parameter those that stand in its decorator. */
+  readonly parameterPipes: readonly (readonly PipeTransform[])[];
+}
+
+type Method = (...args: unknown[]) => unknown;
+
+/** Where Nest keeps one kind of enhancer, and by what it is recognised. */
+interface Kind {
+  readonly name: 'guard' | 'interceptor' | 'pipe' | 'filter';
+  readonly metadata: string;
+  readonly method: string;
+  /** Token of the global ones; none for filters, which are never global for gateways in Nest. */
+  readonly token?: string;
+  readonly global?: (config: ApplicationConfig) => readonly unknown[];
+  /** Global ones that were declared with a scope. */
+  readonly scoped?: (config: ApplicationConfig) => readonly InstanceWrapper[];
+}
+
+const GUARD: Kind = {
+  name: 'guard',
+  metadata: GUARDS_METADATA,
+  method: 'canActivate',
+  token: APP_GUARD,
+  global: (config) => config.getGlobalGuards(),
+  scoped: (config) => config.getGlobalRequestGuards(),
+};
+const INTERCEPTOR: Kind = {
+  name: 'interceptor',
+  metadata: INTERCEPTORS_METADATA,
+  method: 'intercept',
+  token: APP_INTERCEPTOR,
+  global: (config) => config.getGlobalInterceptors(),
+  scoped: (config) => config.getGlobalRequestInterceptors(),
+};
+const PIPE: Kind = {
+  name: 'pipe',
+  metadata: PIPES_METADATA,
+  method: 'transform',
+  token: APP_PIPE,
+  global: (config) => config.getGlobalPipes(),
+  scoped: (config) => config.getGlobalRequestPipes(),
+};
+const FILTER: Kind = { name: 'filter', metadata: EXCEPTION_FILTERS_METADATA, method: 'catch' };
+
+/** An enhancer as it was declared: an object, or a provider that has instances. */
+type Declared = { readonly instance: unknown } | { readonly provider: InstanceWrapper };
+
+/**
+ * The guards, interceptors, pipes and filters of one gateway. One rule for all of them: what runs was
+ * constructed, with its dependencies, whatever scope it has and wherever it was declared. Nest takes what
+ * its container has at that moment, which for some is an object that was never constructed, and leaves
+ * others out.
+ */
+export class GatewayEnhancers {
+  readonly #providers = new Set<InstanceWrapper>();
+
+  constructor(
+    private readonly internals: NestInternals,
+    readonly gateway: InstanceWrapper,
+  ) {}
+
+  /**
+   * What stands around one of the gateway's methods.
+   *
+   * @param withGlobals global and `APP_*` enhancers too? They run on messages only, not on connect.
+   * @param parameterPipes for each parameter what its decorator was given
+   */
+  around(
+    callback: Method,
+    withGlobals: boolean,
+    parameterPipes: readonly (readonly unknown[])[] = [],
+  ): MethodEnhancers {
+    const find = (kind: Kind): Declared[] => this.#declared(kind, callback, withGlobals);
+    return new MethodEnhancers(this, {
+      guards: find(GUARD),
+      interceptors: find(INTERCEPTOR),
+      pipes: find(PIPE),
+      filters: find(FILTER),
+      parameterPipes: parameterPipes.map((pipes) => pipes.map((pipe) => this.#resolve(PIPE, pipe))),
+    });
+  }
+
+  /** Whether some have an instance per connection. */
+  get areScoped(): boolean {
+    return [...this.#providers].some((provider) => !this.isShared(provider));
+  }
+
+  /** Makes those that connections share and that Nest has not made: once, at boot. */
+  async prepare(): Promise<void> {
+    for (const provider of this.#providers) {
+      if (this.isShared(provider)) {
+        await this.internals.loadEnhancer(provider, this.gateway, STATIC_CONTEXT);
+      }
+    }
+  }
+
+  /** Makes those that have an instance per connection. */
+  async load(contextId: ContextId): Promise<void> {
+    for (const provider of this.#providers) {
+      if (!this.isShared(provider)) {
+        await this.internals.loadEnhancer(provider, this.gateway, contextId);
+      }
+    }
+  }
+
+  /** Whether connections share one instance. A transient one is its gateway's: one for each of those. */
+  isShared(provider: InstanceWrapper): boolean {
+    if (!provider.isDependencyTreeStatic()) return false;
+    return !provider.isTransient || this.gateway.isDependencyTreeStatic();
+  }
+
+  #declared(kind: Kind, callback: Method, withGlobals: boolean): Declared[] {
+    const prototype = Object.getPrototypeOf(this.gateway.instance) as object;
+    const own = [prototype.constructor, callback].flatMap(
+      (target) => (Reflect.getMetadata(kind.metadata, target) ?? []) as unknown[],
+    );
+    const globals = withGlobals ? this.#globals(kind) : [];
+    return [...globals, ...own.map((enhancer) => this.#resolve(kind, enhancer))];
+  }
+
+  // Those without a scope of their own first, as in Nest.
+  #globals({ token, global, scoped }: Kind): Declared[] {
+    if (!token || !global || !scoped) return [];
+    const { config } = this.internals;
+    // Declared without a scope, but in need of something that has one: Nest keeps an empty object for it,
+    // or nothing at all, and never makes an instance.
+    const unmade = this.internals
+      .globalProviders(token)
+      .filter((provider) => !provider.isDependencyTreeStatic());
+    const known = global(config).map((instance): Declared => {
+      const place = unmade.findIndex(
+        (provider) => (provider.instance ?? null) === (instance ?? null),
+      );
+      return place === -1 ? { instance } : this.#use(unmade.splice(place, 1)[0]!);
+    });
+    return [...known, ...scoped(config).map((provider) => this.#use(provider))];
+  }
+
+  #resolve({ name, method }: Kind, enhancer: unknown): Declared {
+    const isClass = typeof enhancer === 'function' && !(method in enhancer);
+    if (!isClass) return { instance: enhancer };
+    return this.#use(this.internals.enhancerProvider(this.gateway, enhancer as Type, name));
+  }
+
+  #use(provider: InstanceWrapper): Declared {
+    this.#providers.add(provider);
+    return { provider };
+  }
+}
+
+/** What stands around one method of a gateway. */
+export class MethodEnhancers {
+  constructor(
+    private readonly owner: GatewayEnhancers,
+    private readonly declared: Readonly<
+      Record<'guards' | 'interceptors' | 'pipes' | 'filters', readonly Declared[]>
+    > & { readonly parameterPipes: readonly (readonly Declared[])[] },
+  ) {}
+
+  /** Whether some have an instance per connection. */
+  get areScoped(): boolean {
+    const { guards, interceptors, pipes, filters, parameterPipes } = this.declared;
+    return [guards, interceptors, pipes, filters, ...parameterPipes]
+      .flat()
+      .some((enhancer) => 'provider' in enhancer && !this.owner.isShared(enhancer.provider));
+  }
+
+  /** The instances, in a scope for which they were made. */
+  in(contextId: ContextId): Enhancers {
+    const { guards, interceptors, pipes, filters, parameterPipes } = this.declared;
+    const find = <Enhancer>(kind: Kind, declared: readonly Declared[]): Enhancer[] =>
+      this.#instances(kind, declared, contextId) as Enhancer[];
+    return {
+      guards: find(GUARD, guards),
+      interceptors: find(INTERCEPTOR, interceptors),
+      pipes: find(PIPE, pipes),
+      // Nest tries the filter that was declared nearest to the handler first.
+      filters: find<ExceptionFilter>(FILTER, filters).map(boundFilter).toReversed(),
+      parameterPipes: parameterPipes.map((declared) => find(PIPE, declared)),
+    };
+  }
+
+  // A factory may answer with nothing: an enhancer that is switched off.
+  #instances({ method }: Kind, declared: readonly Declared[], contextId: ContextId): unknown[] {
+    return declared
+      .map((enhancer) =>
+        'provider' in enhancer ? this.#instanceOf(enhancer.provider, contextId) : enhancer.instance,
+      )
+      .filter(
+        (instance) => typeof (instance as Record<string, unknown> | null)?.[method] === 'function',
+      );
+  }
+
+  #instanceOf(provider: InstanceWrapper, contextId: ContextId): unknown {
+    const scope = this.owner.isShared(provider)
+      ? STATIC_CONTEXT
+      : holdingScope(provider, contextId);
+    return provider.getInstanceByContextId(scope, this.owner.gateway.id).instance as unknown;
+  }
+}
+
+function boundFilter(filter: ExceptionFilter): BoundFilter {
+  const type = (Object.getPrototypeOf(filter) as object).constructor;
+  const caught = Reflect.getMetadata(FILTER_CATCH_EXCEPTIONS, type) as
+    BoundFilter['exceptionMetatypes'] | undefined;
+  return { func: filter.catch.bind(filter), exceptionMetatypes: caught ?? [] };
+}
