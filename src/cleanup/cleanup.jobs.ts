@@ -1,38 +1,60 @@
-import { Interval } from '@nestjs/schedule';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { SchedulerRegistry } from '@nestjs/schedule';
 
+import { repeat } from '../clock/clock.js';
 import { afterReading } from '../clock/silence.js';
-import type { CleanupOptions } from '../config/option-groups.js';
-import type { CleanupReport } from '../journal/isolation-events.js';
-import type { CleanupService } from './cleanup.service.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { CleanupService } from './cleanup.service.js';
 
 /** Name of the job that tidies up after crowded and idle users, in the `SchedulerRegistry`. */
 export const PROACTIVE_CLEANUP_JOB = 'websocket-isolation:proactive-cleanup';
 /** Name of the job that makes room where a limit is near, in the `SchedulerRegistry`. */
 export const EMERGENCY_CLEANUP_JOB = 'websocket-isolation:emergency-cleanup';
 
-/** The two jobs, as `@nestjs/schedule` finds them. */
-export interface CleanupJobs {
-  proactive(): Promise<CleanupReport>;
-  emergency(): Promise<CleanupReport>;
-}
-
 /**
- * Makes the jobs. The class is made here because the period of an `@Interval` stands in its decorator,
- * and ours comes from the options.
+ * The two jobs. Their timers are our own, so that they run whatever the app has said about its own
+ * (`ScheduleModule.forRoot({ intervals: false })`), and at any period; the app's `SchedulerRegistry` lists them.
  */
-export function createCleanupJobs(cleanup: CleanupService, options: CleanupOptions): CleanupJobs {
-  class IntervalJobs implements CleanupJobs {
-    @Interval(PROACTIVE_CLEANUP_JOB, options.proactiveIntervalMs)
-    proactive(): Promise<CleanupReport> {
-      return cleanup.runProactive();
-    }
+@Injectable()
+export class CleanupJobs implements OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #logger = new Logger('WebSocketIsolation');
+  readonly #timers: NodeJS.Timeout[] = [];
 
-    @Interval(EMERGENCY_CLEANUP_JOB, options.emergencyIntervalMs)
-    async emergency(): Promise<CleanupReport> {
-      // It counts unanswered pings: those that were answered while the process was busy come first.
-      await new Promise<void>((resolve) => afterReading(resolve));
-      return cleanup.runEmergency();
-    }
+  constructor(
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
+    private readonly cleanup: CleanupService,
+    private readonly moduleRef: ModuleRef,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const { proactiveIntervalMs, emergencyIntervalMs } = this.options.cleanup;
+    this.#start(PROACTIVE_CLEANUP_JOB, proactiveIntervalMs, () => this.cleanup.runProactive());
+    this.#start(EMERGENCY_CLEANUP_JOB, emergencyIntervalMs, () => this.#emergency());
   }
-  return new IntervalJobs();
+
+  onApplicationShutdown(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+  }
+
+  async #emergency(): Promise<void> {
+    // It counts unanswered pings: those that were answered while the process was busy come first.
+    await new Promise<void>((resolve) => afterReading(resolve));
+    await this.cleanup.runEmergency();
+  }
+
+  #start(name: string, intervalMs: number, job: () => Promise<unknown>): void {
+    const run = (): void =>
+      void job().catch((error: unknown) => this.#logger.error(`The job ${name} failed.`, error));
+    const timer = repeat(intervalMs, run);
+    this.#timers.push(timer);
+    const registry = this.moduleRef.get(SchedulerRegistry, { strict: false });
+    if (!registry.doesExist('interval', name)) registry.addInterval(name, timer);
+  }
 }

@@ -17,8 +17,25 @@ export interface Clock {
   every(intervalMs: number, callback: () => void): Release;
 }
 
-// setTimeout fires at once for anything above this; about 24.8 days.
+// Node fires at once, again and again, for anything above this; about 24.8 days.
 const LONGEST_DELAY_MS = 2_147_483_647;
+
+/**
+ * Calls back again and again, however long the interval: one timer, of which every so many ticks counts. It does not
+ * keep the process alive.
+ */
+export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout {
+  const ticks = Math.max(1, Math.ceil(intervalMs / LONGEST_DELAY_MS));
+  if (ticks === 1) return setInterval(callback, intervalMs).unref();
+  let left = ticks;
+  const timer = setInterval(() => {
+    left -= 1;
+    if (left > 0) return;
+    left = ticks;
+    callback();
+  }, intervalMs / ticks);
+  return timer.unref();
+}
 
 /** Injection token of the {@link Clock}. */
 export const CLOCK: unique symbol = Symbol('websocket-isolation:clock');
@@ -41,8 +58,7 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
   every(intervalMs, callback) {
-    const timer = setInterval(callback, intervalMs);
-    timer.unref();
+    const timer = repeat(intervalMs, callback);
     return () => clearInterval(timer);
   },
 };

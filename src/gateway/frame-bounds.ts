@@ -1,5 +1,7 @@
 import type { ServerOptions, WebSocketServer } from 'ws';
 
+/** `ws` keeps its bounds in 32 bits, and takes what is above them for no bound at all. */
+const LARGEST = 2 ** 31 - 1;
 /** Pieces, fragments or chunks, in which the smallest of messages may arrive. */
 const LEAST_PIECES = 1_024;
 /** Above that, one for so many bytes. */
@@ -21,7 +23,7 @@ export function boundFrames(
   given: Readonly<ServerOptions>,
   maxPayloadBytes: number,
 ): void {
-  const maxPayload = given.maxPayload ?? maxPayloadBytes;
+  const maxPayload = Math.min(LARGEST, given.maxPayload ?? maxPayloadBytes);
   const pieces = Math.max(LEAST_PIECES, Math.ceil(maxPayload / BYTES_PER_PIECE));
   const bounds: FrameBounds = { maxPayload, maxFragments: pieces, maxBufferedChunks: pieces };
   Object.assign(server.options, { ...bounds, ...pick(given as Partial<FrameBounds>, bounds) });
@@ -30,6 +32,8 @@ export function boundFrames(
 function pick(given: Partial<FrameBounds>, bounds: FrameBounds): Partial<FrameBounds> {
   const names = Object.keys(bounds) as (keyof FrameBounds)[];
   return Object.fromEntries(
-    names.filter((name) => given[name] !== undefined).map((name) => [name, given[name]]),
+    names
+      .filter((name) => given[name] !== undefined)
+      .map((name) => [name, Math.min(LARGEST, given[name]!)]),
   );
 }

@@ -2,7 +2,7 @@ import type { Provider } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
-import { createCleanupJobs } from '../cleanup/cleanup.jobs.js';
+import { CleanupJobs } from '../cleanup/cleanup.jobs.js';
 import { Heartbeat } from '../cleanup/heartbeat.js';
 import { LeaseKeeper } from '../cleanup/lease-keeper.js';
 import { Removal } from '../cleanup/removal.js';
@@ -37,9 +37,6 @@ import { Drain } from '../shutdown/drain.js';
 import { contextProvider, managerProvider } from './context.providers.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 import { NestHost } from './nest-host.js';
-
-/** Injection token of the object that carries the two `@Interval` jobs. */
-export const CLEANUP_JOBS: unique symbol = Symbol('websocket-isolation:cleanup-jobs');
 
 /** Everything the module provides, from the bottom to the top. */
 export const coreProviders: Provider[] = [
@@ -81,12 +78,7 @@ export const coreProviders: Provider[] = [
   Removal,
   CleanupService,
   { provide: SLOT_RECLAIMER, useExisting: CleanupService },
-  {
-    provide: CLEANUP_JOBS,
-    inject: [CleanupService, ISOLATION_OPTIONS],
-    useFactory: (cleanup: CleanupService, { cleanup: options }: ResolvedOptions) =>
-      createCleanupJobs(cleanup, options),
-  },
+  CleanupJobs,
   Heartbeat,
   LeaseKeeper,
   WebSocketManagerFactory,

@@ -49,6 +49,7 @@ export class FakeClock implements Clock {
 
   /** Moves time, firing what is due in its order; promises get their turns in between. */
   async advance(ms: number): Promise<void> {
+    assertForward('advance', ms);
     // What was begun just before may be about to set its timers.
     await this.settle();
     const until = this.#now + ms;
@@ -63,6 +64,7 @@ export class FakeClock implements Clock {
 
   /** Moves time without firing anything: a process that was frozen. */
   jump(ms: number): void {
+    assertForward('jump', ms);
     this.#now += ms;
   }
 
@@ -99,4 +101,11 @@ export class FakeClock implements Clock {
     else timer.dueAt = this.#now + timer.everyMs;
     timer.callback();
   }
+}
+
+function assertForward(method: string, ms: number): void {
+  if (Number.isFinite(ms) && ms >= 0) return;
+  throw new RangeError(
+    `FakeClock.${method}() takes milliseconds from 0 up, and got ${String(ms)}: time only moves forward.`,
+  );
 }

@@ -7,8 +7,14 @@ import type { Release } from '../clock/clock.js';
  * piece would have taken.
  *
  * @returns lets it read at full speed again
+ * @throws {RangeError} for a speed that is not above 0
  */
 export function readSlowly(socket: Socket, bytesPerSecond: number): Release {
+  if (!(bytesPerSecond > 0)) {
+    throw new RangeError(
+      `readSlowly() takes bytes per second above 0, and got ${String(bytesPerSecond)}; to stop reading use freeze().`,
+    );
+  }
   let timer: NodeJS.Timeout | undefined;
   const rest = (piece: Buffer): void => {
     socket.pause();

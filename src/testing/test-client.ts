@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 
 import { type ClientOptions, WebSocket } from 'ws';
 
-import type { Release } from '../clock/clock.js';
+import { type Release, systemClock } from '../clock/clock.js';
 import { readSlowly } from './slow-reader.js';
 
 /** A message as stock clients get it. */
@@ -171,9 +171,9 @@ export class TestClient {
         stop();
         reject(new Error(`No ${wait.what} came ${when}. ${this.#situation()}`));
       };
-      const timer = setTimeout(() => giveUp(`within ${wait.timeoutMs} ms`), wait.timeoutMs);
+      const cancel = systemClock.after(wait.timeoutMs, () => giveUp(`within ${wait.timeoutMs} ms`));
       const stop = (): void => {
-        clearTimeout(timer);
+        cancel();
         this.#watchers.delete(watch);
       };
       const watch = (): void => {

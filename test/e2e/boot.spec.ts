@@ -9,6 +9,7 @@ import {
   type ConnectionIdentity,
   IsolatedGateway,
   IsolatedWsAdapter,
+  IsolationEventBus,
   WebSocketIsolationModule,
   type WebSocketIsolationOptionsFactory,
   WebSocketManagerFactory,
@@ -167,6 +168,60 @@ describe('jobs', () => {
   }
   @Module({ imports: [ScheduleModule.forRoot()] })
   class WithSchedule {}
+
+  const fast = (): ReturnType<typeof forRoot> =>
+    WebSocketIsolationModule.forRoot({
+      cleanup: { proactiveIntervalMs: 20, emergencyIntervalMs: 20 },
+    });
+  const schedules: [string, ModuleMetadata['imports']][] = [
+    ['no schedule', []],
+    ['intervals switched off', [ScheduleModule.forRoot({ intervals: false })]],
+    ['cron jobs switched off', [ScheduleModule.forRoot({ cronJobs: false })]],
+    [
+      'everything switched off',
+      [ScheduleModule.forRoot({ intervals: false, cronJobs: false, timeouts: false })],
+    ],
+    ['two schedules', [ScheduleModule.forRoot(), ScheduleModule.forRoot({ cronJobs: false })]],
+  ];
+
+  it.each(schedules)('of ours run, with %s in the app', async (_name, imports = []) => {
+    const made = await boot({ imports: [fast(), ...imports] });
+    const runs: string[] = [];
+    made.get(IsolationEventBus).on('cleanup-finished', ({ kind }) => void runs.push(kind));
+    await eventually(() => {
+      expect(runs.filter((kind) => kind === 'proactive').length).toBeGreaterThan(1);
+      expect(runs.filter((kind) => kind === 'emergency').length).toBeGreaterThan(1);
+    });
+    await made.close();
+    app = undefined;
+    const before = runs.length;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    expect(runs).toHaveLength(before);
+  });
+
+  it('of the app stay off where it has switched them off', async () => {
+    ticks = 0;
+    const made = await boot({
+      imports: [fast(), ScheduleModule.forRoot({ intervals: false })],
+      providers: [AppJobs],
+    });
+    const registry = made.get(SchedulerRegistry, { strict: false });
+    expect(registry.getIntervals().toSorted()).toEqual([EMERGENCY, PROACTIVE].toSorted());
+    let runs = 0;
+    made.get(IsolationEventBus).on('cleanup-finished', () => void (runs += 1));
+    await eventually(() => expect(runs).toBeGreaterThan(4));
+    expect(ticks).toBe(0);
+  });
+
+  it('of ours stop when the app deletes them from its registry', async () => {
+    const made = await boot({ imports: [fast()] });
+    const registry = made.get(SchedulerRegistry, { strict: false });
+    registry.deleteInterval(PROACTIVE);
+    const kinds: string[] = [];
+    made.get(IsolationEventBus).on('cleanup-finished', ({ kind }) => void kinds.push(kind));
+    await eventually(() => expect(kinds.length).toBeGreaterThan(2));
+    expect(kinds).not.toContain('proactive');
+  });
 
   it.each<[string, ModuleMetadata]>([
     ['without a schedule of the app', { imports: [forRoot()] }],
