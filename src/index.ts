@@ -20,7 +20,7 @@ export {
   type WebSocketIsolationOptionsFactory,
 } from './config/isolation.options.js';
 export { type OriginPolicy } from './config/option-rules.js';
-export { InvalidOptionsError, type OptionFault } from './config/resolve-options.js';
+export { InvalidOptionsError, type OptionFault } from './config/option-faults.js';
 export {
   type ContextFault,
   InvalidContextError,

@@ -17,8 +17,8 @@ export interface Clock {
   every(intervalMs: number, callback: () => void): Release;
 }
 
-// Node fires at once, again and again, for anything above this; about 24.8 days.
-const LONGEST_DELAY_MS = 2_147_483_647;
+/** Node's own timers fire at once for anything above this; about 24.8 days. */
+export const LONGEST_DELAY_MS = 2_147_483_647;
 
 /**
  * Calls back again and again, however long the interval: one timer, of which every so many ticks counts. It does not
@@ -28,12 +28,15 @@ export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout
   const ticks = Math.max(1, Math.ceil(intervalMs / LONGEST_DELAY_MS));
   if (ticks === 1) return setInterval(callback, intervalMs).unref();
   let left = ticks;
-  const timer = setInterval(() => {
-    left -= 1;
-    if (left > 0) return;
-    left = ticks;
-    callback();
-  }, intervalMs / ticks);
+  const timer = setInterval(
+    () => {
+      left -= 1;
+      if (left > 0) return;
+      left = ticks;
+      callback();
+    },
+    Math.ceil(intervalMs / ticks),
+  );
   return timer.unref();
 }
 

@@ -1,5 +1,8 @@
 const PREFIX = 'WS_ISOLATION';
 
+/** What the names of all variables of this library begin with. */
+export const VARIABLE_PREFIX = `${PREFIX}_`;
+
 /** The variable of an option: `limits.maxManagersPerUser` is `WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER`. */
 export function environmentVariable(option: string): string {
   const words = option

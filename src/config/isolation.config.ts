@@ -1,9 +1,9 @@
 import { registerAs } from '@nestjs/config';
 
 import { asList, environmentVariable, parseVariable } from './environment.js';
+import { defaultGroups, GROUP_NAMES } from './groups.js';
 import type { WebSocketIsolationOptions } from './isolation.options.js';
 import { ResumeOptions } from './option-groups.js';
-import { defaultGroups, GROUP_NAMES } from './resolve-options.js';
 
 /**
  * The options as the environment gives them: `WS_ISOLATION_<GROUP>_<OPTION>`, for example

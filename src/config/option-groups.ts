@@ -1,34 +1,18 @@
 import { getHeapStatistics } from 'node:v8';
 
-import {
-  IsBoolean,
-  IsIn,
-  IsInt,
-  IsNumber,
-  IsOptional,
-  Max,
-  Min,
-  ValidateNested,
-} from 'class-validator';
+import { IsBoolean, IsIn, IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
 
-import { IsOriginPolicy, IsStringList, type OriginPolicy } from './option-rules.js';
+import {
+  atLeastOne,
+  bytes,
+  IsOriginPolicy,
+  IsStringList,
+  LARGEST_FRAME_BYTES,
+  millisecondsFrom,
+  type OriginPolicy,
+} from './option-rules.js';
 
 // The initial value of a property is its default; the decorators are its rule. Nobody else knows either.
-
-const positiveMs = (): PropertyDecorator => (target, key) => {
-  IsInt({ message: 'must be a whole number of milliseconds' })(target, key);
-  Min(1, { message: 'must be at least 1 ms' })(target, key);
-};
-
-const atLeastOne = (): PropertyDecorator => (target, key) => {
-  IsInt({ message: 'must be a whole number' })(target, key);
-  Min(1, { message: 'must be at least 1' })(target, key);
-};
-
-const bytes = (): PropertyDecorator => (target, key) => {
-  IsInt({ message: 'must be a whole number of bytes' })(target, key);
-  Min(1, { message: 'must be at least 1 byte' })(target, key);
-};
 
 const flag = (): PropertyDecorator => IsBoolean({ message: 'must be true or false' });
 
@@ -59,47 +43,46 @@ export class LimitsOptions {
 /** When managers are removed, how often that is looked at, and how long each step may take. */
 export class CleanupOptions {
   /** Without traffic either way for this long, a manager is stale: removed when its user gets crowded. */
-  @positiveMs()
+  @millisecondsFrom(1)
   staleAfterMs = 600_000;
 
   /** Without traffic for this long, a manager is removed whatever the load. 0 = never. */
-  @IsInt({ message: 'must be a whole number of milliseconds' })
-  @Min(0, { message: 'must be at least 1 ms, or 0 for never' })
+  @millisecondsFrom(0)
   idleTimeoutMs = 1_800_000;
 
   /** A manager that got no socket within this time is removed. */
-  @positiveMs()
+  @millisecondsFrom(1)
   unattachedAfterMs = 10_000;
 
   /** Period of the job `websocket-isolation:proactive-cleanup`. 30 000 in test, 120 000 in production. */
-  @positiveMs()
+  @millisecondsFrom(1)
   proactiveIntervalMs = proactiveIntervalByEnvironment();
 
   /** Period of the job `websocket-isolation:emergency-cleanup`. */
-  @positiveMs()
+  @millisecondsFrom(1)
   emergencyIntervalMs = 10_000;
 
   /** Deadline of one emergency cleanup. What is unfinished then is abandoned and reported. */
-  @positiveMs()
+  @millisecondsFrom(1)
   emergencyTimeoutMs = 10_000;
 
   /** How long a ping may stay unanswered in an emergency. */
-  @positiveMs()
+  @millisecondsFrom(1)
   probeTimeoutMs = 2_000;
 
   /** How long a client may take over the end, its close frame and hanging up, before the socket is cut. */
-  @positiveMs()
+  @millisecondsFrom(1)
   closeTimeoutMs = 2_000;
 
   /** How long one disposer may take. */
-  @positiveMs()
+  @millisecondsFrom(1)
   disposeTimeoutMs = 5_000;
 }
 
 /** What happens between the upgrade request and the open socket. */
 export class HandshakeOptions {
   /** Origins that may connect: `'same-origin'`, a list of exact origins, `'*'`, or a function. */
-  @IsOriginPolicy({ message: "must be 'same-origin', '*', a list of exact origins or a function" })
+  @IsOriginPolicy()
   allowedOrigins: OriginPolicy = 'same-origin';
 
   /**
@@ -111,7 +94,7 @@ export class HandshakeOptions {
   allowMissingOrigin: boolean | undefined = undefined;
 
   /** Absolute deadline of a handshake. */
-  @positiveMs()
+  @millisecondsFrom(1)
   timeoutMs = 10_000;
 
   /** Handshakes that may be under way at once; further ones get 503. */
@@ -134,19 +117,19 @@ export class RateOptions {
   messages: number = Number.NaN;
 
   /** The time they are counted over. */
-  @positiveMs()
+  @millisecondsFrom(1)
   perMs: number = Number.NaN;
 
   /** Messages over all connections of one user. Default: the same as `messages`. */
   @IsOptional()
   @atLeastOne()
-  perUser?: number;
+  perUser?: number | undefined = undefined;
 }
 
 /** What clients may send. */
 export class InboundOptions {
   /** The largest message; a larger one closes with 1009. */
-  @bytes()
+  @bytes(LARGEST_FRAME_BYTES)
   maxPayloadBytes = 65_536;
 
   /** Handlers of one connection that may run at once. 1 = strictly one after another. */
@@ -192,32 +175,32 @@ export class OutboundOptions {
   maxBufferedBytesTotal = shareOfHeap(1 / 4);
 
   /** How long `sendAsync` waits for the operating system to take a message. */
-  @positiveMs()
+  @millisecondsFrom(1)
   sendTimeoutMs = 5_000;
 }
 
 /** How dead peers are found. */
 export class HeartbeatOptions {
   /** Every connection is pinged once in this time. 25 s: below the 30 s after which load balancers hang up. */
-  @positiveMs()
+  @millisecondsFrom(1)
   intervalMs = 25_000;
 
   /** How long a pong may take; then the connection closes with 4443. */
-  @positiveMs()
+  @millisecondsFrom(1)
   timeoutMs = 10_000;
 }
 
 /** How the process goes away. */
 export class ShutdownOptions {
   /** Deadline of the drain: close frames, disconnect hooks and disposers. What is left is cut. */
-  @positiveMs()
+  @millisecondsFrom(1)
   deadlineMs = 10_000;
 }
 
 /** What is kept for clients that come back. Nothing is, unless the group is given. */
 export class ResumeOptions {
   /** How long an event is kept, and a thread's place after its last connection has left. */
-  @positiveMs()
+  @millisecondsFrom(1)
   windowMs = 120_000;
 
   /** Events of one thread. */

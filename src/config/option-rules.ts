@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 
-import { registerDecorator, type ValidationOptions } from 'class-validator';
+import { IsInt, Max, Min, registerDecorator, type ValidationOptions } from 'class-validator';
+
+import { originFault } from './exact-origin.js';
 
 /**
  * Which origins may connect. The function gets the Origin header, `undefined` where there is none; only `true`
@@ -12,13 +14,61 @@ export type OriginPolicy =
   | readonly string[]
   | ((origin: string | undefined, request: IncomingMessage) => boolean | Promise<boolean>);
 
+/** The longest duration: a hundred years, which is never. What is longer is a mistake in the unit. */
+const LONGEST_MS = 3_155_760_000_000;
+/** `ws` keeps the largest message in 32 bits, and takes what is above for no bound at all. */
+export const LARGEST_FRAME_BYTES = 2 ** 31 - 1;
+
+/** class-validator decorator: a whole number of milliseconds. 0, where it is allowed, means never. */
+export const millisecondsFrom = (least: 0 | 1): PropertyDecorator =>
+  wholeNumber('milliseconds', least, LONGEST_MS, {
+    least: least === 0 ? 'must be at least 1 ms, or 0 for never' : 'must be at least 1 ms',
+    most: `must not exceed ${LONGEST_MS} ms, a hundred years`,
+  });
+
+/** class-validator decorator: a whole number from 1. */
+export const atLeastOne = (): PropertyDecorator =>
+  wholeNumber(undefined, 1, Number.MAX_SAFE_INTEGER, { least: 'must be at least 1' });
+
+/** class-validator decorator: a whole number of bytes from 1. */
+export const bytes = (most: number = Number.MAX_SAFE_INTEGER): PropertyDecorator =>
+  wholeNumber('bytes', 1, most, { least: 'must be at least 1 byte' });
+
+function wholeNumber(
+  unit: string | undefined,
+  least: number,
+  most: number,
+  rules: { readonly least: string; readonly most?: string },
+): PropertyDecorator {
+  return (target, key) => {
+    IsInt({ message: `must be a whole number${unit === undefined ? '' : ` of ${unit}`}` })(
+      target,
+      key,
+    );
+    Min(least, { message: rules.least })(target, key);
+    Max(most, { message: rules.most ?? `must not exceed ${most}` })(target, key);
+  };
+}
+
 /** class-validator decorator: an {@link OriginPolicy}. */
-export const IsOriginPolicy = (options: ValidationOptions): PropertyDecorator =>
-  rule('isOriginPolicy', options, (value) =>
-    Array.isArray(value)
-      ? value.length > 0 && value.every(isExactOrigin)
-      : value === 'same-origin' || value === '*' || typeof value === 'function',
+export const IsOriginPolicy = (): PropertyDecorator =>
+  rule(
+    'isOriginPolicy',
+    { message: ({ value }) => originPolicyFault(value) ?? '' },
+    (value) => originPolicyFault(value) === undefined,
   );
+
+function originPolicyFault(value: unknown): string | undefined {
+  if (value === 'same-origin' || value === '*' || typeof value === 'function') return undefined;
+  const kinds = "must be 'same-origin', '*', a list of exact origins or a function";
+  if (!Array.isArray(value)) return kinds;
+  if (value.length === 0) return `${kinds}; the list is empty`;
+  const faults = value.flatMap((entry: unknown, index) => {
+    const fault = originFault(entry);
+    return fault === undefined ? [] : [`entry ${index + 1}: ${fault}`];
+  });
+  return faults.length === 0 ? undefined : `${kinds}; ${faults.join('; ')}`;
+}
 
 /** class-validator decorator: an array of non-empty strings. */
 export const IsStringList = (options: ValidationOptions): PropertyDecorator =>
@@ -28,11 +78,6 @@ export const IsStringList = (options: ValidationOptions): PropertyDecorator =>
     (value) =>
       Array.isArray(value) && value.every((item) => typeof item === 'string' && item !== ''),
   );
-
-// `https://app.example.com`, as browsers send it: no path, no trailing slash, no wildcard.
-function isExactOrigin(value: unknown): boolean {
-  return typeof value === 'string' && URL.canParse(value) && new URL(value).origin === value;
-}
 
 function rule(
   name: string,

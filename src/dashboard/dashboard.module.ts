@@ -1,5 +1,14 @@
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
 
+import {
+  aFunction,
+  anArray,
+  aPath,
+  assertPlainOptions,
+  type OptionRules,
+  trueOrFalse,
+  wholeNumberFromOne,
+} from '../config/plain-options.js';
 import { DashboardAccess } from './access.js';
 import { DashboardApi } from './dashboard-api.js';
 import { createDashboardController } from './dashboard.controller.js';
@@ -20,6 +29,17 @@ export interface DashboardModuleOptions extends DashboardOptions {
   readonly imports?: ModuleMetadata['imports'];
 }
 
+const RULES: OptionRules<DashboardModuleOptions> = {
+  path: aPath,
+  imports: anArray,
+  guard: aFunction,
+  allowAnonymous: trueOrFalse,
+  canAct: aFunction,
+  whoIs: aFunction,
+  maxViewers: wholeNumberFromOne,
+  keepHistory: trueOrFalse,
+};
+
 /**
  * A page that shows what the isolation does, live. Import it beside `WebSocketIsolationModule`.
  *
@@ -30,8 +50,9 @@ export interface DashboardModuleOptions extends DashboardOptions {
  */
 @Module({})
 export class WebSocketIsolationDashboardModule {
-  /** @throws {IsolationError} `DASHBOARD_UNGUARDED` without a guard; `INVALID_DASHBOARD_OPTIONS` */
+  /** @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `DASHBOARD_UNGUARDED` without a guard */
   static forRoot(options: DashboardModuleOptions): DynamicModule {
+    assertPlainOptions('WebSocketIsolationDashboardModule.forRoot()', options, RULES);
     const { path = 'dashboard', imports = [], ...rest } = options;
     return {
       module: WebSocketIsolationDashboardModule,

@@ -58,7 +58,7 @@ export interface ResolvedDashboardOptions extends DashboardOptions {
 /** Injection token of the {@link ResolvedDashboardOptions}. */
 export const DASHBOARD_OPTIONS: unique symbol = Symbol('websocket-isolation:dashboard-options');
 
-/** @throws {IsolationError} `DASHBOARD_UNGUARDED` or `INVALID_DASHBOARD_OPTIONS`, saying what to write */
+/** @throws {IsolationError} `DASHBOARD_UNGUARDED`, saying what to write */
 export function resolveDashboardOptions(options: DashboardOptions): ResolvedDashboardOptions {
   const { guard, allowAnonymous = false, maxViewers = 20 } = options;
   if (!guard && !allowAnonymous) {
@@ -67,12 +67,6 @@ export function resolveDashboardOptions(options: DashboardOptions): ResolvedDash
       'The dashboard shows who is connected, and has no guard. ' +
         'Write WebSocketIsolationDashboardModule.forRoot({ guard: YourGuard }), ' +
         'or { allowAnonymous: true } for a dashboard that answers this machine only.',
-    );
-  }
-  if (!Number.isInteger(maxViewers) || maxViewers < 1) {
-    throw new IsolationError(
-      'INVALID_DASHBOARD_OPTIONS',
-      `Expected \`maxViewers\` of the dashboard to be a whole number from 1 up, got \`${maxViewers}\`.`,
     );
   }
   return Object.freeze({ ...options, maxViewers });

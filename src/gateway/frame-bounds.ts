@@ -1,7 +1,7 @@
 import type { ServerOptions, WebSocketServer } from 'ws';
 
-/** `ws` keeps its bounds in 32 bits, and takes what is above them for no bound at all. */
-const LARGEST = 2 ** 31 - 1;
+import { LARGEST_FRAME_BYTES } from '../config/option-rules.js';
+
 /** Pieces, fragments or chunks, in which the smallest of messages may arrive. */
 const LEAST_PIECES = 1_024;
 /** Above that, one for so many bytes. */
@@ -23,7 +23,7 @@ export function boundFrames(
   given: Readonly<ServerOptions>,
   maxPayloadBytes: number,
 ): void {
-  const maxPayload = Math.min(LARGEST, given.maxPayload ?? maxPayloadBytes);
+  const maxPayload = Math.min(LARGEST_FRAME_BYTES, given.maxPayload ?? maxPayloadBytes);
   const pieces = Math.max(LEAST_PIECES, Math.ceil(maxPayload / BYTES_PER_PIECE));
   const bounds: FrameBounds = { maxPayload, maxFragments: pieces, maxBufferedChunks: pieces };
   Object.assign(server.options, { ...bounds, ...pick(given as Partial<FrameBounds>, bounds) });
@@ -34,6 +34,6 @@ function pick(given: Partial<FrameBounds>, bounds: FrameBounds): Partial<FrameBo
   return Object.fromEntries(
     names
       .filter((name) => given[name] !== undefined)
-      .map((name) => [name, Math.min(LARGEST, given[name]!)]),
+      .map((name) => [name, Math.min(LARGEST_FRAME_BYTES, given[name]!)]),
   );
 }

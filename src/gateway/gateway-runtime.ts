@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common'
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { WebSocket } from 'ws';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK, LONGEST_DELAY_MS } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -120,7 +120,10 @@ export class GatewayRuntime implements OnModuleInit {
       boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);
       const { WebSocket: Base = WebSocket } = webSocketServer.options;
       // Also for a client that says goodbye first: `ws` would wait 30 s for it to hang up.
-      const { closeTimeout = this.#closeTimeoutMs } = given as { closeTimeout?: number };
+      const { closeTimeout: patienceMs = this.#closeTimeoutMs } = given as {
+        closeTimeout?: number;
+      };
+      const closeTimeout = Math.min(LONGEST_DELAY_MS, patienceMs);
       const { verifyClient } = given;
       // Asked in the handshake, and not by `ws`, which is called when all is decided.
       const own = { WebSocket: isolatedSocketOf(Base), closeTimeout, verifyClient: undefined };

@@ -1,6 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HealthIndicatorService } from '@nestjs/terminus';
 
+import {
+  assertPlainOptions,
+  durationMs,
+  type OptionRules,
+  share,
+} from '../config/plain-options.js';
 import type { HealthThresholds } from './health-rules.js';
 import { ProcessHealth } from './process-health.js';
 import {
@@ -14,6 +20,12 @@ const DEFAULT_THRESHOLDS: HealthThresholds = {
   cleanupLagMs: 60_000,
 };
 
+const RULES: OptionRules<HealthThresholds> = {
+  usage: share,
+  eventLoopDelayMs: durationMs,
+  cleanupLagMs: durationMs,
+};
+
 /**
  * Health checks of the WebSocket side, beside those of `@nestjs/terminus`.
  *
@@ -24,12 +36,21 @@ const DEFAULT_THRESHOLDS: HealthThresholds = {
  */
 @Module({})
 export class WebSocketIsolationHealthModule {
-  /** Imported beside `WebSocketIsolationModule`, where the health controller is. */
+  /**
+   * Imported beside `WebSocketIsolationModule`, where the health controller is.
+   *
+   * @throws {InvalidOptionsError} naming every threshold that breaks its rule
+   */
   static forRoot(thresholds: Partial<HealthThresholds> = {}): DynamicModule {
+    assertPlainOptions('WebSocketIsolationHealthModule.forRoot()', thresholds, RULES);
+    const given = Object.entries(thresholds).filter(([, value]) => value !== undefined);
     return {
       module: WebSocketIsolationHealthModule,
       providers: [
-        { provide: HEALTH_THRESHOLDS, useValue: { ...DEFAULT_THRESHOLDS, ...thresholds } },
+        {
+          provide: HEALTH_THRESHOLDS,
+          useValue: { ...DEFAULT_THRESHOLDS, ...Object.fromEntries(given) },
+        },
         HealthIndicatorService,
         ProcessHealth,
         WebSocketIsolationHealthIndicator,

@@ -1,12 +1,30 @@
 import { Controller, type DynamicModule, Get, Header, Module, type Type } from '@nestjs/common';
 import { register } from 'prom-client';
 
+import {
+  aPath,
+  assertPlainOptions,
+  aText,
+  type OptionRules,
+  withMethods,
+} from '../config/plain-options.js';
 import { MetricSources } from './metric-sources.js';
 import {
   METRICS_OPTIONS,
   WebSocketIsolationMetrics,
   type WebSocketIsolationMetricsOptions,
 } from './web-socket-isolation-metrics.js';
+
+const RULES: OptionRules<WebSocketIsolationMetricsOptions> = {
+  registry: withMethods(
+    'a Registry of prom-client',
+    'registerMetric',
+    'getSingleMetric',
+    'metrics',
+  ),
+  prefix: aText,
+  path: aPath,
+};
 
 /**
  * Prometheus metrics of all isolated connections, through `prom-client`.
@@ -18,8 +36,13 @@ import {
  */
 @Module({})
 export class WebSocketIsolationMetricsModule {
-  /** Imported once, beside `WebSocketIsolationModule`. */
+  /**
+   * Imported once, beside `WebSocketIsolationModule`.
+   *
+   * @throws {InvalidOptionsError} naming every option that breaks its rule
+   */
   static forRoot(options: WebSocketIsolationMetricsOptions = {}): DynamicModule {
+    assertPlainOptions('WebSocketIsolationMetricsModule.forRoot()', options, RULES);
     return {
       module: WebSocketIsolationMetricsModule,
       controllers: options.path === undefined ? [] : [controllerAt(options.path, options)],

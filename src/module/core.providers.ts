@@ -14,7 +14,7 @@ import {
   type ResolvedOptions,
   type WebSocketIsolationOptions,
 } from '../config/isolation.options.js';
-import { resolveOptions } from '../config/resolve-options.js';
+import { assertKnownVariables, resolveOptions } from '../config/resolve-options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../gateway/traffic-counters.js';
@@ -45,12 +45,15 @@ export const coreProviders: Provider[] = [
   {
     provide: ISOLATION_OPTIONS,
     inject: [GIVEN_OPTIONS, websocketIsolationConfig.KEY],
-    useFactory: (given: WebSocketIsolationOptions, environment: WebSocketIsolationOptions) =>
-      resolveOptions(given, environment),
+    useFactory: (given: WebSocketIsolationOptions, environment: WebSocketIsolationOptions) => {
+      assertKnownVariables(process.env);
+      return resolveOptions(given, environment);
+    },
   },
   {
     provide: CLOCK,
-    inject: [GIVEN_OPTIONS],
+    // After the options have been looked at.
+    inject: [GIVEN_OPTIONS, ISOLATION_OPTIONS],
     useFactory: ({ clock }: WebSocketIsolationOptions) => clock ?? systemClock,
   },
   { provide: IsolationEventBus, useFactory: () => new IsolationEventBus() },

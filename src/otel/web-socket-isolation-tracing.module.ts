@@ -9,6 +9,7 @@ import {
 import { trace } from '@opentelemetry/api';
 
 import type { Release } from '../clock/clock.js';
+import { assertPlainOptions, type OptionRules, trueOrFalse } from '../config/plain-options.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { Tracing } from '../monitoring/tracing.js';
 import {
@@ -18,6 +19,8 @@ import {
 
 /** Injection token of the {@link WebSocketIsolationTracingOptions}. */
 const TRACING_OPTIONS: unique symbol = Symbol('websocket-isolation:tracing-options');
+
+const RULES: OptionRules<WebSocketIsolationTracingOptions> = { includeIdentity: trueOrFalse };
 
 @Injectable()
 class TracingConnector implements OnModuleInit, OnApplicationShutdown {
@@ -57,8 +60,13 @@ class TracingConnector implements OnModuleInit, OnApplicationShutdown {
  */
 @Module({})
 export class WebSocketIsolationTracingModule {
-  /** Imported once, beside `WebSocketIsolationModule`. */
+  /**
+   * Imported once, beside `WebSocketIsolationModule`.
+   *
+   * @throws {InvalidOptionsError} naming every option that breaks its rule
+   */
   static forRoot(options: WebSocketIsolationTracingOptions = {}): DynamicModule {
+    assertPlainOptions('WebSocketIsolationTracingModule.forRoot()', options, RULES);
     return {
       module: WebSocketIsolationTracingModule,
       providers: [{ provide: TRACING_OPTIONS, useValue: options }, TracingConnector],

@@ -11,11 +11,11 @@ import {
 } from 'class-validator';
 
 import {
-  assignDefined,
+  adopt,
   groupFaults,
   InvalidOptionsError,
   type OptionFault,
-} from '../config/resolve-options.js';
+} from '../config/option-faults.js';
 
 /** A client of the `redis` package, of any kind: single, Sentinel or Redis Cluster. */
 export interface RedisClientToCopy {
@@ -104,8 +104,11 @@ const SECRET_OPTIONS = new Set(['url', 'client', 'secret']);
 /** @throws {InvalidOptionsError} naming every option that breaks its rule */
 export function resolveRedisOptions(given: RedisClusterOptions): Readonly<RedisClusterSettings> {
   const settings = new RedisClusterSettings();
-  assignDefined(settings as unknown as Record<string, unknown>, given);
-  const faults = [...groupFaults('', settings), ...faultsBetween(settings)];
+  const faults = [
+    ...adopt(settings, '', given),
+    ...groupFaults('', settings),
+    ...faultsBetween(settings),
+  ];
   if (faults.length > 0) throw new InvalidOptionsError(faults.map(withoutSecret), 'redisCluster()');
   return Object.freeze(settings);
 }

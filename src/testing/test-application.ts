@@ -4,6 +4,13 @@ import type { DynamicModule, INestApplication, NestApplicationOptions, Type } fr
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import type { ClientOptions } from 'ws';
 
+import {
+  aFunction,
+  anything,
+  assertPlainOptions,
+  type OptionRules,
+  withMethods,
+} from '../config/plain-options.js';
 import type { ConnectionIdentity } from '../context/user-execution-context.js';
 import { TestClient } from './test-client.js';
 import { withTicket } from './test-authenticator.js';
@@ -18,6 +25,12 @@ export interface TestApplicationSetup {
   readonly logger?: NonNullable<NestApplicationOptions['logger']>;
 }
 
+const RULES: OptionRules<TestApplicationSetup> = {
+  adapter: withMethods('an HTTP adapter of Nest', 'getHttpServer'),
+  prepare: aFunction,
+  logger: anything,
+};
+
 /**
  * Starts a real application on a free port of this machine.
  *
@@ -30,14 +43,22 @@ export interface TestApplicationSetup {
  */
 export async function startTestApplication(
   root: Type | DynamicModule | INestApplication,
-  { adapter, prepare, logger = false }: TestApplicationSetup = {},
+  setup: TestApplicationSetup = {},
 ): Promise<TestApplication> {
+  assertPlainOptions<TestApplicationSetup>('startTestApplication()', setup, RULES);
+  const { adapter, prepare, logger = false } = setup;
   const options = { logger, abortOnError: false } as const;
   const create = (module: Type | DynamicModule): Promise<INestApplication> =>
     adapter ? NestFactory.create(module, adapter, options) : NestFactory.create(module, options);
   const app = isApplication(root) ? root : await create(root);
-  await prepare?.(app);
-  await app.listen(0, '127.0.0.1');
+  try {
+    await prepare?.(app);
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    // What was started already would keep the test process alive.
+    await app.close();
+    throw error;
+  }
   return new TestApplication(app);
 }
 

@@ -49,7 +49,7 @@ describe('the options of redisCluster()', () => {
       'acquireTimeoutMs: must be a whole number of milliseconds from 1 to an hour',
       'heartbeatMs: must be a whole number of milliseconds from 50 to an hour',
       'keyPrefix: must be 1 to 64 letters, digits or . : _ -',
-      'lease: there is no such option',
+      'lease: there is no such option; did you mean leaseMs?',
       'leaseMs: must be a whole number of milliseconds from 200 to an hour',
       "onUnavailable: must be one of 'local', 'closed', 'open'",
       'renewMs: must not exceed a third of leaseMs (100)',

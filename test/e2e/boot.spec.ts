@@ -41,6 +41,12 @@ async function boot(
 const forRoot = (): ReturnType<typeof WebSocketIsolationModule.forRoot> =>
   WebSocketIsolationModule.forRoot();
 
+/** Clean-up jobs that run all the time. */
+const fast = (): ReturnType<typeof forRoot> =>
+  WebSocketIsolationModule.forRoot({
+    cleanup: { proactiveIntervalMs: 20, emergencyIntervalMs: 20 },
+  });
+
 describe('a boot fails with a message that says what to write', () => {
   it('when the app has set another adapter', async () => {
     const boot1 = boot({ imports: [forRoot()] }, (made) =>
@@ -169,10 +175,6 @@ describe('jobs', () => {
   @Module({ imports: [ScheduleModule.forRoot()] })
   class WithSchedule {}
 
-  const fast = (): ReturnType<typeof forRoot> =>
-    WebSocketIsolationModule.forRoot({
-      cleanup: { proactiveIntervalMs: 20, emergencyIntervalMs: 20 },
-    });
   const schedules: [string, ModuleMetadata['imports']][] = [
     ['no schedule', []],
     ['intervals switched off', [ScheduleModule.forRoot({ intervals: false })]],

@@ -6,7 +6,8 @@ import { CloseCode, InvalidOptionsError } from 'nestjs-websocket-isolation';
 import { REMOVAL_CODES } from '../../src/cleanup/removal.js';
 import { environmentVariable } from '../../src/config/environment.js';
 import { ResumeOptions } from '../../src/config/option-groups.js';
-import { defaultGroups, resolveOptions } from '../../src/config/resolve-options.js';
+import { defaultGroups } from '../../src/config/groups.js';
+import { resolveOptions } from '../../src/config/resolve-options.js';
 import { HandshakeRefused, REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { plain, projectFile, tableOf } from '../support/readme.js';
 

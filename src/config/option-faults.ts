@@ -1,0 +1,101 @@
+import { validateSync, type ValidationError } from 'class-validator';
+
+import { IsolationError } from '../context/isolation-error.js';
+import { nearestName } from './nearest-name.js';
+import { variableOf } from './variables.js';
+
+/** One option that breaks its rule. */
+export interface OptionFault {
+  /** For example `limits.maxManagersPerUser`. */
+  readonly option: string;
+  readonly value: unknown;
+  readonly rule: string;
+}
+
+/** The configuration breaks rules. Names every bad option, its value and its rule. */
+export class InvalidOptionsError extends IsolationError {
+  /** @param of what takes the options, where it is not the module */
+  constructor(
+    readonly faults: readonly OptionFault[],
+    of?: string,
+  ) {
+    const where =
+      of === undefined
+        ? 'WebSocketIsolationModule are not valid. Correct them in forRoot() or in the environment:'
+        : `${of} are not valid. Correct them where it is called:`;
+    const lines = faults.map((fault) => lineOf(fault, of === undefined));
+    super('INVALID_OPTIONS', `The options of ${where}\n${lines.join('\n')}`);
+  }
+}
+
+/** A fault as one line of an error message. */
+export function lineOf({ option, value, rule }: OptionFault, hasVariable = false): string {
+  // What stands in an option that does not exist may be a secret.
+  if (rule.startsWith(NO_SUCH)) return `  ${option}: ${rule}`;
+  const variable = hasVariable ? variableOf(option) : undefined;
+  return `  ${option}${variable === undefined ? '' : ` (or ${variable})`} is ${show(value)}: ${rule}`;
+}
+
+const NO_SUCH = 'there is no such ';
+
+/** A name that no option (or variable) has, with the one that was probably meant. */
+export function unknownName(
+  what: 'option' | 'variable',
+  name: string,
+  value: unknown,
+  known: Iterable<string>,
+): OptionFault {
+  const path = name.slice(0, name.lastIndexOf('.') + 1);
+  const nearest = nearestName(name.slice(path.length), known);
+  const hint = nearest === undefined ? '' : `; did you mean ${path}${nearest}?`;
+  return { option: name, value, rule: `${NO_SUCH}${what}${hint}` };
+}
+
+/**
+ * Writes what is given over the defaults, and names what has no place there. An explicit `undefined` leaves the default.
+ *
+ * @param path of the group, with its dot; empty at the top
+ */
+export function adopt(defaults: object, path: string, given: unknown): OptionFault[] {
+  if (given === undefined) return [];
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    const option = path === '' ? 'options' : path.slice(0, -1);
+    return [{ option, value: given, rule: 'must be an object of options' }];
+  }
+  const faults: OptionFault[] = [];
+  const target = defaults as Record<string, unknown>;
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(target, name)) {
+      faults.push(unknownName('option', path + name, value, Object.keys(target)));
+    } else if (value !== undefined) target[name] = value;
+  }
+  return faults;
+}
+
+/** What breaks the rules in an object whose properties carry them. `name` stands before each, where there is one. */
+export function groupFaults(name: string, group: object): OptionFault[] {
+  return validateSync(group).flatMap((error) => faultsOf(name, error));
+}
+
+function faultsOf(path: string, error: ValidationError): OptionFault[] {
+  const option = path === '' ? error.property : `${path}.${error.property}`;
+  const { isInt, ...others } = error.constraints ?? {};
+  // What is no whole number is neither too small nor too large.
+  const rules = isInt === undefined ? Object.values(others) : [isInt];
+  const own = rules.map((rule) => ({ option, value: error.value as unknown, rule }));
+  return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(option, child))];
+}
+
+const LONGEST_SHOWN = 200;
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, LONGEST_SHOWN)}'`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  try {
+    const text = JSON.stringify(value);
+    return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN)}…`;
+  } catch {
+    return Array.isArray(value) ? 'an array' : 'an object';
+  }
+}
