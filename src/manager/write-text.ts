@@ -38,7 +38,7 @@ const { send: sendOfSender } = Sender.prototype;
  * keeps the original: the functions of `ws` contain these calls, a wrapper calls the function that it wraps.
  */
 const isSendOfWs =
-  isWrittenWith(sendOfSocket, '_sender.send(') && isWrittenWith(sendOfSender, '.sendFrame(');
+  isWrittenWith(sendOfSocket, '_sender.send(') && isWrittenWith(sendOfSender, 'this.dispatch(');
 
 /**
  * Sends a text. `ws` makes a header for every receiver and writes it beside the text, in a system call
