@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 
 /** Undoes what handed it out. Safe to call twice. */
@@ -40,6 +41,10 @@ export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout
   return timer.unref();
 }
 
+// Timers are made in the async context of the process, not in that of a handler that happens to need one first: it would
+// call back in the name of that handler's user for ever, and keep the connection in memory.
+const ofProcess = new AsyncResource('websocket-isolation:clock');
+
 /** Injection token of the {@link Clock}. */
 export const CLOCK: unique symbol = Symbol('websocket-isolation:clock');
 
@@ -57,11 +62,11 @@ export const systemClock: Clock = {
       });
       return () => release();
     }
-    const timer = setTimeout(callback, Math.max(0, delayMs));
+    const timer = ofProcess.runInAsyncScope(setTimeout, undefined, callback, Math.max(0, delayMs));
     return () => clearTimeout(timer);
   },
   every(intervalMs, callback) {
-    const timer = repeat(intervalMs, callback);
+    const timer = ofProcess.runInAsyncScope(repeat, undefined, intervalMs, callback);
     return () => clearInterval(timer);
   },
 };

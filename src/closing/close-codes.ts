@@ -52,8 +52,8 @@ const MAX_REASON_BYTES = 123;
 
 /** A close reason that fits its frame: cut at a character border, never inside one. */
 export function fitReason(given: unknown): string {
-  // Anything but a text would reach the wire as the bytes it is made of.
-  const reason = String(given);
+  // Anything but a text would reach the wire as the bytes it is made of, and half a surrogate pair as U+FFFD.
+  const reason = String(given).toWellFormed();
   if (reason.length <= MAX_REASON_BYTES / 3 || Buffer.byteLength(reason) <= MAX_REASON_BYTES) {
     return reason;
   }
@@ -67,10 +67,29 @@ export function fitReason(given: unknown): string {
   return fitted;
 }
 
-/** Codes that a program may put into a close frame; `ws` throws for any other. */
-export function isSendableCode(code: number): boolean {
-  return (
-    (code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) ||
-    (code >= 3000 && code <= 4999)
+/**
+ * @throws {RangeError} for a code that may not be put into a close frame; `ws` would throw too, but in the middle of the end
+ */
+export function assertSendable(code: unknown): void {
+  if (isSendableCode(code)) return;
+  throw new RangeError(
+    `Expected a close code from 1000 to 1014 or 3000 to 4999, as a number, got ${shown(code)}.`,
   );
+}
+
+/** Codes that a program may put into a close frame. */
+export function isSendableCode(code: unknown): code is number {
+  // `'4001' >= 3000` is true as well.
+  if (!Number.isInteger(code)) return false;
+  const number = code as number;
+  return (
+    (number >= 1000 && number <= 1014 && number !== 1004 && number !== 1005 && number !== 1006) ||
+    (number >= 3000 && number <= 4999)
+  );
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string'
+    ? `the text '${value.slice(0, 64)}'`
+    : String(value).slice(0, 64);
 }

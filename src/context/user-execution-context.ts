@@ -28,8 +28,20 @@ export interface RequestLike {
   readonly headers: IncomingHttpHeaders;
 }
 
+/** Code of a connection that runs: a handler, a hook, a step of the connection's end. */
+export interface Running {
+  /** As whom it runs. */
+  readonly context: UserExecutionContext;
+  /**
+   * It waits for connections to end, perhaps for its own: until then the end of its connection must not wait for it.
+   *
+   * @returns it waits no more
+   */
+  waits(): () => void;
+}
+
 const NO_METADATA: Readonly<Record<string, unknown>> = Object.freeze({});
-const running = new AsyncLocalStorage<UserExecutionContext>();
+const running = new AsyncLocalStorage<Running>();
 
 /**
  * Who a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
@@ -103,9 +115,9 @@ export class UserExecutionContext {
    * @throws {NoActiveContextError} outside a handler
    */
   static current(): UserExecutionContext {
-    const context = running.getStore();
-    if (!context) throw new NoActiveContextError();
-    return context;
+    const run = running.getStore();
+    if (!run) throw new NoActiveContextError();
+    return run.context;
   }
 
   /** When the context was made. */
@@ -222,20 +234,25 @@ interface ContextFields {
 }
 
 /**
- * Runs a function so that {@link UserExecutionContext.current} answers with the given context. With one
- * argument, and not any number of them: every message passes here, and each list of arguments is an array.
+ * Runs code of a connection, so that {@link UserExecutionContext.current} answers with its context. With one argument,
+ * and not any number of them: every message passes here, and each list of arguments is an array.
  */
 export function runInContext<Argument, Result>(
-  context: UserExecutionContext,
+  run: Running,
   fn: (argument: Argument) => Result,
   argument: Argument,
 ): Result {
-  return running.run(context, fn, argument);
+  return running.run(run, fn, argument);
 }
 
 /** Runs a function, and whatever it begins, outside of any context. */
 export function runOutsideContext(fn: () => void): void {
   running.exit(fn);
+}
+
+/** The code of a connection that is calling; `undefined` where other code calls. */
+export function runningCode(): Running | undefined {
+  return running.getStore();
 }
 
 /** One part of an isolation key. Ordinary ids read as they are. */

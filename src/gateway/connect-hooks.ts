@@ -2,7 +2,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 import { CloseCode } from '../closing/close-codes.js';
-import { runInContext } from '../context/user-execution-context.js';
+import type { Running, UserExecutionContext } from '../context/user-execution-context.js';
 import { httpStatusOf } from '../handshake/authentication.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
@@ -27,10 +27,37 @@ export interface ConnectingConnection {
   connectsStarted: number;
 }
 
+/** The connect hooks of a connection, while they run. */
+export class ConnectRun implements Running {
+  /** Resolves when they have run. */
+  ended: Promise<void> | undefined = undefined;
+  #isWaiting = false;
+  #passOver: (() => void) | undefined = undefined;
+
+  constructor(readonly context: UserExecutionContext) {}
+
+  waits(): () => void {
+    this.#isWaiting = true;
+    this.#passOver?.();
+    return () => {
+      this.#isWaiting = false;
+    };
+  }
+
+  /** Resolves when the hooks have run, or when one of them awaits the end of connections itself. */
+  left(): Promise<void> | undefined {
+    if (this.#isWaiting) return undefined;
+    return new Promise((resolve) => {
+      this.#passOver = resolve;
+      void this.ended?.then(resolve);
+    });
+  }
+}
+
 /**
  * Runs guards, interceptors and `handleConnection` of every gateway on the path, one gateway after the
  * other. A promise only where there is something to wait for. Never rejects: a failure closes the
- * connection with the code that says why.
+ * connection with the code that says why. The caller runs it in the connection's context.
  */
 export function runConnectHooks(
   connection: ConnectingConnection,
@@ -39,7 +66,7 @@ export function runConnectHooks(
 ): Promise<void> | undefined {
   const { gateways } = connection.server;
   for (let index = from; index < gateways.length; index += 1) {
-    if (!connection.manager.isActive) return undefined;
+    if (!connection.manager.mayAct) return undefined;
     const pending = enter(connection, index, request);
     if (pending) return pending.then(() => runConnectHooks(connection, request, index + 1));
   }
@@ -64,12 +91,12 @@ function enter(
   const plan = connection.server.gateways[index]!.connectPlan(connection.scope);
   const hook = (): unknown => {
     // The client may have left while a guard was thinking.
-    if (!manager.isActive) return undefined;
+    if (!manager.mayAct) return undefined;
     connection.connectsStarted = index + 1;
     return gateway.handleConnection?.(client, request);
   };
   try {
-    const result = runInContext(manager.context, guarded, { connection, gateway, plan, hook });
+    const result = guarded({ connection, gateway, plan, hook });
     return isThenable(result) ? bounded(connection, plan, Promise.resolve(result)) : undefined;
   } catch (error) {
     refuse(connection, plan, error);

@@ -5,10 +5,10 @@ import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
-import { afterwards, isThenable, runBounded } from '../manager/bounded-run.js';
+import { afterwards, isThenable } from '../manager/bounded-run.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
-import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
+import { type ConnectingConnection, ConnectRun, runConnectHooks } from './connect-hooks.js';
 import { MessageRefusedError } from './exception-reply.js';
 import { HandlerRunner } from './handler-runner.js';
 import type { HandlerRef } from './isolated-server.js';
@@ -44,7 +44,7 @@ export class Connection
   // Made when first needed: an idle connection has none of these.
   #queue: MessageQueue<PendingMessage> | undefined = undefined;
   #rate: TokenBucket | undefined = undefined;
-  #connecting: Promise<void> | undefined = undefined;
+  #connecting: ConnectRun | undefined = undefined;
   #expiry: Release | undefined = undefined;
 
   constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
@@ -60,12 +60,14 @@ export class Connection
   /** Runs the connect hooks; messages wait until they are through. */
   open(request: IncomingMessage): void {
     this.host.resume?.enter(this.manager, request);
-    this.#connecting = this.#connect(request);
-    if (!this.#connecting) {
+    const connecting = new ConnectRun(this.manager.context);
+    const pending = runInContext(connecting, () => this.#connect(request), undefined);
+    if (!pending) {
       this.#becomeReady();
       return;
     }
-    void this.#connecting.then(() => {
+    this.#connecting = connecting;
+    connecting.ended = pending.then(() => {
       this.#connecting = undefined;
       this.#becomeReady();
     });
@@ -106,15 +108,24 @@ export class Connection
     else this.#enqueue({ message, refs, bytes: frame.length + MESSAGE_OVERHEAD_BYTES });
   }
 
+  /** A frame that comes after the end has begun. */
+  ignored(frame: Buffer): void {
+    const { traffic } = this.host;
+    traffic.received += 1;
+    traffic.receivedBytes += frame.length;
+    this.#ignore('closing');
+  }
+
   /** The slot is ours still: what waited may go on. */
   resume(): void {
-    if (this.manager.isActive) this.#startWaiting();
+    this.#startWaiting();
   }
 
   closing(): void {
     this.#expiry?.();
     this.#expiry = undefined;
     this.host.resume?.leave(this.manager);
+    for (let left = this.#queue?.size ?? 0; left > 0; left -= 1) this.#ignore('closing');
     if (this.#queue) this.#dropWaiting();
     // The peer's answer to our close frame has to be read.
     this.#resumeReading();
@@ -134,11 +145,12 @@ export class Connection
   }
 
   released(): Promise<void> | undefined {
-    return this.scope.dispose((outcome, error) => this.#hookFailed(`dispose (${outcome})`, error));
+    return this.scope.dispose((dispose) => this.#step('dispose', dispose));
   }
 
   #connected(): Promise<void> | undefined {
-    return this.#connecting && this.#bounded('handleConnection', () => this.#connecting);
+    const connecting = this.#connecting;
+    return connecting && this.#step('handleConnection', () => connecting.left());
   }
 
   #disconnect(code: number, from = 0): Promise<void> | undefined {
@@ -146,9 +158,7 @@ export class Connection
       const gateway = this.instances[index]!;
       if (!gateway.handleDisconnect) continue;
       const hook = (): unknown => gateway.handleDisconnect!(this.client, code);
-      const pending = this.#bounded('handleDisconnect', () =>
-        runInContext(this.manager.context, hook, undefined),
-      );
+      const pending = this.#step('handleDisconnect', hook);
       if (pending) return pending.then(() => this.#disconnect(code, index + 1));
     }
     return undefined;
@@ -156,7 +166,7 @@ export class Connection
 
   #handled(): Promise<void> | undefined {
     this.endStreams();
-    return this.running > 0 ? this.#bounded('message handlers', () => this.idle()) : undefined;
+    return this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined;
   }
 
   protected override placeFree(): void {
@@ -164,7 +174,7 @@ export class Connection
   }
 
   #becomeReady(): void {
-    if (!this.manager.isActive) return;
+    if (!this.manager.mayAct) return;
     this.#isReady = true;
     this.manager.markReady();
     const { journal, clock, resume } = this.host;
@@ -287,7 +297,7 @@ export class Connection
 
   #startQueued(): void {
     const { concurrency } = this.host.options.inbound;
-    while (this.#queue && this.running < concurrency && this.manager.isActive) {
+    while (this.#queue && this.running < concurrency && this.manager.mayAct) {
       const pending = this.#queue.shift();
       if (!pending) return;
       this.#pendingBytes -= pending.bytes;
@@ -319,10 +329,9 @@ export class Connection
     });
   }
 
-  #bounded(hook: string, step: () => unknown): Promise<void> | undefined {
-    const { clock, options } = this.host;
-    return runBounded(clock, options.cleanup.disposeTimeoutMs, step, (outcome, error) =>
-      this.#hookFailed(`${hook} (${outcome})`, error),
+  #step(name: string, step: () => unknown): Promise<void> | undefined {
+    return this.manager.runStep(step, (outcome, error) =>
+      this.#hookFailed(`${name} (${outcome})`, error),
     );
   }
 

@@ -6,6 +6,7 @@ import { type Clock, CLOCK, LONGEST_DELAY_MS } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { runInContext } from '../context/user-execution-context.js';
 import { withoutCredentials } from '../handshake/credentials.js';
 import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
@@ -20,6 +21,7 @@ import { NestInternals } from '../nest/nest-internals.js';
 import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
+import { ConstructionRun } from '../scope/construction-run.js';
 import { adapterOf, unattachedGateways } from './boot-check.js';
 import type { ConnectionHost } from './connection-host.js';
 import { Connection } from './connection.js';
@@ -37,6 +39,7 @@ import { verifyingWith } from './verify-client.js';
 class PreparedScope implements ConnectionHooks {
   constructor(
     private readonly scope: ConnectionScope,
+    private readonly manager: WebSocketManager,
     readonly path: string,
   ) {}
 
@@ -48,12 +51,16 @@ class PreparedScope implements ConnectionHooks {
     // There is no socket yet.
   }
 
+  ignored(): void {
+    // There is no socket yet.
+  }
+
   disconnected(): undefined {
     return undefined;
   }
 
   released(): Promise<void> | undefined {
-    return this.scope.dispose(ignoreFault);
+    return this.scope.dispose((dispose) => this.manager.runStep(dispose, ignoreFault));
   }
 }
 
@@ -146,8 +153,6 @@ export class GatewayRuntime implements OnModuleInit {
     return new ScopeHost(
       this.moduleRef,
       this.internals,
-      this.clock,
-      this.options.cleanup.disposeTimeoutMs,
       scoped.map(({ wrapper }) => wrapper),
       gateways.map(({ enhancers }) => enhancers).filter(({ areScoped }) => areScoped),
     );
@@ -167,8 +172,11 @@ export class GatewayRuntime implements OnModuleInit {
     let scope: ConnectionScope | undefined;
     const prepare = (manager: WebSocketManager): Promise<void> | undefined => {
       scope = this.#openScope(server, manager, upgrade);
-      const pending = scope.open();
-      return pending && this.#giveUpLate(pending, manager, scope);
+      const made = scope;
+      // What is constructed here belongs to the connection, as all that it does later.
+      const run = new ConstructionRun(manager.context);
+      const pending = runInContext(run, () => made.open(), undefined);
+      return pending && this.#giveUpLate(pending, manager, made);
     };
     const { request, socket } = upgrade;
     const done = (outcome: HandshakeOutcome): void => {
@@ -193,7 +201,7 @@ export class GatewayRuntime implements OnModuleInit {
     const { keepHeaders } = this.options.handshake;
     const value = ConnectionRequest.from(manager.context, request, server.path, keepHeaders);
     const scope = new ConnectionScope(server.scopeHost, value);
-    manager.hooks = new PreparedScope(scope, server.path);
+    manager.hooks = new PreparedScope(scope, manager, server.path);
     return scope;
   }
 
@@ -204,7 +212,12 @@ export class GatewayRuntime implements OnModuleInit {
     scope: ConnectionScope,
   ): Promise<void> {
     await pending;
-    if (!manager.isActive) await scope.dispose(ignoreFault);
+    if (manager.isActive) return;
+    await runInContext(
+      manager,
+      () => scope.dispose((dispose) => manager.runStep(dispose, ignoreFault)),
+      undefined,
+    );
   }
 
   #open(

@@ -1,7 +1,11 @@
 import { isObservable, type Observable, type Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 
-import { runInContext } from '../context/user-execution-context.js';
+import {
+  type Running,
+  runInContext,
+  type UserExecutionContext,
+} from '../context/user-execution-context.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
@@ -19,7 +23,7 @@ import { type HandlerRef, type IsolatedServer, ScopedPlans } from './isolated-se
 import { type InboundMessage, messageId } from './message-parser.js';
 
 /** A handler that runs. One small object: every message has one. */
-class RunningCall implements SettlingCall {
+class RunningCall implements SettlingCall, Running {
   readonly args: HandlerArgs;
   isReleased = false;
   /** Only while somebody traces. */
@@ -34,6 +38,14 @@ class RunningCall implements SettlingCall {
     readonly startedAt: number | undefined,
   ) {
     this.args = [runner.client, message.data, message.event];
+  }
+
+  get context(): UserExecutionContext {
+    return this.runner.manager.context;
+  }
+
+  waits(): () => void {
+    return this.runner.waits(this);
   }
 
   /** Calls the handler and sends what it answers. Shared by all calls: no closure for each. */
@@ -55,6 +67,7 @@ export abstract class HandlerRunner {
   #streams: Set<Subscription> | undefined = undefined;
   #plans: ScopedPlans | undefined = undefined;
   #whenIdle: (() => void) | undefined = undefined;
+  #waiting: RunningCall[] | undefined = undefined;
 
   constructor(
     readonly host: ConnectionHost,
@@ -81,13 +94,13 @@ export abstract class HandlerRunner {
     traffic.inFlight += 1;
     // The answer is read inside the context too: a stream's code runs when it is subscribed to.
     if (tracing.tracer) this.#trace(tracing.tracer, call);
-    else runInContext(this.manager.context, RunningCall.run, call);
+    else runInContext(call, RunningCall.run, call);
   }
 
   #trace(tracer: Tracer, call: RunningCall): void {
     const { manager, server } = this;
     call.traced = tracer.message(manager, server.path, eventName(call.message));
-    call.traced.run(() => runInContext(manager.context, RunningCall.run, call));
+    call.traced.run(() => runInContext(call, RunningCall.run, call));
   }
 
   /** @internal Runs inside the connection's context. */
@@ -106,7 +119,7 @@ export abstract class HandlerRunner {
     this.running -= 1;
     this.host.traffic.inFlight -= 1;
     this.placeFree();
-    if (this.running === 0) this.#whenIdle?.();
+    if (this.#whenIdle) this.#checkIdle();
     call.traced?.end();
     if (call.startedAt !== undefined) this.#publish(call, call.startedAt, outcome);
   }
@@ -223,12 +236,25 @@ export abstract class HandlerRunner {
     this.#streams = undefined;
   }
 
-  /** Resolves when no handler runs any more. */
+  /** @internal A handler awaits the end of connections: see {@link idle}. */
+  waits(call: RunningCall): () => void {
+    const waiting = (this.#waiting ??= []);
+    waiting.push(call);
+    if (this.#whenIdle) this.#checkIdle();
+    return () => void waiting.splice(waiting.indexOf(call), 1);
+  }
+
+  /** Resolves when no handler runs any more, but for those that await the end of connections themselves. */
   protected idle(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.running === 0) resolve();
-      else this.#whenIdle = resolve;
+      this.#whenIdle = resolve;
+      this.#checkIdle();
     });
+  }
+
+  #checkIdle(): void {
+    const waiting = new Set(this.#waiting?.filter(({ isReleased }) => !isReleased));
+    if (this.running === waiting.size) this.#whenIdle?.();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Why a message was not handled. A closed set. */
 export type IgnoredReason =
-  'not-json' | 'unknown-event' | 'thread-mismatch' | 'rate-limit' | 'pending-overflow';
+  'not-json' | 'unknown-event' | 'thread-mismatch' | 'rate-limit' | 'pending-overflow' | 'closing';
 
 /** What came in over all connections since the start. */
 export class TrafficCounters {
@@ -12,6 +12,7 @@ export class TrafficCounters {
     'thread-mismatch': 0,
     'rate-limit': 0,
     'pending-overflow': 0,
+    closing: 0,
   };
   /** Handlers that threw or rejected. */
   failed = 0;

@@ -3,6 +3,7 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import { Logger } from '@nestjs/common';
 
 import type { Release } from '../clock/clock.js';
+import { runOutsideContext } from '../context/user-execution-context.js';
 import {
   ISOLATION_EVENT_NAMES,
   type IsolationEventName,
@@ -43,7 +44,8 @@ export class IsolationEventBus {
   }
 
   /**
-   * Calls back with every event of one name, before whatever caused it goes on. What the listener throws
+   * Calls back with every event of one name, before whatever caused it goes on, and outside of any connection's
+   * context: `UserExecutionContext.current()` throws there, the event says whom it is about. What the listener throws
    * (or rejects with) is logged and stays there.
    *
    * @returns takes the listener off
@@ -92,6 +94,11 @@ export class Topic<Name extends IsolationEventName = IsolationEventName> {
   }
 
   publish(details: IsolationEvents[Name]): void {
+    // A listener is code of the process, not of the connection that the event is about.
+    runOutsideContext(() => this.#publish(details));
+  }
+
+  #publish(details: IsolationEvents[Name]): void {
     if (this.#channel.hasSubscribers) this.#channel.publish(details);
     for (const listener of this.#listeners) {
       try {

@@ -1,4 +1,4 @@
-import { CloseCode, isSendableCode } from '../closing/close-codes.js';
+import { assertSendable, CloseCode, fitReason } from '../closing/close-codes.js';
 import type { ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/receipt.js';
 import type { WebSocketManager } from './web-socket-manager.js';
@@ -16,8 +16,8 @@ export const ALONE = 'local';
 /** @throws {RangeError} for a code that may not be sent */
 export function goodbyeOf(options: DisconnectOptions): Goodbye {
   const { code = CloseCode.UNAUTHORIZED, reason = 'disconnected' } = options;
-  if (isSendableCode(code)) return { code, reason };
-  throw new RangeError(`Expected a close code from 1000 to 1014 or 3000 to 4999, got ${code}`);
+  assertSendable(code);
+  return { code, reason: fitReason(reason) };
 }
 
 /** A connection, for other nodes. */

@@ -49,6 +49,8 @@ export interface ConnectionHooks {
   readonly path: string;
   /** A frame came in on a connection that is not closing. Must not throw. */
   received(frame: Buffer): void;
+  /** A frame came in on a connection that is closing, or whose socket is. */
+  ignored(frame: Buffer): void;
   /** Closing begins: take no more messages, read on for the peer's goodbye. Must not throw. */
   closing(): void;
   /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */

@@ -8,6 +8,7 @@ import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.opt
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { ByteBudget } from './byte-budget.js';
+import { endingFor } from './ending.js';
 import {
   ALONE,
   describeConnection,
@@ -19,6 +20,7 @@ import {
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
 import type { ManagedSocket } from './managed-socket.js';
+import { recordClosing, recordDisposed } from './manager-events.js';
 import type { ManagerHost } from './manager-host.js';
 import { ManagerRegistry } from './manager-registry.js';
 import {
@@ -116,16 +118,17 @@ export class WebSocketManagerFactory {
   }
 
   /** Closes and disposes the manager of a connection. True once, then false. */
-  async cleanupManager(connectionId: string): Promise<boolean> {
+  cleanupManager(connectionId: string): Promise<boolean> {
     const manager = this.getManager(connectionId);
-    if (!manager) return false;
-    await manager.beginClose(CloseCode.NORMAL, 'cleaned up', 'cleanup');
-    return true;
+    if (!manager) return Promise.resolve(false);
+    const ended = manager.beginClose(CloseCode.NORMAL, 'cleaned up', 'cleanup');
+    return endingFor(ended.then(() => true));
   }
 
   /** Closes and disposes all managers of a user, pinned ones too. Resolves to how many there were. */
   cleanupUser(userId: string, reason = 'cleaned up'): Promise<number> {
-    return this.#closeAll(this.managersOf(userId), CloseCode.NORMAL, reason, 'cleanup');
+    const managers = this.managersOf(userId);
+    return endingFor(this.#closeAll(managers, CloseCode.NORMAL, reason, 'cleanup'));
   }
 
   /**
@@ -136,7 +139,7 @@ export class WebSocketManagerFactory {
    * @throws {RangeError} for a code that may not be sent
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
-    return this.#disconnect({ userId }, options);
+    return endingFor(this.#disconnect({ userId }, options));
   }
 
   /** Ends all connections of one thread of a user; as {@link disconnectUser}. */
@@ -145,7 +148,7 @@ export class WebSocketManagerFactory {
     threadId: string,
     options: DisconnectOptions = {},
   ): Promise<number> {
-    return this.#disconnect({ userId, threadId }, options);
+    return endingFor(this.#disconnect({ userId, threadId }, options));
   }
 
   /** The user's connections, in a cluster on every node that answers in time. {@link managersOf} has those of this process. */
@@ -177,7 +180,7 @@ export class WebSocketManagerFactory {
 
   /** Removes what is dead, was never attached, or is stale, of all users. Resolves to how many. */
   cleanupExpired(): Promise<number> {
-    return this.reclaimer.expire();
+    return endingFor(this.reclaimer.expire());
   }
 
   /**
@@ -208,10 +211,11 @@ export class WebSocketManagerFactory {
   }
 
   /** Closes every manager and refuses new ones. Resolves when all are disposed. */
-  async shutdown(): Promise<void> {
+  shutdown(): Promise<void> {
     this.#isShutDown = true;
-    const managers = [...this.registry.all()];
-    await this.#closeAll(managers, CloseCode.GOING_AWAY, 'server shutting down', 'shutdown');
+    const all = [...this.registry.all()];
+    const ended = this.#closeAll(all, CloseCode.GOING_AWAY, 'server shutting down', 'shutdown');
+    return endingFor(ended.then(() => undefined));
   }
 
   /** @internal What is critical is recorded with this from now on. */
@@ -412,13 +416,7 @@ export class WebSocketManagerFactory {
       },
       closing: (manager, reason) => {
         registry.startClosing(manager);
-        if (journal.isHeard('manager-closing')) {
-          journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
-        }
-        if (reason.code === CloseCode.SLOW_CONSUMER && journal.isHeard('slow-consumer')) {
-          const { bufferedBytes } = manager;
-          journal.record('slow-consumer', { subject: subjectOf(manager.context), bufferedBytes });
-        }
+        recordClosing(journal, manager, reason);
       },
       slotGivenUp: (manager) => this.releaseSlot(manager),
       socketGone: (manager) => {
@@ -428,14 +426,7 @@ export class WebSocketManagerFactory {
       disposed: (manager, reason) => {
         this.releaseSlot(manager);
         registry.remove(manager);
-        if (!journal.isHeard('manager-disposed')) return;
-        const now = clock.now();
-        journal.record('manager-disposed', {
-          subject: subjectOf(manager.context),
-          reason,
-          lifetimeMs: now - manager.createdAt,
-          disposalMs: now - manager.closingAt,
-        });
+        recordDisposed(journal, manager, reason, clock.now());
       },
       disposalFault: (manager, outcome, error) => {
         const subject = subjectOf(manager.context);

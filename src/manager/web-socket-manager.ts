@@ -1,16 +1,21 @@
 import {
+  assertSendable,
   CloseCode,
   type CloseInitiator,
   type CloseReason,
   codeOfSocketError,
   fitReason,
-  isSendableCode,
 } from '../closing/close-codes.js';
 import type { ClusterLease } from '../cluster/cluster-slots.js';
-import type { UserExecutionContext } from '../context/user-execution-context.js';
+import {
+  type Running,
+  runInContext,
+  type UserExecutionContext,
+} from '../context/user-execution-context.js';
 import { afterwards, runBounded, type StepReport } from './bounded-run.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
+import { endingFor } from './ending.js';
 import { Link } from './linked-list.js';
 import { type ManagedSocket, SOCKET_CLOSED, SOCKET_OPEN } from './managed-socket.js';
 import type { ConnectionHooks, ManagerHost } from './manager-host.js';
@@ -28,6 +33,10 @@ export type Disposer = (reason: CloseReason) => unknown;
 
 const GONE = Promise.resolve();
 
+function nothing(): void {
+  // A step that was passed over once is not waited for again.
+}
+
 /**
  * Owns one connection and everything held for it. Inject it, or take it with `@CurrentManager()`.
  *
@@ -37,7 +46,7 @@ const GONE = Promise.resolve();
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager extends OutboundChannel {
+export class WebSocketManager extends OutboundChannel implements Running {
   /** @internal Place in one of the user's lists: what may be cleaned up, by activity, or what is pinned. */
   readonly userLink = new Link<WebSocketManager>(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
@@ -81,6 +90,7 @@ export class WebSocketManager extends OutboundChannel {
   #disposers: Disposer[] | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #reportClosed: (() => void) | undefined = undefined;
+  #passStep: (() => void) | undefined = undefined;
   #gone: Promise<void> | undefined = undefined;
 
   /** @internal Managers are made by the factory. */
@@ -103,6 +113,14 @@ export class WebSocketManager extends OutboundChannel {
 
   get state(): ManagerState {
     return this.#state;
+  }
+
+  /**
+   * @internal Whether anything may still be done for the client: the connection is not closing, and neither is its socket,
+   * whoever closes it and how (the app by `client.close()`, the client, the network).
+   */
+  get mayAct(): boolean {
+    return this.isActive && this.attachedSocket?.readyState === SOCKET_OPEN;
   }
 
   /** Whether the connection still lives: neither closing nor closed. */
@@ -198,18 +216,16 @@ export class WebSocketManager extends OutboundChannel {
   }
 
   /**
-   * Closes the connection. Resolves when everything that belonged to it is disposed; calling it again
-   * gives the same promise. Do not await it in a handler or hook of this very connection: those are
-   * waited for first.
+   * Closes the connection. Resolves when everything that belonged to it is disposed. Where a handler, hook or disposer of
+   * this very connection awaits it, it resolves when everything but that has ended.
    *
    * @param code 1000 by default; see the table of close codes
+   * @param reason up to 123 bytes of UTF-8; what is longer is cut
    * @throws {RangeError} for a code that may not be sent
    */
   close(code: number = CloseCode.NORMAL, reason = ''): Promise<void> {
-    if (!isSendableCode(code)) {
-      throw new RangeError(`Expected a close code from 1000 to 1014 or 3000 to 4999, got ${code}`);
-    }
-    return this.beginClose(code, reason, 'server');
+    assertSendable(code);
+    return endingFor(this.beginClose(code, reason, 'server'));
   }
 
   /** The numbers of this connection. Reading them does not count as activity. */
@@ -243,7 +259,7 @@ export class WebSocketManager extends OutboundChannel {
 
   /** @internal A message came in: traffic, and a sign of life. */
   received(frame: Buffer): void {
-    if (!this.isActive) return;
+    if (!this.mayAct) return this.hooks?.ignored(frame);
     const now = this.host.clock.now();
     this.lastSeenAt = now;
     this.lastActivityAt = now;
@@ -330,14 +346,37 @@ export class WebSocketManager extends OutboundChannel {
     this.#state = 'closing';
     this.closingAt = this.host.clock.now();
     this.closeReason = closeReason;
+    // Here and in everything that follows, code of this connection runs as this connection, whoever closes it: another
+    // user's handler, a timer, the client.
+    runInContext(this, () => this.#windUp(closeReason, cut), undefined);
+  }
+
+  #windUp(reason: CloseReason, cut: boolean): void {
     this.host.waiting.delete(this);
-    this.host.closing(this, closeReason);
+    this.host.closing(this, reason);
     this.hooks?.closing();
     this.probeAnswered?.();
-    this.#controller?.abort(closeReason);
-    this.#gone = this.#closeSocket(closeReason, cut);
+    this.#controller?.abort(reason);
+    this.#gone = this.#closeSocket(reason, cut);
     // A turn later even where the socket is gone already: nobody's disposers run inside their own call.
-    void (this.#gone ?? GONE).then(() => this.#finish(closeReason));
+    void (this.#gone ?? GONE).then(() => this.#finish(reason));
+  }
+
+  /** @internal A step of the end awaits the end of connections: the end goes on without waiting for that step. */
+  waits(): () => void {
+    this.#passStep?.();
+    return nothing;
+  }
+
+  /** @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: what went wrong is reported. */
+  runStep(step: () => unknown, report: StepReport): Promise<void> | undefined {
+    const { clock, options } = this.host;
+    const pending = runBounded(clock, options.cleanup.disposeTimeoutMs, step, report);
+    if (!pending) return undefined;
+    return new Promise((resolve) => {
+      this.#passStep = resolve;
+      void pending.then(resolve);
+    });
   }
 
   #finish(reason: CloseReason): void {
@@ -351,12 +390,9 @@ export class WebSocketManager extends OutboundChannel {
 
   // Not a list that is walked through: a disposer may take another one back.
   #runDisposers(reason: CloseReason): Promise<void> | undefined {
-    const { clock, options } = this.host;
-    const { disposeTimeoutMs } = options.cleanup;
     for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
       const disposer = dispose;
-      const step = (): unknown => disposer(reason);
-      const pending = runBounded(clock, disposeTimeoutMs, step, this.#reportDisposer);
+      const pending = this.runStep(() => disposer(reason), this.#reportDisposer);
       if (pending) return pending.then(() => this.#runDisposers(reason));
     }
     return undefined;
@@ -381,14 +417,29 @@ export class WebSocketManager extends OutboundChannel {
     if (!socket || socket.readyState > SOCKET_OPEN + 1) return undefined;
     const { clock, options } = this.host;
     return new Promise<void>((resolve) => {
-      const release = clock.after(options.cleanup.closeTimeoutMs, () => socket.terminate());
+      const release = clock.after(options.cleanup.closeTimeoutMs, () => this.#cut(socket));
       this.#socketGone = () => {
         release();
         resolve();
       };
-      if (socket.readyState === SOCKET_OPEN) socket.close(code, reason);
-      if (cut) socket.terminate();
+      try {
+        if (socket.readyState === SOCKET_OPEN) socket.close(code, reason);
+      } catch (error) {
+        this.fail(error);
+        this.#cut(socket);
+      }
+      if (cut) this.#cut(socket);
     });
+  }
+
+  // A socket that cannot even be cut (one of the app's own, or wrapped by somebody) is given up: the end goes on.
+  #cut(socket: ManagedSocket): void {
+    try {
+      socket.terminate();
+    } catch (error) {
+      this.fail(error);
+      this.#socketGone?.();
+    }
   }
 
   protected override recordCritical(frame: string): DeliveryResult | undefined {
@@ -406,6 +457,7 @@ export class WebSocketManager extends OutboundChannel {
     if (this.attachedSocket) unbindSocket(this.attachedSocket);
     this.attachedSocket = undefined;
     this.#socketGone = undefined;
+    this.#passStep = undefined;
     this.#disposers = undefined;
     this.#pins = undefined;
     this.hooks = undefined;

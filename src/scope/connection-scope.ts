@@ -1,7 +1,6 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
-import type { Clock } from '../clock/clock.js';
-import { afterwards, runBounded, type StepReport } from '../manager/bounded-run.js';
+import { afterwards } from '../manager/bounded-run.js';
 import {
   adoptInstance,
   existingInstance,
@@ -14,6 +13,9 @@ import { dependantsFirst } from './dependants-first.js';
 import { disposerOf } from './disposer-of.js';
 import { type Instances, ScopePlan } from './scope-plan.js';
 
+/** Runs a disposer of one instance, bounded. Never throws. */
+export type RunDisposer = (dispose: () => unknown) => Promise<void> | undefined;
+
 /** What the scopes of one path share. */
 export class ScopeHost {
   #plan: ScopePlan | undefined;
@@ -22,8 +24,6 @@ export class ScopeHost {
   constructor(
     readonly moduleRef: ModuleRef,
     readonly internals: NestInternals,
-    readonly clock: Clock,
-    readonly disposeTimeoutMs: number,
     /** The providers every scope begins with: the gateways. */
     readonly roots: readonly InstanceWrapper[],
     /** Guards and other enhancers with instances in these scopes, which only Nest makes. */
@@ -142,12 +142,14 @@ export class ConnectionScope {
    * Disposes of every instance that was made in this scope: those that need others first, each with
    * `Symbol.asyncDispose`, `Symbol.dispose` or `onModuleDestroy`, whichever it has first. Each once,
    * however often this is called: a provider that was still being made the first time is found the next.
+   *
+   * @param run runs each of them
    */
-  dispose(report: StepReport): Promise<void> | undefined {
+  dispose(run: RunDisposer): Promise<void> | undefined {
     ConnectionRequest.settle(this.#instances[0] as ConnectionRequest);
     const disposed = this.#contextId
-      ? this.#disposeNamed(this.#contextId, report)
-      : this.#disposePlanned(report);
+      ? this.#disposeNamed(this.#contextId, run)
+      : this.#disposePlanned(run);
     return afterwards(disposed, () => this.#unbind());
   }
 
@@ -164,26 +166,19 @@ export class ConnectionScope {
     this.#client = undefined;
   }
 
-  #disposePlanned(
-    report: StepReport,
-    from = this.#instances.length - 1,
-  ): Promise<void> | undefined {
+  #disposePlanned(run: RunDisposer, from = this.#instances.length - 1): Promise<void> | undefined {
     for (let place = from; place > 0; place -= 1) {
       const instance = this.#instances[place];
       const dispose = disposerOf(instance, this.#plan!.wrappers[place - 1]!);
       if (!dispose || !this.#isFirst(instance as object)) continue;
-      const pending = this.#run(dispose, report);
-      if (pending) return pending.then(() => this.#disposePlanned(report, place - 1));
+      const pending = run(dispose);
+      if (pending) return pending.then(() => this.#disposePlanned(run, place - 1));
     }
     return undefined;
   }
 
-  async #disposeNamed(contextId: ContextId, report: StepReport): Promise<void> {
-    for (const dispose of this.#disposersIn(contextId)) await this.#run(dispose, report);
-  }
-
-  #run(dispose: () => unknown, report: StepReport): Promise<void> | undefined {
-    return runBounded(this.#host.clock, this.#host.disposeTimeoutMs, dispose, report);
+  async #disposeNamed(contextId: ContextId, run: RunDisposer): Promise<void> {
+    for (const dispose of this.#disposersIn(contextId)) await run(dispose);
   }
 
   // Somebody used the scope's name: there may be more in it than the plan knows.

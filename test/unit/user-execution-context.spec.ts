@@ -100,7 +100,7 @@ describe('UserExecutionContext', () => {
   it('is current() inside a handler only', async () => {
     const context = contextOf('alice');
     await runInContext(
-      context,
+      { context, waits: () => () => undefined },
       async () => {
         await Promise.resolve();
         expect(UserExecutionContext.current()).toBe(context);

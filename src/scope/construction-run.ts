@@ -1,0 +1,28 @@
+import { NoActiveContextError } from '../context/context.errors.js';
+import type { Running, UserExecutionContext } from '../context/user-execution-context.js';
+
+/**
+ * The construction of a scope. Node.js 20 keeps the last promise of a scope that Nest makes, and with it the store of the
+ * context in which that was made: so it must not lead to the connection.
+ */
+export class ConstructionRun implements Running {
+  readonly #context: WeakRef<UserExecutionContext>;
+
+  constructor(context: UserExecutionContext) {
+    this.#context = new WeakRef(context);
+  }
+
+  get context(): UserExecutionContext {
+    const context = this.#context.deref();
+    if (!context) throw new NoActiveContextError();
+    return context;
+  }
+
+  waits(): () => void {
+    return nothing;
+  }
+}
+
+function nothing(): void {
+  // The end of a connection does not wait for constructors.
+}
