@@ -88,3 +88,4 @@ export {
 } from './monitoring/thread-consistency.tracker.js';
 export { type ResumeStatus } from './resume/thread-reader.js';
 export { ConnectionRequest } from './scope/connection-request.js';
+export { disposeWithConnection } from './scope/dispose-with-connection.js';

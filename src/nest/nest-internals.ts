@@ -2,7 +2,7 @@
  * The only file that imports what Nest does not publish. Everything it relies on is looked for at boot
  * by {@link NestInternals.missingFeatures}; versions are never compared.
  */
-import type { Type } from '@nestjs/common';
+import { Scope, type Type } from '@nestjs/common';
 import {
   ENTRY_PROVIDER_WATERMARK,
   EXCEPTION_FILTERS_METADATA,
@@ -24,7 +24,7 @@ import {
   ExecutionContextHost,
   FORBIDDEN_MESSAGE,
   type Injector,
-  type InstanceWrapper,
+  InstanceWrapper,
   type Module,
   REQUEST_CONTEXT_ID,
   STATIC_CONTEXT,
@@ -82,6 +82,7 @@ export class NestInternals {
       STATIC_CONTEXT: typeof STATIC_CONTEXT === 'object',
       'Injector.loadInstance': has(this.#injector, 'loadInstance'),
       'ApplicationConfig.getGlobalRequestGuards': has(this.config, 'getGlobalRequestGuards'),
+      'InstanceWrapper.transientMap': hasTransientMap(),
     };
     return Object.keys(features).filter((name) => !features[name]);
   }
@@ -129,7 +130,8 @@ export class NestInternals {
     const scoped: InstanceWrapper[] = [];
     for (const { providers, injectables } of this.modules()) {
       for (const wrapper of [...providers.values(), ...injectables.values()]) {
-        if (!wrapper.isDependencyTreeStatic() && !wrapper.isAlias) scoped.push(wrapper);
+        const isScoped = wrapper.isTransient || !wrapper.isDependencyTreeStatic();
+        if (isScoped && !wrapper.isAlias) scoped.push(wrapper);
       }
     }
     return scoped;
@@ -230,13 +232,18 @@ export function holdingScope(wrapper: InstanceWrapper, contextId: ContextId): Co
   return contextId.getParent?.({ token: wrapper.token, isTreeDurable }) ?? contextId;
 }
 
-/** The instance a provider has in a scope, without making one. */
+/** The instance a provider has in a scope, without making one. For a transient one, see `transientInstances`. */
 export function existingInstance(wrapper: InstanceWrapper, contextId: ContextId): unknown {
   const { values } = wrapper as unknown as {
     values: WeakMap<object, { instance: unknown; isResolved?: boolean }>;
   };
   const host = values.get(holdingScope(wrapper, contextId));
   return host?.isResolved ? host.instance : undefined;
+}
+
+function hasTransientMap(): boolean {
+  const wrapper = new InstanceWrapper({ name: 'probe', scope: Scope.TRANSIENT });
+  return (wrapper as unknown as { transientMap?: unknown }).transientMap instanceof Map;
 }
 
 function has(object: unknown, method: string): boolean {

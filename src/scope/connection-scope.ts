@@ -8,6 +8,7 @@ import {
   type InstanceWrapper,
   type NestInternals,
 } from '../nest/nest-internals.js';
+import { transientInstances } from '../nest/transient-instances.js';
 import { ConnectionRequest } from './connection-request.js';
 import { dependantsFirst } from './dependants-first.js';
 import { disposerOf } from './disposer-of.js';
@@ -184,12 +185,18 @@ export class ConnectionScope {
   // Somebody used the scope's name: there may be more in it than the plan knows.
   #disposersIn(contextId: ContextId): (() => unknown)[] {
     const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
-    for (const wrapper of this.#host.internals.scopedWrappers()) {
+    const wrappers = this.#host.internals.scopedWrappers();
+    const byId = new Map(wrappers.map((wrapper) => [wrapper.id, wrapper]));
+    for (const wrapper of wrappers) {
       // What connections share, by the app's strategy, outlives this one.
       if (holdingScope(wrapper, contextId) !== contextId) continue;
-      const instance = existingInstance(wrapper, contextId);
-      const dispose = disposerOf(instance, wrapper);
-      if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
+      const instances = wrapper.isTransient
+        ? transientInstances(wrapper, contextId, byId)
+        : [existingInstance(wrapper, contextId)];
+      for (const instance of instances) {
+        const dispose = disposerOf(instance, wrapper);
+        if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
+      }
     }
     return dependantsFirst(found).map(({ dispose }) => dispose);
   }

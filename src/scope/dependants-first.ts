@@ -5,7 +5,7 @@ export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper
   items: readonly Item[],
 ): Item[] {
   if (items.length < 2) return [...items];
-  const byWrapper = new Map(items.map((item) => [item.wrapper, item]));
+  const byWrapper = groupByWrapper(items);
   const sorted: Item[] = [];
   const visited = new Set<InstanceWrapper>();
   // Depth first: a wrapper is put down after everything it needs.
@@ -13,11 +13,23 @@ export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper
     if (visited.has(wrapper)) return;
     visited.add(wrapper);
     for (const dependency of dependenciesOf(wrapper)) visit(dependency);
-    const item = byWrapper.get(wrapper);
-    if (item) sorted.push(item);
+    sorted.push(...(byWrapper.get(wrapper) ?? []));
   };
   for (const { wrapper } of items) visit(wrapper);
   return sorted.toReversed();
+}
+
+// A transient provider has an instance for each that injects it.
+function groupByWrapper<Item extends { readonly wrapper: InstanceWrapper }>(
+  items: readonly Item[],
+): Map<InstanceWrapper, Item[]> {
+  const groups = new Map<InstanceWrapper, Item[]>();
+  for (const item of items) {
+    const group = groups.get(item.wrapper);
+    if (group) group.push(item);
+    else groups.set(item.wrapper, [item]);
+  }
+  return groups;
 }
 
 function dependenciesOf(wrapper: InstanceWrapper): InstanceWrapper[] {

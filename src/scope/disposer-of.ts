@@ -1,41 +1,20 @@
 import type { InstanceWrapper } from '../nest/nest-internals.js';
-import { UserExecutionContext } from '../context/user-execution-context.js';
-import { WebSocketManager } from '../manager/web-socket-manager.js';
-import { ConnectionRequest } from './connection-request.js';
+import { disposeMethodOf, isHandedOver } from './dispose-with-connection.js';
 
-type Disposable = Partial<Record<PropertyKey, () => unknown>>;
+type Disposable = Record<PropertyKey, () => unknown>;
 
 /** How an instance is disposed of; `undefined` where it needs nothing, or is not the scope's to dispose of. */
 export function disposerOf(
   instance: unknown,
   wrapper: InstanceWrapper,
 ): (() => unknown) | undefined {
-  if (typeof instance !== 'object' || instance === null || isOurs(instance)) return undefined;
-  const disposable = instance as Disposable;
-  const method = methodOf(disposable);
-  if (method === undefined || isBorrowed(instance, wrapper)) return undefined;
-  return () => disposable[method]!();
+  const method = disposeMethodOf(instance);
+  if (method === undefined || !isOwn(instance as object, wrapper)) return undefined;
+  return () => (instance as Disposable)[method]!();
 }
 
-// One by one, and not from a list: that way V8 remembers where each kind of instance has its own.
-function methodOf(disposable: Disposable): PropertyKey | undefined {
-  if (typeof disposable[Symbol.asyncDispose] === 'function') return Symbol.asyncDispose;
-  if (typeof disposable[Symbol.dispose] === 'function') return Symbol.dispose;
-  return typeof disposable['onModuleDestroy'] === 'function' ? 'onModuleDestroy' : undefined;
-}
-
-function isOurs(instance: object): boolean {
-  return (
-    instance instanceof UserExecutionContext ||
-    instance instanceof WebSocketManager ||
-    instance instanceof ConnectionRequest
-  );
-}
-
-// A factory may hand out one of the singletons it was given; that one outlives the connection.
-function isBorrowed(instance: object, wrapper: InstanceWrapper): boolean {
-  const dependencies = wrapper.getCtorMetadata() ?? [];
-  return dependencies.some(
-    (dependency) => dependency?.isDependencyTreeStatic() && dependency.instance === instance,
-  );
+// Only what was constructed for this scope is certainly its own. A factory may return what connections share, a value or
+// an alias is made elsewhere.
+function isOwn(instance: object, wrapper: InstanceWrapper): boolean {
+  return !wrapper.isNotMetatype || isHandedOver(instance);
 }
