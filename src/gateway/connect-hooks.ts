@@ -137,6 +137,7 @@ async function bounded(
   try {
     const outcome = await withDeadline(clock, options.handshake.timeoutMs, hook);
     if (outcome !== TIMED_OUT || !manager.isActive) return;
+    manager.abandon('handleConnection', hook);
     void manager.close(CloseCode.HANDSHAKE_TIMEOUT, 'connect hook timed out');
   } catch (error) {
     refuse(connection, plan, error);

@@ -145,7 +145,7 @@ export class Connection
   }
 
   released(): Promise<void> | undefined {
-    return this.scope.dispose((dispose) => this.#step('dispose', dispose));
+    return this.scope.dispose((dispose, name) => this.#step(`dispose ${name}`, dispose));
   }
 
   #connected(): Promise<void> | undefined {
@@ -167,6 +167,10 @@ export class Connection
   #handled(): Promise<void> | undefined {
     this.endStreams();
     return this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined;
+  }
+
+  protected override streamFailed(error: unknown): void {
+    this.#hookFailed('end of a stream (failed)', error);
   }
 
   protected override placeFree(): void {
@@ -330,7 +334,7 @@ export class Connection
   }
 
   #step(name: string, step: () => unknown): Promise<void> | undefined {
-    return this.manager.runStep(step, (outcome, error) =>
+    return this.manager.runStep(name, step, (outcome, error) =>
       this.#hookFailed(`${name} (${outcome})`, error),
     );
   }

@@ -60,7 +60,9 @@ class PreparedScope implements ConnectionHooks {
   }
 
   released(): Promise<void> | undefined {
-    return this.scope.dispose((dispose) => this.manager.runStep(dispose, ignoreFault));
+    return this.scope.dispose((dispose, name) =>
+      this.manager.runStep(`dispose ${name}`, dispose, ignoreFault),
+    );
   }
 }
 
@@ -215,7 +217,8 @@ export class GatewayRuntime implements OnModuleInit {
     if (manager.isActive) return;
     await runInContext(
       manager,
-      () => scope.dispose((dispose) => manager.runStep(dispose, ignoreFault)),
+      () =>
+        scope.dispose((dispose, name) => manager.runStep(`dispose ${name}`, dispose, ignoreFault)),
       undefined,
     );
   }

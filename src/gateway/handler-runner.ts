@@ -78,6 +78,9 @@ export abstract class HandlerRunner {
     readonly client: WebSocket,
   ) {}
 
+  /** The teardown of a stream threw. */
+  protected abstract streamFailed(error: unknown): void;
+
   /** A handler has ended: another one may start. */
   protected abstract placeFree(): void;
 
@@ -232,7 +235,13 @@ export abstract class HandlerRunner {
 
   /** Ends the streams that handlers have answered with. */
   protected endStreams(): void {
-    for (const stream of this.#streams ?? []) stream.unsubscribe();
+    for (const stream of this.#streams ?? []) {
+      try {
+        stream.unsubscribe();
+      } catch (error) {
+        this.streamFailed(error);
+      }
+    }
     this.#streams = undefined;
   }
 

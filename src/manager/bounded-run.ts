@@ -1,8 +1,12 @@
 import type { Clock } from '../clock/clock.js';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 
-/** How one step of a disposal went wrong. */
-export type StepReport = (outcome: 'failed' | 'abandoned', error?: unknown) => void;
+/** How one step of a disposal went wrong. Only what was abandoned comes with what is still `pending`. */
+export type StepReport = (
+  outcome: 'failed' | 'abandoned',
+  error?: unknown,
+  pending?: Promise<unknown>,
+) => void;
 
 /**
  * Runs something that may hang, throw or reject, for at most `ms`. Never throws: what went wrong is
@@ -16,7 +20,9 @@ export function runBounded(
 ): Promise<void> | undefined {
   try {
     const pending = step();
-    return isThenable(pending) ? waitBounded(clock, ms, pending, report) : undefined;
+    return isThenable(pending)
+      ? waitBounded(clock, ms, Promise.resolve(pending), report)
+      : undefined;
   } catch (error) {
     report('failed', error);
     return undefined;
@@ -26,11 +32,12 @@ export function runBounded(
 async function waitBounded(
   clock: Clock,
   ms: number,
-  pending: PromiseLike<unknown>,
+  pending: Promise<unknown>,
   report: StepReport,
 ): Promise<void> {
   try {
-    if ((await withDeadline(clock, ms, pending)) === TIMED_OUT) report('abandoned');
+    if ((await withDeadline(clock, ms, pending)) === TIMED_OUT)
+      report('abandoned', undefined, pending);
   } catch (error) {
     report('failed', error);
   }

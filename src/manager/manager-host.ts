@@ -37,6 +37,8 @@ export interface ManagerHost {
   disposed(manager: WebSocketManager, reason: CloseReason): void;
   /** A disposer or hook failed or did not end in time. */
   disposalFault(manager: WebSocketManager, outcome: 'failed' | 'abandoned', error?: unknown): void;
+  /** A hook, handler or disposer did not end in time, and is waited for no longer. */
+  abandoned(manager: WebSocketManager, label: string, pending: Promise<unknown>): void;
   /** Records a critical message in the thread's history, where there is one. */
   recordCritical: ((manager: WebSocketManager, frame: string) => DeliveryResult) | undefined;
   /** The connection ended before these critical messages could be sent. */

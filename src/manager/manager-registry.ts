@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import { AbandonedWork } from './abandoned-work.js';
 import { LinkedList } from './linked-list.js';
 import { PingRing } from './ping-ring.js';
 import { UserSlots } from './user-slots.js';
@@ -33,6 +34,9 @@ export class ManagerRegistry {
   readonly pinned = new LinkedList<WebSocketManager>();
   /** On their way out, the first to go first. */
   readonly closing = new LinkedList<WebSocketManager>();
+
+  /** What their connections have left behind unfinished. */
+  readonly abandoned = new AbandonedWork();
 
   /** Whose turn it is to be pinged. */
   readonly pings = new PingRing();

@@ -428,6 +428,13 @@ export class WebSocketManagerFactory {
         registry.remove(manager);
         recordDisposed(journal, manager, reason, clock.now());
       },
+      abandoned: (manager, label, pending) => {
+        const { connectionId, threadId, isolationKey } = manager.context;
+        const { creationSite } = manager;
+        const subject = { connectionId, threadId, isolationKey };
+        const step = { ...subject, label, abandonedAt: clock.now(), creationSite };
+        registry.abandoned.add(step, pending);
+      },
       disposalFault: (manager, outcome, error) => {
         const subject = subjectOf(manager.context);
         journal.record('disposal-fault', { subject, outcome, error });

@@ -368,15 +368,27 @@ export class WebSocketManager extends OutboundChannel implements Running {
     return nothing;
   }
 
-  /** @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: what went wrong is reported. */
-  runStep(step: () => unknown, report: StepReport): Promise<void> | undefined {
+  /**
+   * @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: what went wrong is reported.
+   * @param label names the step for the leak detector, where it is abandoned
+   */
+  runStep(label: string, step: () => unknown, report: StepReport): Promise<void> | undefined {
     const { clock, options } = this.host;
-    const pending = runBounded(clock, options.cleanup.disposeTimeoutMs, step, report);
+    const { disposeTimeoutMs } = options.cleanup;
+    const pending = runBounded(clock, disposeTimeoutMs, step, (outcome, error, abandoned) => {
+      if (abandoned) this.abandon(label, abandoned);
+      report(outcome, error);
+    });
     if (!pending) return undefined;
     return new Promise((resolve) => {
       this.#passStep = resolve;
       void pending.then(resolve);
     });
+  }
+
+  /** @internal Something of this connection is waited for no longer: the leak detector lists it until it ends. */
+  abandon(label: string, pending: Promise<unknown>): void {
+    this.host.abandoned(this, label, pending);
   }
 
   #finish(reason: CloseReason): void {
@@ -392,7 +404,8 @@ export class WebSocketManager extends OutboundChannel implements Running {
   #runDisposers(reason: CloseReason): Promise<void> | undefined {
     for (let dispose = this.#disposers?.pop(); dispose; dispose = this.#disposers?.pop()) {
       const disposer = dispose;
-      const pending = this.runStep(() => disposer(reason), this.#reportDisposer);
+      const label = `onDispose ${disposer.name}`.trimEnd();
+      const pending = this.runStep(label, () => disposer(reason), this.#reportDisposer);
       if (pending) return pending.then(() => this.#runDisposers(reason));
     }
     return undefined;

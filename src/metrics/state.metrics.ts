@@ -1,6 +1,7 @@
 import { REFUSAL_REASONS } from '../handshake/refusal.js';
 import type { Sample, StateMetric } from './metric.js';
 import { buildInfo } from './build-info.js';
+import { LEAK_CAUSES } from '../monitoring/leak.detector.js';
 
 type Read = StateMetric['read'];
 
@@ -101,12 +102,16 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
   gauge(
     'leak_suspects',
-    'What should be gone and is not: not disposed in time, or disposed and still in memory.',
+    'What should be gone and is not: not disposed in time, given up and not ended, or disposed and still in memory.',
     ({ leaks }) => {
       const { suspects } = leaks.getReport();
-      return ['overdue', 'reachable'].map((cause) => ({
+      return LEAK_CAUSES.map((cause) => ({
         labels: { cause },
-        value: suspects.filter((suspect) => suspect.cause === cause).length,
+        // Not all that was given up is listed.
+        value:
+          cause === 'abandoned'
+            ? leaks.abandoned
+            : suspects.filter((suspect) => suspect.cause === cause).length,
       }));
     },
     ['cause'],

@@ -13,21 +13,32 @@ import { Journal, subjectOf } from '../journal/journal.js';
 import { type Ledger, ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
+/** Every cause of a {@link LeakSuspect}. */
+export const LEAK_CAUSES = ['overdue', 'abandoned', 'reachable'] as const;
+
+export type LeakCause = (typeof LEAK_CAUSES)[number];
+
 /** Something of a connection that should be gone and is not. */
 export interface LeakSuspect {
-  /** `overdue`: closed, but not disposed within its deadline. `reachable`: disposed, but still in memory. */
-  readonly cause: 'overdue' | 'reachable';
+  /**
+   * `overdue`: closed, but not disposed within its deadline. `abandoned`: a hook, handler or disposer that was given up
+   * and has not ended yet. `reachable`: disposed, but still in memory.
+   */
+  readonly cause: LeakCause;
   readonly connectionId: string;
   readonly threadId: string;
   readonly isolationKey: string;
-  /** Milliseconds since the manager was made. */
+  /** Milliseconds since the manager was made; of what was abandoned, since then. */
   readonly ageMs: number;
+  /** What was abandoned: `handleDisconnect`, `message handlers`, `onDispose`, `dispose DraftStore`, … */
+  readonly label?: string;
   /** The stack that made it, with `leaks.captureCreationSite`. */
   readonly creationSite?: string;
 }
 
 export interface LeakReport {
   readonly ledger: Ledger;
+  /** Of those that were abandoned, up to 256: see {@link LeakDetector.abandoned}. */
   readonly suspects: readonly LeakSuspect[];
 }
 
@@ -76,7 +87,13 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
 
   /** The ledger, and who is suspected of leaking. A clean run has no suspects. */
   getReport(): LeakReport {
-    return { ledger: this.registry.ledger, suspects: [...this.#overdue(), ...this.#reachable()] };
+    const suspects = [...this.#overdue(), ...this.#abandoned(), ...this.#reachable()];
+    return { ledger: this.registry.ledger, suspects };
+  }
+
+  /** How many hooks, handlers and disposers were given up and have not ended yet, also those that are not listed. */
+  get abandoned(): number {
+    return this.registry.abandoned.size;
   }
 
   #watch(manager: WebSocketManager): void {
@@ -113,6 +130,14 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
       suspects.push(this.#suspect(manager, 'overdue'));
     }
     return suspects;
+  }
+
+  #abandoned(): LeakSuspect[] {
+    const now = this.clock.now();
+    return this.registry.abandoned.steps.map(({ abandonedAt, creationSite, ...step }) => {
+      const site = creationSite === undefined ? {} : { creationSite };
+      return { cause: 'abandoned', ...step, ageMs: now - abandonedAt, ...site };
+    });
   }
 
   #reachable(): LeakSuspect[] {

@@ -14,8 +14,13 @@ import { dependantsFirst } from './dependants-first.js';
 import { disposerOf } from './disposer-of.js';
 import { type Instances, ScopePlan } from './scope-plan.js';
 
-/** Runs a disposer of one instance, bounded. Never throws. */
-export type RunDisposer = (dispose: () => unknown) => Promise<void> | undefined;
+/** Runs a disposer of one instance, bounded. Never throws. @param name of what is disposed of: its class, or its token */
+export type RunDisposer = (dispose: () => unknown, name: string) => Promise<void> | undefined;
+
+interface OwnDisposer {
+  readonly wrapper: InstanceWrapper;
+  readonly dispose: () => unknown;
+}
 
 /** What the scopes of one path share. */
 export class ScopeHost {
@@ -170,21 +175,24 @@ export class ConnectionScope {
   #disposePlanned(run: RunDisposer, from = this.#instances.length - 1): Promise<void> | undefined {
     for (let place = from; place > 0; place -= 1) {
       const instance = this.#instances[place];
-      const dispose = disposerOf(instance, this.#plan!.wrappers[place - 1]!);
+      const wrapper = this.#plan!.wrappers[place - 1]!;
+      const dispose = disposerOf(instance, wrapper);
       if (!dispose || !this.#isFirst(instance as object)) continue;
-      const pending = run(dispose);
+      const pending = run(dispose, String(wrapper.name));
       if (pending) return pending.then(() => this.#disposePlanned(run, place - 1));
     }
     return undefined;
   }
 
   async #disposeNamed(contextId: ContextId, run: RunDisposer): Promise<void> {
-    for (const dispose of this.#disposersIn(contextId)) await run(dispose);
+    for (const { dispose, wrapper } of this.#disposersIn(contextId)) {
+      await run(dispose, String(wrapper.name));
+    }
   }
 
   // Somebody used the scope's name: there may be more in it than the plan knows.
-  #disposersIn(contextId: ContextId): (() => unknown)[] {
-    const found: { wrapper: InstanceWrapper; dispose: () => unknown }[] = [];
+  #disposersIn(contextId: ContextId): OwnDisposer[] {
+    const found: OwnDisposer[] = [];
     const wrappers = this.#host.internals.scopedWrappers();
     const byId = new Map(wrappers.map((wrapper) => [wrapper.id, wrapper]));
     for (const wrapper of wrappers) {
@@ -198,7 +206,7 @@ export class ConnectionScope {
         if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
       }
     }
-    return dependantsFirst(found).map(({ dispose }) => dispose);
+    return dependantsFirst(found);
   }
 
   // One object under two tokens is one object.

@@ -10,7 +10,7 @@ import { eventually } from './eventually.js';
 
 /**
  * Fails when something of a connection is left after all of them have ended: managers, users, handlers,
- * handshakes, and with `node --expose-gc` objects that somebody still holds. Close your clients first; it
+ * handshakes, hooks and disposers that were given up, and with `node --expose-gc` objects that somebody still holds. Close your clients first; it
  * waits for the server to notice.
  *
  * @throws {Error} that names what is left
@@ -39,9 +39,10 @@ function countsOf(app: INestApplicationContext): Record<string, number> {
 function suspectsOf(app: INestApplicationContext): Record<string, number> {
   const { suspects } = app.get(LeakDetector, { strict: false }).getReport();
   return Object.fromEntries(
-    suspects.map(({ cause, isolationKey, connectionId, creationSite }) => {
+    suspects.map(({ cause, label, isolationKey, connectionId, creationSite }) => {
       const site = creationSite === undefined ? '' : `, made at ${creationSite}`;
-      return [`${cause} ${connectionId} of ${isolationKey}${site}`, 1];
+      const what = label === undefined ? cause : `${cause} (${label})`;
+      return [`${what} ${connectionId} of ${isolationKey}${site}`, 1];
     }),
   );
 }

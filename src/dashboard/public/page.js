@@ -117,8 +117,14 @@ function renderProof({ ledger, consistency, leaks, states, violations }) {
   }
 }
 
-const suspectCells = ({ cause, isolationKey, connectionId, ageMs, creationSite }) => [
-  cause === 'overdue' ? 'closed, not disposed in time' : 'disposed, still in memory',
+const SUSPICIONS = {
+  overdue: 'closed, not disposed in time',
+  abandoned: 'given up, not ended',
+  reachable: 'disposed, still in memory',
+};
+
+const suspectCells = ({ cause, label, isolationKey, connectionId, ageMs, creationSite }) => [
+  label ? `${SUSPICIONS[cause]}: ${label}` : SUSPICIONS[cause],
   isolationKey,
   connectionId,
   duration(ageMs),
