@@ -1,6 +1,6 @@
 import { IsolationError } from '../context/isolation-error.js';
 import type { NestInternals } from '../nest/nest-internals.js';
-import { isIsolatedGateway } from './isolated-gateway.decorator.js';
+import { declaredGateways, isIsolatedGateway } from './isolated-gateway.decorator.js';
 import { IsolatedWsAdapter } from './isolated-ws.adapter.js';
 
 /**
@@ -33,5 +33,39 @@ export function unattachedGateways(
     'GATEWAY_NOT_ATTACHED',
     `Isolated gateways were not connected to their server: ${missing.join(', ')}. ` +
       'Write @IsolatedGateway() on the class itself, not only on its parent, and leave out its `server` and `namespace` options.',
+  );
+}
+
+/**
+ * Isolated gateways of this process that are in no `providers` of this application: nobody can connect to them, and
+ * Nest says nothing. A class that others only extend is none.
+ */
+export function unprovidedGateways(internals: NestInternals): string[] {
+  const provided = internals.providersWhere(isIsolatedGateway).map(({ metatype }) => metatype);
+  const isUsed = (type: object): boolean =>
+    provided.some(
+      (other) => other === type || Object.prototype.isPrototypeOf.call(type, other as object),
+    );
+  return declaredGateways()
+    .filter((type) => !isUsed(type))
+    .map((type) => (type as { name: string }).name);
+}
+
+/** Part of a path that looks like a parameter or a wildcard of a router. */
+const PATTERN = /(?:^|\/):|[*(){}?+]/;
+
+/**
+ * Paths are compared as they are: one with a parameter would be reached by nothing but its own text.
+ *
+ * @throws {IsolationError} `PATH_PATTERN`, saying what to write
+ */
+export function assertLiteralPath(path: string | undefined, gateway: string): void {
+  if (path === undefined || !PATTERN.test(path)) return;
+  const fixed = path.slice(0, path.search(PATTERN)).replace(/\/$/, '') || '/';
+  throw new IsolationError(
+    'PATH_PATTERN',
+    `The path '${path}' of ${gateway} is a pattern, and paths of gateways have no parameters and no wildcards. ` +
+      `Write @IsolatedGateway({ path: '${fixed}' }), let clients put the rest into the query ` +
+      `(${fixed}?room=42), and read it in the authenticator or from ConnectionRequest.query.`,
   );
 }

@@ -8,8 +8,15 @@ interface Announcement {
 // `afterInit(server)` immediately before, in the same turn: whoever is announced there is the one.
 let announced: Announcement | undefined;
 
-export function announceGateway(gateway: object, server: unknown): void {
-  announced = { gateway, server };
+/** @param ignored called when no adapter of ours takes it: the gateway is being bound without any isolation */
+export function announceGateway(gateway: object, server: unknown, ignored: () => void): void {
+  const announcement = { gateway, server };
+  announced = announcement;
+  queueMicrotask(() => {
+    if (announced !== announcement) return;
+    announced = undefined;
+    ignored();
+  });
 }
 
 /** The isolated gateway that is being bound to a server right now, if it is one of ours. */

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { WebSocket } from 'ws';
 
@@ -22,7 +22,12 @@ import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { ConstructionRun } from '../scope/construction-run.js';
-import { adapterOf, unattachedGateways } from './boot-check.js';
+import {
+  adapterOf,
+  assertLiteralPath,
+  unattachedGateways,
+  unprovidedGateways,
+} from './boot-check.js';
 import type { ConnectionHost } from './connection-host.js';
 import { Connection } from './connection.js';
 import { boundFrames } from './frame-bounds.js';
@@ -138,7 +143,10 @@ export class GatewayRuntime implements OnModuleInit {
       const own = { WebSocket: isolatedSocketOf(Base), closeTimeout, verifyClient: undefined };
       Object.assign(webSocketServer.options, own);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
-      for (const gateway of gateways) await gateway.prepare();
+      for (const gateway of gateways) {
+        assertLiteralPath(endpoint.path, gateway.name);
+        await gateway.prepare();
+      }
       const scopeHost = this.#scopeHostOf(gateways);
       const verify = verifyClient && verifyingWith(verifyClient);
       const parts = [webSocketServer, path, gateways, scopeHost, verify] as const;
@@ -168,6 +176,12 @@ export class GatewayRuntime implements OnModuleInit {
     const attached = adapter.isolatedEndpoints.flatMap(({ gateways }) => gateways);
     const missing = unattachedGateways(this.internals, attached);
     if (missing) throw missing;
+    for (const name of unprovidedGateways(this.internals)) {
+      new Logger('WebSocketIsolation').warn(
+        `${name} has @IsolatedGateway(), but is in no \`providers\` of this application: nobody can connect to it. ` +
+          `Write providers: [${name}] in a module of the application.`,
+      );
+    }
   }
 
   #accept(server: IsolatedServer, upgrade: Upgrade): void {

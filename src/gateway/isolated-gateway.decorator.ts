@@ -1,9 +1,23 @@
+import { Logger } from '@nestjs/common';
 import { type GatewayMetadata, WebSocketGateway } from '@nestjs/websockets';
 
+import { IsolationError } from '../context/isolation-error.js';
 import { ENTRY_PROVIDER_WATERMARK, GATEWAY_METADATA } from '../nest/nest-internals.js';
 import { announceGateway } from './gateway-announcement.js';
 
 const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
+
+// Weak: classes that are made in a function are not kept.
+const declared = new Set<WeakRef<object>>();
+
+/** Every class of this process that is decorated, in whichever application it is used. */
+export function declaredGateways(): object[] {
+  return [...declared].flatMap((reference) => {
+    const type = reference.deref();
+    if (!type) declared.delete(reference);
+    return type ?? [];
+  });
+}
 
 /** What `@WebSocketGateway` takes; further options go to the `ws` server of the gateway's path. */
 export type IsolatedGatewayOptions = GatewayMetadata & Readonly<Record<string, unknown>>;
@@ -40,6 +54,7 @@ export function IsolatedGateway(
     // An entry point of the application, as controllers are: REQUEST-scoped APP_* enhancers apply to it.
     Reflect.defineMetadata(ENTRY_PROVIDER_WATERMARK, true, target);
     announceBeforeInit(target.prototype as GatewayPrototype);
+    declared.add(new WeakRef(target));
   };
 }
 
@@ -71,8 +86,31 @@ function announceBeforeInit(prototype: GatewayPrototype): void {
     writable: true,
     value: function afterInit(this: object, server: unknown): unknown {
       const result = original?.call(this, server);
-      if (isIsolatedGateway(this.constructor)) announceGateway(this, server);
+      if (isIsolatedGateway(this.constructor)) {
+        announceGateway(this, server, () => refuseToStart(this));
+      }
       return result;
     },
   });
+}
+
+// Whoever binds the gateway has no idea of isolation: its connections would be open to everybody. Nest calls this hook
+// next, and lets the start of the application fail with what it throws; an instance per connection has no hooks.
+function refuseToStart(gateway: object): void {
+  const error = moduleMissing(gateway.constructor.name);
+  new Logger('WebSocketIsolation').error(error.message);
+  const onModuleInit = (): never => {
+    throw error;
+  };
+  Object.defineProperty(gateway, 'onModuleInit', { configurable: true, value: onModuleInit });
+}
+
+/** An isolated gateway is bound in an application without the module. */
+export function moduleMissing(gateway: string): IsolationError {
+  return new IsolationError(
+    'MODULE_NOT_IMPORTED',
+    `${gateway} has @IsolatedGateway(), but the application does not import WebSocketIsolationModule with options, ` +
+      'so that nothing isolates its connections. ' +
+      'Write imports: [WebSocketIsolationModule.forRoot()] in the root module.',
+  );
 }

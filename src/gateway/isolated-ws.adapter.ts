@@ -4,7 +4,9 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
+import { ISOLATION_OPTIONS } from '../config/isolation.options.js';
 import { takeAnnouncedGateway } from './gateway-announcement.js';
+import { moduleMissing } from './isolated-gateway.decorator.js';
 import type { MessageParser } from './message-parser.js';
 import { chooseProtocol } from './subprotocol.js';
 import { canonicalPath } from './upgrade-path.js';
@@ -46,6 +48,7 @@ export class IsolatedWsAdapter extends WsAdapter {
   readonly #routers = new Map<number, UpgradeRouter>();
   readonly #ownServers: HttpServer[] = [];
   readonly #endpoints = new Map<unknown, Endpoint>();
+  readonly #app: Partial<INestApplicationContext>;
   #accept: AcceptUpgrade = (_endpoint, _request, socket) => socket.destroy();
 
   constructor(
@@ -54,6 +57,7 @@ export class IsolatedWsAdapter extends WsAdapter {
   ) {
     super(appOrHttpServer, messageParser ? { messageParser: messageParser as never } : undefined);
     this.#options = options;
+    this.#app = appOrHttpServer ?? {};
   }
 
   /** @internal The endpoints with isolated gateways. */
@@ -108,9 +112,11 @@ export class IsolatedWsAdapter extends WsAdapter {
   ): void {
     const gateway = takeAnnouncedGateway(server);
     const endpoint = this.#endpoints.get(server);
-    // Nest's handler stays unused: an isolated gateway has its own way from here on.
-    if (gateway && endpoint) endpoint.gateways.push(gateway);
-    else super.bindClientConnect(server, callback);
+    if (gateway && endpoint) {
+      if (this.#isModuleMissing()) throw moduleMissing(gateway.constructor.name);
+      // Nest's handler stays unused: an isolated gateway has its own way from here on.
+      endpoint.gateways.push(gateway);
+    } else super.bindClientConnect(server, callback);
   }
 
   override async dispose(): Promise<void> {
@@ -127,6 +133,17 @@ export class IsolatedWsAdapter extends WsAdapter {
     this.#endpoints.clear();
     await Promise.all(closed);
     await super.dispose();
+  }
+
+  // The module makes itself known by its options. Where the adapter was given a server only, it cannot be asked for.
+  #isModuleMissing(): boolean {
+    if (typeof this.#app.get !== 'function') return false;
+    try {
+      this.#app.get(ISOLATION_OPTIONS, { strict: false });
+      return false;
+    } catch {
+      return true;
+    }
   }
 
   #routerOf(port: number): UpgradeRouter {

@@ -27,7 +27,7 @@ export class NestHost {
     if (missing.length > 0) throw unsupportedNest(missing);
     const modules = [...this.internals.modules()];
     const own = modules.filter(isOurs);
-    if (own.length > 1) throw importedTwice();
+    if (own.length > 1) throw importedTwice(importersOf(this.internals, modules, own));
     keepOneSchedule(this.internals, modules, own);
     installAdapter(this.internals, httpAdapterHost);
   }
@@ -71,10 +71,27 @@ function unsupportedNest(missing: readonly string[]): IsolationError {
   );
 }
 
-function importedTwice(): IsolationError {
+// The modules that call `forRoot()` or `forRootAsync()` in their imports.
+function importersOf(
+  internals: NestInternals,
+  modules: readonly NestModule[],
+  own: readonly NestModule[],
+): string[] {
+  const [{ metatype } = { metatype: undefined }] = own;
+  const isWithOptions = (imported: unknown): boolean =>
+    (imported as { module?: unknown } | undefined)?.module === metatype;
+  return modules
+    .filter((module) => internals.declaredImports(module).some(isWithOptions))
+    .map(({ name }) => name);
+}
+
+function importedTwice(importers: readonly string[]): IsolationError {
+  const [last, ...others] = importers.toReversed();
+  const names = others.length === 0 ? last : `${others.toReversed().join(', ')} and ${last}`;
+  const where = names === undefined ? 'twice' : `more than once, in ${names},`;
   return new IsolationError(
     'IMPORTED_TWICE',
-    'WebSocketIsolationModule is imported twice with options. ' +
+    `WebSocketIsolationModule is imported ${where} with options. ` +
       'Write WebSocketIsolationModule.forRoot() once, in the root module; it is global.',
   );
 }

@@ -1,4 +1,4 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+import { type DynamicModule, Inject, Module, Optional } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { ScheduleModule } from '@nestjs/schedule';
 
@@ -6,7 +6,12 @@ import { CleanupService } from '../cleanup/cleanup.service.js';
 import { CLOCK } from '../clock/clock.js';
 import { CLUSTER } from '../cluster/cluster.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
-import { ISOLATION_OPTIONS, type WebSocketIsolationOptions } from '../config/isolation.options.js';
+import {
+  ISOLATION_OPTIONS,
+  type ResolvedOptions,
+  type WebSocketIsolationOptions,
+} from '../config/isolation.options.js';
+import { IsolationError } from '../context/isolation-error.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../gateway/traffic-counters.js';
@@ -36,6 +41,12 @@ import { ConfigurableModuleClass } from './module-definition.js';
  */
 @Module({})
 export class WebSocketIsolationModule extends ConfigurableModuleClass {
+  /** @throws {IsolationError} `MODULE_WITHOUT_OPTIONS` where no module of the application calls `forRoot()` */
+  constructor(@Optional() @Inject(ISOLATION_OPTIONS) options?: ResolvedOptions) {
+    super();
+    if (!options) throw withoutOptions();
+  }
+
   /** With options at hand; without any, everybody is an anonymous user of their own. */
   static override forRoot(options: WebSocketIsolationOptions = {}): DynamicModule {
     return complete(super.forRoot(options));
@@ -47,6 +58,14 @@ export class WebSocketIsolationModule extends ConfigurableModuleClass {
   ): DynamicModule {
     return complete(super.forRootAsync(options));
   }
+}
+
+function withoutOptions(): IsolationError {
+  return new IsolationError(
+    'MODULE_WITHOUT_OPTIONS',
+    'WebSocketIsolationModule is imported as a class, which provides nothing. ' +
+      'Write imports: [WebSocketIsolationModule.forRoot()] in the root module.',
+  );
 }
 
 function complete(definition: DynamicModule): DynamicModule {

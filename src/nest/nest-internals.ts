@@ -97,6 +97,14 @@ export class NestInternals {
     return this.#container.getModules().values();
   }
 
+  /** What a module imports by its own words: Nest adds every global module to the imports of all. */
+  declaredImports({ metatype, token }: Module): readonly unknown[] {
+    const given = (Reflect.getMetadata('imports', metatype) ?? []) as readonly unknown[];
+    const dynamic = this.#container.getDynamicMetadataByToken(token, 'imports') as
+      readonly unknown[] | undefined;
+    return [...given, ...(dynamic ?? [])];
+  }
+
   /** Takes a module out of the application before its hooks run. */
   removeModule(module: Module): void {
     for (const [key, candidate] of this.#container.getModules()) {

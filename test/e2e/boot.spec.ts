@@ -1,5 +1,13 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type INestApplication, Injectable, Module, type ModuleMetadata } from '@nestjs/common';
+import {
+  type INestApplication,
+  Injectable,
+  Logger,
+  Module,
+  type ModuleMetadata,
+  type Provider,
+  Scope,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { Interval, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
@@ -10,6 +18,7 @@ import {
   IsolatedGateway,
   IsolatedWsAdapter,
   IsolationEventBus,
+  UserExecutionContext,
   WebSocketIsolationModule,
   type WebSocketIsolationOptionsFactory,
   WebSocketManagerFactory,
@@ -41,6 +50,14 @@ async function boot(
 const forRoot = (): ReturnType<typeof WebSocketIsolationModule.forRoot> =>
   WebSocketIsolationModule.forRoot();
 
+@Injectable({ scope: Scope.REQUEST })
+class NeedsContext {
+  constructor(readonly context: UserExecutionContext) {}
+}
+
+@IsolatedGateway({ path: '/lonely' })
+class Lonely {}
+
 /** Clean-up jobs that run all the time. */
 const fast = (): ReturnType<typeof forRoot> =>
   WebSocketIsolationModule.forRoot({
@@ -63,9 +80,71 @@ describe('a boot fails with a message that says what to write', () => {
     class Feature {}
     await expect(boot({ imports: [forRoot(), Feature] })).rejects.toMatchObject({
       code: 'IMPORTED_TWICE',
-      message: expect.stringContaining('forRoot() once, in the root module'),
+      message: expect.stringMatching(
+        /in BootModule and Feature, .*forRoot\(\) once, in the root module/,
+      ),
     });
   });
+
+  it('when the module is imported twice, once by a dynamic module', async () => {
+    @Module({})
+    class Dynamic {}
+    const dynamic = {
+      module: Dynamic,
+      imports: [WebSocketIsolationModule.forRootAsync({ useFactory: () => ({}) })],
+    };
+    await expect(boot({ imports: [forRoot(), dynamic] })).rejects.toMatchObject({
+      code: 'IMPORTED_TWICE',
+      message: expect.stringContaining('in BootModule and Dynamic,'),
+    });
+  });
+
+  it.each<[string, Provider[]]>([
+    ['and nothing else', []],
+    ['and its parts are injected', [NeedsContext]],
+  ])('when the module is imported as a class, %s', async (_name, providers) => {
+    await expect(boot({ imports: [WebSocketIsolationModule], providers })).rejects.toMatchObject({
+      code: 'MODULE_WITHOUT_OPTIONS',
+      message: expect.stringContaining('imports: [WebSocketIsolationModule.forRoot()]'),
+    });
+  });
+
+  it('but not when a feature module imports the class and the root module calls forRoot()', async () => {
+    @Module({ imports: [WebSocketIsolationModule] })
+    class Feature {}
+    const made = await boot({ imports: [Feature, forRoot()] });
+    expect(made.get(WebSocketManagerFactory)).toBeDefined();
+  });
+
+  it.each<[string, (made: INestApplication) => void]>([
+    ['with our adapter', (made) => made.useWebSocketAdapter(new IsolatedWsAdapter(made))],
+    ['with the stock adapter', (made) => made.useWebSocketAdapter(new WsAdapter(made))],
+    ['with no adapter', () => undefined],
+  ])('when the module is forgotten, %s', async (_name, prepare) => {
+    await expect(boot({ providers: [Lonely] }, prepare)).rejects.toMatchObject({
+      code: 'MODULE_NOT_IMPORTED',
+      message: expect.stringMatching(/^Lonely has @IsolatedGateway\(\).*forRoot\(\)\]/),
+    });
+  });
+
+  it('when another adapter is set beside an isolated gateway', async () => {
+    const failing = boot({ imports: [forRoot()], providers: [Lonely] }, (made) =>
+      made.useWebSocketAdapter(new WsAdapter(made)),
+    );
+    await expect(failing).rejects.toMatchObject({ code: 'FOREIGN_ADAPTER' });
+  });
+
+  it.each(['/room/:room', 'room/:room', '/rooms/*', '/files/*path', '/a{/b}', '/(a|b)'])(
+    'when the path of an isolated gateway is a pattern: %s',
+    async (path) => {
+      @IsolatedGateway({ path })
+      class RoomGateway {}
+      await expect(boot({ imports: [forRoot()], providers: [RoomGateway] })).rejects.toMatchObject({
+        code: 'PATH_PATTERN',
+        message: expect.stringMatching(/RoomGateway is a pattern.*query/),
+      });
+    },
+  );
 
   it('when the authenticator is no provider', async () => {
     class Nobody implements ConnectionAuthenticator {
@@ -115,6 +194,34 @@ describe('a boot fails with a message that says what to write', () => {
       code: 'GATEWAY_NOT_ATTACHED',
       message: expect.stringContaining('Child'),
     });
+  });
+});
+
+describe('a gateway that no module provides', () => {
+  it('is named by a warning; one that others only extend is not', async () => {
+    @IsolatedGateway({ path: '/base' })
+    class BaseGateway {}
+    @IsolatedGateway({ path: '/used' })
+    class UsedGateway extends BaseGateway {}
+    @IsolatedGateway({ path: '/forgotten' })
+    class ForgottenGateway {}
+    const warnings: string[] = [];
+    const warn = (line: string): void => void warnings.push(line);
+    Logger.overrideLogger({ warn, log: () => undefined, error: () => undefined });
+    try {
+      @Module({ imports: [forRoot()], providers: [UsedGateway] })
+      class Root {}
+      app = await NestFactory.create(Root, { abortOnError: false });
+      await app.init();
+    } finally {
+      Logger.overrideLogger(false);
+    }
+    const about = (name: string): string[] => warnings.filter((line) => line.startsWith(name));
+    expect(about('ForgottenGateway')).toEqual([
+      expect.stringContaining('Write providers: [ForgottenGateway]'),
+    ]);
+    expect([...about('BaseGateway'), ...about('UsedGateway')]).toEqual([]);
+    expect(ForgottenGateway.name).toBe('ForgottenGateway');
   });
 });
 
