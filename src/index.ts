@@ -1,6 +1,6 @@
 export { CLOCK, type Clock, type Release, systemClock } from './clock/clock.js';
 export { CloseCode, type CloseInitiator, type CloseReason } from './closing/close-codes.js';
-export { type ConnectionInfo } from './cluster/cluster-delivery.js';
+export { type ClusterTarget, type ConnectionInfo } from './cluster/cluster-delivery.js';
 export {
   type ClusterLease,
   type ClusterSlots,
@@ -58,7 +58,7 @@ export {
   type RemovalCause,
 } from './journal/isolation-events.js';
 export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
-export { type DisconnectOptions } from './manager/everywhere.js';
+export { type DisconnectOptions, type DisconnectReport } from './manager/everywhere.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
 export { type ManagedSocket } from './manager/managed-socket.js';

@@ -24,6 +24,12 @@ export interface Goodbye {
   readonly reason: string;
 }
 
+/** What became of connections that were to end. */
+export interface Revoked extends ClusterAnswers<number> {
+  /** Whether the cluster keeps it for the silent ones: they apply it before they handle another message. */
+  readonly isRecorded: boolean;
+}
+
 /** Reaches connections on the other nodes. Contacts those only that hold the user. */
 export interface ClusterDelivery {
   /** Tells who acts for the others on this node. Called once, before anything is sent. */
@@ -32,8 +38,11 @@ export interface ClusterDelivery {
   send(target: ClusterTarget, frame: string): void;
   /** As {@link send}; resolves to what became of it, within a deadline. Never rejects. */
   sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
-  /** Ends connections on the other nodes; resolves to how many there were. Bounded, never rejects. */
-  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<ClusterAnswers<number>>;
+  /**
+   * Ends connections on the other nodes: those that are there now, also on nodes that do not hear of it at
+   * once. Bounded, never rejects.
+   */
+  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked>;
   /** The user's connections on the other nodes. Bounded, never rejects. */
   connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>>;
 }
@@ -41,6 +50,11 @@ export interface ClusterDelivery {
 /** What this node does when another one asks. */
 export interface LocalDelivery {
   deliver(target: ClusterTarget, frame: string): DeliveryReport;
-  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<number>;
+  /**
+   * @param before monotonic milliseconds: connections made later stay; where it is missing, none do
+   */
+  disconnect(target: ClusterTarget, goodbye: Goodbye, before?: number): Promise<number>;
+  /** Ends all connections made before an instant, of all users. */
+  disconnectOlder(before: number, goodbye: Goodbye): Promise<number>;
   connectionsOf(userId: string): readonly ConnectionInfo[];
 }

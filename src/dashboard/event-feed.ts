@@ -35,6 +35,7 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'slow-consumer',
   'critical-undelivered',
   'isolation-violation',
+  'disconnect-unconfirmed',
   'resume-gap',
   'resume-failed',
   'leak-suspected',

@@ -9,6 +9,7 @@ import {
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
+import type { ClusterTarget } from '../cluster/cluster-delivery.js';
 import { Journal } from '../journal/journal.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Drain } from '../shutdown/drain.js';
@@ -73,16 +74,21 @@ export class OperatorActions {
     const manager = this.factory.getManager(target);
     const count = manager ? 1 : 0;
     this.#audit(operator, 'disconnect-connection', count, target);
-    void manager?.close(codeOf(mayReconnect), REASON);
+    this.#disconnect({ connectionId: target }, mayReconnect);
     return { count };
   }
 
   #disconnectUser({ target, mayReconnect }: ActionRequest, operator: Operator): ActionResult {
     const { length: count } = this.factory.managersOf(target);
     this.#audit(operator, 'disconnect-user', count, target);
-    // Not awaited: their disposers may take their time, and the page shows them leave.
-    void this.factory.disconnectUser(target, { code: codeOf(mayReconnect), reason: REASON });
+    this.#disconnect({ userId: target }, mayReconnect);
     return { count };
+  }
+
+  // Not awaited: their disposers may take their time, and the page shows them leave. What nodes have not
+  // confirmed is an event.
+  #disconnect(target: ClusterTarget, mayReconnect: boolean): void {
+    void this.factory.disconnect(target, { code: codeOf(mayReconnect), reason: REASON });
   }
 
   async #cleanup(operator: Operator): Promise<ActionResult> {

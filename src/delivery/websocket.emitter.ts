@@ -61,7 +61,7 @@ export class WebSocketEmitter {
   /** One connection. In a cluster all nodes are asked for one that is not here. */
   toConnection(connectionId: string): Audience {
     return new Reach(
-      () => this.factory.addressed({ connectionId }),
+      () => this.factory.everywhere.addressed({ connectionId }),
       { connectionId },
       this.clock,
       this.#others,
@@ -109,9 +109,13 @@ export class WebSocketEmitter {
   // What other nodes may have done here.
   #localDelivery(): LocalDelivery {
     return {
-      deliver: (target, frame) => deliver(this.factory.addressed(target), frame, this.clock),
-      disconnect: (target, goodbye) => this.factory.disconnectHere(target, goodbye),
-      connectionsOf: (userId) => this.factory.connectionsHere(userId),
+      deliver: (target, frame) =>
+        deliver(this.factory.everywhere.addressed(target), frame, this.clock),
+      disconnect: (target, goodbye, before) =>
+        this.factory.everywhere.disconnectHere(target, goodbye, before),
+      disconnectOlder: (before, goodbye) =>
+        this.factory.everywhere.disconnectOlder(before, goodbye),
+      connectionsOf: (userId) => this.factory.everywhere.connectionsHere(userId),
     };
   }
 }

@@ -97,6 +97,17 @@ export interface IsolationEvents {
   'resume-failed': { subject: EventSubject; error: unknown };
   /** A message for other nodes could not be sent: the cluster does not take it. */
   'delivery-failed': { error: unknown };
+  /**
+   * Connections were to end on all nodes, and these have not confirmed it. `isRecorded`: they do so before
+   * they handle another message of them; otherwise when this process reaches the cluster again.
+   */
+  'disconnect-unconfirmed': {
+    userId?: string;
+    threadId?: string | undefined;
+    connectionId?: string;
+    unconfirmed: readonly string[];
+    isRecorded: boolean;
+  };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;
@@ -142,6 +153,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'resume-gap': 'warn',
   'resume-failed': 'warn',
   'delivery-failed': 'warn',
+  'disconnect-unconfirmed': 'warn',
   'isolation-violation': 'error',
   'thread-inconsistent': 'warn',
   'cleanup-finished': 'debug',

@@ -1,6 +1,14 @@
 import { assertSendable, CloseCode, fitReason } from '../closing/close-codes.js';
-import type { ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
-import type { ClusterAnswers } from '../history/receipt.js';
+import type { Clock } from '../clock/clock.js';
+import type {
+  ClusterTarget,
+  ConnectionInfo,
+  Goodbye,
+  Revoked,
+} from '../cluster/cluster-delivery.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Journal } from '../journal/journal.js';
+import type { ManagerRegistry } from './manager-registry.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** How `disconnectUser` and `disconnectThread` say goodbye. */
@@ -14,14 +22,99 @@ export interface DisconnectOptions {
 export const ALONE = 'local';
 
 /** @throws {RangeError} for a code that may not be sent */
-export function goodbyeOf(options: DisconnectOptions): Goodbye {
+function goodbyeOf(options: DisconnectOptions): Goodbye {
   const { code = CloseCode.UNAUTHORIZED, reason = 'disconnected' } = options;
   assertSendable(code);
   return { code, reason: fitReason(reason) };
 }
 
+/** What `disconnect` tells. */
+export interface DisconnectReport {
+  /** Connections that were ended, here and on all nodes that have confirmed. */
+  readonly disconnected: number;
+  /** Nodes that have not confirmed in time. */
+  readonly unconfirmed: readonly string[];
+  /**
+   * Whether the cluster keeps it: then those nodes end the connections before they handle another message
+   * of them. Where it does not, because Redis is away, they do so when this process reaches Redis again,
+   * and not at all where it ends before. True without a cluster.
+   */
+  readonly isRecorded: boolean;
+}
+
+/** Connections on whichever node of the cluster they are. */
+export class Everywhere {
+  constructor(
+    private readonly registry: ManagerRegistry,
+    private readonly clock: Clock,
+    private readonly journal: Journal,
+    private readonly cluster: Cluster | undefined,
+  ) {}
+
+  /** The managers of this process that something is for; none that is closing. */
+  addressed(target: ClusterTarget): WebSocketManager[] {
+    if (!('userId' in target)) {
+      const manager = this.registry.get(target.connectionId);
+      return manager?.isActive ? [manager] : [];
+    }
+    const managers = this.registry.slotsOf(target.userId)?.managers() ?? [];
+    return managers.filter((manager) => manager.isActive && isAddressed(manager, target));
+  }
+
+  async connectionsOf(userId: string): Promise<ConnectionInfo[]> {
+    const elsewhere = await this.cluster?.delivery.connectionsOf(userId);
+    return [...this.connectionsHere(userId), ...[...(elsewhere?.answers.values() ?? [])].flat()];
+  }
+
+  /** The connections of a user on this process, as other nodes may know them. */
+  connectionsHere(userId: string): ConnectionInfo[] {
+    const nodeId = this.cluster?.nodeId ?? ALONE;
+    const now = this.clock.now();
+    return this.addressed({ userId }).map((manager) => describeConnection(manager, nodeId, now));
+  }
+
+  /** Ends connections here and on the other nodes; says so where some have not confirmed. */
+  async disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<DisconnectReport> {
+    const goodbye = goodbyeOf(options);
+    // Who is looked for by the connection's id, and found here, is nowhere else.
+    const isHere = 'connectionId' in target && this.addressed(target).length > 0;
+    const elsewhere = isHere ? undefined : this.cluster?.delivery.disconnect(target, goodbye);
+    const here = await this.disconnectHere(target, goodbye);
+    const report = reportOf(here, await elsewhere);
+    const { unconfirmed, isRecorded } = report;
+    if (unconfirmed.length > 0 || !isRecorded) {
+      this.journal.record('disconnect-unconfirmed', { ...target, unconfirmed, isRecorded });
+    }
+    return report;
+  }
+
+  /** Ends connections of this process that were made before an instant. */
+  disconnectHere(
+    target: ClusterTarget,
+    goodbye: Goodbye,
+    before: number = Number.POSITIVE_INFINITY,
+  ): Promise<number> {
+    return closeThose(this.addressed(target), goodbye, before);
+  }
+
+  /** Ends all connections of this process that were made before an instant. */
+  disconnectOlder(before: number, goodbye: Goodbye): Promise<number> {
+    return closeThose([...this.registry.all()], goodbye, before);
+  }
+}
+
+async function closeThose(
+  managers: readonly WebSocketManager[],
+  { code, reason }: Goodbye,
+  before: number,
+): Promise<number> {
+  const meant = managers.filter(({ createdAt }) => createdAt < before);
+  await Promise.all(meant.map((manager) => manager.beginClose(code, reason, 'server')));
+  return meant.length;
+}
+
 /** A connection, for other nodes. */
-export function describeConnection(
+function describeConnection(
   manager: WebSocketManager,
   nodeId: string,
   now: number,
@@ -32,15 +125,16 @@ export function describeConnection(
   return { nodeId, connectionId, userId, threadId, state, ageMs: now - createdAt, idleMs };
 }
 
-/** How many that were on other nodes. */
-export function sumOf(answers: ClusterAnswers<number> | undefined): number {
-  let sum = 0;
-  for (const number of answers?.answers.values() ?? []) sum += number;
-  return sum;
+/** The sum of what was here and elsewhere. */
+function reportOf(here: number, elsewhere: Revoked | undefined): DisconnectReport {
+  let disconnected = here;
+  for (const number of elsewhere?.answers.values() ?? []) disconnected += number;
+  const { silent: unconfirmed = [], isRecorded = true } = elsewhere ?? {};
+  return { disconnected, unconfirmed, isRecorded };
 }
 
 /** Whether one of the user's managers is meant. */
-export function isAddressed(
+function isAddressed(
   { context }: WebSocketManager,
   target: { readonly threadId?: string | undefined },
 ): boolean {

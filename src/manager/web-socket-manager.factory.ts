@@ -2,21 +2,14 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode, type CloseReason } from '../closing/close-codes.js';
-import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import type { ClusterTarget, ConnectionInfo } from '../cluster/cluster-delivery.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { ByteBudget } from './byte-budget.js';
 import { endingFor } from './ending.js';
-import {
-  ALONE,
-  describeConnection,
-  type DisconnectOptions,
-  goodbyeOf,
-  isAddressed,
-  sumOf,
-} from './everywhere.js';
+import { type DisconnectOptions, type DisconnectReport, Everywhere } from './everywhere.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
 import type { ManagedSocket } from './managed-socket.js';
@@ -46,6 +39,9 @@ export class WebSocketManagerFactory {
   /** @internal Events of the factory itself; what can be counted in the registry is not counted here. */
   readonly counters = { limitHits: 0, securityViolations: 0, connections: 0 };
 
+  /** @internal Connections on whichever node they are. */
+  readonly everywhere: Everywhere;
+
   readonly #host: ManagerHost;
   // Those that wait for a slot, here or in the cluster: the same context asked for twice is the same arrival.
   readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
@@ -61,6 +57,7 @@ export class WebSocketManagerFactory {
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {
     this.#host = this.#createHost();
+    this.everywhere = new Everywhere(registry, clock, journal, cluster);
   }
 
   /**
@@ -132,14 +129,27 @@ export class WebSocketManagerFactory {
   }
 
   /**
+   * Ends connections, in a cluster on whichever node they are: all of a user, those of one thread, or one.
+   * Meant are those that are there when it is called; who comes later is welcome. A node that does not
+   * answer in time (within ten seconds) ends them before it handles another message of them; the report
+   * names it, and a `disconnect-unconfirmed` event does.
+   *
+   * @param options the close code, 4401 by default, and the reason
+   * @throws {RangeError} for a code that may not be sent
+   */
+  disconnect(target: ClusterTarget, options: DisconnectOptions = {}): Promise<DisconnectReport> {
+    return endingFor(this.everywhere.disconnect(target, options));
+  }
+
+  /**
    * Ends all connections of a user, for example after a logout; in a cluster on every node. Resolves to
-   * how many there were, without those of nodes that do not answer in time.
+   * how many there were, without those of nodes that do not answer in time; {@link disconnect} names these.
    *
    * @param options the close code, 4401 by default, and the reason
    * @throws {RangeError} for a code that may not be sent
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
-    return endingFor(this.#disconnect({ userId }, options));
+    return this.disconnect({ userId }, options).then(({ disconnected }) => disconnected);
   }
 
   /** Ends all connections of one thread of a user; as {@link disconnectUser}. */
@@ -148,34 +158,13 @@ export class WebSocketManagerFactory {
     threadId: string,
     options: DisconnectOptions = {},
   ): Promise<number> {
-    return endingFor(this.#disconnect({ userId, threadId }, options));
+    const ended = this.disconnect({ userId, threadId }, options);
+    return ended.then(({ disconnected }) => disconnected);
   }
 
   /** The user's connections, in a cluster on every node that answers in time. {@link managersOf} has those of this process. */
-  async connectionsOf(userId: string): Promise<ConnectionInfo[]> {
-    const elsewhere = await this.cluster?.delivery.connectionsOf(userId);
-    return [...this.connectionsHere(userId), ...[...(elsewhere?.answers.values() ?? [])].flat()];
-  }
-
-  /** @internal The connections of a user on this process, as other nodes may know them. */
-  connectionsHere(userId: string): ConnectionInfo[] {
-    const nodeId = this.cluster?.nodeId ?? ALONE;
-    const now = this.clock.now();
-    return this.managersOf(userId).map((manager) => describeConnection(manager, nodeId, now));
-  }
-
-  /** @internal Ends connections of this process. */
-  disconnectHere(target: ClusterTarget, { code, reason }: Goodbye): Promise<number> {
-    return this.#closeAll(this.addressed(target), code, reason, 'server');
-  }
-
-  /** @internal The managers of this process that something is for. */
-  addressed(target: ClusterTarget): WebSocketManager[] {
-    if ('userId' in target) {
-      return this.managersOf(target.userId).filter((manager) => isAddressed(manager, target));
-    }
-    const manager = this.getManager(target.connectionId);
-    return manager ? [manager] : [];
+  connectionsOf(userId: string): Promise<ConnectionInfo[]> {
+    return this.everywhere.connectionsOf(userId);
   }
 
   /** Removes what is dead, was never attached, or is stale, of all users. Resolves to how many. */
@@ -377,13 +366,6 @@ export class WebSocketManagerFactory {
     return held >= this.#nodeLimit()
       ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
       : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
-  }
-
-  async #disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<number> {
-    const goodbye = goodbyeOf(options);
-    const elsewhere = this.cluster?.delivery.disconnect(target, goodbye);
-    const here = await this.disconnectHere(target, goodbye);
-    return here + sumOf(await elsewhere);
   }
 
   async #closeAll(

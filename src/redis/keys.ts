@@ -20,12 +20,16 @@ export class Keys {
   /** Hash: node → what it says of itself. */
   readonly nodeInfo: string;
 
+  /** Stream: who is to be disconnected everywhere. */
+  readonly revocations: string;
+
   constructor(
     private readonly prefix: string,
     private readonly secret: string,
   ) {
     this.nodes = `${prefix}:{nodes}:alive`;
     this.nodeInfo = `${prefix}:{nodes}:info`;
+    this.revocations = `${prefix}:{nodes}:revocations`;
   }
 
   hashOf(userId: string): string {

@@ -80,10 +80,26 @@ export const DELIVER: Topic<{ target: ClusterTarget; frame: string }, DeliveryRe
   isAnswer: isReport,
 };
 
+/** Connections that are to end. `at` stands last: Redis fills it in. */
+export interface Revocation {
+  readonly target: ClusterTarget;
+  readonly goodbye: Goodbye;
+  readonly id?: string | undefined;
+  /** By the clock of Redis: connections made later are not meant. Where it is missing, all are. */
+  readonly at?: number | undefined;
+}
+
+export const isRevocation: Check<Revocation> = record<Revocation>({
+  target: isTarget,
+  goodbye: isGoodbye,
+  id: optional(text(64)),
+  at: optional(count()),
+});
+
 /** End connections. Answered with how many there were. */
-export const DISCONNECT: Topic<{ target: ClusterTarget; goodbye: Goodbye }, number> = {
+export const DISCONNECT: Topic<Revocation, number> = {
   name: 'disconnect',
-  isBody: record({ target: isTarget, goodbye: isGoodbye }),
+  isBody: isRevocation,
   isAnswer: count(),
 };
 

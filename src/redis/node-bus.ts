@@ -7,6 +7,7 @@ import type { Connection, RedisConnections } from './connections.js';
 import { parse } from './checks.js';
 import type { Keys } from './keys.js';
 import { type Envelope, isEnvelope, type Topic } from './messages.js';
+import type { Published } from './published.js';
 import type { Unreadable } from './unreadable.js';
 
 /** Answers a question of another node; what it throws is no answer. */
@@ -17,14 +18,6 @@ export type BusHandler<Body, Answer> = (
 interface Subject {
   readonly topic: Topic<unknown, unknown>;
   readonly handler: BusHandler<unknown, unknown>;
-}
-
-/** Nodes that a message was published to. */
-export interface Published {
-  /** Those that listened, as far as can be known. */
-  readonly heard: readonly string[];
-  /** Those that did not. */
-  readonly unheard: readonly string[];
 }
 
 /** Waits until everybody who was reached has answered. Answers may come before it is known who that is. */
@@ -135,7 +128,7 @@ export class NodeBus {
     withinMs: number,
   ): Promise<Answer[]> {
     if (nodeIds.length === 0) return [];
-    const publish = (text: string): Promise<Published> => this.#publishAll(nodeIds, text);
+    const publish = (text: string): Promise<Published> => this.publish(nodeIds, text);
     const { answers } = await this.collect(topic, body, publish, withinMs);
     return [...answers.values()];
   }
@@ -173,7 +166,8 @@ export class NodeBus {
     return JSON.stringify({ from: this.nodeId, topic, id, body });
   }
 
-  async #publishAll(nodeIds: readonly string[], text: string): Promise<Published> {
+  /** Publishes a text to nodes. Never rejects. */
+  async publish(nodeIds: readonly string[], text: string): Promise<Published> {
     const isHeard = await Promise.all(nodeIds.map((nodeId) => this.#publish(nodeId, text)));
     return {
       heard: nodeIds.filter((_, index) => isHeard[index]),

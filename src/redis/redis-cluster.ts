@@ -9,11 +9,14 @@ import type { HistoryBounds } from '../history/thread-history.js';
 import { Availability } from './availability.js';
 import { type ConnectionPurpose, RedisConnections } from './connections.js';
 import { evictionWarning, ServerClock } from './server-checks.js';
-import { Keys } from './keys.js';
+import { Keys, nodeOf } from './keys.js';
+import { isNodeId } from './messages.js';
 import { LeaseRegistry } from './lease-registry.js';
 import { LeaseTable } from './lease-table.js';
 import { NodeBus } from './node-bus.js';
 import { RedisDelivery } from './redis-delivery.js';
+import { LOOK_MS, Revocations } from './revocations.js';
+import { ServerOffset } from './server-offset.js';
 import { RedisHistory } from './redis-history.js';
 import { NodeRegistry } from './node-registry.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
@@ -57,6 +60,7 @@ export class RedisCluster implements Cluster {
   readonly #renewal: Renewal;
   readonly #serverClock: ServerClock;
   readonly #unreadable: Unreadable;
+  readonly #revocations: Revocations;
   #known: readonly ClusterNode[] = [];
   #isDraining = false;
   #timeoutsInARow = 0;
@@ -64,6 +68,7 @@ export class RedisCluster implements Cluster {
   #isChecked = false;
   #whenJoined: (() => void) | undefined;
   #stopHeartbeat: Release | undefined;
+  #stopLooking: Release | undefined;
 
   constructor(
     private readonly host: ClusterHost,
@@ -93,15 +98,22 @@ export class RedisCluster implements Cluster {
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
-    this.delivery = new RedisDelivery(this.#connections, this.#keys, this.#bus, nodeId, (error) =>
-      this.#onLost(error),
+    const registry = new LeaseRegistry(leases, settings.leaseMs);
+    this.#revocations = this.#createRevocations(registry);
+    this.delivery = new RedisDelivery(
+      this.#connections,
+      this.#keys,
+      this.#bus,
+      nodeId,
+      this.#revocations,
+      (error) => this.#onLost(error),
     );
     this.slots = new RedisSlots(
       clock,
       settings,
       nodeId,
       this.#table,
-      new LeaseRegistry(leases, settings.leaseMs),
+      registry,
       this.#availability,
       this.#renewal,
       this.#bus,
@@ -130,6 +142,7 @@ export class RedisCluster implements Cluster {
     const { clock } = this.host;
     this.#renewal.start();
     this.#stopHeartbeat = clock.every(this.settings.heartbeatMs, () => void this.#heartbeat());
+    this.#stopLooking = clock.every(LOOK_MS, () => void this.#look());
     this.#connections.get('leases');
     this.#connections.get('subscribe');
     this.#connections.get('publish');
@@ -149,6 +162,7 @@ export class RedisCluster implements Cluster {
   async leave(): Promise<void> {
     if (this.#availability.hasLeft) return;
     this.#stopHeartbeat?.();
+    this.#stopLooking?.();
     this.#renewal.stop();
     await this.#history?.leave();
     const isUp = this.#availability.isUp;
@@ -193,6 +207,7 @@ export class RedisCluster implements Cluster {
   // What was sent while nobody listened is lost on the way, not in the history.
   async #listen(): Promise<void> {
     await this.#bus.listen();
+    void this.#look();
     this.#history?.doubtAll();
   }
 
@@ -218,6 +233,7 @@ export class RedisCluster implements Cluster {
     const wasUp = this.#availability.isUp;
     try {
       await this.#beat();
+      await this.#revocations.look();
       await this.slots.renewAll();
     } catch (error) {
       this.#noteTimeout(error);
@@ -230,6 +246,39 @@ export class RedisCluster implements Cluster {
     // While a user was not known to be here, their messages went elsewhere.
     if (!wasUp || this.slots.counters.restored > restored) this.#history?.doubtAll();
     if (!this.#isChecked) void this.#check();
+  }
+
+  // Nobody on this node was disconnected from elsewhere without having been told.
+  async #look(): Promise<void> {
+    if (!this.#availability.isUp) return;
+    const askedAt = this.host.clock.now();
+    try {
+      await this.#revocations.look();
+      this.#renewal.informed(askedAt);
+    } catch (error) {
+      this.#availability.stumble(error);
+    }
+  }
+
+  #createRevocations(registry: LeaseRegistry): Revocations {
+    const { host, settings, nodeId } = this;
+    return new Revocations({
+      clock: host.clock,
+      connection: () => this.#connections.get('leases'),
+      keys: this.#keys,
+      bus: this.#bus,
+      nodeId,
+      commandTimeoutMs: settings.commandTimeoutMs,
+      seesAllReceivers: () => this.#connections.seesAllReceivers,
+      unreadable: this.#unreadable,
+      offset: new ServerOffset(host.clock),
+      holders: async (userId) => {
+        const members = await registry.peek(this.#keys.ofUser(this.#keys.hashOf(userId)));
+        return [...new Set(members.map(nodeOf))].filter(isNodeId);
+      },
+      known: () => this.#known.map((node) => node.nodeId).filter((known) => known !== nodeId),
+      failed: (error) => this.#availability.stumble(error),
+    });
   }
 
   async #heartbeat(): Promise<void> {

@@ -4,19 +4,19 @@ import type {
   ConnectionInfo,
   Goodbye,
   LocalDelivery,
+  Revoked,
 } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
-import { CONNECTIONS, DELIVER, DISCONNECT, isNodeId, type Topic } from './messages.js';
-import type { NodeBus, Published } from './node-bus.js';
-import { UnreadableReplyError } from './redis-failure.js';
+import { CONNECTIONS, DELIVER, type Topic } from './messages.js';
+import type { NodeBus } from './node-bus.js';
+import { type Published, readPublished } from './published.js';
+import type { Revocations } from './revocations.js';
 import { Script } from './script.js';
 
 /** How long it is waited for what became of a message. */
 export const REPORT_MS = 2_000;
-/** How long connections may take to end: closing handshake and disposers. */
-const GOODBYE_MS = 10_000;
 /** Bytes of messages that Redis has not taken yet; what is above is not sent. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
@@ -48,13 +48,14 @@ export class RedisDelivery implements ClusterDelivery {
     private readonly keys: Keys,
     private readonly bus: NodeBus,
     private readonly nodeId: string,
+    private readonly revocations: Pick<Revocations, 'serve' | 'revoke'>,
     /** A message did not get out. */
     private readonly failed: (error: unknown) => void,
   ) {}
 
   serve(local: LocalDelivery): void {
     this.bus.handle(DELIVER, ({ target, frame }) => local.deliver(target, frame));
-    this.bus.handle(DISCONNECT, ({ target, goodbye }) => local.disconnect(target, goodbye));
+    this.revocations.serve(local);
     this.bus.handle(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
@@ -67,8 +68,8 @@ export class RedisDelivery implements ClusterDelivery {
     return this.#ask(DELIVER, { target, frame }, REPORT_MS);
   }
 
-  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<ClusterAnswers<number>> {
-    return this.#ask(DISCONNECT, { target, goodbye }, GOODBYE_MS);
+  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {
+    return this.revocations.revoke(target, goodbye);
   }
 
   connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>> {
@@ -114,19 +115,4 @@ class BacklogError extends Error {
   constructor() {
     super(`more than ${MAX_WAITING_BYTES} bytes of messages wait for Redis`);
   }
-}
-
-/** What a script answers that has published: nodes, and how many listened to each. */
-export function readPublished(reply: unknown, isCountTrue: boolean): Published {
-  if (!Array.isArray(reply)) throw new UnreadableReplyError('who listened');
-  const heard: string[] = [];
-  const unheard: string[] = [];
-  for (let index = 0; index < reply.length; index += 2) {
-    const node: unknown = reply[index];
-    // What was written by something else is the name of no node.
-    if (!isNodeId(node)) continue;
-    const listened = !isCountTrue || Number(reply[index + 1]) > 0;
-    (listened ? heard : unheard).push(node);
-  }
-  return { heard, unheard };
 }

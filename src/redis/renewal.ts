@@ -8,19 +8,27 @@ const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 /** A lease is doubted so long before it ends. For short ones: a sixth of it. */
 const MARGIN_MS = 5_000;
+/**
+ * How long it is taken for granted that no connection here was disconnected from elsewhere. Whoever
+ * disconnects one waits longer than this for the nodes that do not answer.
+ */
+const INFORMED_MS = 8_000;
 
 /**
  * Renews what this node holds, again and again, and knows until when that is good. One renewal runs at a
  * time. While Redis is away it is tried more often; that is how the node finds out that it is back.
  */
 export class Renewal {
-  /** Monotonic milliseconds until which leases need no doubt. A plain field: every message looks at it. */
+  /** Monotonic milliseconds until which connections here need no doubt. A plain field: every message looks at it. */
   freshUntil = Number.POSITIVE_INFINITY;
   /** Epoch milliseconds of the last one that went through; 0 before the first. */
   renewedAt = 0;
 
+  #leasesUntil = Number.POSITIVE_INFINITY;
+  #informedUntil = Number.POSITIVE_INFINITY;
   readonly #held = new Set<HeldTraffic>();
-  #heldSince = 0;
+  /** Since when nobody has answered whether what is past {@link freshUntil} still holds. */
+  #doubtfulSince: number | undefined;
   #running: Promise<void> | undefined;
   #isWantedAgain = false;
   #failuresInARow = 0;
@@ -39,7 +47,9 @@ export class Renewal {
 
   start(): void {
     this.#isStopped = false;
-    this.#extend(this.clock.now());
+    const now = this.clock.now();
+    this.#extend(now);
+    this.informed(now);
     this.#schedule();
   }
 
@@ -48,6 +58,12 @@ export class Renewal {
     this.#stopTimer?.();
     this.freshUntil = Number.POSITIVE_INFINITY;
     this.#letGo();
+  }
+
+  /** What was decided on other nodes was asked for at this instant, and is known now. */
+  informed(at: number): void {
+    this.#informedUntil = at + INFORMED_MS;
+    this.#update();
   }
 
   /** Renews at once, or right after the renewal that is running. */
@@ -59,7 +75,6 @@ export class Renewal {
   }
 
   hold(held: HeldTraffic): void {
-    if (this.#held.size === 0) this.#heldSince = this.clock.now();
     this.#held.add(held);
     void this.now();
   }
@@ -81,13 +96,11 @@ export class Renewal {
       this.#failuresInARow = 0;
       this.renewedAt = this.clock.epoch();
       this.#extend(startedAt);
+      this.informed(startedAt);
     } catch (error) {
       this.availability.fail(error);
       this.#failuresInARow += 1;
-      // Nobody answers: then the mode decides, and the mode serves those who are here. But not before
-      // a connection that has died while this process was frozen had its time to be made again.
-      const now = this.clock.now();
-      if (now >= this.#heldSince + this.settings.commandTimeoutMs) this.#extend(now);
+      this.#goOnWithoutAnswer(this.clock.now());
     }
     const isFresh = this.clock.now() < this.freshUntil;
     if (isFresh) this.#letGo();
@@ -95,9 +108,27 @@ export class Renewal {
     else if (this.#failuresInARow === 0) this.#isWantedAgain = true;
   }
 
+  // Nobody answers: then the mode decides, and the mode serves those who are here. But a process that was
+  // frozen does not know whether Redis is away: a connection that has died meanwhile is made again first.
+  #goOnWithoutAnswer(now: number): void {
+    if (now >= this.freshUntil) {
+      this.#doubtfulSince ??= now;
+      if (now < this.#doubtfulSince + this.settings.commandTimeoutMs) return;
+    }
+    this.#extend(now);
+    this.informed(now);
+  }
+
   #extend(from: number): void {
     const { leaseMs } = this.settings;
-    this.freshUntil = from + leaseMs - Math.min(MARGIN_MS, leaseMs / 6);
+    this.#leasesUntil = from + leaseMs - Math.min(MARGIN_MS, leaseMs / 6);
+    this.#update();
+  }
+
+  #update(): void {
+    if (this.#isStopped) return;
+    this.freshUntil = Math.min(this.#leasesUntil, this.#informedUntil);
+    if (this.clock.now() < this.freshUntil) this.#doubtfulSince = undefined;
   }
 
   #letGo(): void {

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import {
   type ClusterStatus,
+  type DisconnectReport,
   CurrentContext,
   IsolatedGateway,
   type UserExecutionContext,
@@ -47,6 +48,7 @@ const factory = node.app.get(WebSocketManagerFactory);
 const methods = {
   port: (): number => node.port,
   live: (userId: string): number => factory.managersOf(userId).length,
+  disconnect: (userId: string): Promise<DisconnectReport> => factory.disconnect({ userId }),
   status: (): ClusterStatus => factory.getStats().currentState.cluster!,
   /** Connections whose messages reached a handler since the last question. */
   takeHandled: (): string[] => {

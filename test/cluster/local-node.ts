@@ -56,6 +56,10 @@ export class LocalNode {
     return this.factory.getStats().currentState.cluster!;
   }
 
+  get events(): IsolationEventBus {
+    return this.app.app.get(IsolationEventBus);
+  }
+
   get factory(): WebSocketManagerFactory {
     return this.app.app.get(WebSocketManagerFactory);
   }

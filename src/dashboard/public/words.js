@@ -168,6 +168,12 @@ export const EVENTS = {
     mark: '!',
     say: (event) => `${plural(event.messages, 'critical message')} to ${who(event)} not delivered`,
   },
+  'disconnect-unconfirmed': {
+    kind: 'problems',
+    mark: '!',
+    say: (event) =>
+      `${event.userId ?? event.connectionId}: ${plural(event.unconfirmed.length, 'node')} did not confirm the disconnect`,
+  },
   'isolation-violation': {
     kind: 'problems',
     mark: '!',
