@@ -51,7 +51,7 @@ const isTarget: Check<ClusterTarget> = either(
 );
 
 const isGoodbye: Check<Goodbye> = record<Goodbye>({
-  code: (value): value is number => typeof value === 'number' && isSendableCode(value),
+  code: isSendableCode,
   reason: text(1_024, 0),
 });
 
