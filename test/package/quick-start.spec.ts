@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -8,7 +8,7 @@ import { TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { linkPackages, PACKAGE, PackedApp } from '../support/packed-app.js';
 import { project } from '../support/packed-package.js';
-import { quickStartFiles } from '../support/readme.js';
+import { projectFile, quickStartFiles } from '../support/readme.js';
 
 // What `nest new` makes, in ESM, with what the test varies.
 const MAIN = `
@@ -40,10 +40,17 @@ await app.listen(0, '127.0.0.1');
 console.log('port ' + app.getHttpServer().address().port);
 `;
 
+/** A file of the app that the CLI makes, as the version of it makes it that is installed here. */
+function cliFile(path: string): [string, string] {
+  const schematics = 'node_modules/@nestjs/schematics/dist/lib/application/files/ts-esm';
+  return [path, projectFile(`${schematics}/${path}`)];
+}
+
+const cliFiles = [cliFile('src/app.controller.ts'), cliFile('src/app.service.ts')];
 let app: PackedApp;
 
 beforeAll(async () => {
-  app = await PackedApp.create([['src/main.ts', MAIN], ...quickStartFiles()]);
+  app = await PackedApp.create([['src/main.ts', MAIN], ...cliFiles, ...quickStartFiles()]);
 }, 120_000);
 
 afterAll(() => app?.remove());
@@ -56,6 +63,16 @@ describe('the quick start of the README, in an empty app with the packed package
       'src/chat.gateway.ts',
       'src/app.module.ts',
     ]);
+  });
+
+  it('shows on its last lines what a client sees, in that order', () => {
+    const [, talk] = /npx wscat[^\n]*\n([\s\S]*?)```/.exec(projectFile('README.md'))!;
+    expect(
+      talk!
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line.slice(2)).event),
+    ).toEqual(['welcome', 'draft', 'drafts']);
   });
 
   it('compiles in the strictest mode', () => {
@@ -86,6 +103,9 @@ describe('the quick start of the README, in an empty app with the packed package
           if (word === 'tick') ticks.push(Number(value));
         });
       });
+      // What the CLI's own end-to-end test asks for.
+      const response = await fetch(`http://127.0.0.1:${port}/`);
+      expect([response.status, await response.text()]).toEqual([200, 'Hello World!']);
       const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
       expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
       expect(await client.ask('draft', { text: 'hello' })).toEqual({
@@ -107,6 +127,51 @@ describe('the quick start of the README, in an empty app with the packed package
     },
     60_000,
   );
+});
+
+// What `nest new --type=cjs` makes.
+const CJS_MAIN = `
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+
+async function bootstrap() {
+  const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
+  app.enableShutdownHooks();
+  await app.listen(0, '127.0.0.1');
+  console.log('port ' + app.getHttpServer().address().port);
+}
+void bootstrap();
+`;
+
+describe('the quick start in an app of CommonJS', () => {
+  it('compiles, answers over HTTP and over a socket, and drains', async () => {
+    const files = [...cliFiles, ...quickStartFiles()];
+    const cjs = await PackedApp.create([['src/main.ts', CJS_MAIN], ...files], {
+      skipLibCheck: true,
+    });
+    try {
+      cjs.write('package.json', JSON.stringify({ name: 'app', private: true }));
+      expect(cjs.compile()).toEqual({ stdout: '', status: 0 });
+      expect(readFileSync(join(cjs.folder, 'dist/main.js'), 'utf8')).toContain('require(');
+      const child = spawn(process.execPath, ['dist/main.js'], {
+        cwd: cjs.folder,
+        env: { ...process.env, NODE_OPTIONS: '' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const exited = new Promise((resolve) => child.once('exit', resolve));
+      const port = await new Promise<string>((resolve) => {
+        createInterface(child.stdout).on('line', (line) => resolve(line.replace('port ', '')));
+      });
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('Hello World!');
+      const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
+      expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
+      child.kill('SIGTERM');
+      expect(await client.closed()).toBe(1001);
+      await exited;
+    } finally {
+      cjs.remove();
+    }
+  }, 120_000);
 });
 
 describe('an app with two copies of @nestjs/core', () => {
