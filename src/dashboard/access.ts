@@ -17,7 +17,7 @@ import { type Clock, CLOCK } from '../clock/clock.js';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { askApp, InvalidAnswerError, yesOrNo } from '../handshake/app-answer.js';
-import { httpStatusOf } from '../handshake/authentication.js';
+import { httpStatusOf } from '../journal/http-status.js';
 import { errorText } from '../journal/error-text.js';
 import {
   DASHBOARD_OPTIONS,

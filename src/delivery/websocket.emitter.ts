@@ -5,7 +5,7 @@ import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
 import type { DeliveryReport } from '../history/receipt.js';
 import type { ThreadKey } from '../history/thread-history.js';
-import { count, emptyReport, encodeFrame } from '../manager/delivery-result.js';
+import { count, emptyReport, encodeFrame, whyNoFrame } from '../manager/delivery-result.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/everywhere.js';
@@ -92,7 +92,10 @@ export class WebSocketEmitter {
 
   #sendCritical(thread: ThreadKey, event: string, data: unknown): DeliveryReport {
     const body = encodeFrame(event, data);
-    if (body === undefined) throw new SendFailedError('the data cannot be written as JSON');
+    if (body === undefined) {
+      const cause = whyNoFrame({ data });
+      throw new SendFailedError(`the data cannot be written as JSON (${cause.message})`, { cause });
+    }
     const recorded = this.resume?.publish(thread, { body, isCritical: true });
     if (recorded) return recorded;
     this.#others?.delivery.send(thread, body);

@@ -3,12 +3,13 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 import { CloseCode } from '../closing/close-codes.js';
 import type { Running, UserExecutionContext } from '../context/user-execution-context.js';
-import { httpStatusOf } from '../handshake/authentication.js';
+import { httpStatusOf } from '../journal/http-status.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
+import { ConnectionExecutionContext } from './connection-execution-context.js';
 import type { ConnectionHost } from './connection-host.js';
 import { applyFilter, filterFor } from './exception-reply.js';
 import type { ConnectPlan, GatewayInstance } from './gateway-definition.js';
@@ -108,8 +109,11 @@ function guarded({ connection, gateway, plan, hook }: GuardedHook): unknown {
   const { guards, interceptors } = plan;
   if (guards.length === 0 && interceptors.length === 0) return hook();
   const type = gateway.constructor as never;
-  const context = new ExecutionContextHost([connection.client, undefined], type, plan.callback);
-  context.setType('ws');
+  const context = new ConnectionExecutionContext(
+    [connection.client, undefined],
+    type,
+    plan.callback,
+  );
   const proceed = (): unknown => {
     if (interceptors.length === 0) return hook();
     return drained(intercept(interceptors, context, hook, NOBODY));
@@ -159,12 +163,14 @@ function refuse(connection: ConnectingConnection, plan: ConnectPlan, error: unkn
 const TEXTS: Readonly<Record<number, string>> = {
   [CloseCode.UNAUTHORIZED]: 'unauthorized',
   [CloseCode.FORBIDDEN]: 'forbidden',
+  [CloseCode.RATE_LIMITED]: 'rate limit',
 };
 
 function codeOf(error: unknown): number {
   const status = httpStatusOf(error);
   if (status === 401) return CloseCode.UNAUTHORIZED;
   if (status === 403 || error instanceof GuardRefusedError) return CloseCode.FORBIDDEN;
+  if (status === 429) return CloseCode.RATE_LIMITED;
   return CloseCode.SERVER_ERROR;
 }
 

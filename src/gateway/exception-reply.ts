@@ -1,7 +1,9 @@
-import type { ArgumentsHost } from '@nestjs/common';
+import { type ArgumentsHost, type HttpException, HttpStatus } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 
 import { IsolationError } from '../context/isolation-error.js';
+import { errorText } from '../journal/error-text.js';
+import { httpStatusOf, isClientFault } from '../journal/http-status.js';
 import type { BoundFilter } from '../nest/gateway-enhancers.js';
 import { GuardRefusedError } from './handler-pipeline.js';
 
@@ -12,17 +14,19 @@ export class MessageRefusedError extends IsolationError {}
 export interface ExceptionReply {
   readonly status: 'error';
   readonly code: string;
-  readonly message: string;
+  /** A list where the error has one: what a `ValidationPipe` found. */
+  readonly message: string | readonly string[];
   /** The `id` of the message, where it had one. */
   readonly id?: string | number;
 }
 
 /**
- * What a client may know of an error. A `WsException` says what it says; everything else is an
- * internal matter, and only the log has the cause.
+ * What a client may know of an error. A `WsException` says what it says, and an `HttpException` of 4xx (of a pipe, a
+ * guard, the handler) too; everything else is an internal matter, and only the log has the cause.
  */
 export function exceptionReply(error: unknown, id: string | number | undefined): unknown {
   if (error instanceof MessageRefusedError) return reply(error.code, error.message, id);
+  if (isClientFault(error)) return clientFaultReply(error as HttpException, id);
   if (!(error instanceof WsException)) return reply('INTERNAL_ERROR', 'Internal server error', id);
   const content = error.getError();
   // Made with an object: that object is the whole answer, as in any Nest gateway.
@@ -30,7 +34,30 @@ export function exceptionReply(error: unknown, id: string | number | undefined):
   return reply(error instanceof GuardRefusedError ? 'FORBIDDEN' : 'WS_EXCEPTION', content, id);
 }
 
-function reply(code: string, message: string, id: string | number | undefined): ExceptionReply {
+// The code is the name of the status, as 403 is FORBIDDEN; the text is the exception's own, as over HTTP.
+function clientFaultReply(error: HttpException, id: string | number | undefined): ExceptionReply {
+  const status = httpStatusOf(error)!;
+  return reply(HttpStatus[status] ?? `HTTP_${status}`, textOf(error), id);
+}
+
+function textOf(error: HttpException): ExceptionReply['message'] {
+  const response: unknown =
+    typeof error.getResponse === 'function' ? error.getResponse() : undefined;
+  const text = isObject(response) ? response['message'] : response;
+  if (typeof text === 'string') return text;
+  const isList = Array.isArray(text) && text.every((item) => typeof item === 'string');
+  return isList ? text : errorText(error);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function reply(
+  code: string,
+  message: ExceptionReply['message'],
+  id: string | number | undefined,
+): ExceptionReply {
   return { status: 'error', code, message, ...(id !== undefined && { id }) };
 }
 

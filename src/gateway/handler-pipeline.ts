@@ -3,7 +3,8 @@ import { WsException } from '@nestjs/websockets';
 import { isObservable, lastValueFrom, Observable, type Subscriber } from 'rxjs';
 
 import { isThenable } from '../manager/bounded-run.js';
-import { ExecutionContextHost, FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
+import { FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
+import { ConnectionExecutionContext } from './connection-execution-context.js';
 import type { ArgumentsReader, HandlerArgs } from './handler-parameters.js';
 
 /** What one handler is composed of. */
@@ -78,9 +79,7 @@ function contextOf(
   callback: PipelineParts['callback'],
   args: HandlerArgs,
 ): ExecutionContext {
-  const context = new ExecutionContextHost(args, gateway.constructor as never, callback);
-  context.setType('ws');
-  return context;
+  return new ConnectionExecutionContext(args, gateway.constructor as never, callback);
 }
 
 /**

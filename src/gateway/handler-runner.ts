@@ -9,7 +9,7 @@ import {
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
-import { encodeFrame, encodeMessage } from '../manager/delivery-result.js';
+import { encodeAnswer, encodeFrame, whyNoFrame } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedStep, Tracer } from '../monitoring/tracing.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
@@ -21,6 +21,7 @@ import type { HandlerArgs } from './handler-parameters.js';
 import type { SettlingCall } from './handler-pipeline.js';
 import { type HandlerRef, type IsolatedServer, ScopedPlans } from './isolated-server.js';
 import { type InboundMessage, messageId } from './message-parser.js';
+import { letGo, UnserializableAnswerError } from './unserializable-answer.js';
 
 /** A handler that runs. One small object: every message has one. */
 class RunningCall implements SettlingCall, Running {
@@ -148,8 +149,8 @@ export abstract class HandlerRunner {
       this.#stream(result, call);
     } else {
       // In this order: the next message may be answered as soon as the place is free.
-      this.#reply(result, call.message);
-      call.settled();
+      const isSaid = this.#reply(result, call);
+      this.release(call, isSaid ? 'ok' : 'failed');
     }
   }
 
@@ -163,7 +164,7 @@ export abstract class HandlerRunner {
       return;
     }
     const stream = source.subscribe({
-      next: (value) => this.#reply(value, call.message),
+      next: (value) => void this.#reply(value, call),
       error: (error: unknown) => this.#fail(error, call),
       complete: () => call.settled(),
     });
@@ -177,15 +178,25 @@ export abstract class HandlerRunner {
     });
   }
 
-  #reply(value: unknown, message: InboundMessage): void {
-    if (value === undefined || value === null) return;
-    const frame = encodeMessage(value);
-    if (frame !== undefined) {
-      this.manager.sendFrame(frame);
-      return;
+  /** Sends an answer. False where it cannot be said: then the client hears that, and the log why. */
+  #reply(value: unknown, call: RunningCall): boolean {
+    if (value === undefined || value === null) return true;
+    const frame = encodeAnswer(value);
+    if (frame === undefined) {
+      this.#failAnswer(value, call);
+      return false;
     }
-    this.#logFailure(new TypeError('the answer cannot be written as JSON'), message);
-    this.answerFailure(undefined, message);
+    this.manager.sendFrame(frame);
+    return true;
+  }
+
+  #failAnswer(value: unknown, call: RunningCall): void {
+    const error = new UnserializableAnswerError(eventName(call.message), whyNoFrame(value));
+    letGo(value);
+    this.host.traffic.failed += 1;
+    if (!call.isReleased) call.traced?.fail(error);
+    this.#logFailure(error, call.message);
+    this.answerFailure(error, call.message);
   }
 
   #fail(error: unknown, call: RunningCall): void {

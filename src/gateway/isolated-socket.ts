@@ -4,7 +4,8 @@ import type { ContextId } from '@nestjs/core';
 import type { WebSocket } from 'ws';
 
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
-import { contextIdOf } from '../scope/connection-scope.js';
+import type { ConnectionRequest } from '../scope/connection-request.js';
+import { contextIdOf, requestOf } from '../scope/connection-scope.js';
 
 /** The inside of a `ws` socket: when it is not there, a connection ends a little slower. */
 interface Inside {
@@ -23,6 +24,24 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
       return contextIdOf(this);
     }
 
+    /** Address of the peer, where guards made for HTTP look for it. An app may put its own in this place. */
+    get ip(): string | undefined {
+      return requestOf(this)?.remoteAddress;
+    }
+
+    set ip(value: unknown) {
+      own(this, 'ip', value);
+    }
+
+    /** Those that `handshake.keepHeaders` names. An app may put its own in this place. */
+    get headers(): ConnectionRequest['headers'] {
+      return requestOf(this)?.headers ?? {};
+    }
+
+    set headers(value: unknown) {
+      own(this, 'headers', value);
+    }
+
     // Also called by `ws` itself, for the answer to a close frame.
     override close(code?: number, reason?: string | Buffer): void {
       super.close(code, reason);
@@ -30,6 +49,15 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
       if (isAnswered && socket) endOnce(socket);
     }
   };
+}
+
+function own(socket: object, name: string, value: unknown): void {
+  Object.defineProperty(socket, name, {
+    value,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
 }
 
 // Both have said goodbye, and `ws` ends the socket when its own frame is out. It would do so again when the client

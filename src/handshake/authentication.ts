@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import { HttpException, Logger, Scope, type Type, UnauthorizedException } from '@nestjs/common';
+import { Logger, Scope, type Type, UnauthorizedException } from '@nestjs/common';
 import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import type {
@@ -55,19 +55,6 @@ function calling(authenticate: AuthenticateFunction): Authenticate {
   // Declared with the request alone. Any other length, as that of a wrapper, may want both.
   const takesSignal = authenticate.length !== 1;
   return (request, deadline) => authenticate(request, takesSignal ? deadline.signal : NO_SIGNAL);
-}
-
-/** The status of a Nest `HttpException`; `undefined` for any other error. */
-export function httpStatusOf(error: unknown): number | undefined {
-  if (error instanceof HttpException) return error.getStatus();
-  // An exception from another copy of Nest is not an instance of ours, and still means what it says.
-  try {
-    const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
-    const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
-    return typeof status === 'number' ? status : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): Authenticate {

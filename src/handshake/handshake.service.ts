@@ -12,7 +12,8 @@ import {
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Resume } from '../resume/resume.service.js';
-import { Authentication, httpStatusOf } from './authentication.js';
+import { httpStatusOf } from '../journal/http-status.js';
+import { Authentication } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';

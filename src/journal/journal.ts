@@ -3,6 +3,7 @@ import { WsException } from '@nestjs/websockets';
 
 import type { Clock } from '../clock/clock.js';
 import { errorText, stackOf } from './error-text.js';
+import { isClientFault } from './http-status.js';
 import { IsolationEventBus, type Topic } from './event-bus.js';
 import {
   EVENT_LEVELS,
@@ -85,8 +86,8 @@ export class Journal {
   }
 }
 
-// What had to be abandoned is worth a warning, whatever it belongs to. What an app tells a client by a
-// `WsException` is an answer and no fault: anybody could fill the log with those.
+// What had to be abandoned is worth a warning, whatever it belongs to. What an app tells a client by a `WsException`,
+// or by an `HttpException` of 4xx, is an answer and no fault: anybody could fill the log with those.
 function levelOf(name: IsolationEventName, details: object): EventLevel {
   if (name === 'handler-failed') return isAnswer(details) ? 'debug' : EVENT_LEVELS[name];
   const { abandoned = 0 } = details as { abandoned?: number | readonly unknown[] };
@@ -95,7 +96,7 @@ function levelOf(name: IsolationEventName, details: object): EventLevel {
 }
 
 function isAnswer({ error }: { error?: unknown }): boolean {
-  return error instanceof WsException;
+  return error instanceof WsException || isClientFault(error);
 }
 
 /** Whom a context is about, as events and log lines name it. */

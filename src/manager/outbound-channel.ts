@@ -2,7 +2,7 @@ import { CloseCode, type CloseInitiator } from '../closing/close-codes.js';
 import { errorText } from '../journal/error-text.js';
 import { Backlog } from './backlog.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { type DeliveryResult, encodeFrame, type Frame } from './delivery-result.js';
+import { type DeliveryResult, encodeFrame, type Frame, whyNoFrame } from './delivery-result.js';
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
 import type { ManagerHost } from './manager-host.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
@@ -66,7 +66,7 @@ export abstract class OutboundChannel {
   send(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
     const frame = encodeFrame(event, data);
-    return frame === undefined ? this.#unserializable(event) : this.sendFrame(frame);
+    return frame === undefined ? this.#unserializable(event, data) : this.sendFrame(frame);
   }
 
   /** @internal Sends a frame that is ready for the wire. */
@@ -110,7 +110,7 @@ export abstract class OutboundChannel {
       if (!this.isActive) throw new ManagerClosedError('sendAsync');
       const frame = encodeFrame(event, data);
       const socket = this.attachedSocket;
-      if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+      if (frame === undefined) throw this.#unserializableFailure(data);
       if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
       if (this.#isTooSlowFor(frame, socket)) {
         this.#closeSlow();
@@ -143,7 +143,7 @@ export abstract class OutboundChannel {
   emitCritical(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
-    if (frame === undefined) throw this.#failure('the data cannot be written as JSON');
+    if (frame === undefined) throw this.#unserializableFailure(data);
     const recorded = this.recordCritical(frame);
     if (recorded) return recorded;
     this.#outbox ??= new CriticalOutbox(
@@ -219,9 +219,15 @@ export abstract class OutboundChannel {
     return true;
   }
 
-  #unserializable(event: string): DeliveryResult {
+  #unserializableFailure(data: unknown): SendFailedError {
+    const why = whyNoFrame({ data });
+    return this.#failure(`the data cannot be written as JSON (${why.message})`, why);
+  }
+
+  #unserializable(event: string, data: unknown): DeliveryResult {
     this.counters.failed += 1;
-    this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON`);
+    const { message } = whyNoFrame({ data });
+    this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON (${message})`);
     return UNSERIALIZABLE;
   }
 

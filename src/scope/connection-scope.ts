@@ -59,6 +59,12 @@ interface ScopedClient {
   [SCOPE]?: { readonly contextId: ContextId } | undefined;
 }
 
+/** The `REQUEST` of a client's scope, until that has ended. */
+export function requestOf(client: object): ConnectionRequest | undefined {
+  const scope = (client as ScopedClient)[SCOPE];
+  return scope instanceof ConnectionScope ? scope.request : undefined;
+}
+
 /** The name of a client's scope: when that has ended without one, the name of an empty scope. */
 export function contextIdOf(client: object): ContextId {
   const scoped = client as ScopedClient;
@@ -89,6 +95,11 @@ export class ConnectionScope {
     if (!this.#plan || this.#plan.readsRequest) ConnectionRequest.settle(request);
   }
 
+  /** What Nest's `REQUEST` is in this scope. */
+  get request(): ConnectionRequest {
+    return this.#instances[0] as ConnectionRequest;
+  }
+
   /**
    * Nest's name for the scope. Made when somebody asks: few connections are ever looked at by their
    * name, and a name costs Nest an entry for every provider.
@@ -105,7 +116,7 @@ export class ConnectionScope {
   #makeContextId(): ContextId {
     // The app's ContextIdStrategy may put durable providers into a scope that connections share. Nest
     // asks it only for a request that has no name yet.
-    const request = this.#instances[0] as ConnectionRequest;
+    const { request } = this;
     naming = request;
     try {
       this.#contextId = ContextIdFactory.getByRequest(request);
@@ -152,7 +163,7 @@ export class ConnectionScope {
    * @param run runs each of them
    */
   dispose(run: RunDisposer): Promise<void> | undefined {
-    ConnectionRequest.settle(this.#instances[0] as ConnectionRequest);
+    ConnectionRequest.settle(this.request);
     const disposed = this.#contextId
       ? this.#disposeNamed(this.#contextId, run)
       : this.#disposePlanned(run);

@@ -26,6 +26,12 @@ export interface Difference {
 
 const isolated = ['isolated', 'scoped'] as const;
 
+const INTERNAL_ERROR =
+  '< {"event":"exception","data":{"status":"error","code":"INTERNAL_ERROR","message":"Internal server error"}}';
+
+const UNSERIALIZABLE =
+  /^answer: (?:function|symbol|bigint|circle|map|observable of (?:an observable|promises))$/;
+
 /** Everything in which an app on this library differs from one on Nest's own `WsAdapter`. */
 export const differences: readonly Difference[] = [
   {
@@ -43,30 +49,35 @@ export const differences: readonly Difference[] = [
     },
   },
   {
-    what: 'An answer that JSON cannot express (functions, symbols, BigInt, circles)',
-    stock: 'An empty binary frame, or an uncaught exception that ends the process',
+    what: 'An answer that JSON cannot express, itself or its `data` (functions, symbols, BigInt, circles, Map, Set, generators, streams, promises and Observables inside)',
+    stock: 'An empty binary frame, `{}`, or an uncaught exception that ends the process',
     here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
     why: 'One answer must not end the process, and is never lost without a word',
     forms: isolated,
-    shownIn: /^answer: (?:function|symbol|bigint|circle)$/,
+    shownIn: UNSERIALIZABLE,
     accountsFor: ({ scenario, stock, here }) =>
-      /^answer: .*(?:function|symbol|bigint|circle)$/.test(scenario) &&
+      UNSERIALIZABLE.test(scenario) &&
       stock.every(
-        (line) => line === '< binary ' || /uncaught TypeError: .*(?:BigInt|circular)/.test(line),
+        (line) =>
+          line === '< binary ' ||
+          /^< \{.*\}$/.test(line) ||
+          /uncaught TypeError: .*(?:BigInt|circular)/.test(line),
       ) &&
       here.every(
-        (line) =>
-          line === INTERNAL_ERROR ||
-          line === 'error TypeError: the answer cannot be written as JSON',
+        (line) => line === INTERNAL_ERROR || line.startsWith('error UnserializableAnswerError: '),
       ),
   },
   {
-    what: 'An `HttpException` that no filter caught',
-    stock: 'Not logged',
-    here: 'Logged like any other error',
-    why: 'The client is told nothing of it, so that the log has to',
+    what: 'An `HttpException` of 4xx (of a `ValidationPipe`, a guard, a handler) that no filter caught',
+    stock: 'The client gets `Internal server error`',
+    here: 'The client gets the text of the exception, and the name of its status as `code`',
+    why: 'It says what the client did wrong, and the client alone can mend it. 5xx says `Internal server error`',
     forms: isolated,
-    accountsFor: exactly('error: HttpException', [], ['error BadRequestException: bad']),
+    accountsFor: exactly(
+      'error: HttpException',
+      [INTERNAL_ERROR],
+      ['< {"event":"exception","data":{"status":"error","code":"BAD_REQUEST","message":"bad"}}'],
+    ),
   },
   {
     what: 'An enhancer that is transient, or a singleton in need of something request-scoped, or request-scoped inside a parameter',
@@ -98,9 +109,6 @@ export const differences: readonly Difference[] = [
 ];
 
 const isConstructed = (line: string): boolean => /^\w+ #\d with (?:tea|cup)$/.test(line);
-
-const INTERNAL_ERROR =
-  '< {"event":"exception","data":{"status":"error","code":"INTERNAL_ERROR","message":"Internal server error"}}';
 
 const codes: Readonly<Record<string, string>> = {
   '"Internal server error"': 'INTERNAL_ERROR',

@@ -1,0 +1,20 @@
+import { HttpException } from '@nestjs/common';
+
+/** The status of a Nest `HttpException`; `undefined` for any other error. */
+export function httpStatusOf(error: unknown): number | undefined {
+  if (error instanceof HttpException) return error.getStatus();
+  // An exception from another copy of Nest is not an instance of ours, and still means what it says.
+  try {
+    const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
+    const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
+    return typeof status === 'number' ? status : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether an error says that a client has asked for something wrong (4xx): an answer to the client, and no fault of the app. */
+export function isClientFault(error: unknown): boolean {
+  const status = httpStatusOf(error) ?? 0;
+  return status >= 400 && status < 500;
+}
