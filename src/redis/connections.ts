@@ -101,7 +101,13 @@ function cut(connection: Connection): void {
 
 interface CopiedClient extends RedisClientToCopy {
   /** A single client's; those of Sentinel and Redis Cluster are their own business. */
-  readonly options?: { readonly socket?: object };
+  readonly options?: { readonly socket?: object; readonly database?: number };
+}
+
+/** The database that the settings name. One behind Sentinel does not say, and counts as 0. */
+export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): number {
+  const { options } = (client ?? createClient({ url: url! })) as CopiedClient;
+  return options?.database ?? 0;
 }
 
 function copyOf(client: RedisClientToCopy): Connection {

@@ -23,9 +23,11 @@ export class Keys {
   /** Stream: who is to be disconnected everywhere. */
   readonly revocations: string;
 
+  /** @param database pub/sub is shared by all databases of a Redis: channels say which they belong to */
   constructor(
     private readonly prefix: string,
     private readonly secret: string,
+    private readonly database: number,
   ) {
     this.nodes = `${prefix}:{nodes}:alive`;
     this.nodeInfo = `${prefix}:{nodes}:info`;
@@ -47,9 +49,9 @@ export class Keys {
     return `${this.prefix}:{u:${hash}}:${name}`;
   }
 
-  /** Pub/sub channel on which a node listens. */
+  /** Pub/sub channel on which a node listens. No prefix holds an `@`: two applications never share one. */
   channelOf(nodeId: string): string {
-    return `${this.prefix}:node:${nodeId}`;
+    return `${this.prefix}:node@${this.database}:${nodeId}`;
   }
 }
 

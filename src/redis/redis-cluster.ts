@@ -7,7 +7,7 @@ import type { Cluster, ClusterDefinition, ClusterHost } from '../cluster/cluster
 import type { ClusterNode, ClusterStatus } from '../cluster/cluster-status.js';
 import type { HistoryBounds } from '../history/thread-history.js';
 import { Availability } from './availability.js';
-import { type ConnectionPurpose, RedisConnections } from './connections.js';
+import { type ConnectionPurpose, databaseOf, RedisConnections } from './connections.js';
 import { evictionWarning, ServerClock } from './server-checks.js';
 import { Keys, nodeOf } from './keys.js';
 import { isNodeId } from './messages.js';
@@ -77,7 +77,7 @@ export class RedisCluster implements Cluster {
     const { nodeId } = this;
     const { clock } = host;
     this.#startedAt = clock.epoch();
-    this.#keys = new Keys(settings.keyPrefix, settings.secret);
+    this.#keys = new Keys(settings.keyPrefix, settings.secret, databaseOf(settings));
     this.#availability = new Availability(host, settings.onUnavailable, nodeId);
     this.#connections = new RedisConnections(
       settings,

@@ -55,7 +55,7 @@ export class RedisClusterSettings {
   @Allow()
   client: RedisClientToCopy | undefined = undefined;
 
-  /** First part of every key and channel. Two applications on one Redis need two. */
+  /** First part of every key and channel. Two applications in one database need two. */
   @Matches(/^[\w.:-]{1,64}$/, { message: 'must be 1 to 64 letters, digits or . : _ -' })
   keyPrefix = 'wsi';
 

@@ -125,7 +125,7 @@ describe('delivery in a cluster', () => {
     // What node C would hear, beside hearing itself.
     const overheard: string[] = [];
     const spy = await createClient({ url: redis.url }).connect();
-    await spy.subscribe(`wsi:node:${nodeIdOf(c)}`, (text) => {
+    await spy.subscribe(`wsi:node@0:${nodeIdOf(c)}`, (text) => {
       const { topic } = JSON.parse(text) as { topic: string };
       if (topic !== 'echo') overheard.push(topic);
     });

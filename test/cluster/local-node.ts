@@ -4,6 +4,7 @@ import {
   type ClusterStatus,
   IsolatedGateway,
   IsolationEventBus,
+  WebSocketEmitter,
   WebSocketManagerFactory,
   type WebSocketIsolationOptions,
 } from 'nestjs-websocket-isolation';
@@ -62,6 +63,10 @@ export class LocalNode {
 
   get factory(): WebSocketManagerFactory {
     return this.app.app.get(WebSocketManagerFactory);
+  }
+
+  get emitter(): WebSocketEmitter {
+    return this.app.app.get(WebSocketEmitter);
   }
 
   live(userId: string): number {
