@@ -5,10 +5,52 @@ import { Script } from './script.js';
 // latest event, `c` of the latest critical one, `b` bytes, and for every node the number of the last event
 // that came from it. The hash lives twice as long as the window: to know that nothing was missed, more has
 // to be remembered than what was sent.
+//
+// Redis may come back from an old copy, or a replica take over that has not had everything: then the end of
+// a history is lost, and its numbers would be given out again. So a history goes on under a new epoch where
+// another server has taken over (`r` is the one it was written on) and where a node has seen more of it than
+// there is. `f` has the earlier epochs, the latest first: epoch, offset at which it ended, 1 where what came
+// after that is lost. A place in an earlier epoch is good as long as nothing behind it is lost.
 
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+const LINEAGE = `
+local function whole(number) return string.format('%.0f', number) end
+
+-- Which server this is; of the one that is expected, the cheap way.
+local function server(expected)
+  local info = redis.pcall('INFO', 'server')
+  if type(info) ~= 'string' then return expected or '' end
+  if expected and expected ~= '' and string.find(info, expected, 1, true) then return expected end
+  return string.match(info, 'run_id:(%x+)') or ''
+end
+
+-- Whether somebody was at a place that this history does not have.
+local function isBehind(hash, epoch, offset, seenEpoch, seenOffset, isUnknownBehind)
+  if seenEpoch == '' then return false end
+  if seenEpoch == epoch then return tonumber(seenOffset) > offset end
+  for past, ending, isLost in string.gmatch(redis.call('HGET', hash, 'f') or '', '([%w_-]+):(%d+):(%d)') do
+    if past == seenEpoch then return isLost == '0' and tonumber(seenOffset) > tonumber(ending) end
+  end
+  return isUnknownBehind
+end
+
+-- Goes on under a new epoch; remembers a few earlier ones.
+local function turn(hash, epoch, offset, isLost, fresh, run)
+  local past = epoch .. ':' .. whole(offset) .. ':' .. (isLost and 1 or 0)
+  local count = 1
+  for one in string.gmatch(redis.call('HGET', hash, 'f') or '', '[%w_-]+:%d+:%d') do
+    if count == 8 then break end
+    past = past .. ',' .. one
+    count = count + 1
+  end
+  redis.call('HSET', hash, 'e', fresh, 'f', past)
+  if run then redis.call('HSET', hash, 'r', run) end
+  return fresh
+end
 `;
 
 // Drops what is too much or too old. Answers the offset of the latest event that is gone, and the bytes left.
@@ -52,15 +94,16 @@ end
 /**
  * KEYS leases, hash, stream; ARGV beginning of a node's channel, message before and after the position,
  * body, `c` where critical, connection it is for, epoch for a new history, window, events, bytes, node,
- * number of the event on that node, number of the one before that Redis must have had.
- * Answers `early` where it has not, `again` where it has had this one, `unwanted`, or `done` and who heard.
+ * number of the event on that node, number of the one before that Redis must have had, epoch and offset that
+ * the node has seen. Answers `early` where Redis has not had the one before, `again` where it has had this
+ * one, `unwanted`, or `done`, epoch, offset and who heard.
  */
-export const APPEND = new Script(`${NOW}${TRIM}${PUBLISH}
+export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${PUBLISH}
 local leases, hash, stream = KEYS[1], KEYS[2], KEYS[3]
 local channel, before, after, body, kind, only = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local window, maxEvents, maxBytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local number, previous = tonumber(ARGV[12]), tonumber(ARGV[13])
-local known = redis.call('HMGET', hash, 'e', 's', 'b', ARGV[11])
+local known = redis.call('HMGET', hash, 'e', 's', 'b', ARGV[11], 'r')
 local epoch, offset, bytes = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
 local last = tonumber(known[4] or 0)
 if epoch and not string.match(epoch, '^[%w_-]+$') then error('not an epoch') end
@@ -71,6 +114,11 @@ if not epoch then
   if kind ~= 'c' and redis.pcall('ZCOUNT', leases, from, '+inf') == 0 then return { 'unwanted' } end
   epoch = ARGV[7]
   redis.call('DEL', stream)
+  redis.call('HSET', hash, 'r', server())
+else
+  local run = server(known[5])
+  local isLost = isBehind(hash, epoch, offset, ARGV[14], ARGV[15], true)
+  if isLost or run ~= (known[5] or '') then epoch = turn(hash, epoch, offset, isLost, ARGV[7], run) end
 end
 offset = offset + 1
 local id = string.format('%.0f', offset)
@@ -83,16 +131,17 @@ redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
 if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
 redis.call('PEXPIRE', hash, window * 2)
 redis.call('PEXPIRE', stream, window)
-return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done' }, ARGV[11])
+return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
 `);
 
 /**
- * KEYS hash, stream; ARGV epoch for a new history, window, events, bytes, then what is wanted: `after`, an
- * epoch and an offset; `critical`; or `head`. Answers epoch, offset of the latest event, 1 for a gap, offset
+ * KEYS hash, stream; ARGV epoch for a new history, window, events, bytes, epoch and offset that the node has
+ * seen, then what is wanted: `after`, an epoch and an offset; `critical`; or `head`. Answers epoch, offset of the latest event, 1 for a gap, offset
  * up to which this goes, then for each event offset, kind, connection it is for, body.
  */
-export const READ = new Script(`${NOW}${TRIM}
-local hash, stream, wanted = KEYS[1], KEYS[2], ARGV[5]
+export const READ = new Script(`${NOW}${LINEAGE}${TRIM}
+local hash, stream, wanted = KEYS[1], KEYS[2], ARGV[7]
+local from = tonumber(ARGV[9] or 0)
 local window = tonumber(ARGV[2])
 local known = redis.call('HMGET', hash, 'e', 's', 'b', 'c')
 local epoch, offset, bytes = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
@@ -100,7 +149,10 @@ local critical = tonumber(known[4] or 0)
 if not epoch then
   epoch = ARGV[1]
   redis.call('DEL', stream)
-  redis.call('HSET', hash, 'e', epoch, 's', 0, 'b', 0)
+  redis.call('HSET', hash, 'e', epoch, 's', 0, 'b', 0, 'r', server())
+elseif isBehind(hash, epoch, offset, ARGV[5], ARGV[6], true)
+  or wanted == 'after' and isBehind(hash, epoch, offset, ARGV[8], from, false) then
+  epoch = turn(hash, epoch, offset, true, ARGV[1])
 end
 redis.call('PEXPIRE', hash, window * 2)
 local floor, left = trim(stream, offset, bytes, window, tonumber(ARGV[3]), tonumber(ARGV[4]))
@@ -121,8 +173,23 @@ if wanted == 'critical' and critical > floor then
     if entry[2][6] == 'c' and entry[2][8] == '' then add(entry) end
   end
 elseif wanted == 'after' then
-  local from = tonumber(ARGV[7])
-  if ARGV[6] ~= epoch or from > offset or from < floor then
+  if ARGV[8] ~= epoch then
+    local isKnown, isMissing = false, false
+    for past, ending, isLost in string.gmatch(redis.call('HGET', hash, 'f') or '', '([%w_-]+):(%d+):(%d)') do
+      isMissing = isMissing or isLost == '1'
+      if past == ARGV[8] then
+        isKnown = true
+        if from > tonumber(ending) then
+          isMissing = true
+          from = tonumber(ending)
+        end
+        break
+      end
+    end
+    if not isKnown then from = floor end
+    if not isKnown or isMissing then answer[3] = 1 end
+  end
+  if from < floor then
     answer[3] = 1
     from = floor
   end
@@ -141,19 +208,33 @@ end
 return answer
 `);
 
-/** KEYS hash; ARGV window. Keeps a thread that is open; answers its epoch and the offset of its latest event. */
-export const TOUCH = new Script(`
+/**
+ * KEYS hash; ARGV window, epoch for a history whose end is lost, epoch and offset that the node has seen. Keeps
+ * a thread that is open; answers its epoch and the offset of its latest event.
+ */
+export const TOUCH = new Script(`${LINEAGE}
 redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
-return redis.call('HMGET', KEYS[1], 'e', 's')
+local known = redis.call('HMGET', KEYS[1], 'e', 's')
+if known[1] and isBehind(KEYS[1], known[1], tonumber(known[2] or 0), ARGV[3], ARGV[4], true) then
+  known[1] = turn(KEYS[1], known[1], tonumber(known[2] or 0), true, ARGV[2])
+end
+return known
 `);
 
 /**
  * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window, node.
  * Begins anew, after events were lost before they got here: whoever reads on finds a gap.
  */
-export const RESET = new Script(`${NOW}${PUBLISH}
-redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('HSET', KEYS[2], 'e', ARGV[3], 's', 0, 'b', 0)
+export const RESET = new Script(`${NOW}${LINEAGE}${PUBLISH}
+local known = redis.pcall('HMGET', KEYS[2], 'e', 's')
+local offset, past = 0, ''
+if not known.err and string.match(known[1] or '', '^[%w_-]+$') and string.match(known[2] or '', '^%d+$') then
+  offset = known[2]
+  past = known[1] .. ':' .. offset .. ':1'
+end
+redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[3])
+redis.call('HSET', KEYS[2], 'e', ARGV[3], 's', offset, 'b', 0, 'r', server(), 'f', past)
 redis.call('PEXPIRE', KEYS[2], ARGV[4] * 2)
 return publish(KEYS[1], ARGV[1], ARGV[2], { 'done' }, ARGV[5])
 `);

@@ -1,5 +1,6 @@
 import { isSendableCode } from '../closing/close-codes.js';
 import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../history/receipt.js';
 import type { ThreadKey } from '../history/thread-history.js';
 import {
@@ -127,7 +128,8 @@ export const EVENT: Topic<EventBody, DeliveryReport> = {
     frame: isFrameText,
     isCritical: isFlag,
     onlyFor: optional(isId),
-    position: text(128),
+    position: (value): value is string =>
+      typeof value === 'string' && parsePosition(value) !== undefined,
   }),
   isAnswer: isReport,
 };

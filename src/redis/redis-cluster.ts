@@ -199,7 +199,11 @@ export class RedisCluster implements Cluster {
   #onReady(purpose: ConnectionPurpose): void {
     if (this.#availability.hasLeft) return;
     if (purpose === 'subscribe') void this.#listen();
-    if (purpose === 'streams') this.#history?.hurry();
+    if (purpose === 'streams') {
+      this.#history?.hurry();
+      // Redis may have come back with less than it had.
+      this.#history?.doubtAll();
+    }
     // It may have lost everything while it was away: put back what is held here.
     if (purpose === 'leases') void this.#renewal.now();
   }

@@ -15,6 +15,7 @@ import {
 import { type Appendable, AppendQueue } from './append-queue.js';
 import type { Connection, RedisConnections } from './connections.js';
 import { readPlace, readStretch } from './history-replies.js';
+import { KnownPlaces } from './known-places.js';
 import { APPEND, READ, RESET, TOUCH } from './history-scripts.js';
 import type { Keys } from './keys.js';
 import { DOUBT, EVENT, type EventBody } from './messages.js';
@@ -68,6 +69,7 @@ export interface HistoryHost {
  */
 export class RedisHistory implements ThreadHistory {
   readonly #open = new Map<string, OpenThread>();
+  readonly #known: KnownPlaces;
   readonly #queue: AppendQueue;
   readonly #bounds: string[];
   #listener: HistoryListener | undefined;
@@ -79,6 +81,7 @@ export class RedisHistory implements ThreadHistory {
   ) {
     const { windowMs, maxEvents, maxBytes } = bounds;
     this.#bounds = [windowMs, maxEvents, maxBytes].map(String);
+    this.#known = new KnownPlaces(host.clock, windowMs, this.#open);
     this.#queue = new AppendQueue(host.clock, concernsOneKey, (error) => host.stumbled(error));
     host.bus.handle(EVENT, (body) => this.#heard(body));
     host.bus.handle(DOUBT, ({ thread }) => this.#listener?.doubtful(thread));
@@ -148,6 +151,7 @@ export class RedisHistory implements ThreadHistory {
     this.#toucher?.();
     this.#toucher = undefined;
     this.#open.clear();
+    this.#known.clear();
   }
 
   /** The process leaves the cluster: lets what waits get out, for a while. */
@@ -176,7 +180,9 @@ export class RedisHistory implements ThreadHistory {
   #heard({ thread, frame, isCritical, onlyFor, position }: EventBody): DeliveryReport | undefined {
     const at = parsePosition(position);
     if (!at) return undefined;
-    const open = this.#open.get(this.#keysOf(thread).hash);
+    const { hash } = this.#keysOf(thread);
+    this.#known.saw(hash, at);
+    const open = this.#open.get(hash);
     if (open) open.heard = at;
     const event: RecordedEvent = { body: frame, isCritical, onlyFor, offset: at.offset };
     return this.#listener?.recorded(thread, at.epoch, event);
@@ -202,10 +208,12 @@ export class RedisHistory implements ThreadHistory {
         const kind = isCritical ? 'c' : '';
         const event = [host.keys.channelOf(''), before, after, body, kind, onlyFor, epoch];
         const order = [host.nodeId, String(number), String(previous)];
-        const args = [...event, ...this.#bounds, ...order];
+        const args = [...event, ...this.#bounds, ...order, ...this.#known.of(keys.hash)];
         const reply = await APPEND.run(this.#connection, namesOf(keys), args);
-        const [outcome, ...to] = reply as [string, ...string[]];
+        const [outcome, ...done] = reply as [string, ...string[]];
         if (outcome === 'early') return 'early';
+        const to = done.splice(2);
+        if (outcome === 'done') this.#known.saw(keys.hash, readPlace(done)!);
         published?.(readPublished(to, host.connections.seesAllReceivers));
         return 'done';
       },
@@ -239,9 +247,14 @@ export class RedisHistory implements ThreadHistory {
 
   async #read(thread: ThreadKey, ...wanted: string[]): Promise<Stretch> {
     const keys = this.#keysOf(thread);
-    const args = [createEpoch(thread.userId), ...this.#bounds, ...wanted];
-    const ask = async (): Promise<Stretch> =>
-      readStretch(await READ.run(this.#connection, [keys.hash, keys.stream], args));
+    const ask = async (): Promise<Stretch> => {
+      const epoch = createEpoch(thread.userId);
+      const args = [epoch, ...this.#bounds, ...this.#known.of(keys.hash), ...wanted];
+      const names = [keys.hash, keys.stream];
+      const stretch = readStretch(await READ.run(this.#connection, names, args));
+      this.#known.saw(keys.hash, { epoch: stretch.epoch, offset: stretch.head });
+      return stretch;
+    };
     const asked = this.#mended(thread, keys, ask);
     return answerWithin(this.host.clock, this.host.commandTimeoutMs, asked);
   }
@@ -289,8 +302,12 @@ export class RedisHistory implements ThreadHistory {
     open.heard ??= now;
   }
 
-  async #touch({ keys }: OpenThread): Promise<Position | undefined> {
-    return readPlace(await TOUCH.run(this.#connection, [keys.hash], [this.#bounds[0]!]));
+  async #touch({ keys, thread }: OpenThread): Promise<Position | undefined> {
+    const epoch = createEpoch(thread.userId);
+    const args = [this.#bounds[0]!, epoch, ...this.#known.of(keys.hash)];
+    const place = readPlace(await TOUCH.run(this.#connection, [keys.hash], args));
+    if (place) this.#known.saw(keys.hash, place);
+    return place;
   }
 
   #keysOf({ userId, threadId }: ThreadKey): ThreadKeys {
