@@ -7,10 +7,11 @@ import {
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { CLUSTER, type Cluster } from '../cluster/cluster.js';
+import { type Clock, systemClock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
+import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { runningCode } from '../context/user-execution-context.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { Journal } from '../journal/journal.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
@@ -35,12 +36,13 @@ interface ClosableAdapter {
  */
 @Injectable()
 export class Drain implements OnModuleInit, OnModuleDestroy {
+  // The real time, whatever clock the application has: who would move a clock of tests while `app.close()` is awaited?
+  readonly #clock: Clock = systemClock;
   #run: Promise<void> | undefined;
   #unhook: (() => void) | undefined;
 
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(CLOCK) private readonly clock: Clock,
     private readonly handshake: HandshakeService,
     private readonly factory: WebSocketManagerFactory,
     private readonly registry: ManagerRegistry,
@@ -67,7 +69,10 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
 
   /** Drains; resolves when it is over. Calling it again gives the same promise. */
   start(): Promise<void> {
+    // A handler that closes the application is waited for by its connection: it awaits the end of it itself.
+    const goesOn = runningCode()?.waits();
     this.#run ??= this.#drain();
+    if (goesOn) void this.#run.then(goesOn, goesOn);
     return this.#run;
   }
 
@@ -85,7 +90,7 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
   }
 
   async #drain(): Promise<void> {
-    const startedAt = this.clock.now();
+    const startedAt = this.#clock.now();
     const { deadlineMs } = this.options.shutdown;
     this.handshake.drain();
     const leaving = [...this.registry.all()];
@@ -94,24 +99,24 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
 
     // Whoever is told goodbye comes back at once, on another node: the slot has to be free by then.
     if (this.cluster) {
-      await withDeadline(this.clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
+      await withDeadline(this.#clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
     }
     const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
-    await withDeadline(this.clock, this.#left(startedAt), goodbyes);
+    await withDeadline(this.#clock, this.#left(startedAt), goodbyes);
     const abandoned = leaving.filter(({ state }) => state !== 'closed');
     for (const manager of abandoned) manager.socket?.terminate();
     // Whoever slipped in through a handshake that had already been let through.
-    await withDeadline(this.clock, this.#left(startedAt), this.factory.shutdown());
+    await withDeadline(this.#clock, this.#left(startedAt), this.factory.shutdown());
     if (this.cluster) await this.cluster.leave();
     this.journal.record('drain-finished', {
       closed: leaving.length - abandoned.length,
       abandoned: abandoned.length,
-      durationMs: this.clock.now() - startedAt,
+      durationMs: this.#clock.now() - startedAt,
     });
   }
 
   #left(startedAt: number): number {
-    return Math.max(1, this.options.shutdown.deadlineMs - (this.clock.now() - startedAt));
+    return Math.max(1, this.options.shutdown.deadlineMs - (this.#clock.now() - startedAt));
   }
 
   async #sayGoodbye(leaving: readonly WebSocketManager[], withinMs: number): Promise<void> {
@@ -129,7 +134,7 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      this.clock.after(ms, resolve);
+      this.#clock.after(ms, resolve);
     });
   }
 }

@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type CanActivate, Injectable, UseGuards } from '@nestjs/common';
+import { ConnectedSocket, SubscribeMessage } from '@nestjs/websockets';
+import {
+  CurrentManager,
+  IsolatedGateway,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+import type { WebSocket } from 'ws';
+
+import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+type End = (client: WebSocket, manager: WebSocketManager) => unknown;
+
+/** Every way to end a connection from within the app. */
+const ENDS: Readonly<Record<string, End>> = {
+  'client.close()': (client) => client.close(4001),
+  'client.terminate()': (client) => client.terminate(),
+  'manager.close()': (_client, manager) => void manager.close(4001),
+  'manager.socket.close()': (_client, manager) => manager.socket!.close(4001),
+};
+
+let end: End;
+let release!: () => void;
+let released!: Promise<void>;
+let hasEnded: boolean;
+let handled: string[];
+beforeEach(() => {
+  handled = [];
+  hasEnded = false;
+  released = new Promise((resolve) => (release = resolve));
+});
+
+@Injectable()
+class ThinkingGuard implements CanActivate {
+  async canActivate(): Promise<boolean> {
+    await released;
+    return true;
+  }
+}
+
+/** Two on one path: whichever connect hook comes first ends the connection. */
+async function refuse(client: WebSocket): Promise<void> {
+  await released;
+  if (hasEnded) handled.push('another connect hook');
+  hasEnded = true;
+  end(client, manager());
+}
+
+@IsolatedGateway({ path: '/refusing' })
+class RefusingGateway {
+  handleConnection(client: WebSocket): Promise<void> {
+    return refuse(client);
+  }
+
+  @SubscribeMessage('work') work(): void {
+    handled.push('work');
+  }
+}
+
+@IsolatedGateway({ path: '/refusing' })
+class SecondGateway {
+  handleConnection(client: WebSocket): Promise<void> {
+    return refuse(client);
+  }
+}
+
+@UseGuards(ThinkingGuard)
+@IsolatedGateway({ path: '/guarded' })
+class GuardedGateway {
+  handleConnection(): void {
+    handled.push('connect hook');
+  }
+
+  @SubscribeMessage('work') work(): void {
+    handled.push('work');
+  }
+}
+
+@IsolatedGateway({ path: '/busy' })
+class BusyGateway {
+  @SubscribeMessage('end') end(
+    @ConnectedSocket() client: WebSocket,
+    @CurrentManager() manager: WebSocketManager,
+  ): void {
+    end(client, manager);
+  }
+
+  @SubscribeMessage('slow') async slow(): Promise<void> {
+    await released;
+    handled.push('slow');
+  }
+
+  @SubscribeMessage('work') work(): void {
+    handled.push('work');
+  }
+}
+
+let testApp: TestApp;
+afterEach(() => testApp.close());
+
+async function start(): Promise<void> {
+  testApp = await startApp({
+    providers: [RefusingGateway, SecondGateway, GuardedGateway, BusyGateway, ThinkingGuard],
+    options: { inbound: { concurrency: 1 } },
+  });
+}
+
+const traffic = (): TrafficCounters => testApp.app.get(TrafficCounters, { strict: false });
+const received = (count: number): Promise<void> =>
+  eventually(() => expect(traffic().received).toBe(count));
+const manager = (): WebSocketManager =>
+  testApp.app.get(WebSocketManagerFactory).managersOf('ada')[0]!;
+
+async function upgraded(): Promise<RawSocket> {
+  const raw = await RawSocket.open(testApp.port);
+  raw.write(upgradeRequest('/busy?user=ada'));
+  await eventually(() => expect(raw.status).toBe(101));
+  return raw;
+}
+
+function sendThrice(client: TestClient): void {
+  for (let sent = 0; sent < 3; sent += 1) client.send('work');
+}
+
+describe('A connection that is closing', () => {
+  it.each(Object.entries(ENDS))(
+    'handles nothing that waits for a connect hook which refuses by %s',
+    async (_name, way) => {
+      end = way;
+      await start();
+      const client = await testApp.connect('/refusing?user=ada');
+      sendThrice(client);
+      await received(3);
+      release();
+      await client.closed();
+      sendThrice(client);
+      await eventually(() =>
+        expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]),
+      );
+      expect(handled).toEqual([]);
+      expect(traffic().ignored.closing).toBe(3);
+    },
+  );
+
+  it.each(Object.entries(ENDS))(
+    'handles nothing that came in one piece with the message whose handler ends it by %s',
+    async (_name, way) => {
+      end = way;
+      await start();
+      const raw = await upgraded();
+      const texts = ['end', 'work', 'work'].map((event) => JSON.stringify({ event }));
+      raw.write(Buffer.concat(texts.map((text) => frame(text))));
+      await received(3);
+      await eventually(() => expect(raw.isClosed).toBe(true));
+      expect(handled).toEqual([]);
+      expect(traffic().ignored.closing).toBe(2);
+    },
+  );
+
+  it.each(Object.entries(ENDS))(
+    'starts nothing that waits behind a handler, after %s from elsewhere',
+    async (_name, way) => {
+      end = way;
+      await start();
+      const client = await testApp.connect('/busy?user=ada');
+      client.send('slow');
+      sendThrice(client);
+      await received(4);
+      const socket = manager().socket as unknown as WebSocket;
+      end(socket, manager());
+      release();
+      await client.closed();
+      await eventually(() => expect(handled).toEqual(['slow']));
+      await eventually(() =>
+        expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]),
+      );
+      expect(handled).toEqual(['slow']);
+      expect(traffic().ignored.closing).toBe(3);
+    },
+  );
+
+  it('handles nothing that a client sends behind its own close frame', async () => {
+    await start();
+    const raw = await upgraded();
+    const goodbye = frame(Buffer.from([0x03, 0xe8]), { opcode: 8 });
+    raw.write(Buffer.concat([goodbye, frame('{"event":"work"}'), frame('{"event":"work"}')]));
+    await eventually(() => expect(raw.isClosed).toBe(true));
+    expect(handled).toEqual([]);
+  });
+
+  it('runs no connect hook behind a guard that was still thinking', async () => {
+    await start();
+    const client = await testApp.connect('/guarded?user=ada');
+    sendThrice(client);
+    await received(3);
+    manager().socket!.close(4001);
+    release();
+    await client.closed();
+    await eventually(() =>
+      expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]),
+    );
+    expect(handled).toEqual([]);
+  });
+});
