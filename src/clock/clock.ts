@@ -45,6 +45,24 @@ export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout
 // call back in the name of that handler's user for ever, and keep the connection in memory.
 const ofProcess = new AsyncResource('websocket-isolation:clock');
 
+/** The wall clock was set, and not only corrected, when it differs by more than this. */
+const CLOCK_SET_MS = 1_000;
+const offsets = new WeakMap<Clock, number>();
+
+/**
+ * When a monotonic instant was, in milliseconds since 1970: the same answer whenever it is asked, as long as nobody sets
+ * the wall clock. The two clocks are read one after the other, so their difference is never twice the same.
+ */
+export function epochAt(clock: Clock, monotonicMs: number): number {
+  const offset = clock.epoch() - clock.now();
+  let known = offsets.get(clock);
+  if (known === undefined || Math.abs(offset - known) > CLOCK_SET_MS) {
+    known = offset;
+    offsets.set(clock, known);
+  }
+  return Math.round(known + monotonicMs);
+}
+
 /** Injection token of the {@link Clock}. */
 export const CLOCK: unique symbol = Symbol('websocket-isolation:clock');
 

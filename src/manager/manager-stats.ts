@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import { type Clock, epochAt } from '../clock/clock.js';
 import { SOCKET_OPEN } from './managed-socket.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
@@ -35,7 +35,7 @@ export function readManagerStats(manager: WebSocketManager, clock: Clock): Manag
       connectionsManaged: manager.counters.attached,
       messagesSentTotal: manager.counters.sent,
       messagesFailedTotal: manager.counters.failed,
-      lastActivity: new Date(clock.epoch() - (now - manager.lastActivityAt)),
+      lastActivity: new Date(epochAt(clock, manager.lastActivityAt)),
       managerAgeSeconds: (now - manager.createdAt) / 1000,
       cleanupScheduled: !manager.isActive,
     },

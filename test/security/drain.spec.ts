@@ -5,7 +5,12 @@ import {
   UserExecutionContext,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
-import { eventually, TestClient, type UpgradeRefused } from 'nestjs-websocket-isolation/testing';
+import {
+  eventually,
+  FakeClock,
+  TestClient,
+  type UpgradeRefused,
+} from 'nestjs-websocket-isolation/testing';
 
 import { ServerProcess } from '../support/server-process.js';
 import { startApp } from '../support/test-app.js';
@@ -57,6 +62,8 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
 
 const story: string[] = [];
 let release!: () => void;
+/** Of every disposer that waits. */
+const releases: (() => void)[] = [];
 
 /** Something that connections need to their very end. */
 @Injectable()
@@ -80,7 +87,7 @@ class DrainGateway {
   handleConnection(): void {
     this.manager.signal.addEventListener('abort', () => story.push('signal aborted'));
     this.manager.onDispose(async () => {
-      await new Promise<void>((resolve) => (release = resolve));
+      await new Promise<void>((resolve) => releases.push((release = resolve)));
       story.push('disposer');
     });
   }
@@ -118,6 +125,34 @@ describe('a drain', () => {
       'onModuleDestroy of the application',
       'onApplicationShutdown of the application',
     ]);
+  });
+
+  it.each([
+    ['101 connections', 101, false, 10_000],
+    ['a connection whose disposer hangs', 1, true, 100],
+  ])('needs no one to move a clock of tests: %s', async (_name, count, hangs, deadlineMs) => {
+    story.length = 0;
+    const testApp = await startApp({
+      providers: [DrainGateway, Database],
+      options: {
+        clock: new FakeClock(),
+        limits: { maxManagersPerUser: count },
+        shutdown: { deadlineMs },
+      },
+    });
+    const clients = await Promise.all(
+      Array.from({ length: count }, () => TestClient.open(testApp.url('/drain?user=ada'))),
+    );
+    const closing = testApp.close();
+    const letGo = async (): Promise<void> => {
+      await eventually(() => {
+        for (const one of releases.splice(0)) one();
+        expect(story.filter((line) => line === 'disposer')).toHaveLength(count);
+      });
+    };
+    await Promise.all([closing, ...(hangs ? [] : [letGo()])]);
+    await Promise.all(clients.map((client) => client.closed()));
+    expect(new Set(clients.map(({ closeCode }) => closeCode))).toEqual(new Set([1001]));
   });
 
   it('does not wait longer than its deadline for disposers that hang', async () => {
