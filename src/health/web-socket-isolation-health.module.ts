@@ -1,5 +1,4 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { HealthIndicatorService } from '@nestjs/terminus';
 
 import {
   assertPlainOptions,
@@ -7,9 +6,11 @@ import {
   type OptionRules,
   share,
 } from '../config/plain-options.js';
+import { optionalPeer } from '../config/optional-peer.js';
 import type { HealthThresholds } from './health-rules.js';
 import { ProcessHealth } from './process-health.js';
 import {
+  HEALTH_INDICATORS,
   HEALTH_THRESHOLDS,
   WebSocketIsolationHealthIndicator,
 } from './web-socket-isolation.health.js';
@@ -51,11 +52,21 @@ export class WebSocketIsolationHealthModule {
           provide: HEALTH_THRESHOLDS,
           useValue: { ...DEFAULT_THRESHOLDS, ...Object.fromEntries(given) },
         },
-        HealthIndicatorService,
+        { provide: HEALTH_INDICATORS, useFactory: makeIndicators },
         ProcessHealth,
         WebSocketIsolationHealthIndicator,
       ],
       exports: [WebSocketIsolationHealthIndicator],
     };
   }
+}
+
+async function makeIndicators(): Promise<object> {
+  const terminus = await optionalPeer(
+    'health',
+    '@nestjs/terminus',
+    () => import('@nestjs/terminus'),
+  );
+  const { HealthIndicatorService } = terminus;
+  return new HealthIndicatorService();
 }

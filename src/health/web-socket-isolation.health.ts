@@ -1,11 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
+import type { HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 
 import { assess, type HealthThresholds } from './health-rules.js';
 import { ProcessHealth } from './process-health.js';
 
 /** Injection token of the {@link HealthThresholds}. */
 export const HEALTH_THRESHOLDS: unique symbol = Symbol('websocket-isolation:health-thresholds');
+
+/** Injection token of terminus' `HealthIndicatorService`. */
+export const HEALTH_INDICATORS: unique symbol = Symbol('websocket-isolation:health-indicators');
 
 const DEFAULT_KEY = 'websocket-isolation';
 
@@ -26,7 +29,7 @@ export class WebSocketIsolationHealthIndicator {
   constructor(
     @Inject(HEALTH_THRESHOLDS) private readonly thresholds: HealthThresholds,
     private readonly process: ProcessHealth,
-    private readonly indicators: HealthIndicatorService,
+    @Inject(HEALTH_INDICATORS) private readonly indicators: HealthIndicatorService,
   ) {}
 
   /** Should new connections come here? Down from the first moment of a drain. */

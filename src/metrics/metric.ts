@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Counter, Gauge, Registry } from 'prom-client';
 
 import type { Release } from '../clock/clock.js';
 import type { IsolationEventBus } from '../journal/event-bus.js';
@@ -29,6 +29,12 @@ export interface StateMetric extends MetricDefinition {
   readonly read: (sources: MetricSources) => number | readonly Sample[];
 }
 
+/** The package `prom-client`, loaded. */
+export type PromClient = Pick<
+  typeof import('prom-client'),
+  'Counter' | 'Gauge' | 'Histogram' | 'register'
+>;
+
 type Reader<Name extends IsolationEventName> = (details: IsolationEvents[Name]) => Sample;
 
 /** A metric of what happens and leaves no trace elsewhere: counted, or measured, as events. */
@@ -40,6 +46,7 @@ export interface EventMetric extends MetricDefinition {
 
 /** Puts a metric into a registry that is read from `sources`. */
 export function addStateMetric(
+  client: PromClient,
   metric: StateMetric,
   registry: Registry,
   prefix: string,
@@ -55,20 +62,21 @@ export function addStateMetric(
       this.reset();
       for (const { labels, value } of read()) this.set(labels, value);
     };
-    registry.registerMetric(new Gauge({ ...setUp, collect }));
+    registry.registerMetric(new client.Gauge({ ...setUp, collect }));
   } else {
     // It is counted elsewhere already; a counter of prom-client cannot be set, only added to.
     const collect = function collect(this: Counter): void {
       this.reset();
       for (const { labels, value } of read()) this.inc(labels, value);
     };
-    registry.registerMetric(new Counter({ ...setUp, collect }));
+    registry.registerMetric(new client.Counter({ ...setUp, collect }));
   }
   return () => registry.removeSingleMetric(setUp.name);
 }
 
 /** Puts a metric into a registry that is fed by events. */
 export function addEventMetric(
+  client: PromClient,
   metric: EventMetric,
   registry: Registry,
   prefix: string,
@@ -77,11 +85,11 @@ export function addEventMetric(
   const setUp = setUpOf(metric, prefix);
   let note: (sample: Sample) => void;
   if (metric.kind === 'counter') {
-    const counter = new Counter(setUp);
+    const counter = new client.Counter(setUp);
     registry.registerMetric(counter);
     note = ({ labels, value }) => counter.inc(labels, value);
   } else {
-    const histogram = new Histogram({ ...setUp, buckets: [...(metric.buckets ?? [])] });
+    const histogram = new client.Histogram({ ...setUp, buckets: [...(metric.buckets ?? [])] });
     registry.registerMetric(histogram);
     note = ({ labels, value }) => histogram.observe(labels, value);
   }

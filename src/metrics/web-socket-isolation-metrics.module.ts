@@ -1,5 +1,13 @@
-import { Controller, type DynamicModule, Get, Header, Module, type Type } from '@nestjs/common';
-import { register } from 'prom-client';
+import {
+  Controller,
+  type DynamicModule,
+  Get,
+  Header,
+  Module,
+  Res,
+  type Type,
+} from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 
 import {
   aPath,
@@ -8,9 +16,12 @@ import {
   type OptionRules,
   withMethods,
 } from '../config/plain-options.js';
+import { optionalPeer } from '../config/optional-peer.js';
+import type { PromClient } from './metric.js';
 import { MetricSources } from './metric-sources.js';
 import {
   METRICS_OPTIONS,
+  PROM_CLIENT,
   WebSocketIsolationMetrics,
   type WebSocketIsolationMetricsOptions,
 } from './web-socket-isolation-metrics.js';
@@ -45,9 +56,10 @@ export class WebSocketIsolationMetricsModule {
     assertPlainOptions('WebSocketIsolationMetricsModule.forRoot()', options, RULES);
     return {
       module: WebSocketIsolationMetricsModule,
-      controllers: options.path === undefined ? [] : [controllerAt(options.path, options)],
+      controllers: options.path === undefined ? [] : [controllerAt(options.path)],
       providers: [
         { provide: METRICS_OPTIONS, useValue: options },
+        { provide: PROM_CLIENT, useFactory: loadPromClient },
         MetricSources,
         WebSocketIsolationMetrics,
       ],
@@ -57,18 +69,25 @@ export class WebSocketIsolationMetricsModule {
 }
 
 // Made here because the path of a controller stands in its decorator.
-function controllerAt(
-  path: string,
-  { registry = register }: WebSocketIsolationMetricsOptions,
-): Type {
+function controllerAt(path: string): Type {
   @Controller(path)
   class MetricsController {
+    constructor(
+      private readonly metrics: WebSocketIsolationMetrics,
+      private readonly host: HttpAdapterHost,
+    ) {}
+
     @Get()
-    @Header('Content-Type', registry.contentType)
     @Header('Cache-Control', 'no-store')
-    metrics(): Promise<string> {
+    read(@Res({ passthrough: true }) response: object): Promise<string> {
+      const { registry } = this.metrics;
+      this.host.httpAdapter.setHeader(response, 'Content-Type', registry.contentType);
       return registry.metrics();
     }
   }
   return MetricsController;
+}
+
+function loadPromClient(): Promise<PromClient> {
+  return optionalPeer('metrics', 'prom-client', () => import('prom-client'));
 }

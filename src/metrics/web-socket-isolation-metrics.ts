@@ -1,12 +1,17 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { register, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 
 import type { Release } from '../clock/clock.js';
 import { IsolationError } from '../context/isolation-error.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { CLUSTER_METRICS } from './cluster.metrics.js';
 import { EVENT_METRICS } from './event.metrics.js';
-import { addEventMetric, addStateMetric, type MetricDefinition } from './metric.js';
+import {
+  addEventMetric,
+  addStateMetric,
+  type MetricDefinition,
+  type PromClient,
+} from './metric.js';
 import { MetricSources } from './metric-sources.js';
 import { STATE_METRICS } from './state.metrics.js';
 
@@ -22,6 +27,9 @@ export interface WebSocketIsolationMetricsOptions {
 
 /** Injection token of the {@link WebSocketIsolationMetricsOptions}. */
 export const METRICS_OPTIONS: unique symbol = Symbol('websocket-isolation:metrics-options');
+
+/** Injection token of the package `prom-client`. */
+export const PROM_CLIENT: unique symbol = Symbol('websocket-isolation:prom-client');
 
 export const DEFAULT_PREFIX = 'ws_isolation_';
 
@@ -43,10 +51,11 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
   /** @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not take */
   constructor(
     @Inject(METRICS_OPTIONS) options: WebSocketIsolationMetricsOptions,
+    @Inject(PROM_CLIENT) private readonly client: PromClient,
     private readonly sources: MetricSources,
     private readonly bus: IsolationEventBus,
   ) {
-    this.registry = options.registry ?? register;
+    this.registry = options.registry ?? client.register;
     this.#prefix = options.prefix ?? DEFAULT_PREFIX;
     if (!/^[a-zA-Z_:][\w:]*$/.test(this.#prefix)) throw invalidPrefix(this.#prefix);
   }
@@ -59,10 +68,10 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
     if (taken) throw namesTaken(prefix + taken.name);
     const read = sources.cluster ? [...STATE_METRICS, ...CLUSTER_METRICS] : STATE_METRICS;
     for (const metric of read) {
-      this.#releases.push(addStateMetric(metric, registry, prefix, sources));
+      this.#releases.push(addStateMetric(this.client, metric, registry, prefix, sources));
     }
     for (const metric of EVENT_METRICS) {
-      this.#releases.push(addEventMetric(metric, registry, prefix, bus));
+      this.#releases.push(addEventMetric(this.client, metric, registry, prefix, bus));
     }
   }
 

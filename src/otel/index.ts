@@ -1,2 +1,2 @@
-export { type WebSocketIsolationTracingOptions } from './open-telemetry.tracer.js';
+export type { WebSocketIsolationTracingOptions } from './open-telemetry.tracer.js';
 export { WebSocketIsolationTracingModule } from './web-socket-isolation-tracing.module.js';

@@ -6,16 +6,13 @@ import {
   type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
-import { trace } from '@opentelemetry/api';
 
 import type { Release } from '../clock/clock.js';
 import { assertPlainOptions, type OptionRules, trueOrFalse } from '../config/plain-options.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { Tracing } from '../monitoring/tracing.js';
-import {
-  OpenTelemetryTracer,
-  type WebSocketIsolationTracingOptions,
-} from './open-telemetry.tracer.js';
+import { optionalPeer } from '../config/optional-peer.js';
+import type { WebSocketIsolationTracingOptions } from './open-telemetry.tracer.js';
 
 /** Injection token of the {@link WebSocketIsolationTracingOptions}. */
 const TRACING_OPTIONS: unique symbol = Symbol('websocket-isolation:tracing-options');
@@ -32,7 +29,13 @@ class TracingConnector implements OnModuleInit, OnApplicationShutdown {
     private readonly bus: IsolationEventBus,
   ) {}
 
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
+    const { trace } = await optionalPeer(
+      'otel',
+      '@opentelemetry/api',
+      () => import('@opentelemetry/api'),
+    );
+    const { OpenTelemetryTracer } = await import('./open-telemetry.tracer.js');
     const tracer = new OpenTelemetryTracer(
       trace.getTracer('nestjs-websocket-isolation'),
       this.options,

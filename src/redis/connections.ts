@@ -1,5 +1,4 @@
-import { createClient } from 'redis';
-
+import { optionalPeer } from '../config/optional-peer.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
 import type { ScriptClient } from './script.js';
 
@@ -30,6 +29,7 @@ export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
  */
 export class RedisConnections {
   readonly #open = new Map<ConnectionPurpose, Connection>();
+  #createClient: ((options: object) => unknown) | undefined;
 
   /**
    * @param onError gets what happens on a connection outside of any command
@@ -40,6 +40,17 @@ export class RedisConnections {
     private readonly onError: (purpose: ConnectionPurpose, error: Error) => void,
     private readonly onReady: (purpose: ConnectionPurpose) => void,
   ) {}
+
+  /**
+   * Loads the package that connects, where the app has not brought a client of its own. Before the first {@link get}.
+   *
+   * @throws {IsolationError} `PEER_MISSING` where it is not installed
+   */
+  async load(): Promise<void> {
+    if (this.settings.client) return;
+    const { createClient } = await optionalPeer('redis', 'redis', () => import('redis'));
+    this.#createClient = createClient;
+  }
 
   /** The connection for a purpose, made when first asked for. It connects, and connects again, by itself. */
   get(purpose: ConnectionPurpose): Connection {
@@ -72,7 +83,7 @@ export class RedisConnections {
     const { url, client } = this.settings;
     const connection = client
       ? copyOf(client)
-      : (createClient({ ...connectionOptions(), url: url! }) as unknown as Connection);
+      : (this.#createClient!({ ...connectionOptions(), url: url! }) as Connection);
     const isOurs = (): boolean => this.#open.get(purpose) === connection;
     const isReady = (): void => {
       if (isOurs()) this.onReady(purpose);
@@ -106,8 +117,8 @@ interface CopiedClient extends RedisClientToCopy {
 
 /** The database that the settings name. One behind Sentinel does not say, and counts as 0. */
 export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): number {
-  const { options } = (client ?? createClient({ url: url! })) as CopiedClient;
-  return options?.database ?? 0;
+  if (!client) return Number(new URL(url!).pathname.slice(1)) || 0;
+  return (client as CopiedClient).options?.database ?? 0;
 }
 
 function copyOf(client: RedisClientToCopy): Connection {

@@ -140,6 +140,8 @@ export class RedisCluster implements Cluster {
 
   async join(): Promise<void> {
     const { clock } = this.host;
+    await this.#connections.load();
+    if (this.#availability.hasLeft) return;
     this.#renewal.start();
     this.#stopHeartbeat = clock.every(this.settings.heartbeatMs, () => void this.#heartbeat());
     this.#stopLooking = clock.every(LOOK_MS, () => void this.#look());

@@ -149,7 +149,7 @@ describe('the entry points', () => {
     }
   }, 60_000);
 
-  it('load where only the required peers are, but for those that need more', () => {
+  it('load where only the required peers are, and the boot says what else to install', () => {
     for (const name of required) {
       const target = join(folder, 'node_modules', name);
       mkdirSync(dirname(target), { recursive: true });
@@ -157,19 +157,35 @@ describe('the entry points', () => {
     }
     const script = `
       await import('reflect-metadata');
+      const { NestFactory } = await import('@nestjs/core');
+      const load = (entry) => import('${PACKAGE}' + entry.slice(1));
+      const { WebSocketIsolationModule } = await load('.');
       for (const entry of ${JSON.stringify(entries)}) {
-        const name = entry.replace('.', '${PACKAGE}');
-        const missing = await import(name).then(() => '', ({ message }) => message);
-        console.log(entry + ' ' + (/package '([^']+)'/.exec(missing)?.[1] ?? missing));
-      }`;
+        const loaded = await load(entry);
+        const part = Object.values(loaded).find(({ name }) => /^WebSocketIsolation.+Module$/.test(name));
+        const options = entry === './redis' ? { cluster: loaded.redisCluster({ url: 'redis://host' }) } : {};
+        const own = entry === '.' || !part ? [] : [part.forRoot(entry === './dashboard' ? { guard: () => true } : {})];
+        const imports = [WebSocketIsolationModule.forRoot(options), ...own];
+        const outcome = await NestFactory.createApplicationContext(
+          { module: class Root {}, imports },
+          { logger: false, abortOnError: false },
+        ).then((app) => app.close().then(() => 'started'), ({ code, message }) => code + ' ' + message);
+        console.log(entry + ' ' + outcome);
+      }
+      process.exit();`;
     const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], {
       cwd: folder,
       encoding: 'utf8',
     });
     expect(output.split('\n').slice(0, -1)).toEqual(
-      entries.map((entry) => `${entry} ${OPTIONAL[entry] ?? ''}`),
+      entries.map((entry) => {
+        const needed = OPTIONAL[entry];
+        if (needed === undefined) return `${entry} started`;
+        const who = `${PACKAGE}${entry.slice(1)} needs the package ${needed}`;
+        return `${entry} PEER_MISSING ${who}, which is not installed. Run: npm install ${needed}`;
+      }),
     );
-  });
+  }, 60_000);
 });
 
 describe('the examples of the docs', () => {
