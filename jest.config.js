@@ -4,9 +4,10 @@ export default {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.spec.ts'],
   injectGlobals: false, // import { describe, expect, it, jest } from '@jest/globals'
-  setupFiles: ['reflect-metadata'],
+  setupFiles: ['reflect-metadata', '<rootDir>/test/support/patience.ts'],
   maxWorkers: '100%',
-  testTimeout: 30_000,
+  // For machines ten times slower than ours: what hangs fails all the same.
+  testTimeout: 300_000,
 
   // TypeScript as native ESM: sources import './x.js', jest resolves './x.ts'.
   extensionsToTreatAsEsm: ['.ts'],

@@ -1,6 +1,7 @@
 export { eventually } from './eventually.js';
 export { expectNoLeaks } from './expect-no-leaks.js';
 export { FakeClock } from './fake-clock.js';
+export { setPatience } from './patience.js';
 export {
   startTestApplication,
   TestApplication,

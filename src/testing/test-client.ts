@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { type ClientOptions, WebSocket } from 'ws';
 
 import { type Release, systemClock } from '../clock/clock.js';
+import { patienceMs } from './patience.js';
 import { readSlowly } from './slow-reader.js';
 
 /** A message as stock clients get it. */
@@ -16,7 +17,6 @@ export interface ReceivedMessage {
 /** Whoever waits for something to happen on the socket: looks again after each message and at the end. */
 type Watcher = () => void;
 
-const PATIENCE_MS = 5_000;
 /** How many messages an error names. */
 const MESSAGES_NAMED = 20;
 
@@ -90,9 +90,10 @@ export class TestClient {
   /**
    * The next message that was not taken yet; with a name, the next one of that event.
    *
+   * @param timeoutMs default: 5 seconds, see {@link setPatience}
    * @throws {Error} that says what came instead, when the time is up or the connection ends
    */
-  next(event?: string, timeoutMs: number = PATIENCE_MS): Promise<ReceivedMessage> {
+  next(event?: string, timeoutMs: number = patienceMs()): Promise<ReceivedMessage> {
     return this.#when(() => this.#take(event), {
       timeoutMs,
       what: event === undefined ? 'message' : `"${event}"`,
@@ -107,7 +108,7 @@ export class TestClient {
   }
 
   /** Resolves to the close code when the connection has ended. */
-  closed(timeoutMs: number = PATIENCE_MS): Promise<number> {
+  closed(timeoutMs: number = patienceMs()): Promise<number> {
     return this.#when(() => this.closeCode, {
       timeoutMs,
       what: 'end of the connection',

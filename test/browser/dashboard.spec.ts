@@ -34,12 +34,12 @@ beforeAll(async () => {
   });
   crowd = new Crowd(running.url('/live'));
   await crowd.open([...crowdOf(CONNECTIONS - 1), HOSTILE]);
-}, 120_000);
+});
 afterAll(async () => {
   await browser.close();
   await crowd.close();
   await running.close();
-}, 60_000);
+});
 
 // One page for all: what a person would do, too.
 beforeAll(async () => {
@@ -53,7 +53,7 @@ beforeAll(async () => {
   page.on('dialog', (dialog) => problems.push(`a dialog: ${dialog.message()}`));
   await page.goto(`http://127.0.0.1:${running.port}/dashboard`);
   await rows().first().waitFor();
-}, 60_000);
+});
 afterEach(() => expect(problems.splice(0)).toEqual([]));
 
 const factory = (): WebSocketManagerFactory => running.app.get(WebSocketManagerFactory);
@@ -135,10 +135,10 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await dialog.getByRole('button', { name: 'Disconnect' }).click();
     expect(await victim.closed()).toBe(1001);
     await eventually(async () => expect(await text('#announcement')).toBe('Disconnected.'));
-    await eventually(async () => expect(await text('#detail-gone')).toContain('has ended'), 10_000);
+    await eventually(async () => expect(await text('#detail-gone')).toContain('has ended'));
     await eventually(async () => {
       expect(await text('#feed')).toContain('tester disconnected conn_');
-    }, 10_000);
+    });
   });
 
   it('shows nothing to press to those who may only look', async () => {
@@ -156,13 +156,10 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
 
   it('lets the events stand still, and filters them', async () => {
     await come('early');
-    await eventually(async () => expect(await text('#feed')).toContain('early connected'), 10_000);
+    await eventually(async () => expect(await text('#feed')).toContain('early connected'));
     await page.getByRole('button', { name: 'Pause' }).click();
     await come('late');
-    await eventually(
-      async () => expect(await text('#waiting')).toMatch(/paused · \d+ new/),
-      10_000,
-    );
+    await eventually(async () => expect(await text('#waiting')).toMatch(/paused · \d+ new/));
     expect(await text('#feed')).not.toContain('late connected');
     await page.getByRole('button', { name: 'Pause' }).click();
     expect(await text('#feed')).toContain('late connected');
@@ -206,16 +203,14 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
   it('says when nobody answers, and when one may not look any more', async () => {
     await page.route('**/state?*', (route) => route.abort());
     const status = page.locator('#status');
-    await eventually(
-      async () => expect(await status.textContent()).toContain('The server does not answer.'),
-      10_000,
+    await eventually(async () =>
+      expect(await status.textContent()).toContain('The server does not answer.'),
     );
     await page.unroute('**/state?*');
-    await eventually(async () => expect(await status.textContent()).toContain('Live'), 15_000);
+    await eventually(async () => expect(await status.textContent()).toContain('Live'));
     mayLook = false;
-    await eventually(
-      async () => expect(await status.textContent()).toContain('You may not see this any more.'),
-      10_000,
+    await eventually(async () =>
+      expect(await status.textContent()).toContain('You may not see this any more.'),
     );
     mayLook = true;
     // It does not ask again by itself: whoever was refused five times is shut out for a minute.

@@ -16,7 +16,7 @@ const problems: string[] = [];
 
 beforeAll(async () => {
   browser = await startBrowser();
-}, 60_000);
+});
 afterAll(() => browser.close());
 
 beforeEach(async () => {
@@ -31,7 +31,7 @@ beforeEach(async () => {
     if (message.type() === 'error') problems.push(message.text());
   });
   await page.goto(`http://127.0.0.1:${port}/`);
-}, 60_000);
+});
 afterEach(async () => {
   await page.close();
   await app.close();
@@ -81,15 +81,13 @@ describe('the demo, in a browser', () => {
     );
     expect(await text(ada.locator('.facts'))).toContain('ada:thread-A');
     expect(problems).toEqual([]);
-  }, 60_000);
+  });
 
   it('refuses the 21st with its reason, and keeps the ledger true when a line is cut', async () => {
     const ada = await signIn('ada');
     await ada.getByRole('button', { name: 'Open until refused' }).click();
-    await eventually(
-      async () =>
-        expect(await text(ada.locator('.refusal'))).toMatch(/refused with 4429 \(user-limit\)/),
-      20_000,
+    await eventually(async () =>
+      expect(await text(ada.locator('.refusal'))).toMatch(/refused with 4429 \(user-limit\)/),
     );
     await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
     await ada.locator('.tab').nth(3).click();
@@ -104,21 +102,17 @@ describe('the demo, in a browser', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1280);
     await page.setViewportSize({ width: 360, height: 800 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
-  }, 60_000);
+  });
 
   it('shows how a crowd of silent tabs is cleaned up', async () => {
     const ada = await signIn('ada');
     await ada.getByRole('button', { name: 'Open until refused' }).click();
-    await eventually(
-      async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'),
-      20_000,
-    );
+    await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
     // 15 s of silence, and the job every 5 s.
-    await eventually(
-      async () => expect(await text(page.locator('#feed'))).toContain('with 4440: stale'),
-      30_000,
+    await eventually(async () =>
+      expect(await text(page.locator('#feed'))).toContain('with 4440: stale'),
     );
     await eventually(async () => expect(await text(ada.locator('.count'))).not.toBe('20 of 20'));
     expect(await text(ada.locator('.tab.closed').first())).toContain('4440');
-  }, 90_000);
+  });
 });

@@ -51,7 +51,7 @@ describe('a user who is disconnected on all nodes while one of them is frozen', 
       expect(await again.ask('echo', 'again')).toMatchObject({ data: 'again' });
       await again.close();
     }
-  }, 60_000);
+  });
 });
 
 describe('a revocation', () => {
@@ -85,7 +85,7 @@ describe('a revocation', () => {
     expect(unconfirmed.length).toBeLessThan(2);
     expect(await lou.closed(PATIENCE_MS)).toBe(4401);
     await isServed(eve);
-  }, 60_000);
+  });
 
   it('is applied when a node that was cut off is back, to those who were there when it was made', async () => {
     const one = await start({ commandTimeoutMs: 500 });
@@ -112,7 +112,7 @@ describe('a revocation', () => {
     expect(earlier.closeReason).toBe('banned');
     await isServed(later);
     expect(later.closeCode).toBeUndefined();
-  }, 60_000);
+  });
 
   it('of one thread, and of one connection, ends no other connection', async () => {
     const [one, other] = [await start(), await start()];
@@ -149,7 +149,7 @@ describe('a revocation', () => {
     await isServed(lou);
     await redis.launch();
     expect(await lou.closed(PATIENCE_MS)).toBe(4401);
-  }, 60_000);
+  });
 
   it('that Redis has lost is put back by the node that made it', async () => {
     const one = await start();

@@ -143,7 +143,7 @@ describe('what was given up', () => {
     registerHanging('many', 20);
     await Promise.all(clients.map((client) => client.close()));
     const detector = app.app.get(LeakDetector);
-    await eventually(() => expect(detector.abandoned).toBe(300), 20_000);
+    await eventually(() => expect(detector.abandoned).toBe(300));
     expect(suspects()).toHaveLength(256);
     endAll();
     await expectNoLeaks(app.app);

@@ -52,7 +52,7 @@ it('does not take for dead who answered while the process was busy', async () =>
   const url = testApp.url('/busy?user=ada');
   peers = new Worker(PEERS, { eval: true, workerData: [url, url] });
   peers.on('message', (code: number) => closed.push(code));
-  await eventually(() => expect(factory.managersOf('ada')).toHaveLength(2), 5_000);
+  await eventually(() => expect(factory.managersOf('ada')).toHaveLength(2));
   for (let round = 0; round < 5; round += 1) {
     // Everybody's next ping is under way when the process stops to listen.
     const managers = factory.managersOf('ada');

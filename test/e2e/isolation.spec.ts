@@ -117,8 +117,7 @@ describe('connections', () => {
       clients.map(async (client, index) => {
         for (let line = 0; line < 5; line += 1) client.send('note', { line: `${index}.${line}` });
         const seen: unknown[] = [];
-        for (let line = 0; line < 5; line += 1)
-          seen.push((await client.next(undefined, 10_000)).data);
+        for (let line = 0; line < 5; line += 1) seen.push((await client.next()).data);
         return seen.at(-1);
       }),
     );
@@ -135,7 +134,7 @@ describe('connections', () => {
     expect(new Set(managers.map(({ context }) => context.connectionId)).size).toBe(100);
 
     for (const client of clients.slice(0, 10)) client.send('tell-all-mine', 'hello');
-    const told = await Promise.all(clients.map((client) => client.next(undefined, 10_000)));
+    const told = await Promise.all(clients.map((client) => client.next()));
     told.forEach(({ data }, index) => expect(data).toEqual({ to: users[index], text: 'hello' }));
     expect(clients.every(({ messages }) => messages.length === 6)).toBe(true);
   });

@@ -216,7 +216,7 @@ describe.each([
       // The limit takes the one that was active longer ago.
       ada.send('do', way);
       bob.socket.resume();
-      expect(await ada.next('done', 20_000)).toEqual({ event: 'done', data: 'ada' });
+      expect(await ada.next('done')).toEqual({ event: 'done', data: 'ada' });
       expect(await ranAsAnother('bob', END)).toEqual([]);
     },
   );

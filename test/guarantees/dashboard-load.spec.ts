@@ -27,11 +27,11 @@ beforeAll(async () => {
     const context = UserExecutionContext.fromWebSocketRequest({ userId, threadId: 'tea' });
     await factory.createManager(context, { socket: new FakeSocket() });
   }
-}, 120_000);
+});
 afterAll(async () => {
   await running.close();
   if (isMeasuring) process.stdout.write(`${figures.join('\n')}\n`);
-}, 60_000);
+});
 
 interface Measured {
   readonly bytes: number;

@@ -153,7 +153,7 @@ describe('the factory', () => {
       await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
       expect(fleet.live('ada')).toBe(20);
     }
-  }, 120_000);
+  });
 });
 
 describe('a manager', () => {

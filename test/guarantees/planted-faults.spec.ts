@@ -158,14 +158,10 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
 }
 
 describe('a planted fault turns a test red', () => {
-  it.each(faults)(
-    '$name',
-    ({ change, spec, test }) => {
-      for (const planted of change) plant(planted);
-      expect(failing([spec], [test])).toEqual([test]);
-    },
-    120_000,
-  );
+  it.each(faults)('$name', ({ change, spec, test }) => {
+    for (const planted of change) plant(planted);
+    expect(failing([spec], [test])).toEqual([test]);
+  });
 
   it('and without one they are green', () => {
     const specs = [...new Set(faults.map(({ spec }) => spec))];
@@ -175,5 +171,5 @@ describe('a planted fault turns a test red', () => {
         faults.map(({ test }) => test),
       ),
     ).toEqual([]);
-  }, 120_000);
+  });
 });

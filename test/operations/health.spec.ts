@@ -143,7 +143,7 @@ describe('the health of a process', () => {
       // Two windows on, nobody remembers it.
       await clock.advance(20_000);
       expect(await ask('live')).toEqual(UP);
-    }, 20_000);
+    });
   });
 
   it('is degraded while clean-up is late', async () => {
@@ -243,26 +243,22 @@ describe('with a cluster', () => {
   it.each([
     ['local', degraded('cluster-away')],
     ['closed', down('cluster-closed')],
-  ] as const)(
-    'in %s mode, readiness knows of Redis and liveness does not',
-    async (mode, away) => {
-      const cluster = redisCluster({ url: redis.url, onUnavailable: mode });
-      testApp = await startApp({
-        providers: [ChatGateway],
-        controllers: [HealthController],
-        imports: [TerminusModule, WebSocketIsolationHealthModule.forRoot(NEVER_LATE)],
-        options: { cluster },
-      });
-      await eventually(async () => expect(await ask('ready')).toEqual(UP), 10_000);
-      await redis.kill();
-      await eventually(async () => expect(await ask('ready')).toEqual(away), 20_000);
-      expect(await ask('live')).toEqual(UP);
-      await redis.launch();
-      await eventually(async () => expect(await ask('ready')).toEqual(UP), 20_000);
-      await testApp.close();
-    },
-    60_000,
-  );
+  ] as const)('in %s mode, readiness knows of Redis and liveness does not', async (mode, away) => {
+    const cluster = redisCluster({ url: redis.url, onUnavailable: mode });
+    testApp = await startApp({
+      providers: [ChatGateway],
+      controllers: [HealthController],
+      imports: [TerminusModule, WebSocketIsolationHealthModule.forRoot(NEVER_LATE)],
+      options: { cluster },
+    });
+    await eventually(async () => expect(await ask('ready')).toEqual(UP));
+    await redis.kill();
+    await eventually(async () => expect(await ask('ready')).toEqual(away));
+    expect(await ask('live')).toEqual(UP);
+    await redis.launch();
+    await eventually(async () => expect(await ask('ready')).toEqual(UP));
+    await testApp.close();
+  });
 });
 
 describe('docs/health.md', () => {

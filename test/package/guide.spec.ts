@@ -11,14 +11,14 @@ const files = guideFiles();
 // The types of libraries are checked by the quick start already.
 beforeAll(async () => {
   app = await PackedApp.create(files, { skipLibCheck: true });
-}, 120_000);
+});
 
 afterAll(() => app?.remove());
 
 describe('the app of the guide, with the packed package', () => {
   it('compiles in the strictest mode', () => {
     expect(app.compile()).toEqual({ stdout: '', status: 0 });
-  }, 60_000);
+  });
 
   it('passes its own tests', () => {
     const specs = [...files.keys()].filter((path) => path.endsWith('.spec.ts'));
@@ -40,5 +40,5 @@ describe('the app of the guide, with the packed package', () => {
       stdout: expect.stringContaining(`# pass ${written}\n`),
     });
     expect(written).toBeGreaterThan(10);
-  }, 60_000);
+  });
 });

@@ -51,7 +51,7 @@ let app: PackedApp;
 
 beforeAll(async () => {
   app = await PackedApp.create([['src/main.ts', MAIN], ...cliFiles, ...quickStartFiles()]);
-}, 120_000);
+});
 
 afterAll(() => app?.remove());
 
@@ -77,56 +77,52 @@ describe('the quick start of the README, in an empty app with the packed package
 
   it('compiles in the strictest mode', () => {
     expect(app.compile()).toEqual({ stdout: '', status: 0 });
-  }, 60_000);
+  });
 
   it.each([
     ['express', 'none'],
     ['express', 'app'],
     ['fastify', 'none'],
     ['fastify', 'app'],
-  ])(
-    'runs with %s, with schedule: %s',
-    async (adapter, schedule) => {
-      const child = spawn(process.execPath, ['dist/main.js'], {
-        cwd: app.folder,
-        env: { ...process.env, NODE_OPTIONS: '', ADAPTER: adapter, SCHEDULE: schedule },
-        stdio: ['ignore', 'pipe', 'inherit'],
+  ])('runs with %s, with schedule: %s', async (adapter, schedule) => {
+    const child = spawn(process.execPath, ['dist/main.js'], {
+      cwd: app.folder,
+      env: { ...process.env, NODE_OPTIONS: '', ADAPTER: adapter, SCHEDULE: schedule },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = new Promise<string>((resolve) => {
+      child.once('exit', (code, signal) => resolve(signal ?? String(code)));
+    });
+    const ticks: number[] = [];
+    const port = await new Promise<string>((resolve) => {
+      createInterface(child.stdout).on('line', (line) => {
+        const [word, value] = line.split(' ');
+        if (word === 'port') resolve(value!);
+        if (word === 'tick') ticks.push(Number(value));
       });
-      const exited = new Promise<string>((resolve) => {
-        child.once('exit', (code, signal) => resolve(signal ?? String(code)));
-      });
-      const ticks: number[] = [];
-      const port = await new Promise<string>((resolve) => {
-        createInterface(child.stdout).on('line', (line) => {
-          const [word, value] = line.split(' ');
-          if (word === 'port') resolve(value!);
-          if (word === 'tick') ticks.push(Number(value));
-        });
-      });
-      // What the CLI's own end-to-end test asks for.
-      const response = await fetch(`http://127.0.0.1:${port}/`);
-      expect([response.status, await response.text()]).toEqual([200, 'Hello World!']);
-      const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
-      expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
-      expect(await client.ask('draft', { text: 'hello' })).toEqual({
-        event: 'drafts',
-        data: ['hello'],
-      });
-      await expect(TestClient.open(`ws://127.0.0.1:${port}/chat`)).rejects.toMatchObject({
-        status: 401,
-      });
-      for (let wait = 0; ticks.length < 4 && wait < 200; wait += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-      // Started twice, a job of 50 ms would tick in pairs.
-      const gaps = ticks.slice(1).map((at, index) => at - ticks[index]!);
-      expect(gaps.filter((gap) => gap >= 25).length).toBeGreaterThanOrEqual(gaps.length - 1);
-      child.kill('SIGTERM');
-      expect(await client.closed()).toBe(1001);
-      expect(['SIGTERM', '0']).toContain(await exited);
-    },
-    60_000,
-  );
+    });
+    // What the CLI's own end-to-end test asks for.
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    expect([response.status, await response.text()]).toEqual([200, 'Hello World!']);
+    const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
+    expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
+    expect(await client.ask('draft', { text: 'hello' })).toEqual({
+      event: 'drafts',
+      data: ['hello'],
+    });
+    await expect(TestClient.open(`ws://127.0.0.1:${port}/chat`)).rejects.toMatchObject({
+      status: 401,
+    });
+    for (let wait = 0; ticks.length < 4 && wait < 200; wait += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // Started twice, a job of 50 ms would tick in pairs.
+    const gaps = ticks.slice(1).map((at, index) => at - ticks[index]!);
+    expect(gaps.filter((gap) => gap >= 25).length).toBeGreaterThanOrEqual(gaps.length - 1);
+    child.kill('SIGTERM');
+    expect(await client.closed()).toBe(1001);
+    expect(['SIGTERM', '0']).toContain(await exited);
+  });
 });
 
 // What `nest new --type=cjs` makes.
@@ -171,7 +167,7 @@ describe('the quick start in an app of CommonJS', () => {
     } finally {
       cjs.remove();
     }
-  }, 120_000);
+  });
 });
 
 describe('an app with two copies of @nestjs/core', () => {
@@ -206,5 +202,5 @@ describe('an app with two copies of @nestjs/core', () => {
     expect(stdout).toMatch(
       /^DUPLICATE_NEST_CORE: Two copies of @nestjs\/core .*npm ls @nestjs\/core/,
     );
-  }, 30_000);
+  });
 });

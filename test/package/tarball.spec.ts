@@ -58,7 +58,7 @@ beforeAll(async () => {
   files = readdirSync(unpacked, { recursive: true, withFileTypes: true })
     .filter((file) => file.isFile())
     .map((file) => relative(unpacked, join(file.parentPath, file.name)));
-}, 120_000);
+});
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -78,13 +78,13 @@ describe('the tarball', () => {
       status: 0,
       output: expect.stringContaining('All good!'),
     });
-  }, 60_000);
+  });
 
   it('has types that resolve wherever ESM is', () => {
     const { status, output } = tool('attw', archive, '--profile', 'esm-only', '--no-color');
     expect({ status, output }).toEqual({ status: 0, output: expect.anything() });
     for (const entry of entries) expect(output).toContain(`"${join(PACKAGE, entry)}"`);
-  }, 60_000);
+  });
 
   it('has every entry point that there is a folder for', () => {
     const folders = readdirSync(join(project, 'src'))
@@ -147,7 +147,7 @@ describe('the entry points', () => {
       const needed = packages.split(' ').filter((name) => optional.includes(name));
       expect(needed.join()).toBe(OPTIONAL[entry] ?? '');
     }
-  }, 60_000);
+  });
 
   it('load where only the required peers are, and the boot says what else to install', () => {
     for (const name of required) {
@@ -185,7 +185,7 @@ describe('the entry points', () => {
         return `${entry} PEER_MISSING ${who}, which is not installed. Run: npm install ${needed}`;
       }),
     );
-  }, 60_000);
+  });
 });
 
 describe('the examples of the docs', () => {
@@ -200,7 +200,7 @@ describe('the examples of the docs', () => {
     const compiled = app.compile();
     app.remove();
     expect(compiled).toEqual({ stdout: '', status: 0 });
-  }, 60_000);
+  });
 });
 
 /** The packages that a file of the tarball imports, itself or through others. */

@@ -57,7 +57,7 @@ describe('npm run validate', () => {
     const json = readFileSync(join(folder, 'green', 'validation-report.json'), 'utf8');
     const { runs } = JSON.parse(json) as { runs: { groups: { checks: { holds: boolean }[] }[] }[] };
     expect(runs[0]!.groups[0]!.checks[0]!.holds).toBe(true);
-  }, 120_000);
+  });
 
   it('ends with 1 where a limit is not kept', async () => {
     const { code, output, report } = await validate(
@@ -71,7 +71,7 @@ describe('npm run validate', () => {
     expect(output).toContain('Burst after a cold start: accepted: expected 20, measured 25');
     expect(report).toMatch(/\| accepted +\| 20 +\| 25 +\| \*\*✗\*\*/);
     expect(report).toContain('**Not everything holds');
-  }, 120_000);
+  });
 
   it('ends with 1 where the app keeps what should be gone', async () => {
     const { code, output } = await validate(
@@ -85,7 +85,7 @@ describe('npm run validate', () => {
     expect(output).toMatch(
       /leak suspects: expected none, measured browser-multi-tab:tab-\d \(reachable\)/,
     );
-  }, 120_000);
+  });
 
   it('ends with 1 where there is no such check', async () => {
     const { code, output } = await validate('unknown', '--only', 'nothing-like-it');

@@ -57,7 +57,7 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
     await Promise.all(clients.map((client) => client.closed()));
     const codes = new Set(clients.map(({ closeCode }) => closeCode));
     expect(codes).toEqual(new Set([1001]));
-  }, 120_000);
+  });
 });
 
 const story: string[] = [];

@@ -45,7 +45,7 @@ describe(`${HALF_SENT} half-sent upgrade requests`, () => {
     for (const socket of sockets.splice(0)) socket.destroy();
     for (const client of clients) await client.close();
     await eventually(async () => expect(await server!.call('ledger')).toMatchObject({ active: 0 }));
-  }, 60_000);
+  });
 });
 
 describe('a gateway’s own port', () => {
@@ -57,7 +57,7 @@ describe('a gateway’s own port', () => {
     const { port } = own.address() as { port: number };
     const raw = await RawSocket.open(port);
     raw.write('GET / HTTP/1.1\r\nHost: loc');
-    await eventually(() => expect(raw.isClosed).toBe(true), 8_000);
+    await eventually(() => expect(raw.isClosed).toBe(true));
     expect(raw.status).toBe(408);
     await new Promise((resolve) => own.close(resolve));
   });

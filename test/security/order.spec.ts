@@ -135,7 +135,7 @@ describe('messages that had to wait', () => {
     for (const index of numbers(8_000)) client.send('sync', index);
     await eventually(() => expect(received()).toBeGreaterThan(2_000));
     connecting.open();
-    await eventually(() => expect(client.messages).toHaveLength(8_000), 10_000);
+    await eventually(() => expect(client.messages).toHaveLength(8_000));
     expect(client.messages.map(({ data }) => data)).toEqual(numbers(8_000));
   });
 

@@ -59,7 +59,7 @@ export class TestProxy implements AsyncDisposable {
     process.once('exit', killWithUs);
     child.once('exit', () => process.off('exit', killWithUs));
     const proxy = new TestProxy(port, child, folder);
-    await eventually(() => listening(port), 30_000);
+    await eventually(() => listening(port));
     return proxy;
   }
 
