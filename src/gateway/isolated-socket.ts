@@ -18,6 +18,11 @@ const WS_END_LISTENER = 'socketOnEnd';
 
 /** The sockets of isolated gateways, on top of those that the `ws` server would make. */
 export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
+  if (typeof Base !== 'function') {
+    throw new TypeError(
+      'The option WebSocket of the adapter or gateway has to be a class that extends the WebSocket of `ws`.',
+    );
+  }
   return class IsolatedSocket extends Base {
     /** Where Nest looks for the scope of a client. */
     get [REQUEST_CONTEXT_ID](): ContextId {

@@ -14,6 +14,7 @@ import {
   type ResolvedOptions,
   type WebSocketIsolationOptions,
 } from '../config/isolation.options.js';
+import { InvalidOptionsError } from '../config/option-faults.js';
 import { assertKnownVariables, resolveOptions } from '../config/resolve-options.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
@@ -37,6 +38,14 @@ import { Drain } from '../shutdown/drain.js';
 import { contextProvider, managerProvider } from './context.providers.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 import { NestHost } from './nest-host.js';
+
+function madeBy(cluster: Cluster): Cluster {
+  const { slots, join } = (cluster ?? {}) as Partial<Cluster>;
+  if (slots && typeof join === 'function') return cluster;
+  const rule =
+    'create() has to return a cluster at once: an object with `slots`, `delivery`, `join()`';
+  throw new InvalidOptionsError([{ option: 'cluster.create()', value: cluster, rule }]);
+}
 
 /** Everything the module provides, from the bottom to the top. */
 export const coreProviders: Provider[] = [
@@ -66,7 +75,7 @@ export const coreProviders: Provider[] = [
     provide: CLUSTER,
     inject: [ISOLATION_OPTIONS, CLOCK, Journal],
     useFactory: ({ cluster }: ResolvedOptions, clock: Clock, journal: Journal) =>
-      cluster?.create({ clock, journal }),
+      cluster && madeBy(cluster.create({ clock, journal })),
   },
   {
     provide: ManagerRegistry,

@@ -122,6 +122,10 @@ function faultsBetween({ url, client, renewMs, leaseMs }: RedisClusterSettings):
       rule: 'must be given, or `client` instead; not both',
     });
   }
+  if (typeof url === 'string' && /^rediss?:/.test(url) && !isAddress(url)) {
+    const rule = 'must be an address like redis://host:6379/0, with a number for the database';
+    faults.push({ option: 'url', value: url, rule });
+  }
   if (client !== undefined && typeof (client as { evalSha?: unknown }).evalSha !== 'function') {
     const rule = 'must be a client of the `redis` package, version 6 or later';
     faults.push({ option: 'client', value: client, rule });
@@ -131,6 +135,10 @@ function faultsBetween({ url, client, renewMs, leaseMs }: RedisClusterSettings):
     faults.push({ option: 'renewMs', value: renewMs, rule });
   }
   return faults;
+}
+
+function isAddress(url: string): boolean {
+  return URL.canParse(url) && /^(?:\/\d*)?$/.test(new URL(url).pathname);
 }
 
 function withoutSecret({ option, value, rule }: OptionFault): OptionFault {

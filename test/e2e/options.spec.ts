@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import {
   InvalidOptionsError,
   IsolatedGateway,
+  IsolatedWsAdapter,
   type WebSocketIsolationOptions,
   WebSocketIsolationModule,
 } from 'nestjs-websocket-isolation';
@@ -332,6 +333,34 @@ describe('names', () => {
     expect(code).toBe('INVALID_OPTIONS');
     expect(message).toContain('have to give an object');
   });
+
+  it.each<[string, () => unknown]>([
+    ['nothing', () => undefined],
+    ['a promise', async () => ({ slots: {}, join: () => undefined })],
+    ['a text', () => 'redis'],
+  ])('a cluster that makes %s is told so', async (_name, create) => {
+    const { code, message } = await bootFailure(() => ({ cluster: { create } }));
+    expect(code).toBe('INVALID_OPTIONS');
+    expect(message).toContain('create() has to return a cluster at once');
+  });
+
+  it('a WebSocket of the adapter that is no class stops the boot by name', async () => {
+    const failing = startApp({
+      providers: [ChatGateway],
+      prepare: (made) =>
+        made.useWebSocketAdapter(new IsolatedWsAdapter(made, { WebSocket: 'ws' } as never)),
+    });
+    await expect(failing).rejects.toThrow('The option WebSocket of the adapter');
+  });
+
+  it.each(['redis://host/first', 'redis://[', 'redis://:s3cret@host:port'])(
+    'an address of Redis that is none stops the boot without being shown: %s',
+    (url) => {
+      const message = messageOf(() => redisCluster({ url }));
+      expect(message).toContain('must be an address');
+      expect(message).not.toContain('s3cret');
+    },
+  );
 
   it('what cannot be written as JSON does not hide the fault', () => {
     const circular: Record<string, unknown> = {};
