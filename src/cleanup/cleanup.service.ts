@@ -11,8 +11,10 @@ import type { SlotReclaimer } from '../manager/slot-reclaimer.js';
 import type { UserSlots } from '../manager/user-slots.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { CrowdedUsers } from './crowded-users.js';
+import { Probes } from './probes.js';
 import { Removal } from './removal.js';
 import { Rescue, type RescueHost } from './rescue.js';
+import { Silence } from './silence.js';
 import { VictimRules } from './victim-rules.js';
 import { Victims } from './victims.js';
 
@@ -28,6 +30,8 @@ const WATCH_GRANULARITY = 1 / 64;
 export class CleanupService implements SlotReclaimer {
   readonly #rules: VictimRules;
   readonly #crowded: CrowdedUsers;
+  readonly #silence: Silence;
+  readonly #probes: Probes;
   readonly #rescueHost: RescueHost;
   readonly #rescues = new Map<UserSlots, Promise<void>>();
   /** Users above a lowered limit, as long as their work keeps them there. */
@@ -45,7 +49,10 @@ export class CleanupService implements SlotReclaimer {
     const { cleanup } = options;
     this.#rules = new VictimRules(cleanup, clock);
     this.#crowded = new CrowdedUsers(Math.max(1, cleanup.staleAfterMs * WATCH_GRANULARITY));
+    this.#silence = new Silence(options.heartbeat, clock, registry.pings);
+    this.#probes = new Probes(clock, cleanup.probeTimeoutMs, this.#silence);
     this.#rescueHost = {
+      probes: this.#probes,
       clock,
       options: cleanup,
       limits,
@@ -67,16 +74,24 @@ export class CleanupService implements SlotReclaimer {
     });
   }
 
-  /** Users from 80 % on and a process from 90 % on: also what has left a ping unanswered. */
+  /**
+   * Users from 80 % on and a process from 90 % on: also what leaves a ping unanswered. Those that were silent are pinged
+   * here, and go `cleanup.probeTimeoutMs` later: this does not wait for the heartbeat to come round.
+   */
   runEmergency(): Promise<CleanupReport> {
-    return this.#once('emergency', (victims) => {
-      this.#rules.takeUnattached(this.registry.unattached, victims);
-      this.#takeSuspects(victims);
-      this.#takeStaleOfCrowded(victims);
-      for (const slots of this.#overfull) this.#trimUser(slots, victims);
-      this.#trimProcess(victims);
-      if (this.#isProcessCritical) this.#rules.takeStale(this.registry.idle, victims);
-    });
+    const probe = (victims: Victims): Promise<void> | undefined => this.#takeSilent(victims);
+    return this.#once(
+      'emergency',
+      (victims) => {
+        this.#rules.takeUnattached(this.registry.unattached, victims);
+        this.#takeSuspects(victims);
+        this.#takeStaleOfCrowded(victims);
+        for (const slots of this.#overfull) this.#trimUser(slots, victims);
+        this.#trimProcess(victims);
+        if (this.#isProcessCritical) this.#rules.takeStale(this.registry.idle, victims);
+      },
+      probe,
+    );
   }
 
   /** For how many milliseconds the most overdue manager has been waiting to be removed; 0 when none is. */
@@ -159,13 +174,38 @@ export class CleanupService implements SlotReclaimer {
     }
   }
 
+  // A promise only where there is somebody to ask.
+  #takeSilent(victims: Victims): Promise<void> | undefined {
+    const suspects = this.#suspects();
+    if (suspects.size === 0) return undefined;
+    const probed = [...suspects].map(async (manager) => {
+      if (await this.#probes.isSilent(manager)) victims.take(manager, 'zombie');
+    });
+    return Promise.all(probed).then(() => undefined);
+  }
+
+  #suspects(): Set<WebSocketManager> {
+    const suspects = new Set<WebSocketManager>();
+    const add = (manager: WebSocketManager): void => void suspects.add(manager);
+    for (const { held, idle } of this.#crowded.users()) {
+      if (held >= this.limits.criticalFrom) this.#probes.suspectsOf(idle).forEach(add);
+    }
+    if (this.#isProcessCritical) {
+      // Whoever the heartbeat has heard in its last round is alive; all others would be too many to ask.
+      const { heartbeat, cleanup } = this.options;
+      const heardSince = this.clock.now() - heartbeat.intervalMs - cleanup.probeTimeoutMs;
+      this.#probes.silentSince(this.registry.idle, heardSince).forEach(add);
+    }
+    return suspects;
+  }
+
   // The heartbeat has pinged them, and in an emergency its patience is shorter.
   #takeSuspects(victims: Victims): void {
     const overdueSince = this.clock.now() - this.options.cleanup.probeTimeoutMs;
     for (const manager of this.registry.pings.awaiting) {
       if (manager.pingedAt > overdueSince) return;
-      const isSpared = manager.isPinned || manager.isReadingPaused;
-      if (this.#isCritical(manager) && !isSpared) victims.take(manager, 'zombie');
+      if (!this.#isCritical(manager) || manager.isPinned) continue;
+      if (!this.#silence.isExcused(manager)) victims.take(manager, 'zombie');
     }
   }
 
@@ -178,12 +218,19 @@ export class CleanupService implements SlotReclaimer {
   }
 
   // A job that is still running when its time comes again is not started twice.
-  #once(kind: CleanupReport['kind'], collect: (victims: Victims) => void): Promise<CleanupReport> {
+  #once(
+    kind: CleanupReport['kind'],
+    collect: (victims: Victims) => void,
+    collectLater?: (victims: Victims) => Promise<void> | undefined,
+  ): Promise<CleanupReport> {
     const running = this.#running.get(kind);
     if (running) return running;
     const victims = new Victims(this.removal);
     collect(victims);
-    const run = this.#finish(kind, victims).finally(() => this.#running.delete(kind));
+    const startedAt = this.clock.now();
+    const finish = (): Promise<CleanupReport> => this.#finish(kind, victims, undefined, startedAt);
+    const later = collectLater?.(victims);
+    const run = (later ? later.then(finish) : finish()).finally(() => this.#running.delete(kind));
     this.#running.set(kind, run);
     return run;
   }

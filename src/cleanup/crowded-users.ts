@@ -20,6 +20,11 @@ export class CrowdedUsers {
     slots.watchedIn = users;
   }
 
+  /** Everybody who is watched. */
+  *users(): Generator<UserSlots, void, undefined> {
+    for (const users of this.#buckets.values()) yield* users;
+  }
+
   /** Takes out everybody who is due. */
   takeDue(now: number): UserSlots[] {
     const current = Math.floor(now / this.granularityMs);

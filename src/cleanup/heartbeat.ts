@@ -11,6 +11,7 @@ import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.opt
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { RING_PARTS } from '../manager/ping-ring.js';
 import { Removal } from './removal.js';
+import { Silence } from './silence.js';
 
 /**
  * Pings every connection once per interval and closes those that do not answer. One timer, whatever
@@ -18,6 +19,7 @@ import { Removal } from './removal.js';
  */
 @Injectable()
 export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #silence: Silence;
   #stop: Release | undefined;
   #part = 0;
 
@@ -26,7 +28,9 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly registry: ManagerRegistry,
     private readonly removal: Removal,
-  ) {}
+  ) {
+    this.#silence = new Silence(options.heartbeat, clock, registry.pings);
+  }
 
   onApplicationBootstrap(): void {
     this.start();
@@ -78,9 +82,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     const overdueSince = this.clock.now() - this.options.heartbeat.timeoutMs;
     for (const manager of this.registry.pings.awaiting) {
       if (manager.pingedAt > overdueSince) return;
-      // A peer whose reading we have paused ourselves cannot be heard: its silence is ours.
-      if (manager.isReadingPaused) manager.seen();
-      else void this.removal.remove(manager, 'zombie');
+      if (!this.#silence.isExcused(manager)) void this.removal.remove(manager, 'zombie');
     }
   }
 }

@@ -1,16 +1,13 @@
 import type { Clock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
-import { afterSilence } from '../clock/silence.js';
 import type { CleanupOptions } from '../config/option-groups.js';
 import type { Limits } from '../manager/limits.js';
 import { SOCKET_CLOSED } from '../manager/managed-socket.js';
 import type { UserSlots } from '../manager/user-slots.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Probes } from './probes.js';
 import type { VictimRules } from './victim-rules.js';
 import type { Victims } from './victims.js';
-
-/** Whoever was heard from within this share of `cleanup.probeTimeoutMs` needs no ping to be believed alive. */
-const HEARD_LATELY = 1 / 8;
 
 /** What a rescue needs of the cleanup it belongs to. */
 export interface RescueHost {
@@ -18,6 +15,7 @@ export interface RescueHost {
   readonly options: CleanupOptions;
   readonly limits: Limits;
   readonly rules: VictimRules;
+  readonly probes: Probes;
   /** Waits for their ends until the deadline, and reports. */
   finish(victims: Victims, deadlineMs: number, startedAt: number): Promise<unknown>;
   newVictims(): Victims;
@@ -42,7 +40,7 @@ export class Rescue {
       if (!manager.isActive) this.#victims.join(manager);
     }
     host.rules.takeUnattached(slots.idle, this.#victims);
-    this.#suspects = this.#suspectsOf(slots);
+    this.#suspects = host.probes.suspectsOf(slots.idle);
     this.#canEvict = host.limits.overflow === 'evict-idle';
   }
 
@@ -81,40 +79,8 @@ export class Rescue {
     ended();
   }
 
-  #probe(manager: WebSocketManager): Promise<void> {
-    const { clock, options } = this.host;
-    const { bufferedBytes } = manager;
-    return new Promise((resolve) => {
-      const release = afterSilence(clock, options.probeTimeoutMs, () => {
-        manager.probeAnswered = undefined;
-        // Pinned in the meantime, paused by ourselves, or still reading what is before the ping in its
-        // line: not to be touched.
-        const isSpared =
-          manager.isPinned || manager.isReadingPaused || manager.bufferedBytes < bufferedBytes;
-        if (!isSpared) this.#victims.take(manager, 'zombie');
-        resolve();
-      });
-      manager.probeAnswered = () => {
-        manager.probeAnswered = undefined;
-        release();
-        resolve();
-      };
-      manager.ping();
-    });
-  }
-
-  // Attached, not pinned, and not heard from lately or ever: the ones a ping is worth. A peer whose
-  // reading we have paused ourselves could not answer.
-  #suspectsOf(slots: UserSlots): WebSocketManager[] {
-    const { clock, options } = this.host;
-    const heardSince = clock.now() - options.probeTimeoutMs * HEARD_LATELY;
-    return [...slots.idle].filter(
-      (manager) =>
-        manager.isActive &&
-        manager.socket &&
-        !manager.isReadingPaused &&
-        (manager.lastSeenAt < heardSince || manager.lastSeenAt === manager.createdAt),
-    );
+  async #probe(manager: WebSocketManager): Promise<void> {
+    if (await this.host.probes.isSilent(manager)) this.#victims.take(manager, 'zombie');
   }
 
   // One for each arrival that waits and has nobody leaving for it yet. Whether there was any.

@@ -188,6 +188,13 @@ export class HeartbeatOptions {
   /** How long a pong may take; then the connection closes with 4443. */
   @millisecondsFrom(1)
   timeoutMs = 10_000;
+
+  /**
+   * How long a pong may take while bytes still move: the answer to a ping comes behind the message that a client is
+   * sending, or waits behind one that it is still reading. Five minutes, as Node allows an HTTP request.
+   */
+  @millisecondsFrom(1)
+  transferTimeoutMs = 300_000;
 }
 
 /** How the process goes away. */

@@ -7,6 +7,8 @@ export interface ManagedSocket {
   readonly readyState: number;
   /** Bytes handed over but not yet taken by the operating system. */
   readonly bufferedAmount: number;
+  /** Whether its reading is paused. */
+  readonly isPaused?: boolean;
   send(
     data: string | Buffer,
     options: { binary?: boolean | undefined } | undefined,

@@ -1,4 +1,5 @@
 import { LinkedList } from './linked-list.js';
+import { hasMoved, type Transfer, transferOf } from './transfer.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Parts into which one heartbeat interval is divided. */
@@ -14,6 +15,9 @@ export class PingRing {
   readonly awaiting = new LinkedList<WebSocketManager>();
   readonly #parts = Array.from({ length: RING_PARTS }, () => new LinkedList<WebSocketManager>());
 
+  // Where the bytes of those were when they were pinged: a connection that owes nothing keeps nothing here.
+  readonly #transfers = new Map<WebSocketManager, Transfer>();
+
   /** Gives a connection its part of the ring. */
   add(manager: WebSocketManager): void {
     manager.ringPart = Math.floor(Math.random() * RING_PARTS);
@@ -22,6 +26,13 @@ export class PingRing {
 
   remove(manager: WebSocketManager): void {
     manager.ringLink.remove();
+    this.#transfers.delete(manager);
+  }
+
+  /** Whether bytes have moved on a connection since it was pinged. */
+  hasMoved(manager: WebSocketManager): boolean {
+    const before = this.#transfers.get(manager);
+    return before !== undefined && !!manager.socket && hasMoved(before, transferOf(manager.socket));
   }
 
   part(index: number): LinkedList<WebSocketManager> {
@@ -29,10 +40,13 @@ export class PingRing {
   }
 
   pinged(manager: WebSocketManager): void {
-    if (manager.ringLink.list) this.awaiting.append(manager.ringLink);
+    if (!manager.ringLink.list) return;
+    this.awaiting.append(manager.ringLink);
+    if (manager.socket) this.#transfers.set(manager, transferOf(manager.socket));
   }
 
   answered(manager: WebSocketManager): void {
+    this.#transfers.delete(manager);
     if (manager.ringLink.list) this.#parts[manager.ringPart]!.append(manager.ringLink);
   }
 }

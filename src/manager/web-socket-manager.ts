@@ -277,6 +277,14 @@ export class WebSocketManager extends OutboundChannel implements Running {
     this.probeAnswered?.();
   }
 
+  /** @internal Bytes move, although the ping is not answered yet: traffic, and reason enough to ask again later. */
+  moved(): void {
+    this.touch();
+    this.pingedAt = 0;
+    this.host.answered(this);
+    this.probeAnswered?.();
+  }
+
   /** @internal A pong. */
   ponged(): void {
     if (this.pingedAt !== 0) {

@@ -500,6 +500,83 @@ describe('limits lowered at run time', () => {
   });
 });
 
+const silentFrom = async (fleet: Fleet, alive: number, silent = 2): Promise<WebSocketManager[]> => {
+  await fleet.connectMany('ada', alive);
+  return fleet.connectMany('ada', silent, { isSilent: true });
+};
+
+describe('the emergency job, without any heartbeat', () => {
+  it('pings the silent ones of a user from 80 % on itself, and removes them in time', async () => {
+    const fleet = new Fleet();
+    const silent = await silentFrom(fleet, 14);
+    await fleet.clock.advance(5_000);
+    const run = fleet.cleanup.runEmergency();
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs - 1);
+    expect(fleet.live('ada')).toBe(16);
+    await fleet.clock.advance(1);
+    expect(silent.some(({ isActive }) => isActive)).toBe(false);
+    expect(fleet.live('ada')).toBe(14);
+    expect(removals).toEqual([
+      ['zombie', 4443],
+      ['zombie', 4443],
+    ]);
+    expect(await run).toMatchObject({ kind: 'emergency', removed: 2, timedOut: false });
+    expect(fleet.clock.pendingTimers).toBe(0);
+  });
+
+  it('asks nobody below 80 %', async () => {
+    const fleet = new Fleet();
+    await silentFrom(fleet, 13);
+    await fleet.clock.advance(5_000);
+    expect((await fleet.cleanup.runEmergency()).removed).toBe(0);
+    for (const socket of fleet.sockets.values()) expect(socket.pings).toBe(0);
+  });
+
+  it('spares who answers, is busy by then, or is not listened to', async () => {
+    const fleet = new Fleet();
+    const [late, busy, paused] = await silentFrom(fleet, 13, 3);
+    await fleet.clock.advance(5_000);
+    paused!.isReadingPaused = true;
+    const run = fleet.cleanup.runEmergency();
+    await fleet.clock.advance(1_000);
+    fleet.socketOf(late!).emit('pong');
+    busy!.pin('work');
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect((await run).removed).toBe(0);
+    expect(fleet.live('ada')).toBe(16);
+  });
+
+  it('asks a connection once where an arrival asks at the same time', async () => {
+    const fleet = new Fleet();
+    const silent = await silentFrom(fleet, 18);
+    await fleet.clock.advance(5_000);
+    const run = fleet.cleanup.runEmergency();
+    await fleet.clock.advance(500);
+    const arrival = fleet.connect('ada');
+    await fleet.clock.advance(500);
+    fleet.socketOf(silent[0]!).emit('pong');
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect((await arrival).isActive).toBe(true);
+    await run;
+    expect(silent.map(({ isActive }) => isActive)).toEqual([true, false]);
+    expect(silent.map((manager) => fleet.socketOf(manager).pings)).toEqual([1, 1]);
+    expect(causes()).toEqual(['zombie']);
+  });
+
+  it('in a process from 90 % on asks whoever no heartbeat has heard', async () => {
+    const fleet = new Fleet({ limits: { maxManagers: 10 } });
+    const alive = await Promise.all(
+      Array.from({ length: 8 }, (_, user) => fleet.connect(`user-${user}`)),
+    );
+    const silent = await fleet.connect('eve', { isSilent: true });
+    await fleet.clock.advance(fleet.options.heartbeat.intervalMs + 10_000);
+    void fleet.cleanup.runEmergency();
+    await fleet.clock.advance(fleet.options.cleanup.probeTimeoutMs);
+    expect(silent.isActive).toBe(false);
+    expect(alive.every(({ isActive }) => isActive)).toBe(true);
+  });
+});
+
 describe('the heartbeat', () => {
   it('pings everybody once per interval with one timer, and closes who does not answer', async () => {
     const fleet = new Fleet();

@@ -1,0 +1,38 @@
+import type { ManagedSocket } from './managed-socket.js';
+
+/** The inside of a `ws` socket. Where it is not there, only what the socket publishes is known. */
+interface Inside {
+  readonly _socket?: {
+    readonly bytesRead?: number;
+    readonly _handle?: { readonly writeQueueSize?: number } | null;
+  } | null;
+}
+
+/** What a socket had read, and still had to write, at one moment. */
+export interface Transfer {
+  readonly readBytes: number;
+  /** Handed over to the socket, and not written yet as a whole. */
+  readonly bufferedBytes: number;
+  /** Of the write under way, what the operating system has not taken yet: shrinks while a large frame goes out. */
+  readonly queuedBytes: number;
+}
+
+/** The transfer of a socket at this moment. A few reads of counters that the socket keeps anyway. */
+export function transferOf(socket: ManagedSocket): Transfer {
+  const { _socket: transport } = socket as Inside;
+  return {
+    readBytes: transport?.bytesRead ?? 0,
+    bufferedBytes: socket.bufferedAmount,
+    queuedBytes: transport?._handle?.writeQueueSize ?? 0,
+  };
+}
+
+/**
+ * Whether bytes have moved in either direction: the peer has sent some, or has taken some of what had waited for it
+ * already. What is only handed to the operating system says nothing about the peer.
+ */
+export function hasMoved(before: Transfer, now: Transfer): boolean {
+  if (now.readBytes !== before.readBytes) return true;
+  if (before.bufferedBytes === 0) return false;
+  return now.bufferedBytes < before.bufferedBytes || now.queuedBytes !== before.queuedBytes;
+}
