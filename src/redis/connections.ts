@@ -18,6 +18,7 @@ export interface Connection extends ScriptClient {
   publish(channel: string, message: string): Promise<number>;
   subscribe(channel: string, listener: (message: string) => void): Promise<void>;
   info?(section: string): Promise<string>;
+  ping?(): Promise<unknown>;
 }
 
 /** What a connection is for. Each purpose has its own: a subscriber cannot send, a blocking read blocks. */
@@ -30,6 +31,7 @@ export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
 export class RedisConnections {
   readonly #open = new Map<ConnectionPurpose, Connection>();
   #createClient: ((options: object) => unknown) | undefined;
+  #isClosed = false;
 
   /**
    * @param onError gets what happens on a connection outside of any command
@@ -54,6 +56,8 @@ export class RedisConnections {
 
   /** The connection for a purpose, made when first asked for. It connects, and connects again, by itself. */
   get(purpose: ConnectionPurpose): Connection {
+    // Whoever comes late would make one that nobody closes.
+    if (this.#isClosed) throw new Error('this process has left the cluster');
     let connection = this.#open.get(purpose);
     if (!connection) {
       connection = this.#make(purpose);
@@ -76,6 +80,7 @@ export class RedisConnections {
 
   /** Cuts all of them. Commands under way are rejected. */
   close(): void {
+    this.#isClosed = true;
     for (const purpose of this.#open.keys()) this.replace(purpose);
   }
 
@@ -133,6 +138,8 @@ function connectionOptions() {
     disableOfflineQueue: true,
     commandsQueueMaxLength: LONGEST_QUEUE,
     pingInterval: SILENCE_MS / 2,
+    // Nobody needs it, and not every user of Redis may say it.
+    disableClientInfo: true,
     socket: { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS, reconnectStrategy },
   };
 }

@@ -19,9 +19,12 @@ export class Keys {
   readonly nodes: string;
   /** Hash: node → what it says of itself. */
   readonly nodeInfo: string;
-
   /** Stream: who is to be disconnected everywhere. */
   readonly revocations: string;
+  /** What is tried on it says what the user of Redis may do. */
+  readonly check: string;
+  /** All keys, and all channels, as ACLs put it. */
+  readonly all: string;
 
   /** @param database pub/sub is shared by all databases of a Redis: channels say which they belong to */
   constructor(
@@ -31,6 +34,8 @@ export class Keys {
   ) {
     this.nodes = `${prefix}:{nodes}:alive`;
     this.nodeInfo = `${prefix}:{nodes}:info`;
+    this.check = `${prefix}:{nodes}:check`;
+    this.all = `${prefix}*`;
     this.revocations = `${prefix}:{nodes}:revocations`;
   }
 

@@ -7,6 +7,7 @@ import type { Connection, RedisConnections } from './connections.js';
 import { parse } from './checks.js';
 import type { Keys } from './keys.js';
 import { type Envelope, isEnvelope, type Topic } from './messages.js';
+import { isDenied } from './permissions.js';
 import type { Published } from './published.js';
 import type { Unreadable } from './unreadable.js';
 
@@ -76,6 +77,7 @@ export class NodeBus {
   readonly #questions = new Map<string, Question>();
   #listening: Connection | undefined;
   #unheard = 0;
+  #isDenied = false;
 
   constructor(
     private readonly connections: RedisConnections,
@@ -84,6 +86,8 @@ export class NodeBus {
     private readonly nodeId: string,
     private readonly unreadable: Unreadable,
     private readonly onError: (error: unknown) => void,
+    /** The user of Redis may not listen. */
+    private readonly onDenied: (missing: readonly string[]) => void,
   ) {}
 
   /** Sets who deals with a topic. One for each. Gets what has the topic's shape and nothing else. */
@@ -103,6 +107,7 @@ export class NodeBus {
     } catch (error) {
       if (this.#listening === connection) this.#listening = undefined;
       this.onError(error);
+      this.#noteDenied(error);
     }
   }
 
@@ -184,6 +189,12 @@ export class NodeBus {
       this.onError(error);
       return false;
     }
+  }
+
+  #noteDenied(error: unknown): void {
+    if (this.#isDenied || !isDenied(error)) return;
+    this.#isDenied = true;
+    this.onDenied([/channel/.test(String(error)) ? `&${this.keys.all}` : '+subscribe']);
   }
 
   #receive(text: string): void {

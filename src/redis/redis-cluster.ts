@@ -16,6 +16,7 @@ import { LeaseTable } from './lease-table.js';
 import { NodeBus } from './node-bus.js';
 import { RedisDelivery } from './redis-delivery.js';
 import { LOOK_MS, Revocations } from './revocations.js';
+import { isDenied, missingPermissions, permissionWarning } from './permissions.js';
 import { ServerOffset } from './server-offset.js';
 import { RedisHistory } from './redis-history.js';
 import { NodeRegistry } from './node-registry.js';
@@ -66,6 +67,7 @@ export class RedisCluster implements Cluster {
   #timeoutsInARow = 0;
   #history: RedisHistory | undefined;
   #isChecked = false;
+  readonly #saidMissing = new Set<string>();
   #whenJoined: (() => void) | undefined;
   #stopHeartbeat: Release | undefined;
   #stopLooking: Release | undefined;
@@ -95,6 +97,7 @@ export class RedisCluster implements Cluster {
       nodeId,
       this.#unreadable,
       (error) => this.#availability.stumble(error),
+      (missing) => this.#warnOfMissing(missing),
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
@@ -207,7 +210,9 @@ export class RedisCluster implements Cluster {
       this.#history?.doubtAll();
     }
     // It may have lost everything while it was away: put back what is held here.
-    if (purpose === 'leases') void this.#renewal.now();
+    if (purpose !== 'leases') return;
+    void this.#renewal.now();
+    if (!this.#isChecked) void this.#check();
   }
 
   // What was sent while nobody listened is lost on the way, not in the history.
@@ -224,7 +229,8 @@ export class RedisCluster implements Cluster {
 
   #onError(purpose: ConnectionPurpose, error: Error): void {
     if (this.#availability.hasLeft) return;
-    if (purpose !== 'leases') {
+    // What this user of Redis may not do is no sign of Redis being away.
+    if (purpose !== 'leases' || isDenied(error)) {
       this.#availability.stumble(error);
       return;
     }
@@ -239,7 +245,7 @@ export class RedisCluster implements Cluster {
     const wasUp = this.#availability.isUp;
     try {
       await this.#beat();
-      await this.#revocations.look();
+      await this.#revocations.look().catch((error: unknown) => this.#tolerate(error));
       await this.slots.renewAll();
     } catch (error) {
       this.#noteTimeout(error);
@@ -251,7 +257,6 @@ export class RedisCluster implements Cluster {
     this.#whenJoined?.();
     // While a user was not known to be here, their messages went elsewhere.
     if (!wasUp || this.slots.counters.restored > restored) this.#history?.doubtAll();
-    if (!this.#isChecked) void this.#check();
   }
 
   // Nobody on this node was disconnected from elsewhere without having been told.
@@ -325,9 +330,30 @@ export class RedisCluster implements Cluster {
     this.#connections.replace('leases');
   }
 
+  // What is closed to this user of Redis was said when it was found out; the rest has to work.
+  #tolerate(error: unknown): void {
+    if (!isDenied(error)) throw error;
+    this.#availability.stumble(error);
+  }
+
+  // Each right once, whoever misses it first.
+  #warnOfMissing(missing: readonly string[]): void {
+    const unsaid = missing.filter((right) => !this.#saidMissing.has(right));
+    for (const right of unsaid) this.#saidMissing.add(right);
+    if (unsaid.length > 0) this.#availability.warn(permissionWarning(unsaid));
+  }
+
   async #check(): Promise<void> {
     this.#isChecked = true;
-    const warning = await evictionWarning(this.#connections.get('leases'));
-    if (warning !== undefined) this.#availability.warn(warning);
+    const connection = this.#connections.get('leases');
+    try {
+      this.#warnOfMissing(await missingPermissions(connection, this.#keys));
+      const warning = await evictionWarning(connection);
+      if (warning !== undefined) this.#availability.warn(warning);
+    } catch (error) {
+      // It is asked again over the next line.
+      this.#isChecked = false;
+      this.#availability.stumble(error);
+    }
   }
 }

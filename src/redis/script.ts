@@ -13,16 +13,16 @@ export interface ScriptParts {
 
 /** A Lua script: sent by its hash, and in full where the server has lost it (a restart, a failover, SCRIPT FLUSH). */
 export class Script {
-  readonly #sha: string;
+  readonly sha: string;
 
-  constructor(private readonly source: string) {
-    this.#sha = createHash('sha1').update(source).digest('hex');
+  constructor(readonly source: string) {
+    this.sha = createHash('sha1').update(source).digest('hex');
   }
 
   async run(client: ScriptClient, keys: string[], args: string[]): Promise<unknown> {
     const parts = { keys, arguments: args };
     try {
-      return await client.evalSha(this.#sha, parts);
+      return await client.evalSha(this.sha, parts);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
       return client.eval(this.source, parts);
