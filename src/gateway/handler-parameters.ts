@@ -45,10 +45,13 @@ interface ParameterMetadata {
 // Nest's own numbers for what `@ConnectedSocket` and `@MessageBody` stand for.
 const SOCKET = 0;
 const PAYLOAD = 3;
-// A method without parameter decorators gets the socket and the payload, as in any gateway.
+const ACKNOWLEDGEMENT = 13;
+// A method without parameter decorators gets the socket, the payload, and what acknowledges with other
+// transports: with `ws` nothing does.
 const UNDECORATED: Readonly<Record<string, ParameterMetadata>> = {
   [`${SOCKET}:0`]: { index: 0 },
   [`${PAYLOAD}:1`]: { index: 1 },
+  [`${ACKNOWLEDGEMENT}:2`]: { index: 2 },
 };
 
 export function parametersOf(prototype: object, methodName: string): ParameterDefinition[] {
@@ -77,8 +80,9 @@ function readerOf(kind: number, { data, factory }: ParameterMetadata): ReadParam
 }
 
 /** A parameter that has no decorator beside others that have one. */
-const UNDECLARED: Pick<BoundParameter, 'read' | 'pipes' | 'metadata'> = {
+const UNDECLARED: Omit<BoundParameter, 'index'> = {
   read: () => undefined,
+  needsContext: false,
   pipes: [],
   metadata: { type: 'custom' },
 };
@@ -98,13 +102,11 @@ export function argumentsReader(parameters: readonly BoundParameter[]): Argument
       const values = blank.slice();
       let isPending = false;
       for (let place = 0; place < places.length; place += 1) {
-        const { read, pipes, metadata } = places[place]!;
+        const { read, needsContext, pipes, metadata } = places[place]!;
         let value = read(args, context);
-        // Nest applies no pipe to what a reader gives asynchronously: neither do we wait for it first.
-        if (pipes.length > 0) {
-          value = applyPipes(pipes, value, metadata);
-          if (isThenable(value)) isPending = true;
-        }
+        // A pipe is given the promise itself of what a decorator of the app reads later, as in Nest.
+        if (pipes.length > 0) value = applyPipes(pipes, value, metadata);
+        if ((needsContext || pipes.length > 0) && isThenable(value)) isPending = true;
         values[place] = value;
       }
       return isPending ? Promise.all(values) : values;

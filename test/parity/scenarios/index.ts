@@ -1,5 +1,12 @@
 import type { Scenario } from '../scenario.js';
 import { answers } from './answers.js';
 import { enhancers } from './enhancers.js';
+import { frameScenarios } from './frames.js';
+import { parameters } from './parameters.js';
 
-export const scenarios: readonly Scenario[] = [...answers, ...enhancers];
+export const scenarios: readonly Scenario[] = [
+  ...answers,
+  ...frameScenarios,
+  ...parameters,
+  ...enhancers,
+];
