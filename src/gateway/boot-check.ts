@@ -1,6 +1,6 @@
 import { IsolationError } from '../context/isolation-error.js';
 import type { NestInternals } from '../nest/nest-internals.js';
-import { declaredGateways, isIsolatedGateway } from './isolated-gateway.decorator.js';
+import { unboundGateways, isIsolatedGateway } from './isolated-gateway.decorator.js';
 import { IsolatedWsAdapter } from './isolated-ws.adapter.js';
 
 /**
@@ -37,8 +37,8 @@ export function unattachedGateways(
 }
 
 /**
- * Isolated gateways of this process that are in no `providers` of this application: nobody can connect to them, and
- * Nest says nothing. A class that others only extend is none.
+ * Isolated gateways of this process that are in no `providers` of this application, nor were in another: nobody can
+ * connect to them, and Nest says nothing.
  */
 export function unprovidedGateways(internals: NestInternals): string[] {
   const provided = internals.providersWhere(isIsolatedGateway).map(({ metatype }) => metatype);
@@ -46,7 +46,7 @@ export function unprovidedGateways(internals: NestInternals): string[] {
     provided.some(
       (other) => other === type || Object.prototype.isPrototypeOf.call(type, other as object),
     );
-  return declaredGateways()
+  return unboundGateways()
     .filter((type) => !isUsed(type))
     .map((type) => (type as { name: string }).name);
 }

@@ -4,9 +4,15 @@ interface Announcement {
   readonly server: unknown;
 }
 
-// Nest tells an adapter the server of a gateway but not which gateway it is. It does call the gateway's
-// `afterInit(server)` immediately before, in the same turn: whoever is announced there is the one.
+// Nest tells an adapter the server of a gateway but not which gateway it is. It does set the gateway's properties
+// with `@WebSocketServer()` immediately before, in the same turn: whoever is announced there is the one.
 let announced: Announcement | undefined;
+
+/**
+ * The property with `@WebSocketServer()` that every isolated gateway has on its prototype, with a setter that
+ * announces it. No field of the app can stand before it, as one named `afterInit` could.
+ */
+export const ANNOUNCING_PROPERTY = 'websocket-isolation:server';
 
 /** @param ignored called when no adapter of ours takes it: the gateway is being bound without any isolation */
 export function announceGateway(gateway: object, server: unknown, ignored: () => void): void {

@@ -15,6 +15,7 @@ import {
   STATIC_CONTEXT,
 } from '../nest/nest-internals.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
+import { ANNOUNCING_PROPERTY } from './gateway-announcement.js';
 import { argumentsReader, type ParameterDefinition, parametersOf } from './handler-parameters.js';
 import { composePipeline, type Pipeline } from './handler-pipeline.js';
 
@@ -45,8 +46,6 @@ export class GatewayDefinition {
   /** Its name, for messages. */
   readonly name: string;
   readonly handlers: readonly HandlerDefinition[];
-  readonly hasConnectHook: boolean;
-  readonly hasDisconnectHook: boolean;
   /** One instance for all connections. */
   readonly isStatic: boolean;
   /** What stands around its methods. */
@@ -64,8 +63,6 @@ export class GatewayDefinition {
     this.isStatic = wrapper.isDependencyTreeStatic();
     const prototype = this.placeholder;
     this.name = wrapper.name as string;
-    this.hasConnectHook = typeof prototype.handleConnection === 'function';
-    this.hasDisconnectHook = typeof prototype.handleDisconnect === 'function';
     this.enhancers = new GatewayEnhancers(internals, wrapper);
     this.handlers = handlersOf(this);
     this.#serverProperties = serverPropertiesOf(prototype);
@@ -174,6 +171,7 @@ function handlersOf(gateway: GatewayDefinition): HandlerDefinition[] {
 function serverPropertiesOf(prototype: object): string[] {
   const names: string[] = [];
   for (const name in prototype) {
+    if (name === ANNOUNCING_PROPERTY) continue;
     if (Reflect.hasMetadata(GATEWAY_SERVER_METADATA, prototype, name)) names.push(name);
   }
   return names;

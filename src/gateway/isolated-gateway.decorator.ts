@@ -2,20 +2,27 @@ import { Logger } from '@nestjs/common';
 import { type GatewayMetadata, WebSocketGateway } from '@nestjs/websockets';
 
 import { IsolationError } from '../context/isolation-error.js';
-import { ENTRY_PROVIDER_WATERMARK, GATEWAY_METADATA } from '../nest/nest-internals.js';
-import { announceGateway } from './gateway-announcement.js';
+import {
+  ENTRY_PROVIDER_WATERMARK,
+  GATEWAY_METADATA,
+  GATEWAY_SERVER_METADATA,
+} from '../nest/nest-internals.js';
+import { announceGateway, ANNOUNCING_PROPERTY } from './gateway-announcement.js';
 
 const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
 
 // Weak: classes that are made in a function are not kept.
 const declared = new Set<WeakRef<object>>();
 
-/** Every class of this process that is decorated, in whichever application it is used. */
-export function declaredGateways(): object[] {
+// Classes that some application of this process has bound to a server.
+const bound = new WeakSet<object>();
+
+/** Every class of this process that is decorated, and that no application has bound to a server so far. */
+export function unboundGateways(): object[] {
   return [...declared].flatMap((reference) => {
     const type = reference.deref();
-    if (!type) declared.delete(reference);
-    return type ?? [];
+    if (!type || bound.has(type)) declared.delete(reference);
+    return type && !bound.has(type) ? type : [];
   });
 }
 
@@ -53,7 +60,7 @@ export function IsolatedGateway(
     Reflect.defineMetadata(ISOLATED, true, target);
     // An entry point of the application, as controllers are: REQUEST-scoped APP_* enhancers apply to it.
     Reflect.defineMetadata(ENTRY_PROVIDER_WATERMARK, true, target);
-    announceBeforeInit(target.prototype as GatewayPrototype);
+    announceWhenBound(target.prototype as object);
     declared.add(new WeakRef(target));
   };
 }
@@ -75,23 +82,30 @@ export function isIsolatedGateway(type: unknown): boolean {
   return false;
 }
 
-interface GatewayPrototype {
-  afterInit?: (server: unknown) => unknown;
-}
-
-function announceBeforeInit(prototype: GatewayPrototype): void {
-  const original = prototype.afterInit;
-  Object.defineProperty(prototype, 'afterInit', {
+function announceWhenBound(prototype: object): void {
+  Reflect.defineMetadata(GATEWAY_SERVER_METADATA, true, prototype, ANNOUNCING_PROPERTY);
+  Object.defineProperty(prototype, ANNOUNCING_PROPERTY, {
     configurable: true,
-    writable: true,
-    value: function afterInit(this: object, server: unknown): unknown {
-      const result = original?.call(this, server);
-      if (isIsolatedGateway(this.constructor)) {
-        announceGateway(this, server, () => refuseToStart(this));
-      }
-      return result;
+    // Nest looks for such properties in what can be enumerated.
+    enumerable: true,
+    get: () => undefined,
+    set(this: object, server: unknown): void {
+      if (!isIsolatedGateway(this.constructor)) return;
+      markBound(this.constructor);
+      announceGateway(this, server, () => refuseToStart(this));
     },
   });
+}
+
+// With its parents: a class that others only extend is used by them.
+function markBound(type: object): void {
+  for (
+    let current: unknown = type;
+    typeof current === 'function';
+    current = Object.getPrototypeOf(current)
+  ) {
+    bound.add(current);
+  }
 }
 
 // Whoever binds the gateway has no idea of isolation: its connections would be open to everybody. Nest calls this hook

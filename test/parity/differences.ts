@@ -35,6 +35,26 @@ const UNSERIALIZABLE =
 /** Everything in which an app on this library differs from one on Nest's own `WsAdapter`. */
 export const differences: readonly Difference[] = [
   {
+    what: 'A path that no gateway has',
+    stock: 'The connection is cut, also where another listener of the server would have taken it',
+    here: '404; left alone where the server has other listeners for upgrades',
+    why: 'Clients and proxies can tell it from a network that failed',
+    forms: ['plain', ...isolated],
+    translate: (line) => (line === 'failed: ECONNRESET' ? 'refused with 404' : line),
+  },
+  {
+    what: 'A slash at the end of a path',
+    stock: 'Another path: cut',
+    here: 'The same path',
+    why: 'Proxies and frameworks add and remove it',
+    forms: ['plain', ...isolated],
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      /^gateway: path "\/?a\/?"$/.test(scenario) &&
+      (lane === 'user1 at /a/'
+        ? stock.every((line) => line === 'refused with 404')
+        : here.join() === 'connect,disconnect' && stock.length === 0),
+  },
+  {
     what: 'The `exception` event',
     stock: '`{ status, message, cause }`: `cause` has the client’s own message in it',
     here: '`{ status, code, message, id }`: `code` is stable, `id` is the message’s own where it had one',
@@ -105,6 +125,25 @@ export const differences: readonly Difference[] = [
       here.every(isConstructed),
   },
   {
+    what: 'Guards and other enhancers on a gateway that is provided by `useClass`',
+    stock: 'Never run, and nothing is said',
+    here: 'Run',
+    why: 'A guard that is left out lets everybody in',
+    forms: isolated,
+    shownIn: /^gateway: provided by useClass, with guards/,
+    accountsFor: ({ scenario, here }) =>
+      scenario === 'gateway: provided by useClass, with guards on class and method' &&
+      (here.join() === 'guard true' || here.join().includes('"FORBIDDEN"')),
+  },
+  {
+    what: '`afterInit` as an arrow property of a gateway with an instance per connection',
+    stock: 'Called, as a singleton; not called where the gateway is request-scoped',
+    here: 'Not called',
+    why: 'There is no instance yet. Write it as a method',
+    forms: ['scoped'],
+    accountsFor: exactly('gateway: hooks as arrow properties', ['init'], []),
+  },
+  {
     what: 'A request-scoped or transient `APP_GUARD`, `APP_INTERCEPTOR`, `APP_PIPE`',
     stock: 'Never runs for a gateway, and nothing is said',
     here: 'Runs, as for HTTP',
@@ -125,3 +164,14 @@ const codes: Readonly<Record<string, string>> = {
   '"Internal server error"': 'INTERNAL_ERROR',
   '"Forbidden resource"': 'FORBIDDEN',
 };
+
+/** A place that differs in exactly these lines. */
+function exactly(
+  scenario: string,
+  stock: readonly string[],
+  here: readonly string[],
+): (hunk: Hunk) => boolean {
+  return (hunk) =>
+    hunk.scenario === scenario &&
+    JSON.stringify([hunk.stock, hunk.here]) === JSON.stringify([stock, here]);
+}

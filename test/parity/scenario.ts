@@ -43,6 +43,8 @@ export interface Scenario {
   readonly title: string;
   /** The app, apart from what its form needs. */
   app(setting: Setting): ModuleMetadata;
+  /** Before each form: finds a free port, say. */
+  readonly before?: () => Promise<void>;
   /** What clients do. What they see is written down by itself. */
   script(session: Session): Promise<void>;
   /** What `main.ts` does before it listens. */

@@ -82,6 +82,8 @@ export class ScriptedClient {
       });
       socket.once('unexpected-response', (request, response) => {
         write(`refused with ${response.statusCode}`);
+        // `ws` leaves it to its listener, and the socket as it was.
+        this.#isRefused = true;
         response.resume();
         request.destroy();
         resolve();
@@ -99,6 +101,7 @@ export class ScriptedClient {
   }
 
   #wasOpen = false;
+  #isRefused = false;
 
   get isOpen(): boolean {
     return this.socket.readyState === WebSocket.OPEN;
@@ -147,6 +150,7 @@ export class ScriptedClient {
 
   /** Waits until the connection has ended. */
   async closed(): Promise<void> {
+    if (this.#isRefused) return;
     await eventually(() => {
       if (this.socket.readyState !== WebSocket.CLOSED) throw new Error('open');
     }, PATIENCE_MS).catch(() => this.transcript.write(this.name, 'never closed'));

@@ -2,11 +2,13 @@ import type { Scenario } from '../scenario.js';
 import { answers } from './answers.js';
 import { enhancers } from './enhancers.js';
 import { frameScenarios } from './frames.js';
+import { gateways } from './gateways.js';
 import { parameters } from './parameters.js';
 
 export const scenarios: readonly Scenario[] = [
   ...answers,
   ...frameScenarios,
   ...parameters,
+  ...gateways,
   ...enhancers,
 ];
