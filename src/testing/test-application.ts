@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 
 import type { DynamicModule, INestApplication, NestApplicationOptions, Type } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
@@ -67,6 +68,7 @@ export class TestApplication implements AsyncDisposable {
   /** The port it listens on. */
   readonly port: number;
   readonly #clients = new Set<TestClient>();
+  readonly #protocol: 'ws' | 'wss';
 
   /** @internal Made by {@link startTestApplication}. */
   constructor(
@@ -75,11 +77,12 @@ export class TestApplication implements AsyncDisposable {
   ) {
     const server = app.getHttpServer() as { address(): AddressInfo };
     this.port = server.address().port;
+    this.#protocol = server instanceof TlsServer ? 'wss' : 'ws';
   }
 
-  /** The address of a gateway: `ws://…` + path. */
+  /** The address of a gateway: `ws://…` + path, `wss://…` for an app with `httpsOptions`. */
   url(path: string): string {
-    return `ws://127.0.0.1:${this.port}${path}`;
+    return `${this.#protocol}://127.0.0.1:${this.port}${path}`;
   }
 
   /**

@@ -8,10 +8,13 @@ import { readSlowly } from './slow-reader.js';
 
 /** A message as stock clients get it. */
 export interface ReceivedMessage {
+  /** Empty for a frame that is no JSON. */
   readonly event: string;
   // Tests know what they expect: they compare it, or read a field of it.
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly data: any;
+  /** A binary frame, whose `data` is a `Buffer`, or a text that is no JSON, whose `data` is that text. */
+  readonly raw?: 'binary' | 'text';
 }
 
 /** Whoever waits for something to happen on the socket: looks again after each message and at the end. */
@@ -49,8 +52,8 @@ export class TestClient {
     socket.on('upgrade', (response) => {
       this.#transport = response.socket;
     });
-    socket.on('message', (frame: Buffer) => {
-      this.messages.push(JSON.parse(frame.toString()) as ReceivedMessage);
+    socket.on('message', (frame: Buffer, isBinary: boolean) => {
+      this.messages.push(readFrame(frame, isBinary));
       this.#changed();
     });
     socket.on('close', (code, reason) => {
@@ -150,7 +153,8 @@ export class TestClient {
   #take(event: string | undefined): ReceivedMessage | undefined {
     for (let place = this.#firstUntaken; place < this.messages.length; place += 1) {
       const message = this.messages[place]!;
-      const isWanted = event === undefined || message.event === event;
+      // Any JSON may come, `null` too.
+      const isWanted = event === undefined || message?.event === event;
       if (!isWanted || this.#takenEarly.has(place)) continue;
       this.#takenEarly.add(place);
       while (this.#takenEarly.delete(this.#firstUntaken)) this.#firstUntaken += 1;
@@ -198,11 +202,26 @@ export class TestClient {
         : `The connection ended with ${this.closeCode} "${this.closeReason}"`;
     const waiting = this.messages
       .filter((_, place) => place >= this.#firstUntaken && !this.#takenEarly.has(place))
-      .map(({ event }) => event);
+      .map(nameOf);
     const more = waiting.length > MESSAGES_NAMED ? `, … (${waiting.length})` : '';
     const named = waiting.slice(0, MESSAGES_NAMED).join(', ');
     return `${state}; not taken yet: ${named || 'nothing'}${more}.`;
   }
+}
+
+// An app may speak in another format than the stock client: what it sent is kept as it came.
+function readFrame(frame: Buffer, isBinary: boolean): ReceivedMessage {
+  if (isBinary) return { event: '', data: frame, raw: 'binary' };
+  const text = frame.toString();
+  try {
+    return JSON.parse(text) as ReceivedMessage;
+  } catch {
+    return { event: '', data: text, raw: 'text' };
+  }
+}
+
+function nameOf(message: ReceivedMessage | null): string {
+  return message?.raw ? `(${message.raw})` : (message?.event ?? JSON.stringify(message));
 }
 
 /** The server refused the upgrade. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import { ConnectedSocket, MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import {
   CLOCK,
   CloseCode,
@@ -23,6 +23,7 @@ import {
   TestApplication,
   TestAuthenticator,
 } from 'nestjs-websocket-isolation/testing';
+import type { WebSocket } from 'ws';
 
 /** Stands for the authenticator of an app: nobody gets past it without a real token. */
 @Injectable()
@@ -52,6 +53,15 @@ class ChatGateway {
   say(@MessageBody() text: string, @CurrentManager() manager: WebSocketManager): unknown {
     manager.send('typing');
     return { event: 'said', data: text };
+  }
+
+  /** Speaks in other formats than JSON. */
+  @SubscribeMessage('raw')
+  raw(@ConnectedSocket() client: WebSocket): void {
+    for (const frame of [Buffer.from([0, 1, 255]), 'no JSON {', '', 'null', '42', '{"a":1}']) {
+      client.send(frame);
+    }
+    client.send('{"event":"said"}');
   }
 
   @SubscribeMessage('leave')
@@ -147,6 +157,27 @@ describe('the test kit', () => {
     );
     expect(await client.closed()).toBe(4401);
     expect(client.closeReason).toBe('token revoked');
+  });
+
+  it('keeps what is no message as it came', async () => {
+    await start();
+    const client = await app.connectAs({ userId: 'ada' }, '/chat');
+    client.send('raw');
+    expect(await client.next('said')).toEqual({ event: 'said' });
+    await expect(client.next('more', 20)).rejects.toThrow(
+      'not taken yet: (binary), (text), (text), null, 42, {"a":1}.',
+    );
+    expect(client.messages.slice(0, 6)).toEqual([
+      { event: '', data: Buffer.from([0, 1, 255]), raw: 'binary' },
+      { event: '', data: 'no JSON {', raw: 'text' },
+      { event: '', data: '', raw: 'text' },
+      null,
+      42,
+      { a: 1 },
+    ]);
+    expect(await client.next()).toBe(client.messages[0]);
+    expect(await client.next('')).toBe(client.messages[1]);
+    expect(client.closeCode).toBeUndefined();
   });
 
   it('moves time', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -130,7 +130,8 @@ describe('a client that sends one large message slowly', () => {
     const nest = await NestFactory.create(SecureModule, { logger: false, httpsOptions });
     await nest.listen(0, '127.0.0.1');
     app = new TestApplication(nest);
-    const { port } = nest.getHttpServer().address() as AddressInfo;
+    const { port } = app;
+    expect(app.url('/transfer')).toBe(`wss://127.0.0.1:${port}/transfer`);
     const socket = connectTls({
       ...ciphers,
       port,
