@@ -104,8 +104,12 @@ export function argumentsReader(parameters: readonly BoundParameter[]): Argument
       for (let place = 0; place < places.length; place += 1) {
         const { read, needsContext, pipes, metadata } = places[place]!;
         let value = read(args, context);
-        // A pipe is given the promise itself of what a decorator of the app reads later, as in Nest.
-        if (pipes.length > 0) value = applyPipes(pipes, value, metadata);
+        if (needsContext && isThenable(value)) {
+          // Pipes get what a decorator of the app reads, not its promise.
+          value = pipes.length > 0 ? applyLater(pipes, value, metadata) : value;
+        } else if (pipes.length > 0) {
+          value = applyPipes(pipes, value, metadata);
+        }
         if ((needsContext || pipes.length > 0) && isThenable(value)) isPending = true;
         values[place] = value;
       }

@@ -12,6 +12,7 @@ import {
   type IsolationEventName,
   type IsolationEvents,
 } from './isolation-events.js';
+import { isLevelEnabled } from './log-levels.js';
 
 /** Lines of one event per second; what is above is counted and said in the next line. */
 const LINES_PER_SECOND = 10;
@@ -47,7 +48,7 @@ export class Journal {
   record<Name extends IsolationEventName>(name: Name, details: IsolationEvents[Name]): void {
     this.bus.topic(name).publish(details);
     const level = levelOf(name, details);
-    if (level === 'never' || !Logger.isLevelEnabled(level)) return;
+    if (level === 'never' || !isLevelEnabled(level)) return;
     const suppressed = this.#admit(name);
     if (suppressed === undefined) return;
     try {
@@ -59,7 +60,7 @@ export class Journal {
 
   #isLogged(name: IsolationEventName): boolean {
     const level = EVENT_LEVELS[name];
-    return level !== 'never' && Logger.isLevelEnabled(level);
+    return level !== 'never' && isLevelEnabled(level);
   }
 
   // How many lines were left out since the last one; `undefined` when this one is left out too.

@@ -88,6 +88,19 @@ export const differences: readonly Difference[] = [
       ),
   },
   {
+    what: 'A pipe behind a parameter decorator of the app that reads its value later',
+    stock: 'Gets the promise; since Nest 12.5 the value',
+    here: 'Gets the value',
+    why: 'That is what pipes are written for',
+    forms: isolated,
+    shownIn: /^parameters: decorators of the app$/,
+    accountsFor: exactly(
+      'parameters: decorators of the app',
+      ['< ["later piped",[{},"custom","undefined","Object"]]'],
+      ['< ["later piped",[{"text":"tea","n":"7"},"custom","undefined","Object"]]'],
+    ),
+  },
+  {
     what: '`ExecutionContext.getArgs()` of a message',
     stock: 'Socket, payload, event, event',
     here: 'Socket, payload, event',
@@ -95,7 +108,7 @@ export const differences: readonly Difference[] = [
     forms: isolated,
     translate: (line) =>
       line.replace(
-        /(\["the socket",[^\]]*,)("\\"[\w ]+\\""),\2\]/,
+        /(\["the socket",[^\]]*?,)("\\"[\w ]+\\"")(?:,\2)+\]/,
         (_all, start: string, event: string) => `${start}${event}]`,
       ),
   },
@@ -111,13 +124,24 @@ export const differences: readonly Difference[] = [
       here.every((line) => line.includes('"code":"BAD_REQUEST"')),
   },
   {
+    what: 'A transient filter',
+    stock: 'Runs as an object that was never constructed; since Nest 12.5 it does not run',
+    here: 'Constructed, one per gateway',
+    why: 'Its clients get the answers that it was written for',
+    forms: isolated,
+    accountsFor: ({ scenario, here }) =>
+      /^enhancer: transient filter on the (?:class|method), in need of a singleton$/.test(
+        scenario,
+      ) && here.every((line) => line === '< "filtered"' || isConstructed(line)),
+  },
+  {
     what: 'An enhancer that is transient, or a singleton in need of something request-scoped, or request-scoped inside a parameter',
     stock: 'Runs as an object that was never constructed: no fields, no dependencies',
     here: 'Constructed: per gateway where it is transient and needs nothing scoped, else per connection',
     why: 'A guard without its fields decides at random. Nest does the same to most of these behind HTTP',
     forms: isolated,
     shownIn:
-      /^enhancer: (?:transient .* (?:class|method|parameter),|singleton (?!filter as).* of a request-|request .* parameter,)/,
+      /^enhancer: (?:transient (?!filter).* (?:class|method|parameter),|singleton (?!filter as).* of a request-|request .* parameter,)/,
     accountsFor: ({ scenario, stock, here }) =>
       scenario.startsWith('enhancer: ') &&
       stock.length === here.length &&

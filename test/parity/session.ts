@@ -112,6 +112,14 @@ export class ScriptedClient {
     return this.sendRaw(JSON.stringify({ event, data }));
   }
 
+  /** Sends a message that is answered, however long that takes: the first use of a pipe may load a package. */
+  async ask(event: unknown, data?: unknown): Promise<void> {
+    const expected = this.#frames + 1;
+    await this.send(event, data);
+    await this.#received(expected);
+    await this.quiet();
+  }
+
   /** Sends a frame as it is. */
   async sendRaw(frame: string | Buffer): Promise<void> {
     const text = typeof frame === 'string' ? frame : `binary ${frame.toString('hex')}`;
@@ -124,8 +132,12 @@ export class ScriptedClient {
   /** Waits for some more frames than have been waited for, or until the connection or the time is over. */
   async until(count: number): Promise<void> {
     this.#taken += count;
+    await this.#received(this.#taken);
+  }
+
+  async #received(count: number): Promise<void> {
     await eventually(() => {
-      if (this.#frames < this.#taken && this.isOpen) throw new Error('not yet');
+      if (this.#frames < count && this.isOpen) throw new Error('not yet');
     }, PATIENCE_MS).catch(() => undefined);
   }
 

@@ -15,7 +15,9 @@ export async function resolve(specifier, context, next) {
   const own = OWN_NAME.exec(specifier);
   if (own) {
     const path = own[1] ? `src/${own[1]}/index.ts` : 'src/index.ts';
-    return { url: new URL(`../../${path}`, import.meta.url).href, shortCircuit: true };
+    const url = new URL(`../../${path}`, import.meta.url);
+    // Without the sources at hand it is the installed package.
+    return (await exists(url)) ? { url: url.href, shortCircuit: true } : next(specifier, context);
   }
   if (OWN_FILE.test(specifier)) {
     const url = new URL(`${specifier.slice(0, -3)}.ts`, context.parentURL);

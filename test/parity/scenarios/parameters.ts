@@ -77,7 +77,7 @@ function scenario(
     async script(session) {
       const ada = await session.connect('ada');
       for (const { event, payloads } of asked) {
-        for (const payload of payloads) await ada.send(event, payload);
+        for (const payload of payloads) await ada.ask(event, payload);
       }
     },
   };
@@ -241,9 +241,9 @@ export const parameters: readonly Scenario[] = [
       void app.useGlobalPipes(new ValidationPipe({ transform: true, whitelist: true })),
     async script(session) {
       const ada = await session.connect('ada');
-      await ada.send('order', { amount: 1, other: 2 });
-      await ada.send('order', { amount: 'x' });
-      await ada.send('untyped', { amount: 1, other: 2 });
+      await ada.ask('order', { amount: 1, other: 2 });
+      await ada.ask('order', { amount: 'x' });
+      await ada.ask('untyped', { amount: 1, other: 2 });
     },
   },
   scenario(
