@@ -105,6 +105,14 @@ export class HandshakeOptions {
   @oneOf('http', 'close')
   rejectWith: 'http' | 'close' = 'http';
 
+  /**
+   * What a subprotocol begins with that is a credential and no protocol, as in `new WebSocket(url, ['chat', token])`: it
+   * is never answered with. Default: `['eyJ']`, as every JWT begins. Names above 32 characters count as credentials
+   * always.
+   */
+  @IsStringList({ message: 'must be a list of prefixes' })
+  credentialProtocols: readonly string[] = ['eyJ'];
+
   /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. */
   @IsStringList({ message: 'must be a list of header names' })
   keepHeaders: readonly string[] = [];

@@ -1,8 +1,8 @@
 import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 
-import { type Clock, CLOCK, LONGEST_DELAY_MS } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -10,7 +10,12 @@ import { runInContext } from '../context/user-execution-context.js';
 import { withoutCredentials } from '../handshake/credentials.js';
 import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
-import { HandshakeRefused, type Refusal, type RefusalReason } from '../handshake/refusal.js';
+import {
+  HandshakeRefused,
+  type Refusal,
+  type RefusalReason,
+  starting,
+} from '../handshake/refusal.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { ByteBudget } from '../manager/byte-budget.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
@@ -22,23 +27,16 @@ import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { ConstructionRun } from '../scope/construction-run.js';
-import {
-  adapterOf,
-  assertLiteralPath,
-  unattachedGateways,
-  unprovidedGateways,
-} from './boot-check.js';
+import { adapterOf, unattachedGateways, unprovidedGateways } from './boot-check.js';
 import type { ConnectionHost } from './connection-host.js';
 import { Connection } from './connection.js';
-import { boundFrames } from './frame-bounds.js';
 import { GatewayDefinition } from './gateway-definition.js';
 import { IsolatedServer } from './isolated-server.js';
-import { isolatedSocketOf } from './isolated-socket.js';
 import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
 import { dismiss, refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
+import { isolateServer } from './server-options.js';
 import { TrafficCounters } from './traffic-counters.js';
 import { UserRates } from './user-rates.js';
-import { verifyingWith } from './verify-client.js';
 
 /** Takes a scope down whose connection never came to be. */
 class PreparedScope implements ConnectionHooks {
@@ -117,8 +115,9 @@ export class GatewayRuntime implements OnModuleInit {
   async onModuleInit(): Promise<void> {
     const adapter = adapterOf(this.internals);
     await this.#serve(adapter);
-    // Without an HTTP adapter there are no gateways: a standalone application, or a module under test.
-    if (this.httpAdapterHost.httpAdapter) this.#assertAttached(adapter);
+    // A standalone application and a module under test have no gateways.
+    const isServer = this.httpAdapterHost.httpAdapter || adapter.hasEndpoints;
+    if (isServer) this.#assertAttached(adapter);
   }
 
   async #serve(adapter: IsolatedWsAdapter): Promise<void> {
@@ -129,32 +128,22 @@ export class GatewayRuntime implements OnModuleInit {
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
     const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates };
     this.#connectionHost = { ...shared, parse, pending, leases, resume };
-    for (const endpoint of adapter.isolatedEndpoints) {
+    // A microservice may tell of its start twice, the first time before it has gateways.
+    const endpoints = adapter.isolatedEndpoints.filter((endpoint) => !this.#servers.has(endpoint));
+    for (const endpoint of endpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
-      boundFrames(webSocketServer, given, options.inbound.maxPayloadBytes);
-      const { WebSocket: Base = WebSocket } = webSocketServer.options;
-      // Also for a client that says goodbye first: `ws` would wait 30 s for it to hang up.
-      const { closeTimeout: patienceMs = this.#closeTimeoutMs } = given as {
-        closeTimeout?: number;
-      };
-      const closeTimeout = Math.min(LONGEST_DELAY_MS, patienceMs);
-      const { verifyClient } = given;
-      // Asked in the handshake, and not by `ws`, which is called when all is decided.
-      const own = { WebSocket: isolatedSocketOf(Base), closeTimeout, verifyClient: undefined };
-      Object.assign(webSocketServer.options, own);
+      const verify = isolateServer(webSocketServer, given, options);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
-      for (const gateway of gateways) {
-        assertLiteralPath(endpoint.path, gateway.name);
-        await gateway.prepare();
-      }
+      for (const gateway of gateways) await gateway.prepare();
       const scopeHost = this.#scopeHostOf(gateways);
-      const verify = verifyClient && verifyingWith(verifyClient);
       const parts = [webSocketServer, path, gateways, scopeHost, verify] as const;
       this.#servers.set(endpoint, new IsolatedServer(...parts));
     }
     adapter.serve((endpoint, request, socket, head) => {
       const startedAt = clock.now();
-      this.#accept(this.#servers.get(endpoint)!, { request, socket, head, startedAt });
+      const server = this.#servers.get(endpoint);
+      if (server) this.#accept(server, { request, socket, head, startedAt });
+      else refuseWithHttp({ socket }, starting().refusal);
     });
   }
 

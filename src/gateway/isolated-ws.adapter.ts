@@ -5,12 +5,14 @@ import { WsAdapter } from '@nestjs/platform-ws';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
 import { ISOLATION_OPTIONS } from '../config/isolation.options.js';
+import { draining, starting } from '../handshake/refusal.js';
 import { takeAnnouncedGateway } from './gateway-announcement.js';
 import { moduleMissing } from './isolated-gateway.decorator.js';
 import type { MessageParser } from './message-parser.js';
-import { chooseProtocol } from './subprotocol.js';
+import { closeOwnServer, openOwnServer } from './own-server.js';
+import { refuseWithHttp } from './refusals.js';
 import { canonicalPath } from './upgrade-path.js';
-import { listenForUpgrades, type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
+import { type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
 
 /** What `new IsolatedWsAdapter(app, options)` takes: a parser, and options of the `ws` servers. */
 export interface IsolatedWsAdapterOptions extends Omit<
@@ -24,7 +26,9 @@ export interface IsolatedWsAdapterOptions extends Omit<
 /** A `ws` server of this adapter and the isolated gateways that were bound to it. */
 export interface Endpoint {
   readonly webSocketServer: WebSocketServer;
-  /** `undefined`: a gateway on its own port that takes every path. */
+  /** What brings its upgrades. */
+  readonly router: UpgradeRouter;
+  /** `undefined`: a gateway on its own port that takes every path that no other has. */
   readonly path: string | undefined;
   /** What the app has said about its `ws` server. */
   readonly given: Readonly<ServerOptions>;
@@ -45,11 +49,13 @@ const APPLICATION_PORT = 0;
  */
 export class IsolatedWsAdapter extends WsAdapter {
   readonly #options: Omit<IsolatedWsAdapterOptions, 'messageParser'>;
-  readonly #routers = new Map<number, UpgradeRouter>();
-  readonly #ownServers: HttpServer[] = [];
+  readonly #routers = new Map<number | symbol, UpgradeRouter>();
+  readonly #ownServers = new Set<HttpServer>();
   readonly #endpoints = new Map<unknown, Endpoint>();
+  readonly #closings = new Map<unknown, Promise<void>>();
   readonly #app: Partial<INestApplicationContext>;
-  #accept: AcceptUpgrade = (_endpoint, _request, socket) => socket.destroy();
+  #accept: AcceptUpgrade | undefined;
+  #beforeClosing: (() => Promise<void>) | undefined;
 
   constructor(
     appOrHttpServer?: INestApplicationContext | object,
@@ -65,6 +71,11 @@ export class IsolatedWsAdapter extends WsAdapter {
     return [...this.#endpoints.values()].filter(({ gateways }) => gateways.length > 0);
   }
 
+  /** @internal Whether gateways of any kind were bound. */
+  get hasEndpoints(): boolean {
+    return this.#endpoints.size > 0;
+  }
+
   /** @internal The parser in use. */
   get parser(): MessageParser {
     return this.messageParser;
@@ -76,33 +87,34 @@ export class IsolatedWsAdapter extends WsAdapter {
     Object.defineProperty(this, 'httpServer', { configurable: true, get: httpServer });
   }
 
-  /** @internal Names who takes the upgrades of isolated gateways. */
+  /** @internal Names who takes the upgrades of isolated gateways. Until then they get 503. */
   serve(accept: AcceptUpgrade): void {
     this.#accept = accept;
+  }
+
+  /** @internal Names what is waited for before the first socket is cut. */
+  drainWith(beforeClosing: () => Promise<void>): void {
+    this.#beforeClosing = beforeClosing;
   }
 
   override create(port: number, options: Record<string, unknown> = {}): WebSocketServer {
     const { server, namespace, path, ...serverOptions } = options;
     if (server || namespace) return super.create(port, options) as WebSocketServer;
-    const merged = { ...this.#options, ...serverOptions } as ServerOptions;
-    const webSocketServer = new WebSocketServer({
-      handleProtocols: chooseProtocol,
-      ...merged,
-      noServer: true,
-    });
-    webSocketServer.on('error', (error) => this.logger.error(error));
-    const isEveryPath = port !== APPLICATION_PORT && !path;
-    const endpoint: Endpoint = {
-      webSocketServer,
-      path: isEveryPath ? undefined : canonicalPath(path as string | undefined),
-      given: merged,
-      gateways: [],
-    };
+    const given = { ...this.#options, ...serverOptions } as ServerOptions;
+    const router = this.#routerFor(port, path, given);
+    const isEveryPath = !path && this.#ownServers.has(router.httpServer);
+    const canonical = isEveryPath ? undefined : canonicalPath(path as string | undefined);
+    const known = this.#endpointAt(router, canonical);
+    // The same path in other words: the gateways share a server, as they do where the words are the same.
+    if (known) return known.webSocketServer;
+    const webSocketServer = isEveryPath
+      ? serverOn(router.httpServer, given)
+      : new WebSocketServer({ noServer: true, ...given });
+    // An HTTP server of our own tells its errors itself, and passes them on.
+    webSocketServer.on('error', isEveryPath ? ignore : this.#logError);
+    const endpoint: Endpoint = { webSocketServer, router, path: canonical, given, gateways: [] };
     this.#endpoints.set(webSocketServer, endpoint);
-    this.#routerOf(port).add(endpoint.path, (...upgrade) => {
-      if (endpoint.gateways.length > 0) this.#accept(endpoint, ...upgrade);
-      else this.#acceptPlain(webSocketServer, ...upgrade);
-    });
+    router.add(canonical, (...upgrade) => this.#take(endpoint, upgrade));
     return webSocketServer;
   }
 
@@ -119,20 +131,34 @@ export class IsolatedWsAdapter extends WsAdapter {
     } else super.bindClientConnect(server, callback);
   }
 
+  // Nest closes a server once for each of its gateways' ways to write the path.
+  override close(server: WebSocketServer): Promise<void> {
+    let closing = this.#closings.get(server);
+    if (!closing) this.#closings.set(server, (closing = this.#close(server)));
+    return closing;
+  }
+
+  async #close(server: WebSocketServer): Promise<void> {
+    await this.#beforeClosing?.();
+    await super.close(server);
+  }
+
+  /** Closes the ports of its own. Whoever still asks on another one is refused until {@link leave}. */
   override async dispose(): Promise<void> {
-    for (const router of this.#routers.values()) router.dispose();
-    const closed = this.#ownServers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve());
-          server.closeAllConnections();
-        }),
-    );
-    this.#routers.clear();
-    this.#ownServers.length = 0;
-    this.#endpoints.clear();
+    const closed = [...this.#ownServers].map((server) => closeOwnServer(server));
     await Promise.all(closed);
+    // Without the module there is nobody to say when the application has closed its port.
+    if (!this.#accept) this.leave();
     await super.dispose();
+  }
+
+  /** @internal Lets go of the application's HTTP server, which is closed by now. */
+  leave(): void {
+    for (const router of this.#routers.values()) router.dispose();
+    this.#routers.clear();
+    this.#ownServers.clear();
+    this.#endpoints.clear();
+    this.#closings.clear();
   }
 
   // The module makes itself known by its options. Where the adapter was given a server only, it cannot be asked for.
@@ -146,29 +172,63 @@ export class IsolatedWsAdapter extends WsAdapter {
     }
   }
 
-  #routerOf(port: number): UpgradeRouter {
-    let router = this.#routers.get(port);
-    if (!router) {
-      router = new UpgradeRouter(this.#httpServerOf(port));
-      this.#routers.set(port, router);
-    }
-    return router;
-  }
-
-  #httpServerOf(port: number): HttpServer {
-    if (port === APPLICATION_PORT) return this.httpServer as HttpServer;
-    const server = listenForUpgrades(port, this.logger);
-    this.#ownServers.push(server);
-    return server;
-  }
-
-  #acceptPlain(server: WebSocketServer, ...upgrade: Parameters<UpgradeListener>): void {
-    const [request] = upgrade;
-    server.handleUpgrade(...upgrade, (client: WebSocket) => {
-      client.on('error', this.#logError);
-      server.emit('connection', client, request);
+  #routerFor(port: number, path: unknown, given: ServerOptions): UpgradeRouter {
+    const isApplication = port === APPLICATION_PORT && this.httpServer !== undefined;
+    if (isApplication) return this.#routerAt(port, () => this.httpServer as HttpServer);
+    // As in `WsAdapter`, where the options of a gateway that takes every path win over its port.
+    const own = path ? port : (given.port ?? port);
+    const { host, backlog } = given;
+    // Any free port, one for each: there is no HTTP server to share.
+    const key = own === APPLICATION_PORT ? Symbol('free port') : own;
+    // Gateways of one port agree on where it listens: `assertAddressesFit` has seen to it.
+    return this.#routerAt(key, () => {
+      const server = openOwnServer({ port: own, host, backlog }, this.logger);
+      this.#ownServers.add(server);
+      return server;
     });
   }
 
+  #routerAt(key: number | symbol, httpServer: () => HttpServer): UpgradeRouter {
+    let router = this.#routers.get(key);
+    if (!router) this.#routers.set(key, (router = new UpgradeRouter(httpServer())));
+    return router;
+  }
+
+  #endpointAt(router: UpgradeRouter, path: string | undefined): Endpoint | undefined {
+    for (const endpoint of this.#endpoints.values()) {
+      if (endpoint.router === router && endpoint.path === path) return endpoint;
+    }
+    return undefined;
+  }
+
+  #take(endpoint: Endpoint, upgrade: Parameters<UpgradeListener>): void {
+    const [request, socket] = upgrade;
+    const { gateways, webSocketServer } = endpoint;
+    if (gateways.length > 0) {
+      if (this.#accept) this.#accept(endpoint, ...upgrade);
+      else refuseWithHttp({ socket }, starting().refusal);
+    } else if (this.#closings.has(webSocketServer)) {
+      refuseWithHttp({ socket }, draining().refusal);
+    } else {
+      webSocketServer.handleUpgrade(...upgrade, (client: WebSocket) => {
+        client.on('error', this.#logError);
+        webSocketServer.emit('connection', client, request);
+      });
+    }
+  }
+
   readonly #logError = (error: Error): void => this.logger.error(error);
+}
+
+/** A server that knows where it listens, and yet gets its upgrades from a router. */
+function serverOn(httpServer: HttpServer, given: ServerOptions): WebSocketServer {
+  const { port: _port, ...options } = given;
+  const webSocketServer = new WebSocketServer({ ...options, server: httpServer });
+  const upgrade = httpServer.listeners('upgrade').at(-1) as UpgradeListener;
+  httpServer.off('upgrade', upgrade);
+  return webSocketServer;
+}
+
+function ignore(): void {
+  // Said by the HTTP server already.
 }

@@ -1,12 +1,20 @@
+/** Names of subprotocols are shorter; what is longer is a token. */
 const LONGEST_NAME = 32;
 
 /**
- * Which of the offered subprotocols to answer with, where the app does not choose: the first of several.
- * A single one is never echoed, nor a long one: browsers can send a token only there, as in
- * `new WebSocket(url, ['bearer', token])`, and a token must not appear in a reply.
+ * Which of the offered subprotocols to answer with, where the app does not choose: the first that is no credential.
+ * Browsers can send a token only there, as in `new WebSocket(url, ['chat', token])`, and a token must not appear in
+ * a reply.
+ *
+ * @param credentialPrefixes what names that are credentials begin with
  */
-export function chooseProtocol(offered: Set<string>): string | false {
-  if (offered.size < 2) return false;
-  const [first] = offered;
-  return first !== undefined && first.length <= LONGEST_NAME ? first : false;
+export function chooseProtocol(
+  offered: Iterable<string>,
+  credentialPrefixes: readonly string[],
+): string | false {
+  for (const name of offered) {
+    if (name.length > LONGEST_NAME) continue;
+    if (!credentialPrefixes.some((prefix) => name.startsWith(prefix))) return name;
+  }
+  return false;
 }

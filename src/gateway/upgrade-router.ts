@@ -1,74 +1,63 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-
-import type { Logger } from '@nestjs/common';
 
 import { requestPath } from './upgrade-path.js';
 
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Where upgrades of one path go. */
-interface Route {
-  /** `undefined`: every path. */
-  readonly path: string | undefined;
-  readonly accept: UpgradeListener;
-}
+// The listeners of all routers of this process: applications may share an HTTP server.
+const routers = new WeakSet<object>();
+// What a router has taken where others listen as well.
+const taken = new WeakSet<IncomingMessage>();
 
 /**
  * Hands the upgrade requests of one HTTP server to whoever has their path. Paths nobody here knows are
  * left to the other listeners of the server; where there are none, the client gets an answer.
  */
 export class UpgradeRouter {
-  readonly #routes: Route[] = [];
+  readonly #routes = new Map<string, UpgradeListener>();
+  #everyOtherPath: UpgradeListener | undefined = undefined;
 
-  constructor(private readonly httpServer: Server) {
+  constructor(readonly httpServer: Server) {
     httpServer.on('upgrade', this.#route);
+    routers.add(this.#route);
   }
 
+  /** @param path `undefined`: every path that nobody else has */
   add(path: string | undefined, accept: UpgradeListener): void {
-    this.#routes.push({ path, accept });
+    if (path === undefined) this.#everyOtherPath = accept;
+    else this.#routes.set(path, accept);
   }
 
   /** Takes the router off its server. */
   dispose(): void {
     this.httpServer.off('upgrade', this.#route);
-    this.#routes.length = 0;
-  }
-
-  #routeOf(path: string): Route | undefined {
-    return this.#routes.find((route) => route.path === undefined || route.path === path);
+    this.#routes.clear();
+    this.#everyOtherPath = undefined;
   }
 
   readonly #route: UpgradeListener = (request, socket, head) => {
+    const isAlone = this.httpServer.listenerCount('upgrade') === 1;
+    if (!isAlone && taken.has(request)) return;
     const path = requestPath(request.url);
-    const route = path === undefined ? undefined : this.#routeOf(path);
-    if (route) {
+    const accept =
+      path === undefined ? undefined : (this.#routes.get(path) ?? this.#everyOtherPath);
+    if (accept) {
+      if (!isAlone) taken.add(request);
       // Whatever happens to the client from here on: an error without a listener would end the process.
       socket.on('error', ignore);
-      route.accept(request, socket, head);
-    } else if (this.httpServer.listenerCount('upgrade') === 1) {
+      accept(request, socket, head);
+    } else if (isAlone || this.#isLastOfOurs()) {
       socket.on('error', ignore);
       answer(socket, path === undefined ? '400 Bad Request' : '404 Not Found');
     }
   };
-}
 
-/**
- * How long a client may take over its upgrade request, and how often that is looked at, in milliseconds.
- * Node's own 60 s and 30 s leave half-sent requests a long time.
- */
-const OWN_SERVER = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 };
-
-/** An HTTP server that does nothing but upgrades, for a gateway on a port of its own. */
-export function listenForUpgrades(port: number, logger: Logger): Server {
-  const server = createServer(OWN_SERVER, (_request, response) => {
-    response
-      .writeHead(426, { Connection: 'close', 'Content-Length': 0, Upgrade: 'websocket' })
-      .end();
-  });
-  server.on('error', (error) => logger.error(error));
-  server.listen(port);
-  return server;
+  // Nobody but routers listens, and all others have been asked.
+  #isLastOfOurs(): boolean {
+    const listeners = this.httpServer.listeners('upgrade');
+    return listeners.at(-1) === this.#route && listeners.every((listener) => routers.has(listener));
+  }
 }
 
 /** Writes a last HTTP answer and lets the socket go. */

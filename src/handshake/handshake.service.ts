@@ -17,7 +17,7 @@ import { Authentication } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
 import { isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';
-import { HandshakeRefused, type Refusal, RETRY_AFTER_MS } from './refusal.js';
+import { draining, HandshakeRefused, type Refusal, RETRY_AFTER_MS, starting } from './refusal.js';
 
 /** Whether a request may go on to authentication. Throws, or rejects with, a Nest `HttpException` to say why not. */
 export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<boolean>;
@@ -30,6 +30,7 @@ export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<bool
 @Injectable()
 export class HandshakeService {
   readonly #pending: PendingHandshakes;
+  #isOpen = false;
   #isDraining = false;
 
   constructor(
@@ -49,6 +50,11 @@ export class HandshakeService {
 
   get isDraining(): boolean {
     return this.#isDraining;
+  }
+
+  /** From now on handshakes are taken: the application has bootstrapped. */
+  open(): void {
+    this.#isOpen = true;
   }
 
   /** From now on every handshake is refused; those under way are given up. */
@@ -104,6 +110,7 @@ export class HandshakeService {
 
   #refuseEarly(): Refusal | undefined {
     if (this.#isDraining) return draining().refusal;
+    if (!this.#isOpen) return starting().refusal;
     if (this.#pending.size < this.options.handshake.maxPending) return undefined;
     return new HandshakeRefused('pending-cap', { retryAfterMs: RETRY_AFTER_MS }).refusal;
   }
@@ -128,10 +135,6 @@ export class HandshakeService {
     // Given up while waiting for a slot: the manager may still be made, and then has to go.
     attempt.wait(this.factory.arrive(context), arrived, { tooLate: abandon });
   }
-}
-
-function draining(): HandshakeRefused {
-  return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS });
 }
 
 function contextOf(

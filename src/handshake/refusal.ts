@@ -14,6 +14,7 @@ export const RETRY_AFTER_MS = 5_000;
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
+  | 'starting'
   | 'draining'
   | 'origin'
   | 'pending-cap'
@@ -40,6 +41,7 @@ export interface Refusal {
 }
 
 const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: number]>> = {
+  starting: [503, CloseCode.OVERLOADED],
   draining: [503, CloseCode.OVERLOADED],
   origin: [403, CloseCode.FORBIDDEN],
   'pending-cap': [503, CloseCode.OVERLOADED],
@@ -73,6 +75,16 @@ export class HandshakeRefused extends Error {
   }
 }
 
+/** The application has not bootstrapped yet. */
+export function starting(): HandshakeRefused {
+  return new HandshakeRefused('starting', { retryAfterMs: RETRY_AFTER_MS });
+}
+
+/** The process is going away. */
+export function draining(): HandshakeRefused {
+  return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS });
+}
+
 /** The answer to whatever ended a handshake. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
@@ -93,7 +105,7 @@ export function refusalOf(error: unknown): Refusal {
   }
   // The process, or somebody in it, ended the connection before it was one: it may come again.
   if (error instanceof ManagerClosedError) {
-    return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS }).refusal;
+    return draining().refusal;
   }
   return new HandshakeRefused('auth-failed', { error }).refusal;
 }

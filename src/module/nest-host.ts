@@ -3,9 +3,11 @@ import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 
 import { IsolationError } from '../context/isolation-error.js';
+import { assertAddressesFit } from '../gateway/gateway-addresses.js';
 import { IsolatedWsAdapter } from '../gateway/isolated-ws.adapter.js';
 import { NestInternals, type NestModule } from '../nest/nest-internals.js';
 import { twoCopiesOfCore } from './core-copies.js';
+import { LifeCycleModule } from './life-cycle.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 
 /**
@@ -28,7 +30,9 @@ export class NestHost {
     const modules = [...this.internals.modules()];
     const own = modules.filter(isOurs);
     if (own.length > 1) throw importedTwice(importersOf(this.internals, modules, own));
+    assertAddressesFit(this.internals);
     keepOneSchedule(this.internals, modules, own);
+    this.internals.putLast(LifeCycleModule);
     installAdapter(this.internals, httpAdapterHost);
   }
 }

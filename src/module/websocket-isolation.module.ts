@@ -26,9 +26,11 @@ import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Tracing } from '../monitoring/tracing.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
+import { NestInternals } from '../nest/nest-internals.js';
 import { Drain } from '../shutdown/drain.js';
 import { assertOneCopyOfCore } from './core-copies.js';
 import { coreProviders } from './core.providers.js';
+import { LifeCycleModule } from './life-cycle.js';
 import { ConfigurableModuleClass } from './module-definition.js';
 
 /**
@@ -75,6 +77,7 @@ function complete(definition: DynamicModule): DynamicModule {
     imports: [
       ...(definition.imports ?? []),
       ConfigModule.forFeature(websocketIsolationConfig),
+      LifeCycleModule,
       // Not global: it is for our jobs, and makes way where the app has its own.
       { ...ScheduleModule.forRoot(), global: false },
     ],
@@ -98,6 +101,7 @@ function complete(definition: DynamicModule): DynamicModule {
       Journal,
       Limits,
       ManagerRegistry,
+      NestInternals,
       TrafficCounters,
       Tracing,
     ],

@@ -61,6 +61,8 @@ export {
 };
 export type { InstanceWrapper, Module as NestModule };
 
+const BEYOND_ROOT = -1;
+
 /** What this library does with the inside of Nest's container. */
 export class NestInternals {
   readonly #container: NestContainer;
@@ -81,6 +83,7 @@ export class NestInternals {
       REQUEST_CONTEXT_ID: typeof REQUEST_CONTEXT_ID === 'symbol',
       STATIC_CONTEXT: typeof STATIC_CONTEXT === 'object',
       'Injector.loadInstance': has(this.#injector, 'loadInstance'),
+      'Module.distance': [...this.modules()].every(({ distance }) => typeof distance === 'number'),
       'ApplicationConfig.getGlobalRequestGuards': has(this.config, 'getGlobalRequestGuards'),
       'InstanceWrapper.transientMap': hasTransientMap(),
     };
@@ -109,6 +112,14 @@ export class NestInternals {
   removeModule(module: Module): void {
     for (const [key, candidate] of this.#container.getModules()) {
       if (candidate === module) this.#container.getModules().delete(key);
+    }
+  }
+
+  /** Has the hooks of a module called last when the application starts, and first when it ends. */
+  putLast(metatype: Type): void {
+    for (const module of this.modules()) {
+      // Nest goes by the distance from the root module, which is 0 or more.
+      if (module.metatype === metatype) module.distance = BEYOND_ROOT;
     }
   }
 

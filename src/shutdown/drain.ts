@@ -1,11 +1,4 @@
-import {
-  Inject,
-  Injectable,
-  type OnModuleDestroy,
-  type OnModuleInit,
-  Optional,
-} from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, systemClock } from '../clock/clock.js';
 import { withDeadline } from '../clock/deadline.js';
@@ -25,21 +18,16 @@ const LONGEST_PAUSE_MS = 50;
 /** The share of the deadline in which everybody has been told; the rest is for disposers. */
 const TELLING_SHARE = 1 / 4;
 
-/** What an HTTP adapter of Nest has, that runs before everything else when an application closes. */
-interface ClosableAdapter {
-  beforeClose?: () => unknown;
-}
-
 /**
  * The end of the process, gently: no new connections, a close frame for everybody, their disposers, and
- * a deadline. It runs before Nest's own shutdown hooks, so that whatever disposers need is still there.
+ * a deadline. It runs before every shutdown hook of the application (see `LifeCycle`), so that whatever
+ * disposers need is still there.
  */
 @Injectable()
-export class Drain implements OnModuleInit, OnModuleDestroy {
+export class Drain {
   // The real time, whatever clock the application has: who would move a clock of tests while `app.close()` is awaited?
   readonly #clock: Clock = systemClock;
   #run: Promise<void> | undefined;
-  #unhook: (() => void) | undefined;
 
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
@@ -47,24 +35,12 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
     private readonly factory: WebSocketManagerFactory,
     private readonly registry: ManagerRegistry,
     private readonly journal: Journal,
-    private readonly httpAdapterHost: HttpAdapterHost,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {}
 
   /** Whether the process is going away. */
   get isDraining(): boolean {
     return this.handshake.isDraining;
-  }
-
-  onModuleInit(): void {
-    const adapter = this.httpAdapterHost.httpAdapter as ClosableAdapter | undefined;
-    if (adapter) this.#unhook = this.#hookInto(adapter);
-  }
-
-  // Without an HTTP adapter this is the earliest moment there is.
-  async onModuleDestroy(): Promise<void> {
-    await this.start();
-    this.#unhook?.();
   }
 
   /** Drains; resolves when it is over. Calling it again gives the same promise. */
@@ -74,19 +50,6 @@ export class Drain implements OnModuleInit, OnModuleDestroy {
     this.#run ??= this.#drain();
     if (goesOn) void this.#run.then(goesOn, goesOn);
     return this.#run;
-  }
-
-  #hookInto(adapter: ClosableAdapter): () => void {
-    const original = adapter.beforeClose;
-    const hasOwn = Object.hasOwn(adapter, 'beforeClose');
-    adapter.beforeClose = async () => {
-      await this.start();
-      await original?.call(adapter);
-    };
-    return () => {
-      if (hasOwn && original) adapter.beforeClose = original;
-      else delete adapter.beforeClose;
-    };
   }
 
   async #drain(): Promise<void> {

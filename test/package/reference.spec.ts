@@ -134,6 +134,7 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
     if (word === 'true' || word === 'false') return [word === 'true'];
     if (word === 'a list of exact origins') return [['https://app.example.com']];
     if (word === 'a list of header names') return [['user-agent'], []];
+    if (word === 'a list of prefixes') return [['bearer.'], []];
     if (word === 'a function') return [() => true];
     throw new Error(`"${word}" is no description of values that this test knows`);
   });
@@ -150,7 +151,8 @@ function fieldsOf(type: string): string[] {
 
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
-  return Array.isArray(value) ? '[]' : String(value);
+  if (!Array.isArray(value)) return String(value);
+  return `[${value.map((item) => `'${String(item)}'`).join(', ')}]`;
 }
 
 describe('docs/reference/errors.md', () => {

@@ -4,7 +4,7 @@ import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { listenForUpgrades } from '../../src/gateway/upgrade-router.js';
+import { openOwnServer } from '../../src/gateway/own-server.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
 
@@ -50,7 +50,7 @@ describe(`${HALF_SENT} half-sent upgrade requests`, () => {
 
 describe('a gateway’s own port', () => {
   it('gives a request ten seconds, and looks every other second', async () => {
-    const own = listenForUpgrades(0, new Logger());
+    const own = openOwnServer({ port: 0, host: undefined, backlog: undefined }, new Logger());
     await eventually(() => expect(own.listening).toBe(true));
     expect(own.headersTimeout).toBe(10_000);
     own.headersTimeout = 100;

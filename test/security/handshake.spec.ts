@@ -80,6 +80,9 @@ async function answered(
   raw.destroy();
   return raw;
 }
+function lastOf(offered: Set<string>): string {
+  return [...offered].at(-1)!;
+}
 function throwing(): never {
   throw new Error('planned');
 }
@@ -297,7 +300,31 @@ describe('authentication', () => {
     await start();
     expect(await chosenProtocol('chat, eyJhbGciOi.payload')).toBe('chat');
     expect(await chosenProtocol('eyJhbGciOi.payload')).toBeUndefined();
-    expect(await chosenProtocol(`${'x'.repeat(33)}, chat`)).toBeUndefined();
+    expect(await chosenProtocol(`${'x'.repeat(33)}, chat`)).toBe('chat');
+    expect(await chosenProtocol('eyJhbGciOi.payload, chat')).toBe('chat');
+    expect(await chosenProtocol('x'.repeat(33))).toBeUndefined();
+  });
+
+  it('answers a single subprotocol', async () => {
+    await start();
+    expect(await chosenProtocol('ocpp1.6')).toBe('ocpp1.6');
+    expect(await chosenProtocol('graphql-transport-ws')).toBe('graphql-transport-ws');
+  });
+
+  it('takes for a credential what `handshake.credentialProtocols` says', async () => {
+    await start({ handshake: { credentialProtocols: ['bearer.', 'csrf.'] } });
+    expect(await chosenProtocol('bearer.abc, csrf.abc, chat, v2')).toBe('chat');
+    expect(await chosenProtocol('bearer.abc')).toBeUndefined();
+    expect(await chosenProtocol('eyJhbGciOi.payload')).toBe('eyJhbGciOi.payload');
+  });
+
+  it('leaves the answer to the `handleProtocols` of the app', async () => {
+    testApp = await startApp({
+      providers: [ChatGateway],
+      prepare: (app) =>
+        app.useWebSocketAdapter(new IsolatedWsAdapter(app, { handleProtocols: lastOf })),
+    });
+    expect(await chosenProtocol('chat, eyJhbGciOi.payload')).toBe('eyJhbGciOi.payload');
   });
 });
 
@@ -375,7 +402,7 @@ describe('malformed upgrades', () => {
       upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Protocol': 'a,'.repeat(5000) }),
       [400],
     ],
-    ['the path, encoded', upgradeRequest('/%63hat?user=ada'), [101, 404]],
+    ['the path, encoded', upgradeRequest('/%63hat?user=ada'), [101]],
   ];
 
   it.each(requests)('%s', async (_name, request, statuses) => {

@@ -46,6 +46,7 @@ export const plural = (count, one, many = `${one}s`) =>
   `${whole(count)} ${count === 1 ? one : many}`;
 
 export const REFUSALS = {
+  starting: 'process starting',
   draining: 'process going away',
   origin: 'wrong origin',
   'pending-cap': 'too many handshakes',
