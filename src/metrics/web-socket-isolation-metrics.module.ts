@@ -2,10 +2,10 @@ import {
   Controller,
   type DynamicModule,
   Get,
-  Header,
   Module,
   Res,
   type Type,
+  VERSION_NEUTRAL,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
@@ -70,19 +70,22 @@ export class WebSocketIsolationMetricsModule {
 
 // Made here because the path of a controller stands in its decorator.
 function controllerAt(path: string): Type {
-  @Controller(path)
+  @Controller({ path, version: VERSION_NEUTRAL })
   class MetricsController {
     constructor(
       private readonly metrics: WebSocketIsolationMetrics,
       private readonly host: HttpAdapterHost,
     ) {}
 
+    // Sent by hand: an interceptor of the app that wraps all answers would make it unreadable.
     @Get()
-    @Header('Cache-Control', 'no-store')
-    read(@Res({ passthrough: true }) response: object): Promise<string> {
+    async read(@Res() response: object): Promise<void> {
       const { registry } = this.metrics;
-      this.host.httpAdapter.setHeader(response, 'Content-Type', registry.contentType);
-      return registry.metrics();
+      const { httpAdapter } = this.host;
+      const text = await registry.metrics();
+      httpAdapter.setHeader(response, 'Cache-Control', 'no-store');
+      httpAdapter.setHeader(response, 'Content-Type', registry.contentType);
+      httpAdapter.reply(response, text);
     }
   }
   return MetricsController;
