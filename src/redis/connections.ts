@@ -4,7 +4,8 @@ import type { ScriptClient } from './script.js';
 
 /** Commands that may wait for their answer on one connection. */
 const LONGEST_QUEUE = 50_000;
-const CONNECT_TIMEOUT_MS = 2_000;
+/** How long making a connection may take. */
+export const CONNECT_TIMEOUT_MS = 2_000;
 /** A connection that is silent for longer is cut: pings go out in half of it. */
 const SILENCE_MS = 10_000;
 const LONGEST_PAUSE_MS = 2_000;

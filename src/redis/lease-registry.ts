@@ -1,103 +1,62 @@
 import type { Connection } from './connections.js';
 import type { UserKeys } from './keys.js';
-import { Script } from './script.js';
-
-// All of them take the time from Redis: a node whose clock is wrong harms nobody. Deadlines are in milliseconds.
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
-
-/**
- * KEYS leases, evicted; ARGV member, limit, lease, then members that may make room, the first first.
- * Answers what became of it (0 full, 1 taken, 2 held already), then who had to go, or who is there.
- */
-const ACQUIRE = new Script(`${NOW}
-local member, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local answer = { 1 }
-if redis.call('ZSCORE', KEYS[1], member) then
-  answer[1] = 2
-else
-  local excess = redis.call('ZCARD', KEYS[1]) - limit + 1
-  local victims = {}
-  for index = 4, #ARGV do
-    if #victims >= excess then break end
-    if redis.call('ZSCORE', KEYS[1], ARGV[index]) then victims[#victims + 1] = ARGV[index] end
-  end
-  if #victims < excess then
-    local members = redis.call('ZRANGE', KEYS[1], 0, -1)
-    table.insert(members, 1, 0)
-    return members
-  end
-  for _, victim in ipairs(victims) do
-    redis.call('ZREM', KEYS[1], victim)
-    redis.call('ZADD', KEYS[2], now + lease * 2, victim)
-    redis.call('PEXPIRE', KEYS[2], lease * 2)
-    answer[#answer + 1] = victim
-  end
-end
-redis.call('ZREM', KEYS[2], member)
-redis.call('ZADD', KEYS[1], now + lease, member)
-redis.call('PEXPIRE', KEYS[1], lease * 2)
-return answer
-`);
-
-/**
- * KEYS leases, evicted; ARGV limit, lease, members, the oldest first. Answers for each: 1 extended, 2 put
- * back, 0 lost and no room, -1 had to make room.
- */
-const RENEW = new Script(`${NOW}
-local limit, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local count = redis.call('ZCARD', KEYS[1])
-local answers = {}
-for index = 3, #ARGV do
-  local member = ARGV[index]
-  local answer = 1
-  if not redis.call('ZSCORE', KEYS[1], member) then
-    if redis.call('ZSCORE', KEYS[2], member) then
-      answer = -1
-    elseif count >= limit then
-      answer = 0
-    else
-      count = count + 1
-      answer = 2
-    end
-  end
-  if answer > 0 then redis.call('ZADD', KEYS[1], now + lease, member) end
-  answers[#answers + 1] = answer
-end
-redis.call('PEXPIRE', KEYS[1], lease * 2)
-return answers
-`);
-
-/** KEYS leases. Answers the members whose lease has not ended. */
-const PEEK = new Script(`${NOW}
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
-`);
+import { ACQUIRE, PEEK, RECONCILE } from './lease-scripts.js';
+import { UnreadableReplyError } from './redis-failure.js';
 
 /** What became of an arrival. */
 export type Acquired =
   | { readonly isHeld: true; readonly victims: readonly string[] }
   | { readonly isHeld: false; readonly members: readonly string[] };
 
-/** What became of a lease that was to be renewed. */
-export type Renewed = 'extended' | 'restored' | 'lost' | 'evicted';
+/**
+ * What became of a lease that a node holds. `undecided`: there is no room, but some of those in the way may have
+ * ended on nodes that could not say so yet.
+ */
+export type Settled = 'extended' | 'restored' | 'lost' | 'evicted' | 'undecided';
 
-const RENEWED: Readonly<Record<string, Renewed>> = {
+const SETTLED: Readonly<Record<string, Settled>> = {
   '1': 'extended',
   '2': 'restored',
   '0': 'lost',
   '-1': 'evicted',
+  '3': 'undecided',
 };
+
+/** What a node has of a user, as it knows it. */
+export interface Holding {
+  /** Members, the oldest first. */
+  readonly held: readonly string[];
+  /** Members whose answer is not there yet. */
+  readonly asking: readonly string[];
+  /** A time of Redis: members renewed since then are certainly alive. `undefined` where that was not asked before. */
+  readonly doubtedSince: number | undefined;
+}
+
+/** What Redis has of a user and a node, after it was told. */
+export interface Reconciled {
+  /** By the clock of Redis. */
+  readonly at: number;
+  /** In the order of what is held. */
+  readonly outcomes: readonly Settled[];
+  /** Members in the way that may have ended. */
+  readonly doubtful: readonly string[];
+}
 
 /** Who holds slots, in Redis. Every command may fail or hang: whoever calls sets the deadline. */
 export class LeaseRegistry {
+  /** The latest time that Redis is known to have reached; what a node says now, it knew by then. */
+  #heardAt = 0;
+
   constructor(
     private readonly connection: () => Connection,
+    private readonly nodeId: string,
     private readonly leaseMs: number,
   ) {}
+
+  /** Redis has said what time it is. */
+  heard(serverTime: number): void {
+    this.#heardAt = serverTime;
+  }
 
   /**
    * Takes a slot, or extends the one the member has: asking again after a lost answer does no harm.
@@ -116,11 +75,28 @@ export class LeaseRegistry {
     return code === 0 ? { isHeld: false, members } : { isHeld: true, victims: members };
   }
 
-  /** Extends slots and puts back what Redis has lost. In the order of `members`. */
-  async renew(keys: UserKeys, members: readonly string[], limit: number): Promise<Renewed[]> {
-    const args = [String(limit), String(this.leaseMs), ...members];
-    const reply = await RENEW.run(this.connection(), [keys.leases, keys.evicted], args);
-    return (reply as number[]).map((code) => RENEWED[String(code)]!);
+  /**
+   * Makes what Redis has of this node and a user what the node has: gives back the rest, extends what is held,
+   * takes what Redis has lost or was never told. Carried out late, by a line that was given up, it does not
+   * take back what has come since.
+   */
+  async reconcile(
+    keys: UserKeys,
+    { held, asking, doubtedSince }: Holding,
+    limit: number,
+  ): Promise<Reconciled> {
+    const times = [this.leaseMs, this.#heardAt, doubtedSince ?? Number.MAX_SAFE_INTEGER];
+    const sizes = [this.nodeId, limit, ...times, held.length].map(String);
+    const args = [...sizes, ...held, ...asking];
+    const reply = await RECONCILE.run(this.connection(), [keys.leases, keys.evicted], args);
+    const [at, ...rest] = Array.isArray(reply) ? (reply as unknown[]) : [];
+    const outcomes = rest.slice(0, held.length).map((code) => SETTLED[String(code)]);
+    if (typeof at !== 'number' || outcomes.length < held.length || outcomes.includes(undefined)) {
+      throw new UnreadableReplyError('the slots of a user');
+    }
+    this.heard(at);
+    const doubtful = rest.slice(held.length).map(String);
+    return { at, outcomes: outcomes as Settled[], doubtful };
   }
 
   /** Gives slots back. Safe to repeat. */

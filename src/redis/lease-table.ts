@@ -1,3 +1,4 @@
+import type { Clock } from '../clock/clock.js';
 import type { ClusterLease, LeaseAnswer } from '../cluster/cluster-slots.js';
 import { type Keys, memberOf, type UserKeys } from './keys.js';
 
@@ -26,11 +27,20 @@ export class Lease implements ClusterLease {
   }
 }
 
+/** How often Redis is told what is held here, after a command whose outcome is unknown: it may be carried out late. */
+const TELLINGS = 2;
+/** Users without a connection here of whom Redis has to be told. The leases of further ones end by themselves. */
+const MOST_LEFT = 50_000;
+
 /** The slots that one user has on this node, the oldest first. */
 export class UserLeases {
   readonly leases = new Set<Lease>();
   /** The emergency cleanup that runs for this user on all nodes. */
   rescue: Promise<string[]> | undefined = undefined;
+  /** How often Redis still has to be told what is held here. */
+  tellings = 0;
+  /** A time of Redis since when there is no room: of those in the way, who has not renewed since then may have ended. */
+  contestedSince: number | undefined = undefined;
 
   constructor(
     readonly userId: string,
@@ -41,15 +51,28 @@ export class UserLeases {
   get renewable(): Lease[] {
     return [...this.leases].filter(({ state }) => state === 'held' || state === 'unleased');
   }
+
+  /** Members whose answer is not there yet. */
+  get asking(): string[] {
+    const asking = [...this.leases].filter(({ state }) => state === 'asking');
+    return asking.map(({ member }) => member);
+  }
 }
 
-/** The slots of this node. A user without any is not kept. */
+/**
+ * The slots of this node. A user without any is kept only while Redis may have leases of this node that live no
+ * more, and not for longer than those last.
+ */
 export class LeaseTable {
   readonly #users = new Map<string, UserLeases>();
+  // Users of whom Redis has to be told, and since when: the earliest first.
+  readonly #untold = new Map<UserLeases, number>();
 
   constructor(
     private readonly keys: Keys,
     private readonly nodeId: string,
+    private readonly clock: Clock,
+    private readonly leaseMs: number,
   ) {}
 
   /** @param giveBack what {@link Lease.release} does */
@@ -70,11 +93,52 @@ export class LeaseTable {
     const { user } = lease;
     lease.state = 'gone';
     user.leases.delete(lease);
-    if (user.leases.size === 0) this.#users.delete(user.keys.hash);
+    this.#forgetIfDone(user);
+  }
+
+  /** What Redis has of this user and this node is uncertain: it has to be told, however soon the user leaves. */
+  mustTell({ userId, keys }: UserLeases): void {
+    let user = this.#users.get(keys.hash);
+    if (!user) {
+      user = new UserLeases(userId, keys);
+      this.#users.set(keys.hash, user);
+    }
+    user.tellings = TELLINGS;
+    this.#untold.delete(user);
+    this.#untold.set(user, this.clock.now());
+    if (this.#untold.size > MOST_LEFT) this.#forget(first(this.#untold));
+  }
+
+  /** Redis was told what is held here of a user. */
+  told(user: UserLeases): void {
+    if (user.tellings === 0) return;
+    user.tellings -= 1;
+    if (user.tellings > 0) return;
+    this.#untold.delete(user);
+    this.#forgetIfDone(user);
+  }
+
+  /** Users of whom Redis was not told yet since they became uncertain. */
+  untold(): UserLeases[] {
+    return [...this.#untold.keys()].filter(({ tellings }) => tellings === TELLINGS);
+  }
+
+  /** Forgets users whose leases have ended by themselves. */
+  forgetEnded(): void {
+    const oldest = this.clock.now() - this.leaseMs;
+    for (const [user, since] of this.#untold) {
+      if (since >= oldest) return;
+      this.#forget(user);
+    }
   }
 
   user(hash: string): UserLeases | undefined {
     return this.#users.get(hash);
+  }
+
+  /** Names of a user of whom nothing is known here. */
+  keysOf(hash: string): UserKeys {
+    return this.keys.ofUser(hash);
   }
 
   users(): UserLeases[] {
@@ -95,4 +159,20 @@ export class LeaseTable {
     }
     return counts;
   }
+
+  #forget(user: UserLeases): void {
+    this.#untold.delete(user);
+    user.tellings = 0;
+    this.#forgetIfDone(user);
+  }
+
+  #forgetIfDone(user: UserLeases): void {
+    if (user.leases.size > 0 || user.tellings > 0) return;
+    if (this.#users.get(user.keys.hash) === user) this.#users.delete(user.keys.hash);
+  }
+}
+
+function first<Key>(map: ReadonlyMap<Key, unknown>): Key {
+  for (const key of map.keys()) return key;
+  throw new Error('the map is empty');
 }

@@ -20,6 +20,7 @@ import { isDenied, missingPermissions, permissionWarning } from './permissions.j
 import { ServerOffset } from './server-offset.js';
 import { RedisHistory } from './redis-history.js';
 import { NodeRegistry } from './node-registry.js';
+import { Reconciliation } from './reconciliation.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import {
   type RedisClusterOptions,
@@ -56,6 +57,8 @@ export class RedisCluster implements Cluster {
   readonly #availability: Availability;
   readonly #connections: RedisConnections;
   readonly #table: LeaseTable;
+  readonly #leases: LeaseRegistry;
+  readonly #reconciliation: Reconciliation;
   readonly #nodes: NodeRegistry;
   readonly #bus: NodeBus;
   readonly #renewal: Renewal;
@@ -87,7 +90,7 @@ export class RedisCluster implements Cluster {
       (purpose) => this.#onReady(purpose),
     );
     const leases = (): ReturnType<RedisConnections['get']> => this.#connections.get('leases');
-    this.#table = new LeaseTable(this.#keys, nodeId);
+    this.#table = new LeaseTable(this.#keys, nodeId, clock, settings.leaseMs);
     this.#unreadable = new Unreadable(clock, (what) => this.#availability.warn(what));
     this.#nodes = new NodeRegistry(leases, this.#keys, settings.heartbeatMs, this.#unreadable);
     this.#bus = new NodeBus(
@@ -101,8 +104,19 @@ export class RedisCluster implements Cluster {
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));
-    const registry = new LeaseRegistry(leases, settings.leaseMs);
-    this.#revocations = this.#createRevocations(registry);
+    this.#leases = new LeaseRegistry(leases, nodeId, settings.leaseMs);
+    this.#revocations = this.#createRevocations(this.#leases);
+    this.#reconciliation = new Reconciliation({
+      clock,
+      settings,
+      nodeId,
+      table: this.#table,
+      registry: this.#leases,
+      bus: this.#bus,
+      holder: () => this.slots.holder,
+      isOverslept: () => this.#renewal.isOverslept,
+      stumbled: (error) => this.#availability.stumble(error),
+    });
     this.delivery = new RedisDelivery(
       this.#connections,
       this.#keys,
@@ -116,9 +130,10 @@ export class RedisCluster implements Cluster {
       settings,
       nodeId,
       this.#table,
-      registry,
+      this.#leases,
       this.#availability,
       this.#renewal,
+      this.#reconciliation,
       this.#bus,
     );
   }
@@ -161,7 +176,9 @@ export class RedisCluster implements Cluster {
   async drain(): Promise<void> {
     this.#isDraining = true;
     void this.#heartbeat();
-    await this.slots.releaseAll().catch((error: unknown) => this.#availability.stumble(error));
+    await this.#reconciliation
+      .releaseAll()
+      .catch((error: unknown) => this.#availability.stumble(error));
   }
 
   async leave(): Promise<void> {
@@ -169,6 +186,7 @@ export class RedisCluster implements Cluster {
     this.#stopHeartbeat?.();
     this.#stopLooking?.();
     this.#renewal.stop();
+    this.#reconciliation.stop();
     await this.#history?.leave();
     const isUp = this.#availability.isUp;
     this.#availability.leave();
@@ -188,7 +206,7 @@ export class RedisCluster implements Cluster {
       nodeId: this.nodeId,
       nodes: this.#known,
       leases: { held, unleased },
-      counters: { failures, ...this.slots.counters, unreadable: this.#unreadable.count },
+      counters: { failures, ...this.#reconciliation.counters, unreadable: this.#unreadable.count },
       renewedAt: this.#renewal.renewedAt,
       ...(lastError !== undefined && { lastError }),
     };
@@ -241,12 +259,12 @@ export class RedisCluster implements Cluster {
   }
 
   async #renew(): Promise<void> {
-    const { restored } = this.slots.counters;
+    const { restored } = this.#reconciliation.counters;
     const wasUp = this.#availability.isUp;
     try {
       await this.#beat();
       await this.#revocations.look().catch((error: unknown) => this.#tolerate(error));
-      await this.slots.renewAll();
+      await this.#reconciliation.all();
     } catch (error) {
       this.#noteTimeout(error);
       throw error;
@@ -256,7 +274,7 @@ export class RedisCluster implements Cluster {
     this.#availability.recover({ nodes: this.#known.length, leases });
     this.#whenJoined?.();
     // While a user was not known to be here, their messages went elsewhere.
-    if (!wasUp || this.slots.counters.restored > restored) this.#history?.doubtAll();
+    if (!wasUp || this.#reconciliation.counters.restored > restored) this.#history?.doubtAll();
   }
 
   // Nobody on this node was disconnected from elsewhere without having been told.
@@ -309,6 +327,7 @@ export class RedisCluster implements Cluster {
     const asked = this.#nodes.beat(this.#self);
     const { serverTime, nodes } = await answerWithin(clock, this.settings.commandTimeoutMs, asked);
     this.#serverClock.heard(serverTime, askedAt);
+    this.#leases.heard(serverTime);
     this.#known = nodes;
   }
 

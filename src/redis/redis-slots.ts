@@ -8,23 +8,21 @@ import type {
 } from '../cluster/cluster-slots.js';
 import type { Availability } from './availability.js';
 import { memberOf, nodeOf } from './keys.js';
-import type { Acquired, LeaseRegistry, Renewed } from './lease-registry.js';
+import type { Acquired, LeaseRegistry } from './lease-registry.js';
 import type { Lease, LeaseTable, UserLeases } from './lease-table.js';
 import { type IdleMember, isNodeId, RENEW, RESCUE } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { answerWithin } from './redis-deadline.js';
+import type { Reconciliation } from './reconciliation.js';
 import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 import type { Renewal } from './renewal.js';
 
-/** Users whose leases are renewed at once: enough to keep Redis busy, too few to make others wait. */
-const BATCH = 250;
 /** What an answer of another node may take, beyond the time it has for its probes. */
 const ROUND_TRIP_MS = 250;
 
 /** The slots of this node's connections, counted over all nodes. */
 export class RedisSlots implements ClusterSlots {
-  readonly counters = { lost: 0, evicted: 0, restored: 0 };
   #holder: SlotHolder | undefined;
 
   constructor(
@@ -35,10 +33,15 @@ export class RedisSlots implements ClusterSlots {
     private readonly registry: LeaseRegistry,
     private readonly availability: Availability,
     private readonly renewal: Renewal,
+    private readonly reconciliation: Reconciliation,
     private readonly bus: NodeBus,
   ) {
-    bus.handle(RESCUE, ({ hash }) => this.#rescueHere(this.table.user(hash)));
-    bus.handle(RENEW, ({ hash }) => this.#renewHere(this.table.user(hash)));
+    bus.handle(RESCUE, ({ hash }) => this.#rescueHere(hash));
+    bus.handle(RENEW, ({ hash }) => this.#reconcileHere(hash));
+  }
+
+  get holder(): SlotHolder {
+    return this.#holder!;
   }
 
   get freshUntil(): number {
@@ -63,21 +66,6 @@ export class RedisSlots implements ClusterSlots {
     return lease;
   }
 
-  /** Renews everything. Rejects when Redis does not answer for all of it. */
-  renewAll(): Promise<void> {
-    return this.#inBatches(this.table.users(), (user) => this.#renew(user));
-  }
-
-  /** Gives everything back; the connections may take their time to leave. Rejects when Redis does not answer. */
-  releaseAll(): Promise<void> {
-    const released = this.table.users().map(({ keys, leases }) => {
-      const members = [...leases].map(({ member }) => member);
-      for (const lease of leases) this.table.remove(lease);
-      return { keys, members };
-    });
-    return this.#inBatches(released, ({ keys, members }) => this.registry.release(keys, members));
-  }
-
   async #ask(lease: Lease): Promise<LeaseAnswer> {
     if (!this.availability.isUp) return this.#withoutRedis(lease);
     try {
@@ -88,13 +76,15 @@ export class RedisSlots implements ClusterSlots {
     }
   }
 
-  // Whether the lost question was heard is unknown: the next renewal asks for the same member again.
+  // Redis is told as soon as it can be.
   #withoutRedis(lease: Lease): LeaseAnswer {
     if (this.availability.mode === 'closed') {
       lease.release();
       return 'unavailable';
     }
-    if (!lease.isGone) lease.state = 'unleased';
+    if (lease.isGone) return 'unleased';
+    lease.state = 'unleased';
+    this.table.mustTell(lease.user);
     return 'unleased';
   }
 
@@ -110,24 +100,27 @@ export class RedisSlots implements ClusterSlots {
       return 'full';
     }
     for (const victim of acquired.victims) void this.#announceEviction(lease.user, victim);
-    if (!lease.isGone) lease.state = 'held';
+    // A script that had to be sent again may have come after the lease was given back.
+    if (lease.isGone) this.#release(lease);
+    else lease.state = 'held';
     return 'held';
   }
 
   #tryToAcquire({ user, member }: Lease, evictable: readonly string[]): Promise<Acquired> {
     const { acquireTimeoutMs } = this.settings;
     const asked = this.registry.acquire(user.keys, member, this.#holder!.limit, evictable);
-    return answerWithin(this.clock, acquireTimeoutMs, asked);
+    return this.reconciliation.told(user, answerWithin(this.clock, acquireTimeoutMs, asked));
+  }
+
+  #giveBack(lease: Lease): void {
+    this.table.remove(lease);
+    if (!this.availability.hasLeft) this.#release(lease);
   }
 
   // Commands of one connection are carried out in their order: what is asked for is there by then.
-  #giveBack(lease: Lease): void {
-    this.table.remove(lease);
-    if (this.availability.hasLeft) return;
-    // Where this fails, the lease ends by itself.
-    this.registry.release(lease.user.keys, [lease.member]).catch((error: unknown) => {
-      this.availability.stumble(error);
-    });
+  #release({ user, member }: Lease): void {
+    const released = this.registry.release(user.keys, [member]);
+    this.reconciliation.told(user, released).catch((error: unknown) => this.#failed(error));
   }
 
   // Once for all arrivals of a user that wait at the same time.
@@ -146,7 +139,7 @@ export class RedisSlots implements ClusterSlots {
     const others = new Set(members.map(nodeOf).filter(isNodeId));
     others.delete(this.nodeId);
     const [here, there] = await Promise.all([
-      withDeadline(this.clock, withinMs, this.#rescueHere(user)),
+      withDeadline(this.clock, withinMs, this.#rescueHere(hash)),
       this.bus.ask([...others], RESCUE, { hash }, withinMs),
     ]);
     if (holder.overflow === 'reject') return [];
@@ -154,7 +147,10 @@ export class RedisSlots implements ClusterSlots {
     return idle.toSorted((one, other) => other.idleMs - one.idleMs).map(({ member }) => member);
   }
 
-  async #rescueHere(user: UserLeases | undefined): Promise<IdleMember[]> {
+  // What lives here no more is given back first: the user may have left while Redis was away.
+  async #rescueHere(hash: string): Promise<IdleMember[]> {
+    await this.#reconcileHere(hash);
+    const user = this.table.user(hash);
     if (!user) return [];
     const idle = await this.#holder!.rescue(user.userId);
     return idle.map(({ connectionId, idleMs }) => ({
@@ -163,66 +159,27 @@ export class RedisSlots implements ClusterSlots {
     }));
   }
 
-  // Its renewal is what ends it: a message that is lost costs time, one that comes twice nothing.
+  // Its reconciliation is what ends it: a message that is lost costs time, one that comes twice nothing.
   async #announceEviction({ keys }: UserLeases, victim: string): Promise<void> {
     const { hash } = keys;
     const nodeId = nodeOf(victim);
-    if (nodeId === this.nodeId) await this.#renewHere(this.table.user(hash));
+    if (nodeId === this.nodeId) await this.#reconcileHere(hash);
     else await this.bus.tell(nodeId, RENEW, { hash });
   }
 
-  async #renewHere(user: UserLeases | undefined): Promise<void> {
-    if (!user) return;
+  async #reconcileHere(hash: string): Promise<void> {
     try {
-      await answerWithin(this.clock, this.settings.commandTimeoutMs, this.#renew(user));
+      await this.reconciliation.one(hash);
     } catch (error) {
       this.#failed(error);
     }
   }
 
-  async #renew(user: UserLeases): Promise<void> {
-    const leases = user.renewable;
-    if (leases.length === 0) return;
-    const members = leases.map(({ member }) => member);
-    try {
-      const answers = await this.registry.renew(user.keys, members, this.#holder!.limit);
-      answers.forEach((answer, index) => this.#renewed(leases[index]!, answer));
-    } catch (error) {
-      for (const lease of leases) if (!lease.isGone) lease.state = 'unleased';
-      if (!concernsOneKey(error)) throw error;
-      this.availability.stumble(error);
-    }
-  }
-
-  #renewed(lease: Lease, answer: Renewed): void {
-    if (lease.isGone) return;
-    if (answer === 'extended' || answer === 'restored') {
-      if (answer === 'restored') this.counters.restored += 1;
-      lease.state = 'held';
-      return;
-    }
-    this.counters[answer] += 1;
-    this.table.remove(lease);
-    this.#holder!.lost(lease.connectionId, answer === 'lost' ? 'lease-lost' : 'evicted');
-  }
-
   #failed(error: unknown): void {
-    if (concernsOneKey(error)) this.availability.stumble(error);
-    else this.availability.fail(error);
-    void this.renewal.now();
-  }
-
-  async #inBatches<Item>(
-    items: readonly Item[],
-    step: (item: Item) => Promise<void>,
-  ): Promise<void> {
-    let failure: PromiseRejectedResult | undefined;
-    for (let start = 0; start < items.length; start += BATCH) {
-      const steps = Promise.allSettled(items.slice(start, start + BATCH).map(step));
-      // Whoever does not answer is not asked any further; an error may concern a part of a Redis Cluster.
-      const outcomes = await answerWithin(this.clock, this.settings.commandTimeoutMs, steps);
-      failure ??= outcomes.find((outcome) => outcome.status === 'rejected');
-    }
-    if (failure) throw failure.reason;
+    if (concernsOneKey(error)) return this.availability.stumble(error);
+    const wasUp = this.availability.isUp;
+    this.availability.fail(error);
+    // From then on it is tried again, each time after a pause.
+    if (wasUp) void this.renewal.now();
   }
 }

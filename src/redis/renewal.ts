@@ -1,6 +1,7 @@
 import type { Clock, Release } from '../clock/clock.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import type { Availability } from './availability.js';
+import { CONNECT_TIMEOUT_MS } from './connections.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
 /** The first pause after a renewal that failed, and the longest. */
@@ -45,6 +46,11 @@ export class Renewal {
     private readonly attempt: () => Promise<void>,
   ) {}
 
+  /** Whether this process has slept for so long that others may have what it holds, and Redis has not said yet. */
+  get isOverslept(): boolean {
+    return this.clock.now() >= this.freshUntil;
+  }
+
   start(): void {
     this.#isStopped = false;
     const now = this.clock.now();
@@ -76,7 +82,8 @@ export class Renewal {
 
   hold(held: HeldTraffic): void {
     this.#held.add(held);
-    void this.now();
+    // For further ones it is asked already, or will be after a pause.
+    if (this.#held.size === 1) void this.now();
   }
 
   async #run(): Promise<void> {
@@ -113,10 +120,15 @@ export class Renewal {
   #goOnWithoutAnswer(now: number): void {
     if (now >= this.freshUntil) {
       this.#doubtfulSince ??= now;
-      if (now < this.#doubtfulSince + this.settings.commandTimeoutMs) return;
+      if (now < this.#doubtfulSince + this.#longestDoubtMs) return;
     }
     this.#extend(now);
     this.informed(now);
+  }
+
+  // Time to make a new connection, and to ask on it twice.
+  get #longestDoubtMs(): number {
+    return CONNECT_TIMEOUT_MS + 2 * this.settings.commandTimeoutMs;
   }
 
   #extend(from: number): void {

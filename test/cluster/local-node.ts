@@ -53,6 +53,10 @@ export class LocalNode {
     return new LocalNode(app);
   }
 
+  get port(): number {
+    return this.app.port;
+  }
+
   get status(): ClusterStatus {
     return this.factory.getStats().currentState.cluster!;
   }

@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 export class TcpProxy implements AsyncDisposable {
   /** Nothing of what the server says comes through; what the client says does. Then the lines have to be cut. */
   isMute = false;
+  /** Nothing of what the client says comes through. Then the lines have to be cut. */
+  isDeaf = false;
   /** New lines are cut at once. */
   isClosed = false;
   /** Lines opened so far. */
@@ -55,7 +57,9 @@ export class TcpProxy implements AsyncDisposable {
     const server = connect(this.target, '127.0.0.1');
     const pair = [client, server] as const;
     this.#pairs.add(pair);
-    client.on('data', (chunk) => server.write(chunk));
+    client.on('data', (chunk) => {
+      if (!this.isDeaf) server.write(chunk);
+    });
     server.on('data', (chunk) => {
       if (!this.isMute) client.write(chunk);
     });

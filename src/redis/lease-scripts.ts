@@ -1,0 +1,108 @@
+import { Script } from './script.js';
+
+// All of them take the time from Redis: a node whose clock is wrong harms nobody. Deadlines are in milliseconds.
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/**
+ * KEYS leases, evicted; ARGV member, limit, lease, then members that may make room, the first first.
+ * Answers what became of it (0 full, 1 taken, 2 held already), then who had to go, or who is there.
+ */
+export const ACQUIRE = new Script(`${NOW}
+local member, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local answer = { 1 }
+if redis.call('ZSCORE', KEYS[1], member) then
+  answer[1] = 2
+else
+  local excess = redis.call('ZCARD', KEYS[1]) - limit + 1
+  local victims = {}
+  for index = 4, #ARGV do
+    if #victims >= excess then break end
+    if redis.call('ZSCORE', KEYS[1], ARGV[index]) then victims[#victims + 1] = ARGV[index] end
+  end
+  if #victims < excess then
+    local members = redis.call('ZRANGE', KEYS[1], 0, -1)
+    table.insert(members, 1, 0)
+    return members
+  end
+  for _, victim in ipairs(victims) do
+    redis.call('ZREM', KEYS[1], victim)
+    redis.call('ZADD', KEYS[2], now + lease * 2, victim)
+    redis.call('PEXPIRE', KEYS[2], lease * 2)
+    answer[#answer + 1] = victim
+  end
+end
+redis.call('ZREM', KEYS[2], member)
+redis.call('ZADD', KEYS[1], now + lease, member)
+redis.call('PEXPIRE', KEYS[1], lease * 2)
+return answer
+`);
+
+/**
+ * KEYS leases, evicted; ARGV node, limit, lease, a time at which the node already knew all that follows, a
+ * time since which others are in doubt, how many members it holds, these, the oldest first, then members
+ * it is still asking for. Gives back what the node has in Redis and does not name, then extends what it
+ * holds or takes it. Answers the time, for each that it holds 1 extended, 2 put back, 0 lost and no room,
+ * -1 had to make room, 3 no room as far as can be told, and then the members that nobody has renewed since.
+ */
+export const RECONCILE = new Script(`${NOW}
+local prefix, limit, lease = ARGV[1] .. ':', tonumber(ARGV[2]), tonumber(ARGV[3])
+local listed, since, last = tonumber(ARGV[4]), tonumber(ARGV[5]), 6 + ARGV[6]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local count = redis.call('ZCARD', KEYS[1])
+local present, known = {}, 0
+for index = 7, #ARGV do
+  if redis.call('ZSCORE', KEYS[1], ARGV[index]) then
+    present[ARGV[index]] = true
+    known = known + 1
+  end
+end
+if count > known then
+  local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+  for index = 1, #members, 2 do
+    local member = members[index]
+    local isOwn = string.sub(member, 1, #prefix) == prefix
+    if isOwn and not present[member] and members[index + 1] - lease < listed then
+      redis.call('ZREM', KEYS[1], member)
+      count = count - 1
+    end
+  end
+end
+local answer, refused = { now }, {}
+for index = 7, last do
+  local member = ARGV[index]
+  local outcome = 1
+  if not present[member] then
+    if redis.call('ZSCORE', KEYS[2], member) then
+      outcome = -1
+    elseif count >= limit then
+      outcome = 0
+      refused[#refused + 1] = index - 5
+    else
+      count = count + 1
+      outcome = 2
+    end
+  end
+  if outcome > 0 then redis.call('ZADD', KEYS[1], now + lease, member) end
+  answer[index - 5] = outcome
+end
+redis.call('PEXPIRE', KEYS[1], lease * 2)
+if #refused > 0 then
+  local from = string.format('%.0f', math.min(since, now) + lease)
+  if redis.call('ZCOUNT', KEYS[1], from, '+inf') < limit then
+    for _, place in ipairs(refused) do answer[place] = 3 end
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. from)) do
+      answer[#answer + 1] = member
+    end
+  end
+end
+return answer
+`);
+
+/** KEYS leases. Answers the members whose lease has not ended. */
+export const PEEK = new Script(`${NOW}
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
+`);

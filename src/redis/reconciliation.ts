@@ -1,0 +1,186 @@
+import type { Clock, Release } from '../clock/clock.js';
+import type { SlotHolder } from '../cluster/cluster-slots.js';
+import { nodeOf, type UserKeys } from './keys.js';
+import type { LeaseRegistry, Settled } from './lease-registry.js';
+import type { Lease, LeaseTable, UserLeases } from './lease-table.js';
+import { isNodeId, RENEW } from './messages.js';
+import type { NodeBus } from './node-bus.js';
+import { answerWithin } from './redis-deadline.js';
+import { concernsOneKey } from './redis-failure.js';
+import type { RedisClusterSettings } from './redis.options.js';
+
+/** Users who are dealt with at once: enough to keep Redis busy, too few to make others wait. */
+const BATCH = 250;
+/** How often it is looked again, within one renewal, at what became uncertain meanwhile. */
+const PASSES = 3;
+/** The first pause before those for whom there was no room are asked for again. */
+const SHORTEST_PAUSE_MS = 100;
+
+/** What a reconciliation needs of its node. */
+export interface ReconciliationHost {
+  readonly clock: Clock;
+  readonly settings: Readonly<RedisClusterSettings>;
+  readonly nodeId: string;
+  readonly table: LeaseTable;
+  readonly registry: LeaseRegistry;
+  readonly bus: NodeBus;
+  readonly holder: () => SlotHolder;
+  /** Whether this process has slept for so long that others may have its slots: then it has no claim to them. */
+  readonly isOverslept: () => boolean;
+  /** A command failed in a way that concerns one user only. */
+  readonly stumbled: (error: unknown) => void;
+}
+
+/**
+ * Makes what Redis has of this node what lives here, user by user: gives back leases that live no more, extends
+ * those that do, takes those that Redis does not have. Only the node knows which of its leases live, and this is
+ * the only way it says so: at renewals, after Redis was away, and after any command whose outcome is unknown.
+ */
+export class Reconciliation {
+  readonly counters = { lost: 0, evicted: 0, restored: 0 };
+  // Users for whom there was no room, as far as could be told.
+  readonly #contested = new Set<UserLeases>();
+  #pauseMs = SHORTEST_PAUSE_MS;
+  #stopTimer: Release | undefined;
+
+  constructor(private readonly host: ReconciliationHost) {}
+
+  /** All users of this node, and those that became uncertain meanwhile. Rejects when Redis does not answer for all. */
+  async all(): Promise<void> {
+    const { table } = this.host;
+    table.forgetEnded();
+    await this.#each(table.users());
+    for (let pass = 0; pass < PASSES; pass += 1) {
+      const untold = table.untold();
+      if (untold.length === 0) return;
+      await this.#each(untold);
+    }
+  }
+
+  /** One user. Rejects when Redis does not answer. */
+  one(hash: string): Promise<void> {
+    const { clock, settings, table } = this.host;
+    const user = table.user(hash);
+    const done = user ? this.#reconcile(user) : this.#giveBackAll(table.keysOf(hash));
+    return answerWithin(clock, settings.commandTimeoutMs, done);
+  }
+
+  /** Gives everything back; the connections may take their time to leave. Rejects when Redis does not answer. */
+  releaseAll(): Promise<void> {
+    const { table, registry } = this.host;
+    const released = table.users().map((user) => {
+      const leases = [...user.leases];
+      for (const lease of leases) table.remove(lease);
+      return { user, members: leases.map(({ member }) => member) };
+    });
+    return this.#inBatches(released, async ({ user, members }) => {
+      if (members.length > 0) await this.told(user, registry.release(user.keys, members));
+    });
+  }
+
+  /** Passes on what became of a command; where that is unknown, Redis is told later what lives here. */
+  async told<T>(user: UserLeases, command: Promise<T>): Promise<T> {
+    try {
+      return await command;
+    } catch (error) {
+      this.host.table.mustTell(user);
+      throw error;
+    }
+  }
+
+  stop(): void {
+    this.#stopTimer?.();
+    this.#contested.clear();
+  }
+
+  #each(users: readonly UserLeases[]): Promise<void> {
+    return this.#inBatches(users, (user) => this.#reconcile(user));
+  }
+
+  async #reconcile(user: UserLeases): Promise<void> {
+    const { table, registry, isOverslept, holder, stumbled } = this.host;
+    const leases = user.renewable;
+    const held = leases.map(({ member }) => member);
+    const { asking, contestedSince } = user;
+    if (held.length === 0 && user.tellings === 0) return;
+    const doubtedSince = isOverslept() ? 0 : contestedSince;
+    const asked = registry.reconcile(user.keys, { held, asking, doubtedSince }, holder().limit);
+    try {
+      // What was to be given back only ends by itself.
+      const { at, outcomes, doubtful } = await (held.length > 0 ? this.told(user, asked) : asked);
+      table.told(user);
+      this.#contest(user, outcomes.includes('undecided') ? at : undefined, doubtful);
+      outcomes.forEach((outcome, index) => this.#settle(leases[index]!, outcome));
+    } catch (error) {
+      for (const lease of leases) if (!lease.isGone) lease.state = 'unleased';
+      if (!concernsOneKey(error)) throw error;
+      stumbled(error);
+    }
+  }
+
+  // Of a user who has nothing here; another node says that there is something in Redis.
+  async #giveBackAll(keys: UserKeys): Promise<void> {
+    const nothing = { held: [], asking: [], doubtedSince: undefined };
+    await this.host.registry.reconcile(keys, nothing, this.host.holder().limit);
+  }
+
+  #settle(lease: Lease, outcome: Settled): void {
+    if (lease.isGone) return;
+    if (outcome === 'extended' || outcome === 'restored') {
+      if (outcome === 'restored') this.counters.restored += 1;
+      lease.state = 'held';
+    } else if (outcome === 'undecided') {
+      lease.state = 'unleased';
+    } else {
+      this.counters[outcome] += 1;
+      this.host.table.remove(lease);
+      const loss = outcome === 'lost' ? 'lease-lost' : 'evicted';
+      this.host.holder().lost(lease.connectionId, loss);
+    }
+  }
+
+  // Their nodes are asked to renew what lives there: then it is certain. What nobody renews ends within a lease.
+  #contest(user: UserLeases, at: number | undefined, doubtful: readonly string[]): void {
+    if (at === undefined) {
+      user.contestedSince = undefined;
+      this.#contested.delete(user);
+      return;
+    }
+    user.contestedSince ??= at;
+    this.#contested.add(user);
+    const { bus, nodeId, clock } = this.host;
+    const nodes = new Set(doubtful.map(nodeOf).filter(isNodeId));
+    nodes.delete(nodeId);
+    for (const node of nodes) void bus.tell(node, RENEW, { hash: user.keys.hash });
+    this.#stopTimer ??= clock.after(this.#pauseMs, () => void this.#askAgain());
+  }
+
+  async #askAgain(): Promise<void> {
+    this.#stopTimer = undefined;
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.host.settings.renewMs);
+    const contested = [...this.#contested];
+    this.#contested.clear();
+    try {
+      await this.#each(contested);
+    } catch (error) {
+      // The next renewal asks again.
+      this.host.stumbled(error);
+    }
+    if (this.#contested.size === 0) this.#pauseMs = SHORTEST_PAUSE_MS;
+  }
+
+  async #inBatches<Item>(
+    items: readonly Item[],
+    step: (item: Item) => Promise<void>,
+  ): Promise<void> {
+    const { clock, settings } = this.host;
+    let failure: PromiseRejectedResult | undefined;
+    for (let start = 0; start < items.length; start += BATCH) {
+      const steps = Promise.allSettled(items.slice(start, start + BATCH).map(step));
+      // Whoever does not answer is not asked any further; an error may concern a part of a Redis Cluster.
+      const outcomes = await answerWithin(clock, settings.commandTimeoutMs, steps);
+      failure ??= outcomes.find((outcome) => outcome.status === 'rejected');
+    }
+    if (failure) throw failure.reason;
+  }
+}
