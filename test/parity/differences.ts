@@ -60,7 +60,9 @@ export const differences: readonly Difference[] = [
     here: '`{ status, code, message, id }`: `code` is stable, `id` is the message’s own where it had one',
     why: 'Clients tell errors apart by `code`, and messages by `id`',
     forms: isolated,
-    translate(line) {
+    translate(line, { scenario }) {
+      // There it is a filter of the app that answers.
+      if (scenario.startsWith('filters: that answer')) return line;
       const cause =
         /^< \{"event":"exception","data":\{"status":"error","message":(".*?"),"cause":/.exec(line);
       if (!cause) return line;
@@ -85,6 +87,36 @@ export const differences: readonly Difference[] = [
       ) &&
       here.every(
         (line) => line === INTERNAL_ERROR || line.startsWith('error UnserializableAnswerError: '),
+      ),
+  },
+  {
+    what: 'A filter that throws or rejects',
+    stock: 'The client gets no answer; a rejection is unhandled, and ends the process',
+    here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
+    why: 'One message must not end the process, and no client waits for nothing',
+    forms: isolated,
+    shownIn: /^filters: that (?:throw|reject)$/,
+    accountsFor: ({ scenario, stock, here }) =>
+      /^filters: that (?:throw|reject)$/.test(scenario) &&
+      stock.every((line) => line === 'unhandled rejection Error: in the filter') &&
+      here.every((line) => line === INTERNAL_ERROR || line === 'error Error: in the filter'),
+  },
+  {
+    what: '`handleConnection` that throws or rejects',
+    stock:
+      'The error is uncaught and ends the process; where it is caught, the client stays connected',
+    here: 'The connection is closed: 4401 for `UnauthorizedException`, 4403 for `ForbiddenException`, else 1011 with the cause in the log',
+    why: 'One connection must not end the process, and who was not let in must not stay',
+    forms: isolated,
+    shownIn: /^hooks: handleConnection that (?:throws|rejects)/,
+    accountsFor: ({ scenario, lane, here }) =>
+      /^hooks: handleConnection that (?:throws|rejects)/.test(scenario) &&
+      here.every((line) =>
+        lane === 'log'
+          ? line === 'error Error: secret'
+          : /^(?:closed (?:1011 "server error"|4401 "unauthorized")|disconnect (?:1011|4401))$/.test(
+              line,
+            ),
       ),
   },
   {
@@ -121,7 +153,7 @@ export const differences: readonly Difference[] = [
     accountsFor: ({ stock, here }) =>
       stock.length === here.length &&
       stock.every((line) => line === INTERNAL_ERROR) &&
-      here.every((line) => line.includes('"code":"BAD_REQUEST"')),
+      here.every((line) => /"code":"(?:BAD_REQUEST|UNAUTHORIZED)"/.test(line)),
   },
   {
     what: 'A transient filter',

@@ -1,8 +1,10 @@
 import type { Scenario } from '../scenario.js';
 import { answers } from './answers.js';
 import { enhancers } from './enhancers.js';
+import { filters } from './filters.js';
 import { frameScenarios } from './frames.js';
 import { gateways } from './gateways.js';
+import { hooks } from './hooks.js';
 import { parameters } from './parameters.js';
 
 export const scenarios: readonly Scenario[] = [
@@ -10,5 +12,7 @@ export const scenarios: readonly Scenario[] = [
   ...frameScenarios,
   ...parameters,
   ...gateways,
+  ...filters,
+  ...hooks,
   ...enhancers,
 ];
