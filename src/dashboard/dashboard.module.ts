@@ -3,7 +3,7 @@ import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common'
 import {
   aFunction,
   anArray,
-  aPath,
+  aText,
   assertPlainOptions,
   type OptionRules,
   trueOrFalse,
@@ -30,7 +30,8 @@ export interface DashboardModuleOptions extends DashboardOptions {
 }
 
 const RULES: OptionRules<DashboardModuleOptions> = {
-  path: aPath,
+  // The empty one is the root of the app.
+  path: aText,
   imports: anArray,
   guard: aFunction,
   allowAnonymous: trueOrFalse,

@@ -42,8 +42,8 @@ describe('docs/dashboard.md', () => {
     const source =
       projectFile('src/dashboard/dashboard.options.ts').split(
         'export interface ResolvedDashboard',
-      )[0]! + projectFile('src/dashboard/dashboard.module.ts').split('@Module')[0]!;
-    const options = [...source.matchAll(/^ {2}readonly (\w+)\?: /gm)].map(([, name]) => name!);
+      )[0]! + projectFile('src/dashboard/dashboard.module.ts').split('const RULES')[0]!;
+    const options = [...source.matchAll(/^ {2}readonly (\w+)\?:\s/gm)].map(([, name]) => name!);
     const request = new Set(['ip', 'user']);
     const documented = tableOf('docs/dashboard.md', 'options').map(([name]) =>
       name!.replaceAll('`', ''),

@@ -67,6 +67,7 @@ export const IGNORED = {
   'thread-mismatch': 'another thread',
   'rate-limit': 'too many at once',
   'pending-overflow': 'too many waiting',
+  closing: 'connection closing',
 };
 
 export const RUNS = { proactive: 'Proactive', emergency: 'Emergency', expired: 'Expired' };
