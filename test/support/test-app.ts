@@ -40,11 +40,27 @@ export interface TestAppSetup {
 
 export type TestApp = TestApplication;
 
+/**
+ * Deadlines that no machine is too slow for, where a test does not name its own and time is real: otherwise a busy machine
+ * would refuse handshakes and take peers for dead in the middle of tests about something else.
+ */
+function patient(options: WebSocketIsolationOptions = {}): WebSocketIsolationOptions {
+  if (options.clock) return {};
+  return {
+    handshake: { timeoutMs: 240_000, ...options.handshake },
+    heartbeat: { timeoutMs: 240_000, ...options.heartbeat },
+  };
+}
+
 /** A real application on port 0. */
 export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
   @Module({
     imports: [
-      WebSocketIsolationModule.forRoot({ authenticator: queryAuthenticator, ...setup.options }),
+      WebSocketIsolationModule.forRoot({
+        authenticator: queryAuthenticator,
+        ...setup.options,
+        ...patient(setup.options),
+      }),
       ...(setup.imports ?? []),
     ],
     providers: setup.providers ?? [],
