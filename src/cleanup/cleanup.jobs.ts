@@ -8,8 +8,8 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 
-import { repeat } from '../clock/clock.js';
-import { afterReading } from '../clock/silence.js';
+import { type Release, repeat, systemClock } from '../clock/clock.js';
+import { SilenceCheck } from '../clock/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { CleanupService } from './cleanup.service.js';
 
@@ -25,7 +25,7 @@ export const EMERGENCY_CLEANUP_JOB = 'websocket-isolation:emergency-cleanup';
 @Injectable()
 export class CleanupJobs implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #logger = new Logger('WebSocketIsolation');
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #stops: Release[] = [];
 
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
@@ -36,24 +36,24 @@ export class CleanupJobs implements OnApplicationBootstrap, OnApplicationShutdow
   onApplicationBootstrap(): void {
     const { proactiveIntervalMs, emergencyIntervalMs } = this.options.cleanup;
     this.#start(PROACTIVE_CLEANUP_JOB, proactiveIntervalMs, () => this.cleanup.runProactive());
-    this.#start(EMERGENCY_CLEANUP_JOB, emergencyIntervalMs, () => this.#emergency());
+    this.#start(EMERGENCY_CLEANUP_JOB, emergencyIntervalMs, () => this.cleanup.runEmergency());
   }
 
   onApplicationShutdown(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
-  }
-
-  async #emergency(): Promise<void> {
-    // It counts unanswered pings: those that were answered while the process was busy come first.
-    await new Promise<void>((resolve) => afterReading(resolve));
-    await this.cleanup.runEmergency();
+    for (const stop of this.#stops.splice(0)) stop();
   }
 
   #start(name: string, intervalMs: number, job: () => Promise<unknown>): void {
     const run = (): void =>
       void job().catch((error: unknown) => this.#logger.error(`The job ${name} failed.`, error));
-    const timer = repeat(intervalMs, run);
-    this.#timers.push(timer);
+    // Who was silent while this process slept, and pings that were answered meanwhile, are no reason to remove anybody.
+    const { probeTimeoutMs } = this.options.cleanup;
+    const check = new SilenceCheck(systemClock, intervalMs, probeTimeoutMs, run);
+    const timer = repeat(intervalMs, () => check.tick());
+    this.#stops.push(() => {
+      clearInterval(timer);
+      check.stop();
+    });
     const registry = this.moduleRef.get(SchedulerRegistry, { strict: false });
     if (!registry.doesExist('interval', name)) registry.addInterval(name, timer);
   }

@@ -6,7 +6,7 @@ import {
 } from '@nestjs/common';
 
 import { type Clock, CLOCK, type Release } from '../clock/clock.js';
-import { afterReading } from '../clock/silence.js';
+import { SilenceCheck } from '../clock/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { RING_PARTS } from '../manager/ping-ring.js';
@@ -52,15 +52,13 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
   }
 
   #startTimer(): Release {
-    const tickMs = Math.max(1, this.options.heartbeat.intervalMs / RING_PARTS);
-    let cancel: Release | undefined;
-    const stopTimer = this.clock.every(tickMs, () => {
-      cancel?.();
-      cancel = afterReading(() => this.tick());
-    });
+    const { intervalMs, timeoutMs } = this.options.heartbeat;
+    const tickMs = Math.max(1, intervalMs / RING_PARTS);
+    const check = new SilenceCheck(this.clock, tickMs, timeoutMs, () => this.tick());
+    const stopTimer = this.clock.every(tickMs, () => check.tick());
     return () => {
       stopTimer();
-      cancel?.();
+      check.stop();
     };
   }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket, WebSocketServer } from 'ws';
 
 import type { Clock } from '../clock/clock.js';
+import { afterSilence } from '../clock/silence.js';
 import { closeReasonText, httpAnswer, type Refusal } from '../handshake/refusal.js';
 import { endWith } from './upgrade-router.js';
 
@@ -48,7 +49,7 @@ export function dismiss(
   closeTimeoutMs: number,
 ): void {
   client.on('error', () => client.terminate());
-  const release = clock.after(closeTimeoutMs, () => client.terminate());
+  const release = afterSilence(clock, closeTimeoutMs, () => client.terminate());
   client.once('close', release);
   client.close(code, reason);
 }

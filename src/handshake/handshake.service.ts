@@ -40,7 +40,7 @@ export class HandshakeService {
     private readonly authentication: Authentication,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
   ) {
-    this.#pending = new PendingHandshakes(clock);
+    this.#pending = new PendingHandshakes(clock, options.handshake.timeoutMs);
   }
 
   /** Handshakes under way. */

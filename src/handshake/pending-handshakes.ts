@@ -1,4 +1,5 @@
 import type { Clock, Release } from '../clock/clock.js';
+import { afterSilence } from '../clock/silence.js';
 import { LinkedList } from '../manager/linked-list.js';
 import type { HandshakeAttempt } from './handshake-attempt.js';
 import { HandshakeRefused } from './refusal.js';
@@ -15,7 +16,11 @@ export class PendingHandshakes {
   #isLookingSoon = false;
   #stopTimer: Release | undefined;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    /** What each of them has. */
+    private readonly timeoutMs: number,
+  ) {}
 
   get size(): number {
     return this.#newcomers.size + this.#watched.size;
@@ -62,11 +67,13 @@ export class PendingHandshakes {
     if (this.#stopTimer) return;
     const oldest = this.#oldest;
     if (!oldest) return;
-    this.#stopTimer = this.clock.after(oldest.deadlineAt - this.clock.now(), () => {
+    const { clock, timeoutMs } = this;
+    const isDue = (): void => {
       this.#stopTimer = undefined;
       this.#refuseOverdue();
       this.#startTimer();
-    });
+    };
+    this.#stopTimer = afterSilence(clock, oldest.deadlineAt - clock.now(), isDue, timeoutMs);
   }
 
   #refuseOverdue(): void {

@@ -1,3 +1,4 @@
+import { afterSilence } from '../clock/silence.js';
 import { CloseCode, type CloseInitiator } from '../closing/close-codes.js';
 import { errorText } from '../journal/error-text.js';
 import { Backlog } from './backlog.js';
@@ -118,7 +119,7 @@ export abstract class OutboundChannel {
       }
       const { clock, options } = this.host;
       const { sendTimeoutMs } = options.outbound;
-      const release = clock.after(sendTimeoutMs, () => {
+      const release = afterSilence(clock, sendTimeoutMs, () => {
         this.counters.failed += 1;
         reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
       });

@@ -6,6 +6,7 @@ import {
   codeOfSocketError,
   fitReason,
 } from '../closing/close-codes.js';
+import { afterSilence } from '../clock/silence.js';
 import type { ClusterLease } from '../cluster/cluster-slots.js';
 import {
   type Running,
@@ -438,7 +439,8 @@ export class WebSocketManager extends OutboundChannel implements Running {
     if (!socket || socket.readyState > SOCKET_OPEN + 1) return undefined;
     const { clock, options } = this.host;
     return new Promise<void>((resolve) => {
-      const release = clock.after(options.cleanup.closeTimeoutMs, () => this.#cut(socket));
+      const { closeTimeoutMs } = options.cleanup;
+      const release = afterSilence(clock, closeTimeoutMs, () => this.#cut(socket));
       this.#socketGone = () => {
         release();
         resolve();

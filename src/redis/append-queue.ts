@@ -196,7 +196,9 @@ export class AppendQueue {
     this.#pump();
   }
 
+  // What grew old while this process slept was not tried: it is, until the pauses are at their longest.
   #giveUpOld(error: unknown): void {
+    if (this.#retryMs < LONGEST_RETRY_MS) return;
     const oldest = this.clock.now() - HOLD_MS;
     for (const entry of this.#entries) {
       if (entry.since > oldest) break;

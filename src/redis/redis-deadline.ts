@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.js';
+import { afterSilence } from '../clock/silence.js';
 
 /** Redis did not answer in time. */
 export class RedisTimeoutError extends Error {
@@ -10,16 +11,14 @@ export class RedisTimeoutError extends Error {
 }
 
 /**
- * Waits for an answer of Redis, but not longer than `ms`. What comes later is swallowed.
+ * Waits for an answer of Redis, but not longer than `ms`; that this process slept says nothing about Redis. What
+ * comes later is swallowed.
  *
  * @throws {RedisTimeoutError} and whatever the command fails with
  */
 export function answerWithin<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const release = clock.after(ms, () => {
-      // A process that was frozen or busy itself has not read its mail yet: one more turn to do so.
-      setImmediate(() => reject(new RedisTimeoutError(ms)));
-    });
+    const release = afterSilence(clock, ms, () => reject(new RedisTimeoutError(ms)));
     answer.then(
       (value) => {
         release();

@@ -1,0 +1,245 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { IsolatedGateway } from 'nestjs-websocket-isolation';
+import { eventually, FakeClock, TestClient } from 'nestjs-websocket-isolation/testing';
+
+import { TIMED_OUT, withDeadline } from '../../src/clock/deadline.js';
+import { afterSilence, SilenceCheck } from '../../src/clock/silence.js';
+import { AppendQueue } from '../../src/redis/append-queue.js';
+import { answerWithin, RedisTimeoutError } from '../../src/redis/redis-deadline.js';
+import { FakeSocket, Fleet } from '../support/fleet.js';
+import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+/** As long as a process is frozen here. */
+const SLEEP_MS = 40_000;
+
+function deferred<T>() {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+describe('a deadline for somebody else', () => {
+  const clock = new FakeClock();
+  /** The process sleeps, and its timers come. */
+  const sleep = async (ms = SLEEP_MS) => {
+    clock.jump(ms);
+    await clock.advance(0);
+  };
+  it('does not end while the process that waits sleeps', async () => {
+    const answer = deferred<string>();
+    const waited = withDeadline(clock, 1_000, answer.promise);
+    await sleep();
+    await clock.advance(900);
+    answer.resolve('late');
+    expect(await waited).toBe('late');
+  });
+
+  it('ends when it has waited as long again', async () => {
+    const waited = withDeadline(clock, 1_000, new Promise(() => undefined));
+    await sleep();
+    await clock.advance(1_000);
+    expect(await waited).toBe(TIMED_OUT);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('gives back what was slept, and no more', async () => {
+    const waited = answerWithin(clock, 1_000, new Promise(() => undefined));
+    const failed = waited.catch((error: unknown) => error);
+    await sleep(1_300);
+    await clock.advance(300);
+    expect(await failed).toBeInstanceOf(RedisTimeoutError);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('comes to its end although the process sleeps again and again', async () => {
+    let isOver = false;
+    afterSilence(clock, 1_000, () => (isOver = true));
+    await sleep();
+    expect(isOver).toBe(false);
+    await sleep();
+    expect(isOver).toBe(true);
+  });
+
+  it('can be taken back at any time', async () => {
+    for (const steps of [0, 1]) {
+      const release = afterSilence(clock, 1_000, () => expect('called').toBe('not called'));
+      for (let step = 0; step < steps; step += 1) await sleep();
+      release();
+      await clock.advance(10_000);
+    }
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a check that judges peers by their silence', () => {
+  it('gives them time to be heard when the process has slept, however often it is due meanwhile', async () => {
+    const clock = new FakeClock();
+    const judgedAt: number[] = [];
+    const check = new SilenceCheck(clock, 1_000, 2_500, () => judgedAt.push(clock.now()));
+    const stop = clock.every(1_000, () => check.tick());
+    const from = clock.now();
+    await clock.advance(2_000);
+    clock.jump(SLEEP_MS);
+    await clock.advance(4_000);
+    stop();
+    check.stop();
+    // Due at 3000, which comes at 42000.
+    const after = judgedAt.map((at) => at - from);
+    expect(after).toEqual([1_000, 2_000, 44_500, 45_000, 46_000]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+/** A socket whose peer answers when the test says so. */
+function slowPeer() {
+  const answers: (() => void)[] = [];
+  const socket = new FakeSocket((arrive) => void answers.push(arrive));
+  return { socket, hear: () => answers.splice(0).forEach((arrive) => arrive()) };
+}
+
+describe('a process that slept', () => {
+  const fleet = new Fleet({ heartbeat: { intervalMs: 6_400, timeoutMs: 5_000 } });
+  const { clock } = fleet;
+  const sleep = async () => {
+    clock.jump(SLEEP_MS);
+    await clock.advance(0);
+  };
+  afterEach(async () => {
+    fleet.heartbeat.stop();
+    await fleet.factory.cleanupUser('ada');
+  });
+
+  it('does not take for dead whose answer to a ping comes when it is awake again', async () => {
+    const { socket, hear } = slowPeer();
+    const manager = await fleet.connect('ada', { socket });
+    fleet.heartbeat.start();
+    while (socket.pings === 0) await clock.advance(100);
+    await sleep();
+    await clock.advance(4_000);
+    hear();
+    expect(manager.isActive).toBe(true);
+    await clock.advance(10_000);
+    // That is dead indeed.
+    await clock.advance(10_000);
+    expect(manager.isActive).toBe(false);
+    hear();
+  });
+
+  it('does not cut a peer whose goodbye comes when it is awake again', async () => {
+    const { socket, hear } = slowPeer();
+    const manager = await fleet.connect('ada', { socket });
+    let isCut = false;
+    socket.terminate = () => void (isCut = true);
+    const closed = manager.close();
+    await clock.advance(0);
+    await sleep();
+    await clock.advance(1_000);
+    expect(isCut).toBe(false);
+    hear();
+    await closed;
+    expect(isCut).toBe(false);
+  });
+
+  it('does not give up a message that goes out when it is awake again', async () => {
+    const socket = new FakeSocket();
+    let written: (() => void) | undefined;
+    socket.send = (_data, _options, callback) => void (written = () => callback?.());
+    const manager = await fleet.connect('ada', { socket });
+    const sent = manager.sendAsync('news', 1);
+    await sleep();
+    await clock.advance(1_000);
+    written!();
+    await expect(sent).resolves.toBeUndefined();
+  });
+
+  it('does not give up an event that Redis could not be told while it slept', async () => {
+    const given: unknown[] = [];
+    const queue = new AppendQueue(
+      clock,
+      () => false,
+      () => undefined,
+    );
+    let isAway = true;
+    let isIn = false;
+    queue.add({
+      thread: 'tea',
+      bytes: 1,
+      send: async () => {
+        if (isAway) throw new Error('the line was cut');
+        isIn = true;
+        return 'done';
+      },
+      giveUp: (error) => void given.push(error),
+    });
+    await clock.advance(10);
+    await sleep();
+    // A new line takes its time.
+    await clock.advance(300);
+    isAway = false;
+    await clock.advance(1_000);
+    expect({ isIn, given }).toEqual({ isIn: true, given: [] });
+    queue.close();
+  });
+});
+
+const hook = { passed: deferred<void>() };
+
+@IsolatedGateway({ path: '/chat' })
+class Gateway {
+  handleConnection(): Promise<void> {
+    return hook.passed.promise;
+  }
+}
+
+describe('an application that slept', () => {
+  const clock = new FakeClock();
+  let identified = deferred<{ userId: string }>();
+  let isAsked = false;
+  let testApp: TestApp;
+  const start = async () => {
+    isAsked = false;
+    identified = deferred();
+    hook.passed = deferred();
+    const authenticator = () => {
+      isAsked = true;
+      return identified.promise;
+    };
+    testApp = await startApp({ providers: [Gateway], options: { clock, authenticator } });
+  };
+  afterEach(() => testApp.close());
+
+  it('lets in whom the authenticator knows when it is awake again', async () => {
+    await start();
+    const opening = TestClient.open(testApp.url('/chat'));
+    await eventually(() => expect(isAsked).toBe(true));
+    clock.jump(SLEEP_MS);
+    await clock.advance(1_000);
+    identified.resolve({ userId: 'ada' });
+    hook.passed.resolve();
+    expect((await opening).closeCode).toBeUndefined();
+  });
+
+  it('refuses after the time of a handshake whom it still does not know', async () => {
+    await start();
+    const raw = await RawSocket.open(testApp.port);
+    raw.write(upgradeRequest('/chat'));
+    await eventually(() => expect(isAsked).toBe(true));
+    clock.jump(SLEEP_MS);
+    await clock.advance(SLEEP_MS);
+    await eventually(() => expect(raw.status).toBe(408));
+    raw.destroy();
+  });
+
+  it('waits for a connect hook that could not end while it slept', async () => {
+    await start();
+    identified.resolve({ userId: 'ada' });
+    const client = await TestClient.open(testApp.url('/chat'));
+    clock.jump(SLEEP_MS);
+    await clock.advance(1_000);
+    hook.passed.resolve();
+    await clock.advance(SLEEP_MS);
+    expect(client.closeCode).toBeUndefined();
+    await client.close();
+  });
+});
