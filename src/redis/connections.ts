@@ -1,4 +1,6 @@
+import type { Clock, Release } from '../clock/clock.js';
 import { optionalPeer } from '../config/optional-peer.js';
+import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
 import type { ScriptClient } from './script.js';
 
@@ -6,8 +8,8 @@ import type { ScriptClient } from './script.js';
 const LONGEST_QUEUE = 50_000;
 /** How long making a connection may take. */
 export const CONNECT_TIMEOUT_MS = 2_000;
-/** A connection that is silent for longer is cut: pings go out in half of it. */
-const SILENCE_MS = 10_000;
+/** How often each connection is pinged, and how long the answer may take before it is replaced. */
+const PING_MS = 5_000;
 const LONGEST_PAUSE_MS = 2_000;
 
 /** What every kind of client of the `redis` package can do, as far as it is used here. */
@@ -31,7 +33,10 @@ export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
  */
 export class RedisConnections {
   readonly #open = new Map<ConnectionPurpose, Connection>();
+  /** Those that were not connected at the last ping. */
+  readonly #unready = new Set<Connection>();
   #createClient: ((options: object) => unknown) | undefined;
+  #stopPinging: Release | undefined;
   #isClosed = false;
 
   /**
@@ -39,6 +44,7 @@ export class RedisConnections {
    * @param onReady called when a connection is there, at first and after it was away
    */
   constructor(
+    private readonly clock: Clock,
     private readonly settings: Readonly<RedisClusterSettings>,
     private readonly onError: (purpose: ConnectionPurpose, error: Error) => void,
     private readonly onReady: (purpose: ConnectionPurpose) => void,
@@ -50,6 +56,7 @@ export class RedisConnections {
    * @throws {IsolationError} `PEER_MISSING` where it is not installed
    */
   async load(): Promise<void> {
+    this.#stopPinging ??= this.clock.every(PING_MS, () => this.#pingAll());
     if (this.settings.client) return;
     const { createClient } = await optionalPeer('redis', 'redis', () => import('redis'));
     this.#createClient = createClient;
@@ -76,13 +83,40 @@ export class RedisConnections {
   replace(purpose: ConnectionPurpose): void {
     const connection = this.#open.get(purpose);
     this.#open.delete(purpose);
-    if (connection) cut(connection);
+    if (!connection) return;
+    this.#unready.delete(connection);
+    cut(connection);
   }
 
   /** Cuts all of them. Commands under way are rejected. */
   close(): void {
     this.#isClosed = true;
+    this.#stopPinging?.();
     for (const purpose of this.#open.keys()) this.replace(purpose);
+  }
+
+  // Not by the timeout of the socket: that takes the sleep of this process for silence of Redis.
+  #pingAll(): void {
+    if (!isSingle(this.settings)) return;
+    for (const [purpose, connection] of this.#open) void this.#ping(purpose, connection);
+  }
+
+  async #ping(purpose: ConnectionPurpose, connection: Connection): Promise<void> {
+    try {
+      await answerWithin(this.clock, PING_MS, connection.ping!());
+      this.#unready.delete(connection);
+    } catch (error) {
+      if (this.#open.get(purpose) !== connection) return;
+      // It fails at once while it connects; that may hang as well, once the line is there.
+      const isDead = error instanceof RedisTimeoutError;
+      if (!isDead && !this.#unready.has(connection)) {
+        this.#unready.add(connection);
+        return;
+      }
+      this.replace(purpose);
+      if (isDead) this.onError(purpose, error);
+      if (!this.#isClosed) this.get(purpose);
+    }
   }
 
   #make(purpose: ConnectionPurpose): Connection {
@@ -127,6 +161,11 @@ export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): num
   return (client as CopiedClient).options?.database ?? 0;
 }
 
+// Clients of Sentinel and of a Redis Cluster look after their lines themselves.
+function isSingle({ client }: Readonly<RedisClusterSettings>): boolean {
+  return !client || (client as CopiedClient).options !== undefined;
+}
+
 function copyOf(client: RedisClientToCopy): Connection {
   const { options } = client as CopiedClient;
   const ours = connectionOptions();
@@ -138,10 +177,11 @@ function connectionOptions() {
   return {
     disableOfflineQueue: true,
     commandsQueueMaxLength: LONGEST_QUEUE,
-    pingInterval: SILENCE_MS / 2,
+    // Pings are our own.
+    pingInterval: 0,
     // Nobody needs it, and not every user of Redis may say it.
     disableClientInfo: true,
-    socket: { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_MS, reconnectStrategy },
+    socket: { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: 0, reconnectStrategy },
   };
 }
 

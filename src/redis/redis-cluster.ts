@@ -85,6 +85,7 @@ export class RedisCluster implements Cluster {
     this.#keys = new Keys(settings.keyPrefix, settings.secret, databaseOf(settings));
     this.#availability = new Availability(host, settings.onUnavailable, nodeId);
     this.#connections = new RedisConnections(
+      clock,
       settings,
       (purpose, error) => this.#onError(purpose, error),
       (purpose) => this.#onReady(purpose),
@@ -252,10 +253,7 @@ export class RedisCluster implements Cluster {
       this.#availability.stumble(error);
       return;
     }
-    const wasUp = this.#availability.isUp;
-    this.#availability.fail(error);
-    // From then on it is tried again, each time after a pause.
-    if (wasUp) void this.#renewal.now();
+    this.#renewal.failed(error);
   }
 
   async #renew(): Promise<void> {
@@ -316,8 +314,7 @@ export class RedisCluster implements Cluster {
     try {
       await this.#beat();
     } catch (error) {
-      this.#availability.fail(error);
-      void this.#renewal.now();
+      this.#renewal.failed(error);
     }
   }
 
@@ -326,7 +323,7 @@ export class RedisCluster implements Cluster {
     const askedAt = clock.now();
     const asked = this.#nodes.beat(this.#self);
     const { serverTime, nodes } = await answerWithin(clock, this.settings.commandTimeoutMs, asked);
-    this.#serverClock.heard(serverTime, askedAt);
+    if (this.#serverClock.heard(serverTime, askedAt)) this.#renewal.doubt();
     this.#leases.heard(serverTime);
     this.#known = nodes;
   }

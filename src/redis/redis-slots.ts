@@ -176,10 +176,7 @@ export class RedisSlots implements ClusterSlots {
   }
 
   #failed(error: unknown): void {
-    if (concernsOneKey(error)) return this.availability.stumble(error);
-    const wasUp = this.availability.isUp;
-    this.availability.fail(error);
-    // From then on it is tried again, each time after a pause.
-    if (wasUp) void this.renewal.now();
+    if (concernsOneKey(error)) this.availability.stumble(error);
+    else this.renewal.failed(error);
   }
 }

@@ -28,7 +28,7 @@ export class Renewal {
   #leasesUntil = Number.POSITIVE_INFINITY;
   #informedUntil = Number.POSITIVE_INFINITY;
   readonly #held = new Set<HeldTraffic>();
-  /** Since when nobody has answered whether what is past {@link freshUntil} still holds. */
+  /** Since when it is asked, without an answer, whether what is past {@link freshUntil} still holds. */
   #doubtfulSince: number | undefined;
   #running: Promise<void> | undefined;
   #isWantedAgain = false;
@@ -51,6 +51,19 @@ export class Renewal {
     return this.clock.now() >= this.freshUntil;
   }
 
+  /**
+   * Redis does not answer. Then the mode decides, unless this process has overslept: what failed on its side failed
+   * while it slept, and it does not know whether Redis is away before it has asked again.
+   */
+  failed(error: unknown): void {
+    const { availability } = this;
+    const wasUp = availability.isUp;
+    if (this.#isInDoubt()) availability.stumble(error);
+    else availability.fail(error);
+    // From then on it is tried again, each time after a pause.
+    if (wasUp && this.#failuresInARow === 0) void this.now();
+  }
+
   start(): void {
     this.#isStopped = false;
     const now = this.clock.now();
@@ -70,6 +83,13 @@ export class Renewal {
   informed(at: number): void {
     this.#informedUntil = at + INFORMED_MS;
     this.#update();
+  }
+
+  /** Others may have what is held here, although the time for that is not up by the clock of this process. */
+  doubt(): void {
+    this.#leasesUntil = this.clock.now();
+    this.#update();
+    void this.now();
   }
 
   /** Renews at once, or right after the renewal that is running. */
@@ -105,9 +125,8 @@ export class Renewal {
       this.#extend(startedAt);
       this.informed(startedAt);
     } catch (error) {
-      this.availability.fail(error);
       this.#failuresInARow += 1;
-      this.#goOnWithoutAnswer(this.clock.now());
+      this.#goOnWithoutAnswer(error);
     }
     const isFresh = this.clock.now() < this.freshUntil;
     if (isFresh) this.#letGo();
@@ -115,15 +134,21 @@ export class Renewal {
     else if (this.#failuresInARow === 0) this.#isWantedAgain = true;
   }
 
-  // Nobody answers: then the mode decides, and the mode serves those who are here. But a process that was
-  // frozen does not know whether Redis is away: a connection that has died meanwhile is made again first.
-  #goOnWithoutAnswer(now: number): void {
-    if (now >= this.freshUntil) {
-      this.#doubtfulSince ??= now;
-      if (now < this.#doubtfulSince + this.#longestDoubtMs) return;
-    }
+  // The mode serves those who are here.
+  #goOnWithoutAnswer(error: unknown): void {
+    if (this.#isInDoubt()) return this.availability.stumble(error);
+    this.availability.fail(error);
+    const now = this.clock.now();
     this.#extend(now);
     this.informed(now);
+  }
+
+  // A connection that has died meanwhile is made again first.
+  #isInDoubt(): boolean {
+    const now = this.clock.now();
+    if (now < this.freshUntil) return false;
+    this.#doubtfulSince ??= now;
+    return now < this.#doubtfulSince + this.#longestDoubtMs;
   }
 
   // Time to make a new connection, and to ask on it twice.

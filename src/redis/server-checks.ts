@@ -6,7 +6,7 @@ const DRIFT_MS = 1_000;
 
 /**
  * Watches the clock of Redis, by which all leases end: when it jumps, they end early or late. Renewals
- * mend it; somebody should mend the clock.
+ * mend it; somebody should mend the clock. A machine that was paused with its clocks sees the same.
  */
 export class ServerClock {
   // The clock of Redis minus our monotonic one lies between these two.
@@ -19,10 +19,12 @@ export class ServerClock {
   ) {}
 
   /**
+   * Returns whether leases may have ended early, without this process having known.
+   *
    * @param serverTime what Redis said
    * @param askedAt monotonic milliseconds when it was asked; it is heard now
    */
-  heard(serverTime: number, askedAt: number): void {
+  heard(serverTime: number, askedAt: number): boolean {
     const least = serverTime - this.clock.now();
     const most = serverTime - askedAt;
     const ahead = least - this.#most;
@@ -31,8 +33,12 @@ export class ServerClock {
     this.#most = most;
     if (ahead > DRIFT_MS || behind > DRIFT_MS) {
       const jumpMs = Math.round(ahead > DRIFT_MS ? ahead : -behind);
-      this.warn(`The clock of Redis has jumped by ${jumpMs} ms: leases end at the wrong time.`);
+      this.warn(
+        `The clock of Redis has jumped by ${jumpMs} ms: leases end at the wrong time. Where this machine was paused ` +
+          'meanwhile, it is its own clock that stood still.',
+      );
     }
+    return ahead > DRIFT_MS;
   }
 }
 

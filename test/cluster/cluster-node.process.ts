@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 
 import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
@@ -6,6 +7,7 @@ import {
   type DisconnectReport,
   CurrentContext,
   IsolatedGateway,
+  IsolationEventBus,
   type UserExecutionContext,
   WebSocketManagerFactory,
   type WebSocketIsolationOptions,
@@ -43,6 +45,10 @@ const node = await startApp({
   options: { ...config.options, cluster: redisCluster(config.cluster) },
 });
 const factory = node.app.get(WebSocketManagerFactory);
+const events: string[] = [];
+for (const name of ['cluster-degraded', 'cluster-recovered'] as const) {
+  node.app.get(IsolationEventBus).on(name, () => void events.push(name));
+}
 
 /** What the test may ask a node. */
 const methods = {
@@ -55,6 +61,12 @@ const methods = {
     const taken = handled;
     handled = [];
     return taken;
+  },
+  /** What became of the cluster, in its order. */
+  events: (): readonly string[] => events,
+  /** Does nothing else until there is a file. */
+  block: (path: string): void => {
+    while (!existsSync(path));
   },
   /** Ends all connections. */
   cleanUp: async (): Promise<void> => {

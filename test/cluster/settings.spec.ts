@@ -3,6 +3,10 @@ import { InvalidOptionsError, WebSocketIsolationModule } from 'nestjs-websocket-
 import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { createClient } from 'redis';
 
+import { Journal } from '../../src/journal/journal.js';
+import { Availability } from '../../src/redis/availability.js';
+import { resolveRedisOptions } from '../../src/redis/redis.options.js';
+import { Renewal } from '../../src/redis/renewal.js';
 import { ServerClock } from '../../src/redis/server-checks.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 
@@ -96,11 +100,12 @@ describe('the clock of Redis', () => {
     const { clock, warnings, server } = watchedClock();
     server.heard(1_000_000, clock.now());
     await clock.advance(3_000);
-    server.heard(1_003_000, clock.now());
+    const isDoubtful = [server.heard(1_003_000, clock.now())];
     await clock.advance(3_000);
-    server.heard(1_006_000 + jumpMs, clock.now());
+    isDoubtful.push(server.heard(1_006_000 + jumpMs, clock.now()));
     await clock.advance(3_000);
-    server.heard(1_009_000 + jumpMs, clock.now());
+    isDoubtful.push(server.heard(1_009_000 + jumpMs, clock.now()));
+    expect(isDoubtful).toEqual([false, jumpMs > 1_000, false]);
     expect(warnings.map((text) => /jumped by (-?\d+ ms)/.exec(text)?.[1])).toEqual(said);
   });
 
@@ -112,5 +117,28 @@ describe('the clock of Redis', () => {
     server.heard(1_000_001, askedAt);
     server.heard(1_060_001, clock.now());
     expect(warnings).toEqual([]);
+  });
+});
+
+describe('a node that hears that its leases may have ended early', () => {
+  it('asks before it handles another message', async () => {
+    const clock = new FakeClock();
+    const settings = resolveRedisOptions({ url: 'redis://localhost' });
+    const availability = new Availability({ clock, journal: new Journal(clock) }, 'local', 'me');
+    const asked: (() => void)[] = [];
+    const attempt = () => new Promise<void>((answer) => void asked.push(answer));
+    const renewal = new Renewal(clock, settings, availability, attempt);
+    renewal.start();
+    await clock.advance(5_000);
+    expect(clock.now()).toBeLessThan(renewal.freshUntil);
+    renewal.doubt();
+    let isServed = false;
+    renewal.hold({ resume: () => (isServed = true) });
+    await clock.settle();
+    expect([renewal.isOverslept, isServed, asked.length]).toEqual([true, false, 1]);
+    asked[0]!();
+    await clock.settle();
+    expect([renewal.isOverslept, isServed]).toEqual([false, true]);
+    renewal.stop();
   });
 });
