@@ -9,6 +9,7 @@ import {
   IsolatedGateway,
   IsolationEventBus,
   type UserExecutionContext,
+  WebSocketEmitter,
   WebSocketManagerFactory,
   type WebSocketIsolationOptions,
 } from 'nestjs-websocket-isolation';
@@ -24,8 +25,14 @@ export interface NodeConfig {
   readonly goodbyeMs?: number;
 }
 
+/** A message that reached its handler. */
+export interface HandledMessage {
+  readonly userId: string;
+  readonly data: unknown;
+}
+
 const config = JSON.parse(process.argv[2]!) as NodeConfig;
-let handled: string[] = [];
+let handled: HandledMessage[] = [];
 
 @IsolatedGateway({ path: '/chat' })
 class EchoGateway {
@@ -35,7 +42,7 @@ class EchoGateway {
 
   @SubscribeMessage('echo')
   echo(@MessageBody() data: unknown, @CurrentContext() context: UserExecutionContext) {
-    handled.push(context.connectionId);
+    handled.push({ userId: context.userId, data });
     return { event: 'echo', data };
   }
 }
@@ -55,9 +62,14 @@ const methods = {
   port: (): number => node.port,
   live: (userId: string): number => factory.managersOf(userId).length,
   disconnect: (userId: string): Promise<DisconnectReport> => factory.disconnect({ userId }),
+  /** Resolves when the event is on its way. */
+  say: (userId: string, threadId: string, data: unknown): void => {
+    node.app.get(WebSocketEmitter).toThread(userId, threadId).send('news', data);
+  },
   status: (): ClusterStatus => factory.getStats().currentState.cluster!,
-  /** Connections whose messages reached a handler since the last question. */
-  takeHandled: (): string[] => {
+  handled: (): readonly HandledMessage[] => handled,
+  /** Messages that reached a handler since the last question. */
+  takeHandled: (): HandledMessage[] => {
     const taken = handled;
     handled = [];
     return taken;

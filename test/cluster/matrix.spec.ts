@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
+
+import { type Deed, DEEDS, type User } from './matrix-users.js';
+import { FAULTS, PATIENCE_MS, World } from './matrix-world.js';
+
+const deeds = Object.keys(DEEDS) as Deed[];
+
+/** Every live connection has exactly one slot, every user what they want to have, and there are no others. */
+async function settle(world: World, users: readonly User[]): Promise<void> {
+  await eventually(async () => {
+    const found = await Promise.all(users.map(({ name }) => world.live(name)));
+    expect(found).toEqual(users.map(({ lives }) => lives));
+    const statuses = await Promise.all(world.living.map((node) => node.call('status')));
+    const held = statuses.reduce((sum, { leases }) => sum + leases.held, 0);
+    const total = users.reduce((sum, { lives }) => sum + lives, 0);
+    expect([held, await world.redis.leases()]).toEqual([total, total]);
+  }, PATIENCE_MS);
+}
+
+// One fault is one story, in which all users live at the same time; then each of them is looked at.
+describe.each(FAULTS)('while $name, a user who', (fault) => {
+  let world: World;
+  const users = new Map<Deed, User>();
+  beforeAll(async () => {
+    world = await World.start();
+    for (const deed of deeds)
+      users.set(deed, new DEEDS[deed](deed.replace(' ', '-'), world, fault));
+    const all = [...users.values()];
+    await Promise.all(all.map((user) => user.before()));
+    await fault.begin(world);
+    for (const user of all) await user.during();
+    await fault.felt(world);
+    for (const user of all) await user.felt();
+    await fault.end(world);
+    await world.become('up', world.living);
+    await Promise.all(world.pending);
+    await Promise.all(all.map((user) => user.afterwards()));
+    await settle(world, all);
+    world.isSettled = true;
+  }, PATIENCE_MS * 3);
+  afterAll(() => {
+    for (const user of users.values()) user.stop();
+    return world.stop();
+  });
+
+  it.each(deeds)('%s finds everything right afterwards', async (deed) => {
+    await expect(users.get(deed)!.check()).resolves.toBeUndefined();
+  });
+});
