@@ -7,7 +7,10 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 
 export const LIMIT = 3;
 export const PATIENCE_MS = 60_000;
-const LEASE = { leaseMs: 2_000, renewMs: 400, acquireTimeoutMs: 500, commandTimeoutMs: 700 };
+const TIMES = { renewMs: 400, acquireTimeoutMs: 500, commandTimeoutMs: 700 };
+const SHORT_LEASE_MS = 2_000;
+/** Nothing comes right because a lease ends by itself. */
+const LONG_LEASE_MS = 600_000;
 
 /** Two nodes, each with a line of its own to Redis, and a replica that may take over. */
 export class World {
@@ -29,7 +32,7 @@ export class World {
     readonly second: ClusterNode,
   ) {}
 
-  static async start(): Promise<World> {
+  static async start({ needsShortLeases }: Fault): Promise<World> {
     const [redis, replica] = await Promise.all([TestRedis.start(), TestRedis.start()]);
     const [copying, ...lines] = await Promise.all([
       TcpProxy.start(redis.port),
@@ -38,9 +41,14 @@ export class World {
     ]);
     await replica.command('REPLICAOF', '127.0.0.1', String(copying.port));
     const options = { limits: { maxManagersPerUser: LIMIT }, resume: { windowMs: 600_000 } };
+    const leaseMs = needsShortLeases ? SHORT_LEASE_MS : LONG_LEASE_MS;
     const [first, second] = await Promise.all(
       lines.map((line) => {
-        return ClusterNode.start(`redis://127.0.0.1:${line.port}`, LEASE, { options });
+        return ClusterNode.start(
+          `redis://127.0.0.1:${line.port}`,
+          { ...TIMES, leaseMs },
+          { options },
+        );
       }),
     );
     return new World(redis, replica, copying, lines, first!, second!);
@@ -84,7 +92,7 @@ export class World {
   async leaseEnds(): Promise<void> {
     const from = await this.#time();
     await eventually(async () => {
-      expect(await this.#time()).toBeGreaterThan(from + LEASE.leaseMs);
+      expect(await this.#time()).toBeGreaterThan(from + SHORT_LEASE_MS);
     }, PATIENCE_MS);
   }
 
@@ -99,6 +107,8 @@ export interface Fault {
   readonly name: string;
   /** What becomes of the first node, if anything. */
   readonly first?: 'frozen' | 'killed';
+  /** Whether slots come free only because nobody renews them. */
+  readonly needsShortLeases?: boolean;
   begin(world: World): Promise<void> | void;
   /** Waits until it is felt. */
   felt(world: World): Promise<void>;
@@ -154,6 +164,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'the lines of one node are cut',
+    needsShortLeases: true,
     begin: ({ lines }) => cut(lines[0]),
     felt: (world) =>
       Promise.all([world.become('local', [world.first]), world.leaseEnds()]).then(nothing),
@@ -177,6 +188,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'one node is frozen',
     first: 'frozen',
+    needsShortLeases: true,
     begin: ({ first }) => first.signal('SIGSTOP'),
     felt: (world) => world.leaseEnds(),
     end: ({ first }) => first.signal('SIGCONT'),
@@ -184,6 +196,7 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'one node is killed',
     first: 'killed',
+    needsShortLeases: true,
     begin: ({ first }) => first.kill(),
     felt: (world) => world.leaseEnds(),
     end: nothing,

@@ -23,7 +23,7 @@ describe.each(FAULTS)('while $name, a user who', (fault) => {
   let world: World;
   const users = new Map<Deed, User>();
   beforeAll(async () => {
-    world = await World.start();
+    world = await World.start(fault);
     for (const deed of deeds)
       users.set(deed, new DEEDS[deed](deed.replace(' ', '-'), world, fault));
     const all = [...users.values()];
