@@ -1,31 +1,32 @@
 import { IsOptional, validateSync } from 'class-validator';
+import { types } from 'node:util';
 
-import type { ContextFault } from './context.errors.js';
+import { type ContextFault, InvalidContextError } from './context.errors.js';
 import { identifierFault, IsIdentifier } from './identifier.js';
+import { copyMetadata } from './metadata.js';
+import { epochMsOf, kindOf } from './value-kind.js';
 
-/** Names that belong to the context itself; metadata that carries one could be mistaken for it. */
-export const RESERVED_METADATA_KEYS: ReadonlySet<string> = new Set([
-  'userId',
-  'threadId',
-  'runId',
-  'requestId',
-  'connectionId',
-  'createdAt',
-  'expiresAt',
-  'metadata',
-  'operationDepth',
-  'parentRequestId',
-  'isolationKey',
-]);
-
-/** What a context is made of, before it was checked. */
-export interface ContextInput {
+/** What a context is made of, checked and read. */
+export interface ContextInput extends IdFields {
   readonly userId: string;
-  readonly threadId?: string | undefined;
-  readonly runId?: string | undefined;
-  readonly connectionId?: string | undefined;
-  readonly expiresAt?: Date | number | undefined;
-  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly threadId: string | undefined;
+  readonly runId: string | undefined;
+  readonly connectionId: string | undefined;
+  readonly expiresAtMs: number | undefined;
+  /** A frozen copy. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** The latest instant that a `Date` can say. */
+const LATEST_MS = 8.64e15;
+/** Names of fields that are listed where an identity has no user: enough to see what it is instead. */
+const NAMES_LISTED = 12;
+
+interface IdFields {
+  readonly userId: unknown;
+  readonly threadId: unknown;
+  readonly runId: unknown;
+  readonly connectionId: unknown;
 }
 
 /** The rules for ids, for class-validator. */
@@ -45,24 +46,39 @@ class ContextIds {
   @IsIdentifier()
   connectionId: unknown;
 
-  constructor({ userId, threadId, runId, connectionId }: ContextInput) {
-    Object.assign(this, { userId, threadId, runId, connectionId });
+  constructor(ids: IdFields) {
+    Object.assign(this, ids);
   }
 }
 
-/** Every rule that the input breaks; empty when it is good. */
-export function contextFaults(input: ContextInput): ContextFault[] {
+/**
+ * Reads an identity: each field once, so that nothing is used that was not checked. `null` is absent, as a
+ * database says it.
+ *
+ * @throws {InvalidContextError} listing every rule that it breaks
+ */
+export function readIdentity(identity: unknown, connectionId: unknown): ContextInput {
+  if (typeof identity !== 'object' || identity === null) {
+    const rule = `must be an object with a userId, not ${kindOf(identity)}`;
+    throw new InvalidContextError([{ field: 'identity', rule }]);
+  }
+  const { userId, threadId, runId, expiresAt, metadata } = identity as Record<string, unknown>;
+  const ids: IdFields = {
+    userId,
+    threadId: threadId ?? undefined,
+    runId: runId ?? undefined,
+    connectionId: connectionId ?? undefined,
+  };
   // The same rule function first: class-validator costs more than the rest of a handshake, so it is
   // asked only to word the faults of an input that has some.
-  const faults = hasGoodIds(input) ? [] : idFaults(input);
-  const expiry = expiryFault(input.expiresAt);
-  if (expiry) faults.push({ field: 'expiresAt', rule: expiry });
-  const metadata = metadataFault(input.metadata);
-  if (metadata) faults.push({ field: 'metadata', rule: metadata });
-  return faults;
+  const faults = hasGoodIds(ids) ? [] : idFaults(ids, identity);
+  const expiresAtMs = readExpiry(expiresAt, faults);
+  const copy = copyMetadata(metadata, faults);
+  if (faults.length > 0) throw new InvalidContextError(faults);
+  return { ...(ids as ContextInput), expiresAtMs, metadata: copy };
 }
 
-function hasGoodIds({ userId, threadId, runId, connectionId }: ContextInput): boolean {
+function hasGoodIds({ userId, threadId, runId, connectionId }: IdFields): boolean {
   return (
     identifierFault(userId) === undefined &&
     isAbsentOrGood(threadId) &&
@@ -72,28 +88,32 @@ function hasGoodIds({ userId, threadId, runId, connectionId }: ContextInput): bo
 }
 
 function isAbsentOrGood(id: unknown): boolean {
-  return id === undefined || id === null || identifierFault(id) === undefined;
+  return id === undefined || identifierFault(id) === undefined;
 }
 
-function idFaults(input: ContextInput): ContextFault[] {
-  return validateSync(new ContextIds(input)).flatMap(({ property, constraints = {} }) =>
+function idFaults(ids: IdFields, identity: object): ContextFault[] {
+  const faults = validateSync(new ContextIds(ids)).flatMap(({ property, constraints = {} }) =>
     Object.values(constraints).map((rule) => ({ field: property, rule })),
   );
+  if (ids.userId !== undefined && ids.userId !== null) return faults;
+  const missing = { field: 'userId', rule: `is missing${namesIn(identity)}` };
+  return [missing, ...faults.filter(({ field }) => field !== 'userId')];
 }
 
-function expiryFault(expiresAt: unknown): string | undefined {
-  if (expiresAt === undefined) return undefined;
-  const epochMs = expiresAt instanceof Date ? expiresAt.getTime() : expiresAt;
-  return typeof epochMs === 'number' && Number.isFinite(epochMs)
-    ? undefined
-    : 'must be a Date or a number of epoch milliseconds';
+// The claims of a token, or a row of a table, as they are: the names show at once which field is meant.
+function namesIn(identity: object): string {
+  const names = Object.keys(identity).filter((name) => name !== 'userId');
+  const shown = names.slice(0, NAMES_LISTED).map((name) => name.slice(0, 32));
+  return shown.length > 0 ? ` (the identity has ${shown.join(', ')})` : '';
 }
 
-function metadataFault(metadata: unknown): string | undefined {
-  if (metadata === undefined) return undefined;
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    return 'must be an object';
-  }
-  const reserved = Object.keys(metadata).filter((key) => RESERVED_METADATA_KEYS.has(key));
-  return reserved.length > 0 ? `must not carry ${reserved.join(', ')}` : undefined;
+function readExpiry(expiresAt: unknown, faults: ContextFault[]): number | undefined {
+  if (expiresAt === undefined || expiresAt === null) return undefined;
+  const epochMs = types.isDate(expiresAt) ? epochMsOf(expiresAt) : expiresAt;
+  if (typeof epochMs === 'number' && Math.abs(epochMs) <= LATEST_MS) return epochMs;
+  const isTooLate = typeof epochMs === 'number' && !Number.isNaN(epochMs);
+  const given = isTooLate ? 'a number that no Date can be' : kindOf(expiresAt);
+  const rule = `must be a Date or a number of epoch milliseconds, not ${given}`;
+  faults.push({ field: 'expiresAt', rule });
+  return undefined;
 }

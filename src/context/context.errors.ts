@@ -6,17 +6,38 @@ export interface ContextFault {
   readonly rule: string;
 }
 
-/** The identity given for a connection or request breaks a rule. Lists every fault, never the values. */
+/**
+ * The identity given for a connection or request breaks a rule, or what was given as a context is none. Lists
+ * every fault, never the values.
+ */
 export class InvalidContextError extends IsolationError {
   constructor(
     readonly faults: readonly ContextFault[],
     options?: ErrorOptions,
   ) {
     const list = faults.map(({ field, rule }) => `${field} ${rule}`).join('; ');
+    const isAboutIds = faults.some(({ field }) => field === 'identity' || field.endsWith('Id'));
+    const advice = isAboutIds ? ' Let the authenticator return real, unique ids.' : '';
+    super('INVALID_CONTEXT', `The execution context is not valid: ${list}.${advice}`, options);
+  }
+}
+
+/** Before this, an instant was meant in seconds: as milliseconds it lies in the first months of 1970. */
+const LATEST_AS_SECONDS = 1e10;
+
+/** The authenticator gave an identity whose end is past. */
+export class ExpiredIdentityError extends IsolationError {
+  constructor(
+    readonly userId: string,
+    expiresAtMs: number,
+  ) {
+    const areSeconds = expiresAtMs > 0 && expiresAtMs < LATEST_AS_SECONDS;
+    const doubt = areSeconds
+      ? ': seconds instead of milliseconds? The exp of a token is in seconds: give expiresAt: exp * 1000.'
+      : '. The authenticator should refuse it, for example by null.';
     super(
-      'INVALID_CONTEXT',
-      `The execution context is not valid: ${list}. Let the authenticator return real, unique ids.`,
-      options,
+      'IDENTITY_EXPIRED',
+      `The identity has expired at ${new Date(expiresAtMs).toISOString()}${doubt}`,
     );
   }
 }

@@ -1,5 +1,7 @@
 import { registerDecorator, type ValidationOptions } from 'class-validator';
 
+import { kindOf } from './value-kind.js';
+
 /** The longest id accepted, in characters: room for any real id, too short to be a payload. */
 export const MAX_IDENTIFIER_LENGTH = 256;
 
@@ -16,11 +18,13 @@ const CONTROL_CHARACTER = /\p{Cc}/u;
 
 /** Says which rule a value breaks as an id, or `undefined` when it is a good one. */
 export function identifierFault(value: unknown): string | undefined {
-  if (typeof value !== 'string') return 'must be a string';
+  if (typeof value !== 'string') return `must be a string, not ${kindOf(value)}`;
   if (value.trim() === '') return 'must not be empty';
   if (value.length > MAX_IDENTIFIER_LENGTH) {
     return `must not be longer than ${MAX_IDENTIFIER_LENGTH} characters`;
   }
+  // UTF-8 writes all halves of a surrogate pair alike: on the way to a disk or a network two ids would become one.
+  if (!value.isWellFormed()) return 'must be well-formed Unicode, without half a surrogate pair';
   if (CONTROL_CHARACTER.test(value)) return 'must not contain control characters';
   if (isPlaceholder(value)) return 'must be a real id, not a placeholder';
   return undefined;

@@ -1,26 +1,34 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 
-import { type ContextFault, InvalidContextError, NoActiveContextError } from './context.errors.js';
-import { contextFaults, type ContextInput } from './context-rules.js';
+import {
+  type ContextFault,
+  ExpiredIdentityError,
+  InvalidContextError,
+  NoActiveContextError,
+} from './context.errors.js';
+import { readIdentity } from './context-rules.js';
 import { identifierFault } from './identifier.js';
 import { createId } from './ids.js';
 
 /** How deep `child()` may nest before it is taken for a runaway recursion. */
 export const MAX_OPERATION_DEPTH = 10;
 
-/** What an authenticator says about whoever is connecting. */
+/** What an authenticator says about whoever is connecting. `null` is absent, as it comes from a database. */
 export interface ConnectionIdentity {
   /** Who it is. The same person has the same id on every connection. */
   readonly userId: string;
   /** The conversation or session this connection belongs to. Default: a new one. */
-  readonly threadId?: string | undefined;
+  readonly threadId?: string | null | undefined;
   /** The unit of work inside the thread. Default: a new one. */
-  readonly runId?: string | undefined;
-  /** When the identity ends: a date, or epoch milliseconds. The connection is closed then with 4401. */
-  readonly expiresAt?: Date | number | undefined;
-  /** Plain data to carry along, for example roles. It is copied and frozen. */
-  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly runId?: string | null | undefined;
+  /** When the identity ends: a date, or epoch milliseconds. The connection is closed then with 4401. Default: never. */
+  readonly expiresAt?: Date | number | null | undefined;
+  /**
+   * Plain data to carry along, for example roles: objects, arrays and primitive values. It is copied and frozen;
+   * what cannot be (a `Set`, a `Date`, an instance of a class) is refused with its name.
+   */
+  readonly metadata?: Readonly<Record<string, unknown>> | null | undefined;
 }
 
 /** The part of an HTTP request that a context reads. It is never kept. */
@@ -40,7 +48,8 @@ export interface Running {
   waits(): () => void;
 }
 
-const NO_METADATA: Readonly<Record<string, unknown>> = Object.freeze({});
+// TypeScript keeps others from the constructor, JavaScript does not: who has no key makes no context.
+const KEY = Symbol('makes contexts');
 const running = new AsyncLocalStorage<Running>();
 
 /**
@@ -70,7 +79,8 @@ export class UserExecutionContext {
   readonly #expiresAtMs: number | undefined;
   readonly #isThreadNamed: boolean;
 
-  private constructor(fields: ContextFields) {
+  private constructor(fields: ContextFields, key: typeof KEY) {
+    if (key !== KEY) throw notMadeHere(undefined);
     this.userId = fields.userId;
     this.threadId = fields.threadId;
     this.runId = fields.runId;
@@ -97,7 +107,7 @@ export class UserExecutionContext {
       readonly connectionId?: string;
     },
   ): UserExecutionContext {
-    return UserExecutionContext.#create(input, input.request);
+    return UserExecutionContext.#create(input, input?.request, input?.connectionId);
   }
 
   /**
@@ -118,6 +128,13 @@ export class UserExecutionContext {
     const run = running.getStore();
     if (!run) throw new NoActiveContextError();
     return run.context;
+  }
+
+  /**
+   * @internal Whether this library made it. A spread, a clone or a look-alike has the same fields, and is nobody.
+   */
+  static isContext(value: unknown): value is UserExecutionContext {
+    return typeof value === 'object' && value !== null && #createdAtMs in value;
   }
 
   /** When the context was made. */
@@ -181,28 +198,33 @@ export class UserExecutionContext {
     };
   }
 
-  static #create(input: ContextInput, request: RequestLike | undefined): UserExecutionContext {
-    const faults = contextFaults(input);
-    if (faults.length > 0) throw new InvalidContextError(faults);
+  static #create(
+    identity: unknown,
+    request: RequestLike | undefined,
+    connectionId?: unknown,
+  ): UserExecutionContext {
+    const input = readIdentity(identity, connectionId);
     const now = Date.now();
-    const { expiresAt } = input;
-    return new UserExecutionContext({
-      userId: input.userId,
-      threadId: input.threadId ?? createId('thread', now),
-      isThreadNamed: input.threadId !== undefined && input.threadId !== null,
-      runId: input.runId ?? createId('run', now),
-      requestId: traceId(request) ?? createId('req', now),
-      connectionId: input.connectionId ?? createId('conn', now),
-      metadata: frozenCopy(input.metadata),
-      operationDepth: 0,
-      parentRequestId: undefined,
-      createdAtMs: now,
-      expiresAtMs: expiresAt instanceof Date ? expiresAt.getTime() : expiresAt,
-    });
+    return new UserExecutionContext(
+      {
+        userId: input.userId,
+        threadId: input.threadId ?? createId('thread', now),
+        isThreadNamed: input.threadId !== undefined,
+        runId: input.runId ?? createId('run', now),
+        requestId: traceId(request) ?? createId('req', now),
+        connectionId: input.connectionId ?? createId('conn', now),
+        metadata: input.metadata,
+        operationDepth: 0,
+        parentRequestId: undefined,
+        createdAtMs: now,
+        expiresAtMs: input.expiresAtMs,
+      },
+      KEY,
+    );
   }
 
   #derive(changes: Partial<ContextFields>): UserExecutionContext {
-    return new UserExecutionContext({
+    const fields = {
       userId: this.userId,
       threadId: this.threadId,
       isThreadNamed: this.#isThreadNamed,
@@ -215,7 +237,8 @@ export class UserExecutionContext {
       createdAtMs: Date.now(),
       expiresAtMs: this.#expiresAtMs,
       ...changes,
-    });
+    };
+    return new UserExecutionContext(fields, KEY);
   }
 }
 
@@ -272,9 +295,42 @@ export function parseIsolationKey(key: string): { userId: string; threadId: stri
   return { userId, threadId };
 }
 
+/**
+ * Makes sure that a context was made by this library, from an identity it has checked.
+ *
+ * @throws {InvalidContextError} for anything else, however much it looks like one
+ */
+export function assertContext(value: unknown): asserts value is UserExecutionContext {
+  if (!UserExecutionContext.isContext(value)) throw notMadeHere(value);
+}
+
+/** @throws {ExpiredIdentityError} when the identity of a context has ended at an instant, in epoch milliseconds */
+export function assertNotExpired({ userId, expiresAt }: UserExecutionContext, now: number): void {
+  const expiresAtMs = expiresAt?.getTime();
+  if (expiresAtMs !== undefined && expiresAtMs <= now) {
+    throw new ExpiredIdentityError(userId, expiresAtMs);
+  }
+}
+
+function notMadeHere(value: unknown): InvalidContextError {
+  const rule = isOfAnotherCopy(value)
+    ? 'was made by another copy of nestjs-websocket-isolation: run `npm ls nestjs-websocket-isolation` and `npm dedupe`, so that there is one'
+    : 'must be made by UserExecutionContext.fromWebSocketRequest() or fromHttpRequest(), child() or run(); a copy of one is none';
+  return new InvalidContextError([{ field: 'context', rule }]);
+}
+
+function isOfAnotherCopy(value: unknown): boolean {
+  try {
+    const type = (value as object).constructor;
+    return type.name === UserExecutionContext.name && type !== UserExecutionContext;
+  } catch {
+    return false;
+  }
+}
+
 // A proxy's trace id joins our log lines with its own, as long as it is a harmless id.
 function traceId(request: RequestLike | undefined): string | undefined {
-  const header = request?.headers['x-request-id'];
+  const header = request?.headers?.['x-request-id'];
   return typeof header === 'string' && identifierFault(header) === undefined ? header : undefined;
 }
 
@@ -284,25 +340,4 @@ function identifierFaultOfOperation(operation: unknown): string | undefined {
     return undefined;
   }
   return 'must be a name of 1 to 256 characters';
-}
-
-function frozenCopy(
-  metadata: Readonly<Record<string, unknown>> | undefined,
-): Readonly<Record<string, unknown>> {
-  if (!metadata) return NO_METADATA;
-  try {
-    return deepFreeze(structuredClone(metadata));
-  } catch (cause) {
-    throw new InvalidContextError([{ field: 'metadata', rule: 'must be plain data' }], { cause });
-  }
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  // The elements of a typed array cannot be frozen; a copy of it is already nobody else's.
-  if (ArrayBuffer.isView(value)) return value;
-  Object.freeze(value);
-  for (const key of Reflect.ownKeys(value))
-    deepFreeze((value as Record<PropertyKey, unknown>)[key]);
-  return value;
 }

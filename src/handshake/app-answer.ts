@@ -1,6 +1,7 @@
 import { isObservable, lastValueFrom } from 'rxjs';
 
 import { IsolationError } from '../context/isolation-error.js';
+import { kindOf } from '../context/value-kind.js';
 import { isThenable } from '../manager/bounded-run.js';
 
 /** A function of the app answered something else than its question allows. It grants nothing. */
@@ -45,16 +46,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'string') {
     return value.length <= LONGEST_SHOWN ? `'${value}'` : `a text of ${value.length} characters`;
   }
-  if (typeof value === 'function') return 'a function';
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? 'an array' : `an object${classOf(value)}`;
-}
-
-function classOf(value: object): string {
-  try {
-    const { name } = value.constructor;
-    return name === 'Object' ? '' : ` of class ${name}`;
-  } catch {
-    return '';
+  if (typeof value === 'function' || (typeof value === 'object' && value !== null)) {
+    return kindOf(value);
   }
+  return String(value);
 }

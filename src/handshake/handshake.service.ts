@@ -6,6 +6,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import {
+  assertNotExpired,
   type ConnectionIdentity,
   UserExecutionContext,
 } from '../context/user-execution-context.js';
@@ -142,13 +143,9 @@ function contextOf(
   identity: ConnectionIdentity,
   clock: Clock,
 ): UserExecutionContext {
-  // One by one, and not spread: that is quicker, and an identity has no say in anything else.
-  const { userId, threadId, runId, expiresAt, metadata } = identity;
-  const input = { request, userId, threadId, runId, expiresAt, metadata };
-  const context = UserExecutionContext.fromWebSocketRequest(input);
-  if (context.expiresAt && context.expiresAt.getTime() <= clock.epoch()) {
-    throw new HandshakeRefused('unauthorized', { userId: context.userId });
-  }
+  // It has a say in who it is, and in nothing else: no id of a connection, no other request.
+  const context = UserExecutionContext.fromHttpRequest(request, identity);
+  assertNotExpired(context, clock.epoch());
   return context;
 }
 

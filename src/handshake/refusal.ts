@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 
 import { CloseCode } from '../closing/close-codes.js';
-import { InvalidContextError } from '../context/context.errors.js';
+import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
 import {
   ClusterUnavailableError,
   IsolationViolationError,
@@ -90,6 +90,10 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
   if (error instanceof InvalidContextError) {
     return new HandshakeRefused('invalid-context', { error }).refusal;
+  }
+  if (error instanceof ExpiredIdentityError) {
+    const { userId } = error;
+    return new HandshakeRefused('unauthorized', { userId, error }).refusal;
   }
   if (error instanceof IsolationViolationError) {
     return new HandshakeRefused('forbidden', { error }).refusal;

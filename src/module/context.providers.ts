@@ -12,8 +12,8 @@ import { REQUEST } from '@nestjs/core';
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import { InvalidContextError } from '../context/context.errors.js';
-import { UserExecutionContext } from '../context/user-execution-context.js';
+import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
+import { assertNotExpired, UserExecutionContext } from '../context/user-execution-context.js';
 import { Authentication } from '../handshake/authentication.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -34,7 +34,7 @@ export const contextProvider: FactoryProvider = {
     internals: NestInternals,
   ) => {
     // Not a promise for connections: Nest would wait a turn for it, on every connect.
-    if (request instanceof ConnectionRequest) return request.context;
+    if (ConnectionRequest.isOne(request)) return request.context;
     const http = httpRequestOf(request);
     return http
       ? contextOfHttp(http, authentication, clock, options.handshake.timeoutMs)
@@ -48,8 +48,7 @@ export const managerProvider: FactoryProvider = {
   scope: Scope.REQUEST,
   inject: [REQUEST, ManagerRegistry, NestInternals],
   useFactory: (request: unknown, registry: ManagerRegistry, internals: NestInternals) => {
-    const manager =
-      request instanceof ConnectionRequest && registry.get(request.context.connectionId);
+    const manager = ConnectionRequest.isOne(request) && registry.get(request.context.connectionId);
     return manager || outsideConnections(WebSocketManager, request, internals);
   },
 };
@@ -69,8 +68,13 @@ async function contextOfHttp(
   }
   if (!identity) throw new UnauthorizedException();
   try {
-    return UserExecutionContext.fromHttpRequest(request, identity);
+    const context = UserExecutionContext.fromHttpRequest(request, identity);
+    assertNotExpired(context, clock.epoch());
+    return context;
   } catch (error) {
+    if (error instanceof ExpiredIdentityError) {
+      throw new UnauthorizedException(undefined, { cause: error });
+    }
     if (!(error instanceof InvalidContextError)) throw error;
     throw new BadRequestException(error.message, { cause: error });
   }
