@@ -89,7 +89,10 @@ export class DashboardApi {
   connection(query: Query): object {
     this.watch.admit(query['viewer']);
     const { registry, limits, clock } = this;
-    return { connection: readConnection(String(query['id']), registry, limits, clock) ?? null };
+    // A list (`?id=a&id=b`) as one text could be another connection's id.
+    const { id } = query;
+    const found = typeof id === 'string' ? readConnection(id, registry, limits, clock) : undefined;
+    return { connection: found ?? null };
   }
 }
 

@@ -10,6 +10,7 @@ import {
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
 import type { ClusterTarget } from '../cluster/cluster-delivery.js';
+import { MAX_IDENTIFIER_LENGTH } from '../context/identifier.js';
 import { Journal } from '../journal/journal.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Drain } from '../shutdown/drain.js';
@@ -139,7 +140,7 @@ export class OperatorActions {
 }
 
 function isTarget(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= 256;
+  return typeof value === 'string' && value.length <= MAX_IDENTIFIER_LENGTH && value.isWellFormed();
 }
 
 function codeOf(mayReconnect: boolean): number {

@@ -17,8 +17,9 @@ export function claimedThread(data: unknown, context: UserExecutionContext): str
 
 function claimOf(claim: unknown, context: UserExecutionContext): string | undefined {
   if (claim === undefined || claim === null) return undefined;
-  // In JSON an id is often a number, in an identity it is a text.
-  const isId = typeof claim === 'string' || typeof claim === 'number';
+  // In JSON an id is often a number, in an identity it is a text. Beyond what a number can hold exactly, two ids
+  // would read alike: 9007199254740993 comes out of JSON as …992.
+  const isId = typeof claim === 'string' || Number.isSafeInteger(claim);
   const id = isId ? String(claim) : `${typeof claim} (no text)`;
   return context.isThreadNamed || isMadeThreadId(id) ? id.slice(0, 257) : undefined;
 }

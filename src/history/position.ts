@@ -33,7 +33,8 @@ export function isOwnPosition({ epoch }: Position, userId: string): boolean {
 }
 
 function markOf(userId: string): string {
-  return createHash('sha256').update(userId).digest('base64url').slice(0, MARK_LENGTH);
+  // In UTF-16, as it is: UTF-8 has one form for all halves of surrogate pairs.
+  return createHash('sha256').update(userId, 'utf16le').digest('base64url').slice(0, MARK_LENGTH);
 }
 
 /** The frame of an event with its place in the thread: `{"event", "data", "position"}`. */

@@ -115,11 +115,20 @@ function line(name: string, details: object): string {
 function pairsOf(key: string, value: unknown): string[] {
   if (value === undefined || key === 'error') return [];
   if (typeof value === 'number') return [`${key}=${Math.round(value * 1000) / 1000}`];
-  if (Array.isArray(value)) return [`${key}=${quote(value.join(','))}`];
+  if (Array.isArray(value)) return [`${key}=${quote(listed(value))}`];
   if (typeof value === 'object' && value !== null) {
     return Object.entries(value).flatMap(([inner, item]) => pairsOf(inner, item));
   }
   return [`${key}=${quote(String(value))}`];
+}
+
+// `a,b`; as JSON where an item holds a comma itself, or two lists would read alike.
+function listed(values: readonly unknown[]): string {
+  const texts = values.map(String);
+  const isPlain = texts.every(
+    (text) => text !== '' && !text.includes(',') && !text.startsWith('['),
+  );
+  return isPlain ? texts.join(',') : JSON.stringify(texts);
 }
 
 function quote(value: string): string {

@@ -25,3 +25,17 @@ export interface ManagedSocket {
 export const SOCKET_OPEN = 1;
 /** `readyState` of a socket that is gone. */
 export const SOCKET_CLOSED = 3;
+
+const METHODS = ['send', 'close', 'terminate', 'ping', 'on', 'off'] as const;
+
+/** @throws {TypeError} naming what a socket lacks */
+export function assertSocket(socket: ManagedSocket): void {
+  const lacks = METHODS.filter((name) => typeof socket[name] !== 'function').map(
+    (name) => `${name}()`,
+  );
+  if (typeof socket.readyState !== 'number') lacks.push('readyState');
+  if (lacks.length === 0) return;
+  throw new TypeError(
+    `A manager needs a socket like one of ws; this one has no ${lacks.join(', ')}`,
+  );
+}

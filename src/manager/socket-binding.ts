@@ -9,8 +9,8 @@ interface OwnedSocket extends ManagedSocket {
 }
 
 /** The manager a socket belongs to. */
-export function managerOfSocket(socket: object): WebSocketManager | undefined {
-  return (socket as OwnedSocket)[OWNER];
+export function managerOfSocket(socket: object | undefined): WebSocketManager | undefined {
+  return (socket as OwnedSocket | undefined)?.[OWNER];
 }
 
 /**

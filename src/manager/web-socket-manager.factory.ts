@@ -5,14 +5,14 @@ import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { ClusterTarget, ConnectionInfo } from '../cluster/cluster-delivery.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { ByteBudget } from './byte-budget.js';
 import { endingFor } from './ending.js';
 import { type DisconnectOptions, type DisconnectReport, Everywhere } from './everywhere.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
-import type { ManagedSocket } from './managed-socket.js';
+import { assertSocket, type ManagedSocket } from './managed-socket.js';
 import { recordClosing, recordDisposed } from './manager-events.js';
 import type { ManagerHost } from './manager-host.js';
 import { ManagerRegistry } from './manager-registry.js';
@@ -65,6 +65,8 @@ export class WebSocketManagerFactory {
    * where the limit is reached it waits for an emergency cleanup, and in a cluster for the cluster's
    * answer. The same context gives the same manager.
    *
+   * @throws {InvalidContextError} for a context that this library has not made: a copy, a look-alike
+   * @throws {TypeError} for a socket that cannot do what one of `ws` can
    * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
    * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
    * @throws {IsolationViolationError} when the connection or the socket belongs to somebody else
@@ -75,6 +77,8 @@ export class WebSocketManagerFactory {
     { socket }: { socket?: ManagedSocket } = {},
   ): Promise<WebSocketManager> {
     try {
+      assertContext(context);
+      if (socket) assertSocket(socket);
       this.#assertSocketOwn(context, socket);
       const manager = this.arrive(context);
       return socket ? this.#withSocket(manager, socket) : Promise.resolve(manager);
@@ -136,6 +140,7 @@ export class WebSocketManagerFactory {
    *
    * @param options the close code, 4401 by default, and the reason
    * @throws {RangeError} for a code that may not be sent
+   * @throws {TypeError} for an id that is no text
    */
   disconnect(target: ClusterTarget, options: DisconnectOptions = {}): Promise<DisconnectReport> {
     return endingFor(this.everywhere.disconnect(target, options));
@@ -147,6 +152,7 @@ export class WebSocketManagerFactory {
    *
    * @param options the close code, 4401 by default, and the reason
    * @throws {RangeError} for a code that may not be sent
+   * @throws {TypeError} for an id that is no text
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
     return this.disconnect({ userId }, options).then(({ disconnected }) => disconnected);
@@ -229,6 +235,7 @@ export class WebSocketManagerFactory {
   }
 
   #assertOwn(context: UserExecutionContext): void {
+    assertContext(context);
     if (this.#isShutDown) throw new ManagerClosedError('createManager');
     const known = this.registry.get(context.connectionId);
     if (known && known.context.userId !== context.userId) {

@@ -39,8 +39,10 @@ export class Keys {
     this.revocations = `${prefix}:{nodes}:revocations`;
   }
 
-  hashOf(userId: string): string {
-    const hmac = createHmac('sha256', this.secret).update(userId).digest();
+  /** Of a user's or a thread's id. No two ids share one. */
+  hashOf(id: string): string {
+    // In UTF-16, as it is: UTF-8 has one form for all halves of surrogate pairs.
+    const hmac = createHmac('sha256', this.secret).update(id, 'utf16le').digest();
     return hmac.subarray(0, HASH_BYTES).toString('hex');
   }
 

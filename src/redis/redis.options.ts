@@ -39,6 +39,8 @@ const text = (longest: number): PropertyDecorator => {
   return (target, key) => {
     IsString({ message })(target, key);
     MaxLength(longest, { message })(target, key);
+    // As bytes, two secrets would be one.
+    Matches(/^\P{Cs}*$/su, { message: 'must be well-formed Unicode' })(target, key);
   };
 };
 

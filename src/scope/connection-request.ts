@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { ContextId } from '@nestjs/core';
 
-import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
 type Texts = Readonly<Record<string, string>>;
@@ -42,14 +42,24 @@ export class ConnectionRequest {
     Object.freeze(this);
   }
 
-  /** Reads an upgrade request; keeps nothing of it. */
+  /**
+   * Reads an upgrade request; keeps nothing of it.
+   *
+   * @throws {InvalidContextError} for a context that this library has not made
+   */
   static from(
     context: UserExecutionContext,
     request: IncomingMessage,
     path: string,
     keepHeaders: readonly string[],
   ): ConnectionRequest {
+    assertContext(context);
     return new ConnectionRequest(context, path, request, keepHeaders);
+  }
+
+  /** @internal Whether this library made it, with {@link from}. */
+  static isOne(value: unknown): value is ConnectionRequest {
+    return typeof value === 'object' && value !== null && #search in value;
   }
 
   /** @internal Names the scope in which this is the `REQUEST`. */

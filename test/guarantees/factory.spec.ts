@@ -1,5 +1,8 @@
+import type { IncomingMessage } from 'node:http';
+
 import { describe, expect, it } from '@jest/globals';
 
+import { InvalidContextError } from '../../src/context/context.errors.js';
 import { UserExecutionContext } from '../../src/context/user-execution-context.js';
 import { getWebSocketManager } from '../../src/manager/get-web-socket-manager.js';
 import {
@@ -8,6 +11,7 @@ import {
   ManagerLimitError,
   SingletonAccessError,
 } from '../../src/manager/manager.errors.js';
+import { ConnectionRequest } from '../../src/scope/connection-request.js';
 import { FakeSocket, Fleet } from '../support/fleet.js';
 
 describe('the factory', () => {
@@ -267,5 +271,88 @@ describe('a manager', () => {
     socket.bufferedAmount = fleet.options.outbound.maxBufferedBytes;
     expect(manager.send('x', 1)).toEqual({ dropped: 'slow-consumer' });
     expect(socket.closedWith?.code).toBe(4441);
+  });
+});
+
+describe('a context that this library has not made', () => {
+  const real = new Fleet().context('ada');
+  const fields = Object.assign({}, real, { userId: 'ada', threadId: 't1', connectionId: 'conn_x' });
+  const Context = UserExecutionContext as unknown as new (...given: unknown[]) => object;
+  const another = new (class {
+    static {
+      Object.defineProperty(this, 'name', { value: 'UserExecutionContext' });
+    }
+    readonly userId = 'ada';
+  })();
+
+  it.each<[string, unknown]>([
+    ['a look-alike', fields],
+    ['an empty object', {}],
+    ['null', null],
+    ['undefined', undefined],
+    ['a text', 'ada'],
+    ['a spread', Object.assign({}, real)],
+    ['a structured clone', structuredClone(real)],
+    ['what went through JSON', JSON.parse(JSON.stringify(real))],
+    ['an object that inherits from one', Object.create(real)],
+    ['a proxy of one', new Proxy(real, {})],
+    [
+      'an object with its prototype',
+      Object.assign(Object.create(UserExecutionContext.prototype), fields),
+    ],
+  ])('is refused: %s', async (_name, context) => {
+    const fleet = new Fleet();
+    const asked = fleet.factory.createManager(context as UserExecutionContext);
+    await expect(asked).rejects.toMatchObject({
+      code: 'INVALID_CONTEXT',
+      message: expect.stringContaining('context must be made by UserExecutionContext'),
+    });
+    expect(fleet.factory.getStats().factoryMetrics.managersCreated).toBe(0);
+  });
+
+  it('is refused by name where another copy of the library has made it', async () => {
+    const asked = new Fleet().factory.createManager(another as UserExecutionContext);
+    await expect(asked).rejects.toThrow(/another copy.*npm ls nestjs-websocket-isolation/);
+  });
+
+  it('is not made by calling the constructor, or that of a subclass', () => {
+    const Mine = class extends Context {};
+    expect(() => new Context(fields)).toThrow(InvalidContextError);
+    expect(() => new Context(fields, Symbol('makes contexts'))).toThrow(InvalidContextError);
+    expect(() => new Mine(fields)).toThrow(InvalidContextError);
+    expect(() => new (real.constructor as typeof Context)(fields)).toThrow(InvalidContextError);
+  });
+
+  it('is no context of a connection request either', () => {
+    const request = { url: '/', headers: {}, socket: {} } as IncomingMessage;
+    expect(() => ConnectionRequest.from(fields as never, request, '/', [])).toThrow(
+      InvalidContextError,
+    );
+    const forged = Object.assign(Object.create(ConnectionRequest.prototype) as object, {
+      context: real,
+    });
+    expect([ConnectionRequest.isOne(forged), ConnectionRequest.isOne(null)]).toEqual([
+      false,
+      false,
+    ]);
+    expect(ConnectionRequest.isOne(ConnectionRequest.from(real, request, '/', []))).toBe(true);
+  });
+
+  it('is one that a real context derives', async () => {
+    const fleet = new Fleet();
+    const context = fleet.context('ada');
+    const manager = await fleet.factory.createManager(context.child('step').run());
+    expect(manager.context.connectionId).toBe(context.connectionId);
+  });
+});
+
+describe('what is given to the factory beside a context', () => {
+  it('is refused by what it lacks, where it is given as a socket', async () => {
+    const fleet = new Fleet();
+    const asked = fleet.factory.createManager(fleet.context('ada'), { socket: {} as never });
+    await expect(asked).rejects.toThrow(
+      'this one has no send(), close(), terminate(), ping(), on(), off(), readyState',
+    );
+    expect(fleet.live('ada')).toBe(0);
   });
 });
