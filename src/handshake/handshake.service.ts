@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../clock/clock.js';
+import type { HandshakeOptions } from '../config/option-groups.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import {
   assertNotExpired,
@@ -16,7 +17,7 @@ import { Resume } from '../resume/resume.service.js';
 import { httpStatusOf } from '../journal/http-status.js';
 import { Authentication } from './authentication.js';
 import { abandon, HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
-import { isOriginAllowed } from './origin.js';
+import { describeForeignOrigin, isOriginAllowed } from './origin.js';
 import { PendingHandshakes } from './pending-handshakes.js';
 import { draining, HandshakeRefused, type Refusal, RETRY_AFTER_MS, starting } from './refusal.js';
 
@@ -101,7 +102,7 @@ export class HandshakeService {
       attempt.ask(identify, identified, authenticationRefused);
     };
     const fromAllowedOrigin = (isAllowed: boolean): void => {
-      if (!isAllowed) throw new HandshakeRefused('origin');
+      if (!isAllowed) throw foreignOrigin(request, this.options.handshake);
       if (verify) attempt.ask(() => verify(request), verified, authenticationRefused);
       else verified(true);
     };
@@ -147,6 +148,10 @@ function contextOf(
   const context = UserExecutionContext.fromHttpRequest(request, identity);
   assertNotExpired(context, clock.epoch());
   return context;
+}
+
+function foreignOrigin(request: IncomingMessage, options: HandshakeOptions): HandshakeRefused {
+  return originRefused(new Error(describeForeignOrigin(request, options)));
 }
 
 function originRefused(error: unknown): HandshakeRefused {

@@ -36,3 +36,21 @@ export function isSameOrigin(origin: string, host: string | undefined): boolean 
   const own = `${protocol}//${host}`;
   return exact === origin && URL.canParse(own) && new URL(own).host === originHost;
 }
+
+const LONGEST_SHOWN = 200;
+
+/** What the log says of a request that may not connect: both sides of the comparison, and what to do. */
+export function describeForeignOrigin(request: IncomingMessage, options: HandshakeOptions): string {
+  const { origin, host } = request.headers;
+  if (origin === undefined) {
+    return 'The request carries cookies but no Origin: set handshake.allowMissingOrigin where programs with cookies may connect';
+  }
+  if (options.allowedOrigins === 'same-origin') {
+    return `The Origin is ${shown(origin)}, the Host ${shown(host)}: let the proxy pass the Host on, or name the origin in handshake.allowedOrigins`;
+  }
+  return `The Origin is ${shown(origin)}: handshake.allowedOrigins does not allow it`;
+}
+
+function shown(header: string | undefined): string {
+  return (header ?? 'none').slice(0, LONGEST_SHOWN);
+}
