@@ -46,9 +46,12 @@ export function unprovidedGateways(internals: NestInternals): string[] {
     provided.some(
       (other) => other === type || Object.prototype.isPrototypeOf.call(type, other as object),
     );
-  return unboundGateways()
-    .filter((type) => !isUsed(type))
-    .map((type) => (type as { name: string }).name);
+  return (
+    unboundGateways()
+      // A test that overrides a gateway by a value leaves its token.
+      .filter((type) => !isUsed(type) && !internals.isToken(type))
+      .map((type) => (type as { name: string }).name)
+  );
 }
 
 /** Part of a path that looks like a parameter or a wildcard of a router. */

@@ -9,10 +9,11 @@ import { draining, starting } from '../handshake/refusal.js';
 import { takeAnnouncedGateway } from './gateway-announcement.js';
 import { moduleMissing } from './isolated-gateway.decorator.js';
 import type { MessageParser } from './message-parser.js';
+import { hasBody } from './other-upgrades.js';
 import { closeOwnServer, openOwnServer } from './own-server.js';
 import { refuseWithHttp } from './refusals.js';
 import { canonicalPath } from './upgrade-path.js';
-import { type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
+import { answer, type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
 
 /** What `new IsolatedWsAdapter(app, options)` takes: a parser, and options of the `ws` servers. */
 export interface IsolatedWsAdapterOptions extends Omit<
@@ -205,7 +206,8 @@ export class IsolatedWsAdapter extends WsAdapter {
     const [request, socket] = upgrade;
     const { gateways, webSocketServer } = endpoint;
     if (gateways.length > 0) {
-      if (this.#accept) this.#accept(endpoint, ...upgrade);
+      if (hasBody(request)) answer(socket, '400 Bad Request');
+      else if (this.#accept) this.#accept(endpoint, ...upgrade);
       else refuseWithHttp({ socket }, starting().refusal);
     } else if (this.#closings.has(webSocketServer)) {
       refuseWithHttp({ socket }, draining().refusal);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import { asksForWebSocket, serveWithoutUpgrade } from './other-upgrades.js';
 import { requestPath } from './upgrade-path.js';
 
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -39,19 +40,31 @@ export class UpgradeRouter {
   readonly #route: UpgradeListener = (request, socket, head) => {
     const isAlone = this.httpServer.listenerCount('upgrade') === 1;
     if (!isAlone && taken.has(request)) return;
-    const path = requestPath(request.url);
-    const accept =
-      path === undefined ? undefined : (this.#routes.get(path) ?? this.#everyOtherPath);
+    const accept = asksForWebSocket(request) ? this.#listenerAt(request) : undefined;
     if (accept) {
       if (!isAlone) taken.add(request);
       // Whatever happens to the client from here on: an error without a listener would end the process.
       socket.on('error', ignore);
       accept(request, socket, head);
     } else if (isAlone || this.#isLastOfOurs()) {
-      socket.on('error', ignore);
-      answer(socket, path === undefined ? '400 Bad Request' : '404 Not Found');
+      this.#leave(request, socket, head);
     }
   };
+
+  #listenerAt({ url }: IncomingMessage): UpgradeListener | undefined {
+    const path = requestPath(url);
+    return path === undefined ? undefined : (this.#routes.get(path) ?? this.#everyOtherPath);
+  }
+
+  #leave(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!asksForWebSocket(request)) {
+      serveWithoutUpgrade(this.httpServer, request, socket, head);
+      return;
+    }
+    socket.on('error', ignore);
+    const isPath = requestPath(request.url) !== undefined;
+    answer(socket, isPath ? '404 Not Found' : '400 Bad Request');
+  }
 
   // Nobody but routers listens, and all others have been asked.
   #isLastOfOurs(): boolean {

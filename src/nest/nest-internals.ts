@@ -144,6 +144,14 @@ export class NestInternals {
     return found;
   }
 
+  /** Whether something is provided under a token, whatever it is. */
+  isToken(token: unknown): boolean {
+    for (const { providers } of this.modules()) {
+      if (providers.has(token as never)) return true;
+    }
+    return false;
+  }
+
   /** Every provider and enhancer that may have an instance per connection. */
   scopedWrappers(): InstanceWrapper[] {
     const scoped: InstanceWrapper[] = [];

@@ -115,6 +115,25 @@ describe('origins', () => {
     expect(testApp!.app.get(GatewayRuntime, { strict: false }).refusals.get('origin')).toBe(10);
   });
 
+  it('are logged with what they were compared with, and what to do', async () => {
+    const lines: string[] = [];
+    const write = (...parts: unknown[]): void => void lines.push(parts.map(String).join(' '));
+    await start();
+    Logger.overrideLogger({ log: write, error: write, warn: write });
+    try {
+      await ask({ Host: 'inner:3000', Origin: 'https://app.example.com' });
+      await ask({ Cookie: 'session=1' });
+    } finally {
+      Logger.overrideLogger(false);
+    }
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /reason=origin .*The Origin is https:\/\/app\.example\.com, the Host inner:3000: let the proxy pass the Host on/,
+      ),
+      expect.stringContaining('cookies but no Origin: set handshake.allowMissingOrigin'),
+    ]);
+  });
+
   it('may be missing, but not when cookies are there', async () => {
     await start();
     expect(await ask({})).toBe(101);
@@ -390,7 +409,14 @@ describe('malformed upgrades', () => {
       upgradeRequest('/chat?user=ada', { 'Sec-WebSocket-Version': '7' }),
       [400, 426],
     ],
-    ['another protocol', upgradeRequest('/chat?user=ada', { Upgrade: 'h2c' }), [400]],
+    ['another protocol', upgradeRequest('/chat?user=ada', { Upgrade: 'h2c' }), [404]],
+    ['a body', `${upgradeRequest('/chat?user=ada', { 'Content-Length': '5' })}hello`, [400]],
+    [
+      'a body in chunks',
+      `${upgradeRequest('/chat?user=ada', { 'Transfer-Encoding': 'chunked' })}0\r\n\r\n`,
+      [400],
+    ],
+    ['an empty body', upgradeRequest('/chat?user=ada', { 'Content-Length': '0' }), [101]],
     ['POST', upgradeRequest('/chat', {}, 'POST /chat?user=ada HTTP/1.1'), [405]],
     ['an absolute target', upgradeRequest('', {}, 'GET http://evil.example/chat HTTP/1.1'), [400]],
     ['two slashes', upgradeRequest('//chat?user=ada'), [400, 404]],
