@@ -55,6 +55,7 @@ describe('A message that names a thread', () => {
     ['another in snake case, beside its own', 'tea', { threadId: 'tea', thread_id: 'coffee' }],
     ['another, beside its own in snake case', 'tea', { threadId: 'coffee', thread_id: 'tea' }],
     ['another number', '42', { threadId: 43 }],
+    ['a number of which JSON may have lost the end', String(2 ** 53), { threadId: 2 ** 53 }],
     ['an object', 'tea', { threadId: {} }],
     ['what an object is called', 'object', { threadId: {} }],
     ['true', 'boolean', { threadId: true }],

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import fc from 'fast-check';
 import {
+  type Audience,
   InvalidContextError,
   UserExecutionContext,
   WebSocketEmitter,
@@ -9,24 +10,24 @@ import {
   type WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually } from 'nestjs-websocket-isolation/testing';
 
 import { systemClock } from '../../src/clock/clock.js';
 import { identifierFault } from '../../src/context/identifier.js';
 import { parseIsolationKey } from '../../src/context/user-execution-context.js';
-import { readConnection } from '../../src/dashboard/connection-detail.js';
 import { claimedThread } from '../../src/gateway/thread-claim.js';
 import { UserRates } from '../../src/gateway/user-rates.js';
 import { createEpoch, isOwnPosition } from '../../src/history/position.js';
 import type { ThreadKey } from '../../src/history/thread-history.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';
 import { Journal } from '../../src/journal/journal.js';
-import { Limits } from '../../src/manager/limits.js';
-import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import { Keys, memberOf } from '../../src/redis/keys.js';
 import { Resume } from '../../src/resume/resume.service.js';
 import { differentIds } from '../support/arbitrary-ids.js';
 import { SHORT_LEASE } from '../support/cluster.js';
+import { FakeSocket } from '../support/fleet.js';
 import { TestRedis } from '../support/redis.js';
 import { SEED } from '../support/seed.js';
 import { startApp, type TestApp } from '../support/test-app.js';
@@ -38,12 +39,50 @@ const LIMITS: WebSocketIsolationOptions = {
   cleanup: { emergencyIntervalMs: 600_000 },
 };
 
-const contextOf = (userId: string, threadId: string = TEA, connectionId?: string) =>
-  UserExecutionContext.fromWebSocketRequest({
-    userId,
-    threadId,
-    ...(connectionId !== undefined && { connectionId }),
-  });
+const contextOf = (userId: string, threadId: string = TEA) =>
+  UserExecutionContext.fromWebSocketRequest({ userId, threadId });
+
+type IdField = 'userId' | 'threadId' | 'connectionId';
+
+/** What is done to whom an id names, where it names a user, a thread of ada or a connection of hers. */
+interface Plane {
+  readonly field: IdField;
+  readonly audience: (emitter: WebSocketEmitter, id: string) => Audience;
+  readonly here: (factory: WebSocketManagerFactory, id: string) => readonly WebSocketManager[];
+  readonly end: (factory: WebSocketManagerFactory, id: string) => Promise<number>;
+}
+
+const PLANES: readonly Plane[] = [
+  {
+    field: 'userId',
+    audience: (emitter, id) => emitter.toUser(id),
+    here: (factory, id) => factory.managersOf(id),
+    end: (factory, id) => factory.disconnectUser(id),
+  },
+  {
+    field: 'threadId',
+    audience: (emitter, id) => emitter.toThread('ada', id),
+    here: (factory, id) => factory.managersOfThread('ada', id),
+    end: (factory, id) => factory.disconnectThread('ada', id),
+  },
+  {
+    field: 'connectionId',
+    audience: (emitter, id) => emitter.toConnection(id),
+    here: (factory, id) => [factory.getManager(id) ?? []].flat(),
+    end: async (factory, id) => (await factory.disconnect({ connectionId: id })).disconnected,
+  },
+];
+
+/** What is not well-formed may also be refused: that reaches no connection either. */
+async function unlessRefused<T>(id: string, act: () => T | Promise<T>, nothing: T): Promise<T> {
+  if (id.isWellFormed()) return act();
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof TypeError) return nothing;
+    throw error;
+  }
+}
 
 /** What a context has in a field, or the class of what making it throws. */
 function madeWith(field: 'userId' | 'threadId' | 'runId' | 'connectionId', id: string): unknown {
@@ -96,7 +135,10 @@ describe(`any two different ids (SEED=${SEED})`, () => {
       await holds(2_000, (one, other) => {
         const [here, there] = [keys.ofUser(keys.hashOf(one)), keys.ofUser(keys.hashOf(other))];
         expect(here.leases).not.toBe(there.leases);
-        expect(memberOf('a1', one)).not.toBe(memberOf('a1', other));
+        if (!isGood(one) || !isGood(other)) return;
+        // As bytes, which is how they get there.
+        const members = [one, other].map((id) => Buffer.from(memberOf('a1', id), 'utf8'));
+        expect(members[0]!.equals(members[1]!)).toBe(false);
       });
     }
   });
@@ -166,32 +208,62 @@ describe(`any two different ids (SEED=${SEED})`, () => {
 
 describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`, (where) => {
   let redis: TestRedis | undefined;
-  let testApp: TestApp;
+  /** Holds the connections. */
+  let node: TestApp;
+  /** Sends to them: another process would, where there is one. */
+  let sender: TestApp;
   let factory: WebSocketManagerFactory;
   let resume: Resume;
   const made: WebSocketManager[] = [];
 
+  async function start(): Promise<TestApp> {
+    const cluster = redis && redisCluster({ ...SHORT_LEASE, leaseMs: 60_000, url: redis.url });
+    return startApp({
+      imports: [WebSocketIsolationDashboardModule.forRoot({ guard: () => true })],
+      options: { ...LIMITS, ...(cluster && { cluster }) },
+    });
+  }
+
   beforeAll(async () => {
     if (where !== 'one process') redis = await TestRedis.start();
-    const cluster = redis && redisCluster({ ...SHORT_LEASE, leaseMs: 60_000, url: redis.url });
-    testApp = await startApp({ options: { ...LIMITS, ...(cluster && { cluster }) } });
-    factory = testApp.app.get(WebSocketManagerFactory);
-    resume = testApp.app.get(Resume);
+    node = await start();
+    sender = redis ? await start() : node;
+    factory = node.app.get(WebSocketManagerFactory);
+    resume = node.app.get(Resume);
   });
 
   afterAll(async () => {
-    await testApp.close();
+    if (sender !== node) await sender.close();
+    await node.close();
     await redis?.stop();
   });
 
-  async function make(userId: string, threadId = TEA): Promise<WebSocketManager> {
-    const manager = await factory.createManager(contextOf(userId, threadId));
+  async function make(
+    ids: { userId: string; threadId?: string; connectionId?: string },
+    socket?: FakeSocket,
+  ): Promise<WebSocketManager> {
+    const context = UserExecutionContext.fromWebSocketRequest({ threadId: TEA, ...ids });
+    const manager = await factory.createManager(context, { ...(socket && { socket }) });
     made.push(manager);
     return manager;
   }
 
   async function endAll(): Promise<void> {
     await Promise.all(made.splice(0).map((manager) => manager.close()));
+  }
+
+  /** As {@link holds}; ends the connections also of a pair that fails, since a smaller one is looked for then. */
+  function holdsHere(
+    numRuns: number,
+    check: (one: string, other: string) => Promise<void>,
+  ): Promise<void> {
+    return holds(numRuns, async (one, other) => {
+      try {
+        await check(one, other);
+      } finally {
+        await endAll();
+      }
+    });
   }
 
   const leasesOf = async (): Promise<number> => (redis ? redis.leases() : made.length);
@@ -204,35 +276,27 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
   const isKnown = async (thread: ThreadKey): Promise<boolean> =>
     (await resume.history.readCritical(thread)).events.length > 0;
 
-  it('two users have slots, statistics, details and disconnects of their own', async () => {
-    await holds(redis ? 60 : 300, async (one, other) => {
+  /** The answer of the dashboard of the node that holds the connections. */
+  async function detailOf(...ids: readonly string[]): Promise<unknown> {
+    const query = ids.map((id) => `&id=${encodeURIComponent(id)}`).join('');
+    const base = `http://127.0.0.1:${node.port}/dashboard/connection`;
+    const answer = await fetch(`${base}?viewer=one-of-them${query}`);
+    return ((await answer.json()) as { connection: unknown }).connection;
+  }
+
+  it('two users have slots and statistics of their own', async () => {
+    factory.setLimits({ maxManagersPerUser: 1 });
+    await holdsHere(redis ? 60 : 300, async (one, other) => {
       const good = [one, other].filter(isGood);
-      const managers = [];
-      for (const id of good) managers.push(await make(id));
-      expect(await leasesOf()).toBe(good.length);
+      for (const userId of good) await make({ userId });
+      await eventually(async () => expect(await leasesOf()).toBe(good.length));
       const { userDistribution } = factory.getStats();
       expect(new Map(Object.entries(userDistribution))).toEqual(new Map(good.map((id) => [id, 1])));
-      for (const id of [one, other]) {
-        expect(factory.managersOf(id).map(({ context }) => context.userId)).toEqual(
-          good.filter((each) => each === id),
-        );
-      }
-      const registry = testApp.app.get(ManagerRegistry);
-      const details = managers.map(({ context: { connectionId } }) =>
-        readConnection(connectionId, registry, testApp.app.get(Limits), systemClock),
-      );
-      expect(details).toMatchObject(good.map((userId) => ({ userId, slots: { others: [] } })));
-      expect(testApp.app.get(WebSocketEmitter).toUser(one).send('hi')).toMatchObject({
-        sent: 0,
-      });
-      expect(await factory.disconnectUser(one)).toBe(isGood(one) ? 1 : 0);
-      expect(factory.managersOf(other)).toHaveLength(isGood(other) ? 1 : 0);
-      await endAll();
     });
   }, 120_000);
 
   it('two threads of a user, and one thread of two users, have histories of their own', async () => {
-    await holds(redis ? 60 : 300, async (one, other) => {
+    await holdsHere(redis ? 60 : 300, async (one, other) => {
       const pairs = [
         [
           { userId: one, threadId: TEA },
@@ -241,6 +305,11 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
         [
           { userId: 'ada', threadId: one },
           { userId: 'ada', threadId: other },
+        ],
+        // The same text, where the two are joined as they are.
+        [
+          { userId: one, threadId: `${other}:${TEA}` },
+          { userId: `${one}:${other}`, threadId: TEA },
         ],
       ] as const;
       for (const [here, there] of pairs) {
@@ -253,14 +322,59 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
     });
   }, 120_000);
 
-  it('two threads of a user are closed apart', async () => {
-    factory.setLimits({ maxManagersPerUser: 2 });
-    await holds(redis ? 40 : 200, async (one, other) => {
+  describe.each(PLANES)('as $field', ({ field, audience, here, end }) => {
+    // More than ever at once: what is about to be given back in Redis should refuse none of them.
+    beforeAll(() => factory.setLimits({ maxManagersPerUser: 20 }));
+
+    async function connect(id: string): Promise<[string, FakeSocket]> {
+      const socket = new FakeSocket();
+      await make({ userId: 'ada', [field]: id }, socket);
+      return [id, socket];
+    }
+
+    it('get messages of their own', async () => {
+      const emitter = sender.app.get(WebSocketEmitter);
+      const say = (id: string, event: string): Promise<unknown> =>
+        unlessRefused(id, () => audience(emitter, id).sendAsync(event), undefined);
+      await holdsHere(redis ? 40 : 200, async (one, other) => {
+        const open: [string, FakeSocket][] = [];
+        for (const id of [one, other].filter(isGood)) open.push(await connect(id));
+        await say(one, 'to-one');
+        await say(other, 'to-other');
+        for (const [id] of open) await say(id, 'last');
+        const heard = (): unknown[] => open.map(([id, { sent }]) => [id, sent.map(eventOf)]);
+        const meant = open.map(([id]) => [id, [id === one ? 'to-one' : 'to-other', 'last']]);
+        await eventually(() => expect(heard()).toEqual(meant));
+      });
+    }, 240_000);
+
+    it('are found and closed apart', async () => {
+      await holdsHere(redis ? 40 : 200, async (one, other) => {
+        for (const id of [one, other].filter(isGood)) await connect(id);
+        for (const id of [one, other]) {
+          const found = here(factory, id).map(({ context }) => context[field]);
+          expect(found).toEqual(isGood(id) ? [id] : []);
+        }
+        const closed = await unlessRefused(one, () => end(factory, one), 0);
+        expect(closed).toBe(isGood(one) ? 1 : 0);
+        expect(here(factory, other)).toHaveLength(isGood(other) ? 1 : 0);
+      });
+    }, 240_000);
+  });
+
+  it('two connections have details of their own in the dashboard', async () => {
+    await holdsHere(40, async (one, other) => {
       const good = [one, other].filter(isGood);
-      for (const id of good) await make('ada', id);
-      expect(await factory.disconnectThread('ada', one)).toBe(isGood(one) ? 1 : 0);
-      expect(factory.managersOfThread('ada', other)).toHaveLength(isGood(other) ? 1 : 0);
-      await endAll();
+      for (const connectionId of good) await make({ userId: 'ada', connectionId });
+      for (const id of good) {
+        const others = good.filter((each) => each !== id);
+        expect(await detailOf(id)).toMatchObject({ connectionId: id, slots: { others } });
+        expect(await detailOf(id, ...others, id)).toBeNull();
+      }
     });
   }, 120_000);
 });
+
+function eventOf(frame: string): unknown {
+  return (JSON.parse(frame) as { event: unknown }).event;
+}
