@@ -20,6 +20,17 @@ class Authenticator implements ConnectionAuthenticator {
   }
 }
 
+/** A row of a table, with what it does not have. */
+export const row: ConnectionIdentity = {
+  userId: 'ada',
+  threadId: null,
+  runId: null,
+  expiresAt: null,
+  metadata: null,
+};
+// @ts-expect-error every connection has a user
+export const nobody: ConnectionIdentity = { userId: null };
+
 WebSocketIsolationModule.forRoot();
 WebSocketIsolationModule.forRoot({
   authenticator: Authenticator,
