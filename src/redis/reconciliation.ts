@@ -78,6 +78,11 @@ export class Reconciliation {
     });
   }
 
+  /** Gives one back. Safe to repeat; rejects when Redis does not answer. */
+  release({ user, member }: Lease): Promise<void> {
+    return this.told(user, this.host.registry.release(user.keys, [member]));
+  }
+
   /** Passes on what became of a command; where that is unknown, Redis is told later what lives here. */
   async told<T>(user: UserLeases, command: Promise<T>): Promise<T> {
     try {
@@ -125,7 +130,11 @@ export class Reconciliation {
   }
 
   #settle(lease: Lease, outcome: Settled): void {
-    if (lease.isGone) return;
+    if (lease.isGone) {
+      // A script that had to be sent again in full came after the lease was given back, and took it anew.
+      if (outcome === 'restored') this.release(lease).catch(this.host.stumbled);
+      return;
+    }
     if (outcome === 'extended' || outcome === 'restored') {
       if (outcome === 'restored') this.counters.restored += 1;
       lease.state = 'held';

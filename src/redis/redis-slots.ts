@@ -118,9 +118,8 @@ export class RedisSlots implements ClusterSlots {
   }
 
   // Commands of one connection are carried out in their order: what is asked for is there by then.
-  #release({ user, member }: Lease): void {
-    const released = this.registry.release(user.keys, [member]);
-    this.reconciliation.told(user, released).catch((error: unknown) => this.#failed(error));
+  #release(lease: Lease): void {
+    this.reconciliation.release(lease).catch((error: unknown) => this.#failed(error));
   }
 
   // Once for all arrivals of a user that wait at the same time.

@@ -5,6 +5,11 @@ import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 import { createClient } from 'redis';
 
+import { systemClock } from '../../src/clock/clock.js';
+import { Keys } from '../../src/redis/keys.js';
+import { LeaseRegistry } from '../../src/redis/lease-registry.js';
+import { LeaseTable } from '../../src/redis/lease-table.js';
+import { Reconciliation } from '../../src/redis/reconciliation.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -253,3 +258,40 @@ function slowToSendScripts(redis: TestRedis, sent: string[], done: string[]) {
   };
   return Object.assign(client, { duplicate: slow });
 }
+
+describe('a slot that is given back while Redis asks for a script in full', () => {
+  it('is not taken again by the script, which comes after that', async () => {
+    const redis = await TestRedis.start();
+    const client = createClient({ url: redis.url });
+    await client.connect();
+    const faults: unknown[] = [];
+    try {
+      const table = new LeaseTable(new Keys('wsi', '', 0), 'n1', systemClock, LONG_LEASE.leaseMs);
+      const registry = new LeaseRegistry(() => client, 'n1', LONG_LEASE.leaseMs);
+      const reconciliation = new Reconciliation({
+        clock: systemClock,
+        settings: { commandTimeoutMs: PATIENCE_MS } as never,
+        nodeId: 'n1',
+        table,
+        registry,
+        bus: {} as never,
+        holder: () => ({ limit: 3 }) as never,
+        isOverslept: () => false,
+        stumbled: (error) => void faults.push(error),
+      });
+      const lease = table.add('ada', 'c1', () => undefined);
+      await registry.acquire(lease.user.keys, lease.member, 3);
+      lease.state = 'held';
+      await redis.command('SCRIPT', 'FLUSH');
+      const renewed = reconciliation.all();
+      table.remove(lease);
+      await Promise.all([renewed, reconciliation.release(lease)]);
+      await eventually(async () => expect(await redis.leases()).toBe(0), PATIENCE_MS);
+    } finally {
+      // After the answers that are still to come.
+      await client.close();
+      await redis.stop();
+    }
+    expect(faults).toEqual([]);
+  });
+});
