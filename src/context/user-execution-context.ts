@@ -268,6 +268,11 @@ export function runInContext<Argument, Result>(
   return running.run(run, fn, argument);
 }
 
+/** @internal Runs what belongs to no connection, though one asks for it. */
+export function runOutside<Result>(fn: () => Result): Result {
+  return running.exit(fn);
+}
+
 /** Runs a function, and whatever it begins, outside of any context. */
 export function runOutsideContext(fn: () => void): void {
   running.exit(fn);

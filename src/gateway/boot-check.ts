@@ -1,5 +1,8 @@
 import { IsolationError } from '../context/isolation-error.js';
-import type { NestInternals } from '../nest/nest-internals.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
+import { injectedTokens } from '../nest/injected-tokens.js';
+import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
 import { unboundGateways, isIsolatedGateway } from './isolated-gateway.decorator.js';
 import { IsolatedWsAdapter } from './isolated-ws.adapter.js';
 
@@ -52,6 +55,50 @@ export function unprovidedGateways(internals: NestInternals): string[] {
       .filter((type) => !isUsed(type) && !internals.isToken(type))
       .map((type) => (type as { name: string }).name)
   );
+}
+
+/**
+ * Looks at the declared durable providers, which connections and requests share and which outlive them: none may be made
+ * of the identity of the one that comes first.
+ *
+ * @throws {IsolationError} `DURABLE_IDENTITY`, saying what to write
+ */
+export function assertNoDurableIdentity(internals: NestInternals): void {
+  for (const wrapper of internals.declaredDurable()) {
+    // A gateway is never shared.
+    if (isIsolatedGateway(wrapper.metatype)) continue;
+    const way = wayToIdentity(wrapper, internals, new Set());
+    if (!way) continue;
+    const identity = way.pop()!;
+    const through = way.length > 0 ? ` (through ${way.join(', ')})` : '';
+    throw new IsolationError(
+      'DURABLE_IDENTITY',
+      `${String(wrapper.name)} is durable, and injects ${identity}${through}: every user who shares it would act as the ` +
+        'first one. Leave out `durable: true`, or inject REQUEST, which in a durable provider is the payload of your ' +
+        'ContextIdStrategy, and hand the identity to its methods.',
+    );
+  }
+}
+
+const IDENTITIES: ReadonlySet<unknown> = new Set([UserExecutionContext, WebSocketManager]);
+
+// The names of what lies between a provider and an identity, and of the identity.
+function wayToIdentity(
+  wrapper: InstanceWrapper,
+  internals: NestInternals,
+  seen: Set<InstanceWrapper>,
+): string[] | undefined {
+  seen.add(wrapper);
+  for (const token of injectedTokens(wrapper)) {
+    if (IDENTITIES.has(token)) return [(token as { name: string }).name];
+    // As Nest does: the module's own, and otherwise that of another, if it is certain which.
+    const own = wrapper.host?.providers.get(token as never);
+    const [next, other] = own ? [own] : internals.providersOf(token);
+    if (!next || other || seen.has(next)) continue;
+    const way = wayToIdentity(next, internals, seen);
+    if (way) return [String(next.name), ...way];
+  }
+  return undefined;
 }
 
 /** Part of a path that looks like a parameter or a wildcard of a router. */

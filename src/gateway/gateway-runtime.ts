@@ -27,7 +27,12 @@ import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
 import { ConstructionRun } from '../scope/construction-run.js';
-import { adapterOf, unattachedGateways, unprovidedGateways } from './boot-check.js';
+import {
+  adapterOf,
+  assertNoDurableIdentity,
+  unattachedGateways,
+  unprovidedGateways,
+} from './boot-check.js';
 import type { ConnectionHost } from './connection-host.js';
 import { Connection } from './connection.js';
 import { GatewayDefinition } from './gateway-definition.js';
@@ -114,6 +119,7 @@ export class GatewayRuntime implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     const adapter = adapterOf(this.internals);
+    assertNoDurableIdentity(this.internals);
     await this.#serve(adapter);
     // A standalone application and a module under test have no gateways.
     const isServer = this.httpAdapterHost.httpAdapter || adapter.hasEndpoints;

@@ -17,13 +17,13 @@ import {
   EXCEPTION_FILTERS_METADATA,
   FILTER_CATCH_EXCEPTIONS,
   GUARDS_METADATA,
-  holdingScope,
   INTERCEPTORS_METADATA,
   type InstanceWrapper,
   type NestInternals,
   PIPES_METADATA,
   STATIC_CONTEXT,
 } from './nest-internals.js';
+import { holdingScope } from './scope-instances.js';
 
 /** A filter: what it catches, and the function that does. */
 export interface BoundFilter {

@@ -11,6 +11,7 @@ import {
   INTERCEPTORS_METADATA,
   PARAMTYPES_METADATA,
   PIPES_METADATA,
+  PROPERTY_DEPS_METADATA,
   SELF_DECLARED_DEPS_METADATA,
 } from '@nestjs/common/internal';
 import {
@@ -56,7 +57,9 @@ export {
   PARAMTYPES_METADATA,
   PIPES_METADATA,
   PORT_METADATA,
+  PROPERTY_DEPS_METADATA,
   REQUEST_CONTEXT_ID,
+  SELF_DECLARED_DEPS_METADATA,
   STATIC_CONTEXT,
 };
 export type { InstanceWrapper, Module as NestModule };
@@ -152,6 +155,31 @@ export class NestInternals {
     return false;
   }
 
+  /** What stands under a token, in any module: providers, controllers, enhancers. */
+  providersOf(token: unknown): InstanceWrapper[] {
+    const found: InstanceWrapper[] = [];
+    for (const { providers, controllers, injectables } of this.modules()) {
+      for (const collection of [providers, controllers, injectables]) {
+        const wrapper = collection.get(token as never);
+        if (wrapper) found.push(wrapper);
+      }
+    }
+    return found;
+  }
+
+  /** Every provider, controller and enhancer that says of itself that it is durable. */
+  declaredDurable(): InstanceWrapper[] {
+    const found: InstanceWrapper[] = [];
+    for (const { providers, controllers, injectables } of this.modules()) {
+      for (const collection of [providers, controllers, injectables]) {
+        for (const wrapper of collection.values()) {
+          if (wrapper.durable && wrapper.scope === Scope.REQUEST) found.push(wrapper);
+        }
+      }
+    }
+    return found;
+  }
+
   /** Every provider and enhancer that may have an instance per connection. */
   scopedWrappers(): InstanceWrapper[] {
     const scoped: InstanceWrapper[] = [];
@@ -181,13 +209,9 @@ export class NestInternals {
   /** The provider's instance in a scope, made now if need be together with what it needs. */
   loadInstance(wrapper: InstanceWrapper, contextId: ContextId): Promise<unknown> {
     const host = wrapper.host!;
-    return this.#injector.loadPerContext(
-      wrapper.instance as object,
-      host,
-      host.providers,
-      contextId,
-      wrapper,
-    );
+    const collection = collectionOf(wrapper);
+    const { instance } = wrapper as { instance: object };
+    return this.#injector.loadPerContext(instance, host, collection, contextId, wrapper);
   }
 
   /** The provider of an enhancer class that stands on a gateway or on one of its methods. */
@@ -217,55 +241,23 @@ export class NestInternals {
     gateway: InstanceWrapper,
     contextId: ContextId,
   ): Promise<void> {
-    const host = wrapper.host!;
-    const isInjectable = host.injectables.get(wrapper.token) === wrapper;
-    await this.#injector.loadInstance(
-      wrapper,
-      isInjectable ? host.injectables : host.providers,
-      host,
-      { contextId, inquirer: gateway },
-    );
+    await this.#injector.loadInstance(wrapper, collectionOf(wrapper), wrapper.host!, {
+      contextId,
+      inquirer: gateway,
+    });
   }
+}
+
+// Where its module keeps it.
+function collectionOf(wrapper: InstanceWrapper): Module['providers'] {
+  const { providers, controllers, injectables } = wrapper.host!;
+  const collections: Module['providers'][] = [injectables, controllers];
+  return collections.find((kept) => kept.get(wrapper.token) === wrapper) ?? providers;
 }
 
 /** Whether a provider is made by a plain call, once per scope. */
 export function isPlannable(wrapper: InstanceWrapper): boolean {
   return !wrapper.isTransient && !wrapper.forwardRef && !wrapper.isDependencyTreeDurable();
-}
-
-/** How many arguments a provider's constructor or factory takes. */
-export function dependencyCount({ inject, metatype }: InstanceWrapper): number {
-  if (inject) return inject.length;
-  const types = (Reflect.getMetadata(PARAMTYPES_METADATA, metatype as object) ?? []) as unknown[];
-  const declared = (Reflect.getMetadata(SELF_DECLARED_DEPS_METADATA, metatype as object) ?? []) as {
-    index: number;
-  }[];
-  return Math.max(types.length, ...declared.map(({ index }) => index + 1));
-}
-
-/** Tells Nest of an instance that was made without it. */
-export function adoptInstance(
-  wrapper: InstanceWrapper,
-  contextId: ContextId,
-  instance: unknown,
-): void {
-  const host = { instance, isResolved: true, isPending: false, isConstructorCalled: true };
-  wrapper.setInstanceByContextId(contextId, host as never);
-}
-
-/** The scope that holds a provider's instance: for durable ones maybe one that connections share. */
-export function holdingScope(wrapper: InstanceWrapper, contextId: ContextId): ContextId {
-  const isTreeDurable = wrapper.isDependencyTreeDurable();
-  return contextId.getParent?.({ token: wrapper.token, isTreeDurable }) ?? contextId;
-}
-
-/** The instance a provider has in a scope, without making one. For a transient one, see `transientInstances`. */
-export function existingInstance(wrapper: InstanceWrapper, contextId: ContextId): unknown {
-  const { values } = wrapper as unknown as {
-    values: WeakMap<object, { instance: unknown; isResolved?: boolean }>;
-  };
-  const host = values.get(holdingScope(wrapper, contextId));
-  return host?.isResolved ? host.instance : undefined;
 }
 
 function hasTransientMap(): boolean {

@@ -1,6 +1,7 @@
 import type { ContextId } from '@nestjs/core';
 
-import { holdingScope, type InstanceWrapper } from './nest-internals.js';
+import type { InstanceWrapper } from './nest-internals.js';
+import { holdingScope } from './scope-instances.js';
 
 /**
  * The instances a transient provider has in a scope, without making one: one for each provider that injects it. Which

@@ -1,17 +1,14 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { afterwards } from '../manager/bounded-run.js';
-import {
-  adoptInstance,
-  existingInstance,
-  holdingScope,
-  type InstanceWrapper,
-  type NestInternals,
-} from '../nest/nest-internals.js';
+import { DurableProviders } from '../nest/durable-providers.js';
+import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
+import { adoptInstance, existingInstance, holdingScope } from '../nest/scope-instances.js';
 import { transientInstances } from '../nest/transient-instances.js';
 import { ConnectionRequest } from './connection-request.js';
 import { dependantsFirst } from './dependants-first.js';
 import { disposerOf } from './disposer-of.js';
+import { assertNoIdentity } from './durable-payload.js';
 import { type Instances, ScopePlan } from './scope-plan.js';
 
 /** Runs a disposer of one instance, bounded. Never throws. @param name of what is disposed of: its class, or its token */
@@ -81,6 +78,8 @@ export class ConnectionScope {
   readonly #plan: ScopePlan | undefined;
   readonly #instances: Instances;
   #contextId: ContextId | undefined = undefined;
+  // Where the app's ContextIdStrategy has put durable providers into a scope that connections share.
+  #durable: DurableProviders | undefined = undefined;
   #client: ScopedClient | undefined = undefined;
   // Made for the first instance that has something to dispose of.
   #disposed: object[] | undefined = undefined;
@@ -114,16 +113,18 @@ export class ConnectionScope {
   }
 
   #makeContextId(): ContextId {
-    // The app's ContextIdStrategy may put durable providers into a scope that connections share. Nest
-    // asks it only for a request that has no name yet.
+    // Nest asks the app's ContextIdStrategy only for a request that has no name yet.
     const { request } = this;
     naming = request;
+    let contextId: ContextId;
     try {
-      this.#contextId = ContextIdFactory.getByRequest(request);
+      contextId = ContextIdFactory.getByRequest(request);
     } finally {
       naming = undefined;
     }
-    const contextId = this.#contextId;
+    assertNoIdentity(contextId.payload);
+    this.#contextId = contextId;
+    this.#durable = DurableProviders.of(contextId, this.#host.internals);
     this.#host.moduleRef.registerRequestByContextId(request, contextId);
     this.#plan?.wrappers.slice(0, this.#instances.length - 1).forEach((wrapper, index) => {
       adoptInstance(wrapper, contextId, this.#instances[index + 1]);
@@ -144,6 +145,7 @@ export class ConnectionScope {
     const loaded = Promise.all(roots.map((root) => internals.loadInstance(root, contextId)));
     return loaded
       .then(() => Promise.all(enhancers.map((enhancer) => enhancer.load(contextId))))
+      .then(() => this.#durable?.complete())
       .then(() => this.#host.learn());
   }
 

@@ -1,12 +1,8 @@
 import { UserExecutionContext } from '../context/user-execution-context.js';
 import { isThenable } from '../manager/bounded-run.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
-import {
-  dependencyCount,
-  type InstanceWrapper,
-  isPlannable,
-  type NestInternals,
-} from '../nest/nest-internals.js';
+import { dependencyCount } from '../nest/injected-tokens.js';
+import { type InstanceWrapper, isPlannable, type NestInternals } from '../nest/nest-internals.js';
 
 /** Where an argument comes from: a singleton, or the instance at a place in the scope's list. */
 type Source = { readonly value: unknown } | { readonly place: number };

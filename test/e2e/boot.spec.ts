@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
+  Controller,
+  forwardRef,
   type INestApplication,
+  Inject,
   Injectable,
   Logger,
   Module,
@@ -8,7 +11,7 @@ import {
   type Provider,
   Scope,
 } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { NestFactory, REQUEST } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { Interval, ScheduleModule, SchedulerRegistry } from '@nestjs/schedule';
 import {
@@ -20,6 +23,7 @@ import {
   UserExecutionContext,
   WebSocketIsolationModule,
   type WebSocketIsolationOptionsFactory,
+  WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 import { eventually } from 'nestjs-websocket-isolation/testing';
@@ -343,5 +347,74 @@ describe('jobs', () => {
     const before = ticks;
     await new Promise((resolve) => setTimeout(resolve, 60));
     expect(ticks).toBe(before);
+  });
+});
+
+describe('a durable provider', () => {
+  @Injectable({ scope: Scope.REQUEST, durable: true })
+  class Direct {
+    constructor(readonly context: UserExecutionContext) {}
+  }
+  @Injectable({ scope: Scope.REQUEST, durable: true })
+  class ByProperty {
+    @Inject(WebSocketManager) readonly manager!: WebSocketManager;
+  }
+  @Injectable()
+  class Helper {
+    constructor(readonly needs: NeedsContext) {}
+  }
+  @Injectable({ scope: Scope.REQUEST, durable: true })
+  class ThroughOthers {
+    constructor(@Inject(forwardRef(() => Helper)) readonly helper: unknown) {}
+  }
+  const factory: Provider = {
+    provide: 'POOL',
+    scope: Scope.REQUEST,
+    durable: true,
+    inject: [{ token: UserExecutionContext, optional: true }],
+    useFactory: (context: unknown) => ({ context }),
+  };
+  @Controller({ path: 'durable', scope: Scope.REQUEST, durable: true })
+  class DurableController {
+    constructor(readonly context: UserExecutionContext) {}
+  }
+
+  it.each<[string, ModuleMetadata, string]>([
+    ['a class', { providers: [Direct] }, 'Direct is durable, and injects UserExecutionContext'],
+    ['a property', { providers: [ByProperty] }, 'ByProperty is durable, and injects WebSocketM'],
+    ['a factory', { providers: [factory] }, 'POOL is durable, and injects UserExecutionContext'],
+    [
+      'a controller',
+      { controllers: [DurableController] },
+      'DurableController is durable, and injects UserExecutionContext',
+    ],
+    [
+      'others in between',
+      { providers: [ThroughOthers, Helper, NeedsContext] },
+      'ThroughOthers is durable, and injects UserExecutionContext (through Helper, NeedsContext)',
+    ],
+  ])('stops the boot when it injects an identity: %s', async (_name, metadata, message) => {
+    await expect(boot({ ...metadata, imports: [forRoot()] })).rejects.toMatchObject({
+      code: 'DURABLE_IDENTITY',
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it('stops nothing when it injects REQUEST, singletons and other durable ones', async () => {
+    @Injectable()
+    class Singleton {}
+    @Injectable({ scope: Scope.REQUEST, durable: true })
+    class Pool {
+      constructor(
+        @Inject(REQUEST) readonly request: unknown,
+        readonly singleton: Singleton,
+      ) {}
+    }
+    @Injectable({ scope: Scope.REQUEST, durable: true })
+    class Tenant {
+      constructor(readonly pool: Pool) {}
+    }
+    const providers = [Singleton, Pool, Tenant, NeedsContext];
+    await expect(boot({ imports: [forRoot()], providers })).resolves.toBeDefined();
   });
 });

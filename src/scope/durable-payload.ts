@@ -1,0 +1,31 @@
+import { IsolationError } from '../context/isolation-error.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
+import { ConnectionRequest } from './connection-request.js';
+
+/**
+ * Looks at what the app's `ContextIdStrategy` gives to durable providers, which connections share and which outlive them:
+ * the payload itself, and what it holds.
+ *
+ * @throws {IsolationError} `PAYLOAD_WITH_IDENTITY` for one that belongs to a connection
+ */
+export function assertNoIdentity(payload: unknown): void {
+  if (typeof payload !== 'object' || payload === null) return;
+  const found = [payload, ...Object.values(payload)].find(belongsToConnection);
+  if (!found) return;
+  const { name } = (found as object).constructor;
+  throw new IsolationError(
+    'PAYLOAD_WITH_IDENTITY',
+    `The payload of the ContextIdStrategy is, or holds, the ${name} of one connection, and durable providers would show it ` +
+      'to all that share them. Give them plain values that are the same for all of these, for example ' +
+      'payload: { tenantId }.',
+  );
+}
+
+function belongsToConnection(value: unknown): boolean {
+  return (
+    ConnectionRequest.isOne(value) ||
+    value instanceof UserExecutionContext ||
+    value instanceof WebSocketManager
+  );
+}
