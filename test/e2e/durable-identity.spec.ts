@@ -30,6 +30,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
+import { LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 /** As in the documentation of Nest: one scope for each tenant, and the tenant as its payload. */
@@ -381,6 +382,24 @@ describe('what a durable provider needs', () => {
     for (const user of ['ada', 'bob']) {
       expect(await ask(await open(user, 'B'))).toEqual(['db', true]);
     }
+  });
+
+  it('keeps nothing of the connection that was the first to need it', async () => {
+    const requests = new LiveCount();
+    const payloadOf = (tenantId: string, request: unknown): unknown => {
+      requests.watch(request as object);
+      return { tenantId };
+    };
+    ContextIdFactory.apply(new ByTenant(payloadOf));
+    await start([Pool, Repository, Draft, DraftGateway]);
+    for (const user of ['ada', 'bob', 'cleo']) {
+      const client = await open(user, 'B');
+      expect(await ask(client)).toEqual(asked(user, 1, { tenantId: 'B' }));
+      await client.close();
+    }
+    expect(requests.watched).toBe(3);
+    // Of the last one Node.js may still have something in hand.
+    await eventually(async () => expect(await requests.alive()).toBeLessThanOrEqual(1));
   });
 
   it('may fail for one connection, and is made anew for the next', async () => {
