@@ -36,6 +36,17 @@ function isPlaceholder(value: string): boolean {
   return TEST_PREFIX.test(value) && process.env['NODE_ENV'] !== 'test';
 }
 
+/**
+ * For ids that name whom something is done to. Whether anyone has such an id is another question.
+ *
+ * @throws {TypeError} for what is no text, or none that could be written as bytes: it would name other users, or all of them
+ */
+export function assertIdText(value: unknown, name: string): asserts value is string {
+  if (typeof value === 'string' && value.isWellFormed()) return;
+  const got = typeof value === 'string' ? 'a text with half a surrogate pair' : typeof value;
+  throw new TypeError(`Expected \`${name}\` to be the text of an id, got ${got}.`);
+}
+
 /** class-validator decorator: the property must be an id by the rules of {@link identifierFault}. */
 export function IsIdentifier(options?: ValidationOptions): PropertyDecorator {
   return (target, propertyKey) => {

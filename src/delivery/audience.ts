@@ -1,7 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
-import { emptyReport, encodeFrame } from '../manager/delivery-result.js';
+import { assertEvent, emptyReport, encodeFrame } from '../manager/delivery-result.js';
 import { ALONE } from '../manager/everywhere.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -47,6 +47,7 @@ export class Reach implements Audience {
   ) {}
 
   send(event: string, data?: unknown): DeliveryReport {
+    assertEvent(event);
     const managers = this.here();
     const elsewhere = this.#elsewhere(managers);
     if (!elsewhere && managers.length === 0) return emptyReport();

@@ -3,6 +3,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { type Clock, CLOCK } from '../clock/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
+import { assertIdText } from '../context/identifier.js';
 import type { DeliveryReport } from '../history/receipt.js';
 import type { ThreadKey } from '../history/thread-history.js';
 import { count, emptyReport, encodeFrame, whyNoFrame } from '../manager/delivery-result.js';
@@ -42,13 +43,24 @@ export class WebSocketEmitter {
     delivery.serve(this.#localDelivery());
   }
 
-  /** All connections of a user. */
+  /**
+   * All connections of a user.
+   *
+   * @throws {TypeError} for an id that is no text
+   */
   toUser(userId: string): Audience {
+    assertIdText(userId, 'userId');
     return new Reach(() => this.factory.managersOf(userId), { userId }, this.clock, this.#others);
   }
 
-  /** All connections that a user has open on one thread. */
+  /**
+   * All connections that a user has open on one thread.
+   *
+   * @throws {TypeError} for an id that is no text: a thread that is `undefined` is not all threads
+   */
   toThread(userId: string, threadId: string): ThreadAudience {
+    assertIdText(userId, 'userId');
+    assertIdText(threadId, 'threadId');
     const thread = { userId, threadId };
     const reach = new Reach(() => this.#managersOf(thread), thread, this.clock, this.#others);
     return {
@@ -58,8 +70,13 @@ export class WebSocketEmitter {
     };
   }
 
-  /** One connection. In a cluster all nodes are asked for one that is not here. */
+  /**
+   * One connection. In a cluster all nodes are asked for one that is not here.
+   *
+   * @throws {TypeError} for an id that is no text
+   */
   toConnection(connectionId: string): Audience {
+    assertIdText(connectionId, 'connectionId');
     return new Reach(
       () => this.factory.everywhere.addressed({ connectionId }),
       { connectionId },

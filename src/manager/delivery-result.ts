@@ -25,11 +25,20 @@ export function count(report: Record<keyof DeliveryReport, number>, result: Deli
 /** A message that is ready to be sent: its text, or for several receivers the bytes of the wire. */
 export type Frame = string | TextFrame;
 
+/** @throws {TypeError} for a name of an event that is no text */
+export function assertEvent(event: unknown): void {
+  if (typeof event === 'string') return;
+  throw new TypeError(`Expected the name of an event to be a text, got ${typeof event}.`);
+}
+
 /**
  * The stock client's frame, `{"event", "data"}`, or `undefined` for data that JSON cannot express: see
  * {@link whyNoFrame}.
+ *
+ * @throws {TypeError} for a name of an event that is no text
  */
 export function encodeFrame(event: string, data: unknown): string | undefined {
+  assertEvent(event);
   return encodeAnswer({ event, data });
 }
 

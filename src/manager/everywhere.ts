@@ -7,6 +7,7 @@ import type {
   Revoked,
 } from '../cluster/cluster-delivery.js';
 import type { Cluster } from '../cluster/cluster.js';
+import { assertIdText } from '../context/identifier.js';
 import type { Journal } from '../journal/journal.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { WebSocketManager } from './web-socket-manager.js';
@@ -23,9 +24,19 @@ export const ALONE = 'local';
 
 /** @throws {RangeError} for a code that may not be sent */
 function goodbyeOf(options: DisconnectOptions): Goodbye {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError("Expected options such as { code: 4401, reason: 'signed out' }.");
+  }
   const { code = CloseCode.UNAUTHORIZED, reason = 'disconnected' } = options;
   assertSendable(code);
   return { code, reason: fitReason(reason) };
+}
+
+function assertTarget(target: ClusterTarget): void {
+  const given = (target ?? {}) as Partial<Record<'userId' | 'threadId' | 'connectionId', unknown>>;
+  if (!('userId' in given)) return assertIdText(given.connectionId, 'connectionId');
+  assertIdText(given.userId, 'userId');
+  if (given.threadId !== undefined) assertIdText(given.threadId, 'threadId');
 }
 
 /** What `disconnect` tells. */
@@ -62,6 +73,7 @@ export class Everywhere {
   }
 
   async connectionsOf(userId: string): Promise<ConnectionInfo[]> {
+    assertIdText(userId, 'userId');
     const elsewhere = await this.cluster?.delivery.connectionsOf(userId);
     return [...this.connectionsHere(userId), ...[...(elsewhere?.answers.values() ?? [])].flat()];
   }
@@ -75,6 +87,7 @@ export class Everywhere {
 
   /** Ends connections here and on the other nodes; says so where some have not confirmed. */
   async disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<DisconnectReport> {
+    assertTarget(target);
     const goodbye = goodbyeOf(options);
     // Who is looked for by the connection's id, and found here, is nowhere else.
     const isHere = 'connectionId' in target && this.addressed(target).length > 0;
@@ -86,6 +99,21 @@ export class Everywhere {
       this.journal.record('disconnect-unconfirmed', { ...target, unconfirmed, isRecorded });
     }
     return report;
+  }
+
+  /** As {@link disconnect}; resolves to how many there were. */
+  async disconnectCounted(target: ClusterTarget, options: DisconnectOptions): Promise<number> {
+    return (await this.disconnect(target, options)).disconnected;
+  }
+
+  async disconnectThread(
+    userId: string,
+    threadId: string,
+    options: DisconnectOptions,
+  ): Promise<number> {
+    // `undefined` would mean all threads of the user.
+    assertIdText(threadId, 'threadId');
+    return this.disconnectCounted({ userId, threadId }, options);
   }
 
   /** Ends connections of this process that were made before an instant. */

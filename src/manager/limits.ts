@@ -29,3 +29,25 @@ export class Limits {
     return Math.max(1, Math.ceil(this.maxManagers * 0.9));
   }
 }
+
+const NAMES: readonly string[] = ['maxManagersPerUser', 'maxManagers'];
+
+/**
+ * @throws {TypeError} for a name that no limit has
+ * @throws {RangeError} for anything but whole numbers from 1 up
+ */
+export function assertLimits(limits: object): void {
+  if (typeof limits !== 'object' || limits === null) {
+    throw new TypeError('Expected the limits to change, for example { maxManagersPerUser: 5 }.');
+  }
+  for (const [name, value] of Object.entries(limits) as [string, unknown][]) {
+    if (!NAMES.includes(name)) {
+      throw new TypeError(`There is no limit \`${name}\`. There are: ${NAMES.join(', ')}.`);
+    }
+    if (!Number.isInteger(value) || (value as number) < 1) {
+      throw new RangeError(
+        `Expected \`${name}\` to be a whole number from 1 up, got \`${String(value)}\``,
+      );
+    }
+  }
+}
