@@ -72,6 +72,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     for (const manager of part) {
       if (turns === 0) return;
       turns -= 1;
+      manager.hooks?.checkIdentity?.();
       manager.ping();
     }
   }

@@ -21,7 +21,7 @@ export class Victims {
 
   /** Waits also for a manager that is leaving already, whoever began. */
   join(manager: WebSocketManager): void {
-    this.#disposals.set(manager, manager.close());
+    this.#disposals.set(manager, manager.closed());
   }
 
   /** Resolves when the sockets of all of them are gone, which disposers may outlive. */

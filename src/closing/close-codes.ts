@@ -40,8 +40,9 @@ const SOCKET_ERROR_CODES: Readonly<Record<string, number>> = {
 };
 
 /** The code with which `ws` closes after an error of its own; 1006 when the line is broken. */
-export function codeOfSocketError(error: Error): number {
-  const { code = '' } = error as { code?: string };
+export function codeOfSocketError(error: unknown): number {
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (typeof code !== 'string') return CloseCode.ABNORMAL;
   if (code.startsWith('WS_ERR_')) return SOCKET_ERROR_CODES[code] ?? 1002;
   // zlib could not inflate what the peer has sent.
   return code.startsWith('Z_') ? 1007 : CloseCode.ABNORMAL;

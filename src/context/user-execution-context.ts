@@ -50,7 +50,7 @@ export interface Running {
 
 // TypeScript keeps others from the constructor, JavaScript does not: who has no key makes no context.
 const KEY = Symbol('makes contexts');
-const running = new AsyncLocalStorage<Running>();
+const running = new AsyncLocalStorage<Running | undefined>();
 
 /**
  * Who a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
@@ -268,14 +268,14 @@ export function runInContext<Argument, Result>(
   return running.run(run, fn, argument);
 }
 
-/** @internal Runs what belongs to no connection, though one asks for it. */
-export function runOutside<Result>(fn: () => Result): Result {
-  return running.exit(fn);
-}
-
 /** Runs a function, and whatever it begins, outside of any context. */
-export function runOutsideContext(fn: () => void): void {
-  running.exit(fn);
+export function runOutsideContext<Argument, Result>(
+  fn: (argument: Argument) => Result,
+  argument: Argument,
+): Result {
+  // Not with `exit()`: before Node.js 24 that switches the storage off for the whole process, and code of a connection
+  // that runs inside switches it on again with the context that was to be left.
+  return running.run(undefined, fn, argument);
 }
 
 /** The code of a connection that is calling; `undefined` where other code calls. */

@@ -2,7 +2,6 @@ import { isObservable, lastValueFrom } from 'rxjs';
 
 import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
 import { CloseCode } from '../closing/close-codes.js';
-import type { Running, UserExecutionContext } from '../context/user-execution-context.js';
 import { httpStatusOf } from '../journal/http-status.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
@@ -26,33 +25,6 @@ export interface ConnectingConnection {
   readonly client: object;
   /** Of how many gateways the connect hook has begun. */
   connectsStarted: number;
-}
-
-/** The connect hooks of a connection, while they run. */
-export class ConnectRun implements Running {
-  /** Resolves when they have run. */
-  ended: Promise<void> | undefined = undefined;
-  #isWaiting = false;
-  #passOver: (() => void) | undefined = undefined;
-
-  constructor(readonly context: UserExecutionContext) {}
-
-  waits(): () => void {
-    this.#isWaiting = true;
-    this.#passOver?.();
-    return () => {
-      this.#isWaiting = false;
-    };
-  }
-
-  /** Resolves when the hooks have run, or when one of them awaits the end of connections itself. */
-  left(): Promise<void> | undefined {
-    if (this.#isWaiting) return undefined;
-    return new Promise((resolve) => {
-      this.#passOver = resolve;
-      void this.ended?.then(resolve);
-    });
-  }
 }
 
 /**
@@ -123,7 +95,7 @@ function guarded({ connection, gateway, plan, hook }: GuardedHook): unknown {
 }
 
 // Nobody counts connect hooks that run.
-const NOBODY: SettlingCall = { settled: () => undefined };
+const NOBODY: SettlingCall = { settled: () => undefined, mayStart: () => true };
 
 // A connect hook answers nobody: what counts of a stream is its end.
 function drained(result: unknown): unknown {

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock/clock.js';
 import type { ClusterSlots } from '../cluster/cluster-slots.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
 import type { OptionGroups } from '../config/isolation.options.js';
 import type { Topic } from '../journal/event-bus.js';
 import type { Journal } from '../journal/journal.js';
@@ -22,7 +23,8 @@ export interface ConnectionHost {
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly rates: UserRates;
-  readonly parse: MessageParser;
+  /** Reads a frame of a connection; a parser of the app runs as that connection. */
+  readonly parse: (frame: Buffer, context: UserExecutionContext) => ReturnType<MessageParser>;
   /** Over the messages of all connections that wait for a handler. */
   readonly pending: ByteBudget;
   /** Whether messages may be handled at this moment. */

@@ -1,14 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { WebSocket } from 'ws';
+
 import type { Release } from '../clock/clock.js';
 import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
-import { runInContext } from '../context/user-execution-context.js';
+import { ConnectionStep } from '../context/connection-code.js';
+import { runInContext, runOutsideContext } from '../context/user-execution-context.js';
 import { subjectOf } from '../journal/journal.js';
 import { afterwards, isThenable } from '../manager/bounded-run.js';
 import type { ConnectionHooks } from '../manager/manager-host.js';
 import { TokenBucket } from '../manager/token-bucket.js';
-import { type ConnectingConnection, ConnectRun, runConnectHooks } from './connect-hooks.js';
+import { type ConnectingConnection, runConnectHooks } from './connect-hooks.js';
 import { MessageRefusedError } from './exception-reply.js';
 import { HandlerRunner } from './handler-runner.js';
 import type { HandlerRef } from './isolated-server.js';
@@ -44,8 +47,10 @@ export class Connection
   // Made when first needed: an idle connection has none of these.
   #queue: MessageQueue<PendingMessage> | undefined = undefined;
   #rate: TokenBucket | undefined = undefined;
-  #connecting: ConnectRun | undefined = undefined;
+  #connecting: (() => Promise<void> | undefined) | undefined = undefined;
   #expiry: Release | undefined = undefined;
+  /** Epoch milliseconds; 0 for an identity that does not expire. */
+  #expiresAtMs = 0;
 
   constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
     super(...parts);
@@ -60,17 +65,17 @@ export class Connection
   /** Runs the connect hooks; messages wait until they are through. */
   open(request: IncomingMessage): void {
     this.host.resume?.enter(this.manager, request);
-    const connecting = new ConnectRun(this.manager.context);
+    const connecting = new ConnectionStep(this.manager.context);
     const pending = runInContext(connecting, () => this.#connect(request), undefined);
     if (!pending) {
       this.#becomeReady();
       return;
     }
-    this.#connecting = connecting;
-    connecting.ended = pending.then(() => {
+    const ended = pending.then(() => {
       this.#connecting = undefined;
       this.#becomeReady();
     });
+    this.#connecting = () => connecting.left(ended);
   }
 
   #connect(request: unknown): Promise<void> | undefined {
@@ -98,6 +103,7 @@ export class Connection
     const { traffic } = this.host;
     traffic.received += 1;
     traffic.receivedBytes += frame.length;
+    if (this.#isExpired()) return this.#ignore('closing');
     if (!this.#isWithinRate()) return;
     const message = this.#parse(frame);
     if (!message) return this.#ignore('not-json');
@@ -150,7 +156,7 @@ export class Connection
 
   #connected(): Promise<void> | undefined {
     const connecting = this.#connecting;
-    return connecting && this.#step('handleConnection', () => connecting.left());
+    return connecting && this.#step('handleConnection', connecting);
   }
 
   #disconnect(code: number, from = 0): Promise<void> | undefined {
@@ -173,6 +179,10 @@ export class Connection
     this.#hookFailed('end of a stream (failed)', error);
   }
 
+  protected override cameTooLate(): void {
+    this.#ignore('closing');
+  }
+
   protected override placeFree(): void {
     if (this.#queue) this.#startWaiting();
   }
@@ -193,7 +203,7 @@ export class Connection
 
   #parse(frame: Buffer): InboundMessage | undefined {
     try {
-      return this.host.parse(frame) ?? undefined;
+      return this.host.parse(frame, this.manager.context) ?? undefined;
     } catch {
       return undefined;
     }
@@ -256,7 +266,7 @@ export class Connection
     if (this.#isReady && !this.#isFresh) this.host.leases.hold(this);
     if (this.#pendingBytes >= this.#pauseFrom && !this.manager.isReadingPaused) {
       this.manager.isReadingPaused = true;
-      this.client.pause();
+      this.manager.attempt(pauseReading, this.client);
     }
   }
 
@@ -302,6 +312,7 @@ export class Connection
   #startQueued(): void {
     const { concurrency } = this.host.options.inbound;
     while (this.#queue && this.running < concurrency && this.manager.mayAct) {
+      if (this.#isExpired()) return;
       const pending = this.#queue.shift();
       if (!pending) return;
       this.#pendingBytes -= pending.bytes;
@@ -314,7 +325,7 @@ export class Connection
     this.manager.isReadingPaused = false;
     // Its silence while we did not listen was ours.
     this.manager.seen();
-    this.client.resume();
+    this.manager.attempt(resumeReading, this.client);
   }
 
   #ignore(reason: IgnoredReason): void {
@@ -328,9 +339,23 @@ export class Connection
     const { clock } = this.host;
     const { expiresAt } = this.manager.context;
     if (!expiresAt) return undefined;
-    return clock.after(expiresAt.getTime() - clock.epoch(), () => {
-      void this.manager.close(CloseCode.UNAUTHORIZED, 'identity expired');
+    this.#expiresAtMs = expiresAt.getTime();
+    return clock.after(this.#expiresAtMs - clock.epoch(), () => {
+      // The wall clock may have been set back meanwhile.
+      if (!this.#isExpired()) this.#expiry = this.#watchExpiry();
     });
+  }
+
+  /** A timer does not know that the wall clock was set, or that the machine was asleep. */
+  checkIdentity(): void {
+    this.#isExpired();
+  }
+
+  // By the wall clock, and before each message: a process that was frozen finds its timers due after what has come in.
+  #isExpired(): boolean {
+    if (this.#expiresAtMs === 0 || this.host.clock.epoch() < this.#expiresAtMs) return false;
+    void this.manager.beginClose(CloseCode.UNAUTHORIZED, 'identity expired', 'server');
+    return true;
   }
 
   #step(name: string, step: () => unknown): Promise<void> | undefined {
@@ -344,4 +369,17 @@ export class Connection
     const subject = subjectOf(this.manager.context);
     this.host.journal.record('hook-failed', { subject, hook, error });
   }
+}
+
+function pauseReading(client: WebSocket): void {
+  client.pause();
+}
+
+function resumeReading(client: WebSocket): void {
+  // Reading is the process's: what comes in later has nothing to do with the handler that has made room for it.
+  runOutsideContext(resume, client);
+}
+
+function resume(client: WebSocket): void {
+  client.resume();
 }

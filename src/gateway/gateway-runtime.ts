@@ -6,6 +6,7 @@ import { type Clock, CLOCK } from '../clock/clock.js';
 import { CloseCode } from '../closing/close-codes.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/user-execution-context.js';
 import { withoutCredentials } from '../handshake/credentials.js';
 import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
@@ -26,7 +27,6 @@ import { NestInternals } from '../nest/nest-internals.js';
 import { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
-import { ConstructionRun } from '../scope/construction-run.js';
 import {
   adapterOf,
   assertNoDurableIdentity,
@@ -128,7 +128,10 @@ export class GatewayRuntime implements OnModuleInit {
 
   async #serve(adapter: IsolatedWsAdapter): Promise<void> {
     const { options, clock, journal, tracing, tracker, traffic, rates, resume } = this;
-    const parse: ConnectionHost['parse'] = (frame) => adapter.parser(frame);
+    const parse: ConnectionHost['parse'] = (frame, context) =>
+      adapter.hasOwnParser
+        ? runInContext(new ConnectionCode(context), (given) => adapter.parser(given), frame)
+        : adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
@@ -183,11 +186,8 @@ export class GatewayRuntime implements OnModuleInit {
     let scope: ConnectionScope | undefined;
     const prepare = (manager: WebSocketManager): Promise<void> | undefined => {
       scope = this.#openScope(server, manager, upgrade);
-      const made = scope;
-      // What is constructed here belongs to the connection, as all that it does later.
-      const run = new ConstructionRun(manager.context);
-      const pending = runInContext(run, () => made.open(), undefined);
-      return pending && this.#giveUpLate(pending, manager, made);
+      const pending = scope.open();
+      return pending && this.#giveUpLate(pending, manager, scope);
     };
     const { request, socket } = upgrade;
     const done = (outcome: HandshakeOutcome): void => {
@@ -224,11 +224,8 @@ export class GatewayRuntime implements OnModuleInit {
   ): Promise<void> {
     await pending;
     if (manager.isActive) return;
-    await runInContext(
-      manager,
-      () =>
-        scope.dispose((dispose, name) => manager.runStep(`dispose ${name}`, dispose, ignoreFault)),
-      undefined,
+    await scope.dispose((dispose, name) =>
+      manager.runStep(`dispose ${name}`, dispose, ignoreFault),
     );
   }
 

@@ -2,6 +2,7 @@ import type { CallHandler, CanActivate, ExecutionContext, NestInterceptor } from
 import { WsException } from '@nestjs/websockets';
 import { isObservable, lastValueFrom, Observable, type Subscriber } from 'rxjs';
 
+import { runInContext, runningCode } from '../context/user-execution-context.js';
 import { isThenable } from '../manager/bounded-run.js';
 import { FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
 import { ConnectionExecutionContext } from './connection-execution-context.js';
@@ -18,6 +19,8 @@ export interface PipelineParts {
 /** Whoever wants to know when the method itself has ended, also where an interceptor makes a stream of it. */
 export interface SettlingCall {
   settled(): void;
+  /** Whether the method may still be called, now that everything in front of it has been asked. */
+  mayStart(): boolean;
 }
 
 /**
@@ -38,16 +41,21 @@ export function composePipeline(parts: PipelineParts): Pipeline {
   const { guards, interceptors, callback, parameters } = parts;
   if (guards.length === 0 && interceptors.length === 0) {
     if (!parameters.needContext) {
-      return (gateway, args) => invoke(callback, gateway, parameters.read(args, undefined));
+      return (gateway, args, call) =>
+        invoke(callback, gateway, parameters.read(args, undefined), call);
     }
-    return (gateway, args) => {
+    return (gateway, args, call) => {
       const context = contextOf(gateway, callback, args);
-      return invoke(callback, gateway, parameters.read(args, context));
+      return invoke(callback, gateway, parameters.read(args, context), call);
     };
   }
   return (gateway, args, settling) => {
     const context = contextOf(gateway, callback, args);
-    const next = (): unknown => invoke(callback, gateway, parameters.read(args, context));
+    const next = (): unknown =>
+      // The connection may have ended while a guard or an interceptor was thinking.
+      settling.mayStart()
+        ? invoke(callback, gateway, parameters.read(args, context), settling)
+        : undefined;
     const proceed = (): unknown =>
       interceptors.length === 0 ? next() : intercept(interceptors, context, next, settling);
     const admitted = admit(guards, context);
@@ -59,10 +67,11 @@ function invoke(
   callback: PipelineParts['callback'],
   gateway: object,
   values: ReturnType<ArgumentsReader['read']>,
+  call: SettlingCall,
 ): unknown {
   return Array.isArray(values)
     ? Reflect.apply(callback, gateway, values)
-    : invokeLater(callback, gateway, values);
+    : invokeLater(callback, gateway, values, call);
 }
 
 // Apart from `invoke`: a closure there would be paid for by every message, also where nothing is awaited.
@@ -70,8 +79,10 @@ async function invokeLater(
   callback: PipelineParts['callback'],
   gateway: object,
   pending: Promise<unknown[]>,
+  call: SettlingCall,
 ): Promise<unknown> {
-  return Reflect.apply(callback, gateway, await pending);
+  const values = await pending;
+  return call.mayStart() ? Reflect.apply(callback, gateway, values) : undefined;
 }
 
 function contextOf(
@@ -131,11 +142,30 @@ function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
   const result = next();
   if (isThenable(result)) {
     const settled = (): void => call.settled();
-    result.then(settled, settled);
-  } else {
-    call.settled();
+    // Here and below: a promise of Node's own remembers the context, others call back in that of whoever settles them.
+    const promise = Promise.resolve(result);
+    promise.then(settled, settled);
+    return promise;
   }
-  return result;
+  call.settled();
+  return isObservable(result) ? emittingHere(result) : result;
+}
+
+// A source that connections share calls in the context of whoever makes it emit: interceptors are asked in that of their
+// own connection.
+function emittingHere(source: Observable<unknown>): Observable<unknown> {
+  const run = runningCode();
+  if (!run) return source;
+  return new Observable((subscriber) => {
+    const next = (value: unknown): void => subscriber.next(value);
+    const error = (thrown: unknown): void => subscriber.error(thrown);
+    const complete = (): void => subscriber.complete();
+    return source.subscribe({
+      next: (value) => runInContext(run, next, value),
+      error: (thrown: unknown) => runInContext(run, error, thrown),
+      complete: () => runInContext(run, complete, undefined),
+    });
+  });
 }
 
 // Whatever a handler may answer, as the emissions of a stream.
@@ -153,7 +183,8 @@ function emitInto(
   };
   try {
     const result = produce();
-    if (isThenable(result)) result.then(emit, (error: unknown) => subscriber.error(error));
+    if (isThenable(result))
+      Promise.resolve(result).then(emit, (error: unknown) => subscriber.error(error));
     else emit(result);
   } catch (error) {
     subscriber.error(error);

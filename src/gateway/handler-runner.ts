@@ -1,11 +1,8 @@
 import { isObservable, type Observable, type Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 
-import {
-  type Running,
-  runInContext,
-  type UserExecutionContext,
-} from '../context/user-execution-context.js';
+import { ConnectionCode, type Waiter } from '../context/connection-code.js';
+import { runInContext } from '../context/user-execution-context.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
@@ -23,10 +20,14 @@ import { type HandlerRef, type IsolatedServer, ScopedPlans } from './isolated-se
 import { type InboundMessage, messageId } from './message-parser.js';
 import { letGo, UnserializableAnswerError } from './unserializable-answer.js';
 
-/** A handler that runs. One small object: every message has one. */
-class RunningCall implements SettlingCall, Running {
+/** A handler that runs. */
+class RunningCall implements SettlingCall {
   readonly args: HandlerArgs;
+  /** What its async context has. Small, and apart from the call: it may outlive the connection. */
+  readonly code: ConnectionCode;
   isReleased = false;
+  /** The connection began to close while its guards or pipes were asked. */
+  isDropped = false;
   /** Only while somebody traces. */
   traced: TracedStep | undefined = undefined;
 
@@ -39,18 +40,17 @@ class RunningCall implements SettlingCall, Running {
     readonly startedAt: number | undefined,
   ) {
     this.args = [runner.client, message.data, message.event];
+    this.code = new ConnectionCode(runner.manager.context, runner);
   }
 
-  get context(): UserExecutionContext {
-    return this.runner.manager.context;
-  }
-
-  waits(): () => void {
-    return this.runner.waits(this);
+  mayStart(): boolean {
+    return this.runner.mayStartNow(this);
   }
 
   /** Calls the handler and sends what it answers. Shared by all calls: no closure for each. */
   static readonly run = (call: RunningCall): void => call.runner.invoke(call);
+
+  static readonly settle = (call: RunningCall): void => call.settled();
 
   settled(): void {
     this.runner.release(this, 'ok');
@@ -61,14 +61,14 @@ class RunningCall implements SettlingCall, Running {
 const MAX_STREAMS = 1_000;
 
 /** Runs the handlers of one connection and sends their answers. What they throw stays here. */
-export abstract class HandlerRunner {
+export abstract class HandlerRunner implements Waiter {
   /** Handlers that run at this moment. */
   protected running = 0;
   // Made when first needed: an idle connection has none of these.
   #streams: Set<Subscription> | undefined = undefined;
   #plans: ScopedPlans | undefined = undefined;
   #whenIdle: (() => void) | undefined = undefined;
-  #waiting: RunningCall[] | undefined = undefined;
+  #waiting: ConnectionCode[] | undefined = undefined;
 
   constructor(
     readonly host: ConnectionHost,
@@ -81,6 +81,9 @@ export abstract class HandlerRunner {
 
   /** The teardown of a stream threw. */
   protected abstract streamFailed(error: unknown): void;
+
+  /** A message came to its handler when the connection was closing already. */
+  protected abstract cameTooLate(): void;
 
   /** A handler has ended: another one may start. */
   protected abstract placeFree(): void;
@@ -98,13 +101,13 @@ export abstract class HandlerRunner {
     traffic.inFlight += 1;
     // The answer is read inside the context too: a stream's code runs when it is subscribed to.
     if (tracing.tracer) this.#trace(tracing.tracer, call);
-    else runInContext(call, RunningCall.run, call);
+    else runInContext(call.code, RunningCall.run, call);
   }
 
   #trace(tracer: Tracer, call: RunningCall): void {
     const { manager, server } = this;
     call.traced = tracer.message(manager, server.path, eventName(call.message));
-    call.traced.run(() => runInContext(call, RunningCall.run, call));
+    call.traced.run(() => runInContext(call.code, RunningCall.run, call));
   }
 
   /** @internal Runs inside the connection's context. */
@@ -120,12 +123,23 @@ export abstract class HandlerRunner {
   release(call: RunningCall, outcome: HandlerOutcome): void {
     if (call.isReleased) return;
     call.isReleased = true;
+    call.code.ended();
+    if (this.#waiting) this.#waiting = this.#waiting.filter((code) => code !== call.code);
     this.running -= 1;
     this.host.traffic.inFlight -= 1;
     this.placeFree();
     if (this.#whenIdle) this.#checkIdle();
     call.traced?.end();
-    if (call.startedAt !== undefined) this.#publish(call, call.startedAt, outcome);
+    if (call.startedAt === undefined || call.isDropped) return;
+    this.#publish(call, call.startedAt, outcome);
+  }
+
+  /** @internal Guards and pipes have let a message through, perhaps too late. */
+  mayStartNow(call: RunningCall): boolean {
+    if (this.manager.mayAct) return true;
+    if (!call.isDropped) this.cameTooLate();
+    call.isDropped = true;
+    return false;
   }
 
   #publish({ message }: RunningCall, startedAt: number, outcome: HandlerOutcome): void {
@@ -141,7 +155,9 @@ export abstract class HandlerRunner {
 
   #settle(result: unknown, call: RunningCall): void {
     if (isThenable(result)) {
-      result.then(
+      // A promise of Node's own remembers the context; others call back in the context of whoever settles them.
+      const promise = result instanceof Promise ? result : Promise.resolve(result);
+      promise.then(
         (value) => this.#settle(value, call),
         (error: unknown) => this.#fail(error, call),
       );
@@ -156,17 +172,24 @@ export abstract class HandlerRunner {
 
   #stream(source: Observable<unknown>, call: RunningCall): void {
     const streams = (this.#streams ??= new Set());
-    if (!this.manager.isActive) return call.settled();
+    if (!this.manager.isActive) {
+      // Behind interceptors the method is called by whoever subscribes: it has not been.
+      if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
+      return call.settled();
+    }
     if (streams.size >= MAX_STREAMS) {
       const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
       this.answerFailure(error, call.message);
       call.settled();
       return;
     }
+    // A source that connections share calls in the context of whoever makes it emit.
+    const reply = (value: unknown): void => void this.#reply(value, call);
+    const fail = (error: unknown): void => this.#fail(error, call);
     const stream = source.subscribe({
-      next: (value) => void this.#reply(value, call),
-      error: (error: unknown) => this.#fail(error, call),
-      complete: () => call.settled(),
+      next: (value) => runInContext(call.code, reply, value),
+      error: (error: unknown) => runInContext(call.code, fail, error),
+      complete: () => runInContext(call.code, RunningCall.settle, call),
     });
     // The method has ended: its stream takes no place. Behind interceptors they say when it has.
     if (!call.plan.isIntercepted) call.settled();
@@ -257,11 +280,13 @@ export abstract class HandlerRunner {
   }
 
   /** @internal A handler awaits the end of connections: see {@link idle}. */
-  waits(call: RunningCall): () => void {
-    const waiting = (this.#waiting ??= []);
-    waiting.push(call);
+  passOver(code: ConnectionCode): () => void {
+    (this.#waiting ??= []).push(code);
     if (this.#whenIdle) this.#checkIdle();
-    return () => void waiting.splice(waiting.indexOf(call), 1);
+    return () => {
+      const place = this.#waiting?.indexOf(code) ?? -1;
+      if (place !== -1) this.#waiting!.splice(place, 1);
+    };
   }
 
   /** Resolves when no handler runs any more, but for those that await the end of connections themselves. */
@@ -273,8 +298,7 @@ export abstract class HandlerRunner {
   }
 
   #checkIdle(): void {
-    const waiting = new Set(this.#waiting?.filter(({ isReleased }) => !isReleased));
-    if (this.running === waiting.size) this.#whenIdle?.();
+    if (this.running === new Set(this.#waiting).size) this.#whenIdle?.();
   }
 }
 

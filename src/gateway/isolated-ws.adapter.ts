@@ -55,6 +55,8 @@ export class IsolatedWsAdapter extends WsAdapter {
   readonly #endpoints = new Map<unknown, Endpoint>();
   readonly #closings = new Map<unknown, Promise<void>>();
   readonly #app: Partial<INestApplicationContext>;
+  /** Nest's own; `undefined` where the app has given another. */
+  readonly #stockParser: unknown;
   #accept: AcceptUpgrade | undefined;
   #beforeClosing: (() => Promise<void>) | undefined;
 
@@ -63,6 +65,7 @@ export class IsolatedWsAdapter extends WsAdapter {
     { messageParser, ...options }: IsolatedWsAdapterOptions = {},
   ) {
     super(appOrHttpServer, messageParser ? { messageParser: messageParser as never } : undefined);
+    this.#stockParser = messageParser ? undefined : this.messageParser;
     this.#options = options;
     this.#app = appOrHttpServer ?? {};
   }
@@ -80,6 +83,11 @@ export class IsolatedWsAdapter extends WsAdapter {
   /** @internal The parser in use. */
   get parser(): MessageParser {
     return this.messageParser;
+  }
+
+  /** @internal Whether the parser is code of the app. */
+  get hasOwnParser(): boolean {
+    return this.messageParser !== this.#stockParser;
   }
 
   /** @internal Names the HTTP server when it was not there yet at construction. */

@@ -49,13 +49,21 @@ export class IsolationEventBus {
    * (or rejects with) is logged and stays there.
    *
    * @returns takes the listener off
+   * @throws {TypeError} for a name that no event has, or a listener that is no function
    */
   on<Name extends IsolationEventName>(name: Name, listener: IsolationEventListener<Name>): Release {
-    return this.topic(name).add(listener as Listener);
+    assertListener(listener);
+    const topic = this.#topics.get(name);
+    if (!topic) {
+      const names = ISOLATION_EVENT_NAMES.join(', ');
+      throw new TypeError(`There is no event "${name}". There are: ${names}.`);
+    }
+    return topic.add(listener as Listener);
   }
 
   /** Calls back with every event there is; as {@link on}. Costs something on every message. */
   onAny(listener: AnyIsolationEventListener): Release {
+    assertListener(listener);
     const any: Listener = (details, name) => listener(name as IsolationEventName, details as never);
     const releases = [...this.#topics.values()].map((topic) => topic.add(any));
     return () => releases.forEach((release) => release());
@@ -65,6 +73,11 @@ export class IsolationEventBus {
   topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
     return this.#topics.get(name)!;
   }
+}
+
+function assertListener(listener: unknown): void {
+  if (typeof listener === 'function') return;
+  throw new TypeError(`Expected a listener for events to be a function, got ${typeof listener}.`);
 }
 
 /** One event: its diagnostics channel and its listeners in this application. */
@@ -94,11 +107,12 @@ export class Topic<Name extends IsolationEventName = IsolationEventName> {
   }
 
   publish(details: IsolationEvents[Name]): void {
+    if (!this.isHeard) return;
     // A listener is code of the process, not of the connection that the event is about.
-    runOutsideContext(() => this.#publish(details));
+    runOutsideContext(this.#publish, details);
   }
 
-  #publish(details: IsolationEvents[Name]): void {
+  readonly #publish = (details: IsolationEvents[Name]): void => {
     if (this.#channel.hasSubscribers) this.#channel.publish(details);
     for (const listener of this.#listeners) {
       try {
@@ -108,5 +122,5 @@ export class Topic<Name extends IsolationEventName = IsolationEventName> {
         this.report(this.name, error);
       }
     }
-  }
+  };
 }

@@ -22,8 +22,8 @@ export function fanOut(
   if (managers.length < 2) return report;
   const frame = TextFrame.of(text);
   // What other connections' sockets do with it is none of the running handler's business.
-  runOutsideContext(() => {
-    for (const manager of managers) handTo(manager, frame);
-  });
+  runOutsideContext((all) => {
+    for (const manager of all) handTo(manager, frame);
+  }, managers);
   return report;
 }

@@ -53,6 +53,8 @@ export interface ConnectionHooks {
   received(frame: Buffer): void;
   /** A frame came in on a connection that is closing, or whose socket is. */
   ignored(frame: Buffer): void;
+  /** From time to time: ends a connection whose identity has expired unnoticed. */
+  checkIdentity?(): void;
   /** Closing begins: take no more messages, read on for the peer's goodbye. Must not throw. */
   closing(): void;
   /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */

@@ -51,6 +51,9 @@ export abstract class OutboundChannel {
     how?: { readonly cut?: boolean },
   ): Promise<void>;
 
+  /** @internal The socket is broken. */
+  abstract socketFailed(error: unknown): void;
+
   /** How many critical messages wait to be sent. */
   get recoveryQueueSize(): number {
     return this.#outbox?.size ?? 0;
@@ -62,7 +65,9 @@ export abstract class OutboundChannel {
   }
 
   /**
-   * Sends `{"event", "data"}` without waiting. Never throws: the result says what became of it.
+   * Sends `{"event", "data"}` without waiting. The result says what became of it.
+   *
+   * @throws {TypeError} for an event that is no text, and for nothing else
    */
   send(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
@@ -87,7 +92,13 @@ export abstract class OutboundChannel {
       this.#closeSlow();
       return SLOW_CONSUMER;
     }
-    writeText(socket, frame);
+    try {
+      writeText(socket, frame);
+    } catch (error) {
+      this.counters.failed += 1;
+      this.socketFailed(error);
+      return CLOSED_RESULT;
+    }
     if (socket.bufferedAmount === 0) return 'sent';
     this.host.waiting.add(this, frame.length);
     return 'queued';
@@ -123,11 +134,18 @@ export abstract class OutboundChannel {
         this.counters.failed += 1;
         reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
       });
-      writeText(socket, frame, (error) => {
+      const written = (error?: Error | null): void => {
         release();
         if (error) reject(this.#failure('the socket failed', error));
         else resolve();
-      });
+      };
+      try {
+        writeText(socket, frame, written);
+      } catch (error) {
+        written(asError(error));
+        this.socketFailed(error);
+        return;
+      }
       if (socket.bufferedAmount > 0) this.host.waiting.add(this, frame.length);
       this.noteSent();
     });
@@ -210,11 +228,16 @@ export abstract class OutboundChannel {
     const socket = this.attachedSocket;
     if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
     if (this.#isTooSlowFor(message.frame, socket)) return false;
-    writeText(socket, message.frame, (error) => {
-      if (!error) return;
-      if (this.#outbox) this.#outbox.putBack(message);
-      else this.undelivered([message]);
-    });
+    try {
+      writeText(socket, message.frame, (error) => {
+        if (!error) return;
+        if (this.#outbox) this.#outbox.putBack(message);
+        else this.undelivered([message]);
+      });
+    } catch (error) {
+      this.socketFailed(error);
+      return false;
+    }
     if (socket.bufferedAmount > 0) this.host.waiting.add(this, message.frame.length);
     this.noteSent();
     return true;
@@ -236,4 +259,8 @@ export abstract class OutboundChannel {
     this.counters.failed += 1;
     return this.fail(new SendFailedError(reason, cause && { cause }));
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(errorText(error));
 }

@@ -47,7 +47,7 @@ function onClose(this: OwnedSocket, code: number, reason: Buffer): void {
   this[OWNER]?.socketClosed(code, reason?.toString() ?? '');
 }
 
-function onError(this: OwnedSocket, error: Error): void {
+function onError(this: OwnedSocket, error: unknown): void {
   this[OWNER]?.socketFailed(error);
 }
 

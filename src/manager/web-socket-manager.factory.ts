@@ -5,13 +5,15 @@ import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { ClusterTarget, ConnectionInfo } from '../cluster/cluster-delivery.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import { assertIdText } from '../context/identifier.js';
 import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { ByteBudget } from './byte-budget.js';
+import { isThenable } from './bounded-run.js';
 import { endingFor } from './ending.js';
 import { type DisconnectOptions, type DisconnectReport, Everywhere } from './everywhere.js';
 import { type FactoryStats, readFactoryStats } from './factory-stats.js';
-import { Limits } from './limits.js';
+import { assertLimits, Limits } from './limits.js';
 import { assertSocket, type ManagedSocket } from './managed-socket.js';
 import { recordClosing, recordDisposed } from './manager-events.js';
 import type { ManagerHost } from './manager-host.js';
@@ -81,7 +83,9 @@ export class WebSocketManagerFactory {
       if (socket) assertSocket(socket);
       this.#assertSocketOwn(context, socket);
       const manager = this.arrive(context);
-      return socket ? this.#withSocket(manager, socket) : Promise.resolve(manager);
+      const made = socket ? this.#withSocket(manager, socket) : manager;
+      // A handler may wait for the end of its own connection: to make room, or for the same connection to be made again.
+      return isThenable(made) ? endingFor(Promise.resolve(made)) : Promise.resolve(made);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -118,18 +122,35 @@ export class WebSocketManagerFactory {
     return this.#hasFreeSlot(this.registry.slotsOf(userId));
   }
 
-  /** Closes and disposes the manager of a connection. True once, then false. */
+  /**
+   * Closes and disposes the manager of a connection. True once, then false. As all methods that end connections: where a
+   * handler, hook or disposer of a connection awaits it, that connection's end does not wait for it in turn.
+   *
+   * @throws {TypeError} for an id that is no text
+   */
   cleanupManager(connectionId: string): Promise<boolean> {
-    const manager = this.getManager(connectionId);
-    if (!manager) return Promise.resolve(false);
-    const ended = manager.beginClose(CloseCode.NORMAL, 'cleaned up', 'cleanup');
-    return endingFor(ended.then(() => true));
+    return endingFor(this.#cleanupOne(connectionId));
   }
 
-  /** Closes and disposes all managers of a user, pinned ones too. Resolves to how many there were. */
+  async #cleanupOne(connectionId: string): Promise<boolean> {
+    assertIdText(connectionId, 'connectionId');
+    const manager = this.getManager(connectionId);
+    await manager?.beginClose(CloseCode.NORMAL, 'cleaned up', 'cleanup');
+    return manager !== undefined;
+  }
+
+  /**
+   * Closes and disposes all managers of a user, pinned ones too. Resolves to how many there were.
+   *
+   * @throws {TypeError} for an id that is no text
+   */
   cleanupUser(userId: string, reason = 'cleaned up'): Promise<number> {
-    const managers = this.managersOf(userId);
-    return endingFor(this.#closeAll(managers, CloseCode.NORMAL, reason, 'cleanup'));
+    return endingFor(this.#cleanupUser(userId, reason));
+  }
+
+  async #cleanupUser(userId: string, reason: string): Promise<number> {
+    assertIdText(userId, 'userId');
+    return this.#closeAll(this.managersOf(userId), CloseCode.NORMAL, reason, 'cleanup');
   }
 
   /**
@@ -155,17 +176,21 @@ export class WebSocketManagerFactory {
    * @throws {TypeError} for an id that is no text
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
-    return this.disconnect({ userId }, options).then(({ disconnected }) => disconnected);
+    return endingFor(this.everywhere.disconnectCounted({ userId }, options));
   }
 
-  /** Ends all connections of one thread of a user; as {@link disconnectUser}. */
+  /**
+   * Ends all connections of one thread of a user; as {@link disconnectUser}.
+   *
+   * @throws {RangeError} for a code that may not be sent
+   * @throws {TypeError} for an id that is no text: a thread that is `undefined` is not all threads
+   */
   disconnectThread(
     userId: string,
     threadId: string,
     options: DisconnectOptions = {},
   ): Promise<number> {
-    const ended = this.disconnect({ userId, threadId }, options);
-    return ended.then(({ disconnected }) => disconnected);
+    return endingFor(this.everywhere.disconnectThread(userId, threadId, options));
   }
 
   /** The user's connections, in a cluster on every node that answers in time. {@link managersOf} has those of this process. */
@@ -185,15 +210,10 @@ export class WebSocketManagerFactory {
    * goes when it is lost or ends by itself.
    *
    * @throws {RangeError} for anything but whole numbers from 1 up
+   * @throws {TypeError} for a name that no limit has
    */
   setLimits(limits: { maxManagersPerUser?: number; maxManagers?: number }): void {
-    for (const [name, value] of Object.entries(limits)) {
-      if (!Number.isInteger(value) || value < 1) {
-        throw new RangeError(
-          `Expected \`${name}\` to be a whole number from 1 up, got \`${value}\``,
-        );
-      }
-    }
+    assertLimits(limits);
     this.limits.maxManagersPerUser = limits.maxManagersPerUser ?? this.limits.maxManagersPerUser;
     this.limits.maxManagers = limits.maxManagers ?? this.limits.maxManagers;
     this.reclaimer.trim();
@@ -254,7 +274,7 @@ export class WebSocketManagerFactory {
     const known = this.registry.get(context.connectionId);
     if (known?.isActive) return this.#arrivals.get(context.connectionId) ?? known;
     // The earlier one is on its way out: wait for its end, or two would share one connection id.
-    if (known) return known.close().then(() => this.createManager(context));
+    if (known) return known.closed().then(() => this.createManager(context));
     return this.#arrivals.get(context.connectionId);
   }
 

@@ -5,14 +5,12 @@ import {
   type CloseReason,
   codeOfSocketError,
   fitReason,
+  isSendableCode,
 } from '../closing/close-codes.js';
 import { afterSilence } from '../clock/silence.js';
 import type { ClusterLease } from '../cluster/cluster-slots.js';
-import {
-  type Running,
-  runInContext,
-  type UserExecutionContext,
-} from '../context/user-execution-context.js';
+import { ConnectionCode, ConnectionStep } from '../context/connection-code.js';
+import { runInContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { afterwards, runBounded, type StepReport } from './bounded-run.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
@@ -34,10 +32,6 @@ export type Disposer = (reason: CloseReason) => unknown;
 
 const GONE = Promise.resolve();
 
-function nothing(): void {
-  // A step that was passed over once is not waited for again.
-}
-
 /**
  * Owns one connection and everything held for it. Inject it, or take it with `@CurrentManager()`.
  *
@@ -47,7 +41,7 @@ function nothing(): void {
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager extends OutboundChannel implements Running {
+export class WebSocketManager extends OutboundChannel {
   /** @internal Place in one of the user's lists: what may be cleaned up, by activity, or what is pinned. */
   readonly userLink = new Link<WebSocketManager>(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
@@ -85,13 +79,13 @@ export class WebSocketManager extends OutboundChannel implements Running {
 
   #state: ManagerState = 'connecting';
   #socketGone: (() => void) | undefined = undefined;
+  #cutting: (() => void) | undefined = undefined;
   // Made when first asked for: most connections need none of these.
   #controller: AbortController | undefined = undefined;
   #pins: Map<symbol, string> | undefined = undefined;
   #disposers: Disposer[] | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
   #reportClosed: (() => void) | undefined = undefined;
-  #passStep: (() => void) | undefined = undefined;
   #gone: Promise<void> | undefined = undefined;
 
   /** @internal Managers are made by the factory. */
@@ -205,8 +199,12 @@ export class WebSocketManager extends OutboundChannel implements Running {
    *
    * @returns takes the registration back
    * @throws {ManagerClosedError} once disposal has begun
+   * @throws {TypeError} for anything but a function
    */
   onDispose(disposer: Disposer): () => void {
+    if (typeof disposer !== 'function') {
+      throw new TypeError(`Expected onDispose() to get a function, got ${typeof disposer}.`);
+    }
     if (!this.isActive) throw new ManagerClosedError('onDispose');
     const disposers = (this.#disposers ??= []);
     disposers.push(disposer);
@@ -301,7 +299,16 @@ export class WebSocketManager extends OutboundChannel implements Running {
     if (this.pingedAt !== 0 || socket?.readyState !== SOCKET_OPEN) return;
     this.pingedAt = this.host.clock.now();
     this.host.pinged(this);
-    socket.ping();
+    this.attempt(sendPing, socket);
+  }
+
+  /** @internal Does something with the socket. One that throws is broken: the app's own, or wrapped by somebody. */
+  attempt<Socket>(act: (socket: Socket) => void, socket: Socket): void {
+    try {
+      act(socket);
+    } catch (error) {
+      this.socketFailed(error);
+    }
   }
 
   /** @internal Traffic: not stale. */
@@ -323,11 +330,11 @@ export class WebSocketManager extends OutboundChannel implements Running {
   }
 
   /** @internal The peer broke the protocol, or the line is broken. `ws` has said goodbye by itself. */
-  socketFailed(error: Error): void {
+  override socketFailed(error: unknown): void {
     this.fail(error);
     const code = codeOfSocketError(error);
-    const initiator = code === CloseCode.ABNORMAL ? 'network' : 'server';
-    void this.beginClose(code, initiator === 'server' ? 'protocol error' : '', initiator);
+    if (code !== CloseCode.ABNORMAL) void this.beginClose(code, 'protocol error', 'server');
+    else void this.beginClose(code, '', 'network', { cut: true });
   }
 
   /** @internal The one way out. `cut` skips the close handshake of a peer that does not answer anyway. */
@@ -338,11 +345,12 @@ export class WebSocketManager extends OutboundChannel implements Running {
     { cut = false } = {},
   ): Promise<void> {
     if (this.isActive) this.#startClosing(code, reason, initiator, cut);
-    return this.#closedLater();
+    return this.closed();
   }
 
-  // Most connections are closed by their clients, and nobody waits for the end of it.
-  #closedLater(): Promise<void> {
+  /** @internal Resolves when everything that belonged to it is disposed. */
+  closed(): Promise<void> {
+    // Made when asked for: most connections are closed by their clients, and nobody waits for the end of it.
     if (this.#state === 'closed') return this.#closing ?? GONE;
     this.#closing ??= new Promise((resolve) => {
       this.#reportClosed = resolve;
@@ -357,7 +365,8 @@ export class WebSocketManager extends OutboundChannel implements Running {
     this.closeReason = closeReason;
     // Here and in everything that follows, code of this connection runs as this connection, whoever closes it: another
     // user's handler, a timer, the client.
-    runInContext(this, () => this.#windUp(closeReason, cut), undefined);
+    const end = new ConnectionCode(this.context);
+    runInContext(end, () => this.#windUp(closeReason, cut), undefined);
   }
 
   #windUp(reason: CloseReason, cut: boolean): void {
@@ -371,12 +380,6 @@ export class WebSocketManager extends OutboundChannel implements Running {
     void (this.#gone ?? GONE).then(() => this.#finish(reason));
   }
 
-  /** @internal A step of the end awaits the end of connections: the end goes on without waiting for that step. */
-  waits(): () => void {
-    this.#passStep?.();
-    return nothing;
-  }
-
   /**
    * @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: what went wrong is reported.
    * @param label names the step for the leak detector, where it is abandoned
@@ -384,15 +387,13 @@ export class WebSocketManager extends OutboundChannel implements Running {
   runStep(label: string, step: () => unknown, report: StepReport): Promise<void> | undefined {
     const { clock, options } = this.host;
     const { disposeTimeoutMs } = options.cleanup;
-    const pending = runBounded(clock, disposeTimeoutMs, step, (outcome, error, abandoned) => {
+    const run = new ConnectionStep(this.context);
+    const enter = (): unknown => runInContext(run, step, undefined);
+    const pending = runBounded(clock, disposeTimeoutMs, enter, (outcome, error, abandoned) => {
       if (abandoned) this.abandon(label, abandoned);
       report(outcome, error);
     });
-    if (!pending) return undefined;
-    return new Promise((resolve) => {
-      this.#passStep = resolve;
-      void pending.then(resolve);
-    });
+    return pending && run.left(pending);
   }
 
   /** @internal Something of this connection is waited for no longer: the leak detector lists it until it ends. */
@@ -438,27 +439,35 @@ export class WebSocketManager extends OutboundChannel implements Running {
     const socket = this.attachedSocket;
     if (!socket || socket.readyState > SOCKET_OPEN + 1) return undefined;
     const { clock, options } = this.host;
+    const { closeTimeoutMs } = options.cleanup;
     return new Promise<void>((resolve) => {
-      const { closeTimeoutMs } = options.cleanup;
-      const release = afterSilence(clock, closeTimeoutMs, () => this.#cut(socket));
+      let release = afterSilence(clock, closeTimeoutMs, () => this.cut());
       this.#socketGone = () => {
         release();
         resolve();
       };
+      this.#cutting = () => {
+        release();
+        release = clock.after(closeTimeoutMs, () => this.#socketGone?.());
+      };
       try {
-        if (socket.readyState === SOCKET_OPEN) socket.close(code, reason);
+        if (socket.readyState === SOCKET_OPEN && isSendableCode(code)) socket.close(code, reason);
       } catch (error) {
         this.fail(error);
-        this.#cut(socket);
+        this.cut();
       }
-      if (cut) this.#cut(socket);
+      if (cut) this.cut();
     });
   }
 
-  // A socket that cannot even be cut (one of the app's own, or wrapped by somebody) is given up: the end goes on.
-  #cut(socket: ManagedSocket): void {
+  /**
+   * @internal Cuts the line of a connection that is closing. The end goes on also where the socket cannot be cut, or does
+   * not say that it is gone: one of the app's own, or wrapped by somebody.
+   */
+  cut(): void {
+    this.#cutting?.();
     try {
-      socket.terminate();
+      this.attachedSocket?.terminate();
     } catch (error) {
       this.fail(error);
       this.#socketGone?.();
@@ -480,9 +489,13 @@ export class WebSocketManager extends OutboundChannel implements Running {
     if (this.attachedSocket) unbindSocket(this.attachedSocket);
     this.attachedSocket = undefined;
     this.#socketGone = undefined;
-    this.#passStep = undefined;
+    this.#cutting = undefined;
     this.#disposers = undefined;
     this.#pins = undefined;
     this.hooks = undefined;
   }
+}
+
+function sendPing(socket: ManagedSocket): void {
+  socket.ping();
 }

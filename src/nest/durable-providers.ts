@@ -1,7 +1,7 @@
 import type { ContextId, HostComponentInfo } from '@nestjs/core';
 
 import { IsolationError } from '../context/isolation-error.js';
-import { runOutside } from '../context/user-execution-context.js';
+import { runOutsideContext } from '../context/user-execution-context.js';
 import { GATEWAY_METADATA, type InstanceWrapper, type NestInternals } from './nest-internals.js';
 import { adoptInstance, hasBegun, keepIn } from './scope-instances.js';
 
@@ -67,7 +67,10 @@ export class DurableProviders {
   #make(wrapper: InstanceWrapper, place: ContextId): void {
     if (hasBegun(wrapper, place)) return;
     // Timers and promises that it starts go on for others: so they are nobody's.
-    const making = runOutside(() => this.internals.loadInstance(wrapper, this.#aside));
+    const making = runOutsideContext(
+      () => this.internals.loadInstance(wrapper, this.#aside),
+      undefined,
+    );
     this.#making.add(making);
     const ended = (): void => void this.#making.delete(making);
     // Whoever waits for the instance gets the error.

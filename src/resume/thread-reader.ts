@@ -1,4 +1,5 @@
 import type { Clock, Release } from '../clock/clock.js';
+import { runOutsideContext } from '../context/user-execution-context.js';
 import { type DeliveryResult, encodeFrame, type Frame } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Position, positioned } from '../history/position.js';
@@ -82,7 +83,8 @@ export class ThreadReader {
 
   /** Events may have come that were not heard: reads on from where the connection is. */
   checkAgain(): void {
-    if (this.#state === 'live') void this.#read();
+    // Not in the context of the handler that has sent what is read.
+    if (this.#state === 'live') runOutsideContext(ThreadReader.#readOn, this);
   }
 
   // From the position on to where the thread is, in pieces that the client's socket can take.
@@ -155,6 +157,8 @@ export class ThreadReader {
       await this.#pause(DRAIN_CHECK_MS);
     }
   }
+
+  static readonly #readOn = (reader: ThreadReader): void => void reader.#read();
 
   async #read(): Promise<void> {
     this.#state = 'reading';

@@ -1,11 +1,14 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
+import { ConnectionCode } from '../context/connection-code.js';
+import { runInContext } from '../context/user-execution-context.js';
 import { afterwards } from '../manager/bounded-run.js';
 import { DurableProviders } from '../nest/durable-providers.js';
 import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
 import { adoptInstance, existingInstance, holdingScope } from '../nest/scope-instances.js';
 import { transientInstances } from '../nest/transient-instances.js';
 import { ConnectionRequest } from './connection-request.js';
+import { ConstructionRun } from './construction-run.js';
 import { dependantsFirst } from './dependants-first.js';
 import { disposerOf } from './disposer-of.js';
 import { assertNoIdentity } from './durable-payload.js';
@@ -134,20 +137,29 @@ export class ConnectionScope {
 
   /** Makes the instances the scope begins with. A promise only where one of them is asynchronous. */
   open(): Promise<void> | undefined {
-    const { internals, roots, enhancers } = this.#host;
+    const { roots, enhancers } = this.#host;
     if (roots.length === 0 && enhancers.length === 0) return undefined;
-    if (this.#plan) {
-      return this.#plan.complete(this.#instances, (wrapper) =>
-        this.#contextId ? existingInstance(wrapper, this.#contextId) : undefined,
-      );
-    }
-    const { contextId } = this;
+    const { context } = this.request;
+    // What is constructed belongs to the connection, and so does all that it begins.
+    return this.#plan
+      ? runInContext(new ConnectionCode(context), ConnectionScope.#makePlanned, this)
+      : runInContext(new ConstructionRun(context), ConnectionScope.#makeByNest, this);
+  }
+
+  static readonly #makePlanned = (scope: ConnectionScope): Promise<void> | undefined =>
+    scope.#plan!.complete(scope.#instances, (wrapper) =>
+      scope.#contextId ? existingInstance(wrapper, scope.#contextId) : undefined,
+    );
+
+  static readonly #makeByNest = (scope: ConnectionScope): Promise<void> => {
+    const { contextId } = scope;
+    const { internals, roots, enhancers } = scope.#host;
     const loaded = Promise.all(roots.map((root) => internals.loadInstance(root, contextId)));
     return loaded
       .then(() => Promise.all(enhancers.map((enhancer) => enhancer.load(contextId))))
-      .then(() => this.#durable?.complete())
-      .then(() => this.#host.learn());
-  }
+      .then(() => scope.#durable?.complete())
+      .then(() => scope.#host.learn());
+  };
 
   /** The instance of one of the providers that {@link open} has made. */
   instanceOf(wrapper: InstanceWrapper): unknown {

@@ -18,6 +18,9 @@ const LONGEST_PAUSE_MS = 50;
 /** The share of the deadline in which everybody has been told; the rest is for disposers. */
 const TELLING_SHARE = 1 / 4;
 
+/** What the cluster gets at least to let this process go, also where the deadline is over. */
+const LEAVING_MS = 2_000;
+
 /**
  * The end of the process, gently: no new connections, a close frame for everybody, their disposers, and
  * a deadline. It runs before every shutdown hook of the application (see `LifeCycle`), so that whatever
@@ -67,10 +70,13 @@ export class Drain {
     const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
     await withDeadline(this.#clock, this.#left(startedAt), goodbyes);
     const abandoned = leaving.filter(({ state }) => state !== 'closed');
-    for (const manager of abandoned) manager.socket?.terminate();
+    for (const manager of abandoned) manager.cut();
     // Whoever slipped in through a handshake that had already been let through.
     await withDeadline(this.#clock, this.#left(startedAt), this.factory.shutdown());
-    if (this.cluster) await this.cluster.leave();
+    if (this.cluster) {
+      const departure = this.cluster.leave();
+      await withDeadline(this.#clock, Math.max(LEAVING_MS, this.#left(startedAt)), departure);
+    }
     this.journal.record('drain-finished', {
       closed: leaving.length - abandoned.length,
       abandoned: abandoned.length,

@@ -19,11 +19,16 @@ type Way = (factory: WebSocketManagerFactory, manager: WebSocketManager) => Prom
 /** Every way of the library to end connections that can be awaited, and that takes this one along. */
 const WAYS: Readonly<Record<string, Way>> = {
   'manager.close()': (_factory, manager) => manager.close(),
+  'disconnect()': (factory, { context }) => factory.disconnect({ userId: context.userId }),
   'disconnectUser()': (factory, { context }) => factory.disconnectUser(context.userId),
   'disconnectThread()': (factory, { context }) =>
     factory.disconnectThread(context.userId, context.threadId),
   'cleanupUser()': (factory, { context }) => factory.cleanupUser(context.userId),
   'cleanupManager()': (factory, { context }) => factory.cleanupManager(context.connectionId),
+  'createManager() of the same connection': (factory, manager) => {
+    void manager.close();
+    return factory.createManager(manager.context);
+  },
   'shutdown()': (factory) => factory.shutdown(),
   'app.close()': () => testApp.app.close(),
 };
@@ -124,9 +129,30 @@ class DisposerGateway {
   }
 }
 
+/** One disposer awaits the end of its connection, twice; the next one just takes its time. */
+@IsolatedGateway({ path: '/patient' })
+class PatientGateway {
+  constructor(readonly manager: WebSocketManager) {}
+
+  handleConnection(): void {
+    this.manager.onDispose(async () => {
+      await released;
+      story.push('slow disposer ends');
+    });
+    this.manager.onDispose(async () => {
+      const again = turn().then(async () => {
+        story.push('asked again');
+        await this.manager.close();
+      });
+      await Promise.all([this.manager.close(), again]);
+      story.push('disposer ends');
+    });
+  }
+}
+
 async function start(): Promise<void> {
   testApp = await startApp({
-    providers: [AppGateway, HooksGateway, DisposerGateway],
+    providers: [AppGateway, HooksGateway, DisposerGateway, PatientGateway],
     options: { clock },
   });
   testApp.app.get(IsolationEventBus).on('hook-failed', ({ hook }) => void givenUp.push(hook));
@@ -216,3 +242,18 @@ describe.each(Object.entries(WAYS).filter(([name]) => name !== 'app.close()'))(
     });
   },
 );
+
+describe('A disposer that awaits the end of its own connection', () => {
+  it('lets the end go on without itself, and without no other disposer', async () => {
+    await start();
+    const client = await open('/patient');
+    const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('ada');
+    await client.close();
+    await told('asked again');
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    expect(manager!.state).toBe('closing');
+    release();
+    await told('asked again', 'slow disposer ends', 'disposer ends');
+    expect(story.at(-1)).toBe('disposer ends');
+  });
+});

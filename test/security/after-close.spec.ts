@@ -1,13 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type CanActivate, Injectable, UseGuards } from '@nestjs/common';
-import { ConnectedSocket, SubscribeMessage } from '@nestjs/websockets';
+import {
+  type CallHandler,
+  type CanActivate,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+  type PipeTransform,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ConnectedSocket, MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import {
   CurrentManager,
   IsolatedGateway,
+  IsolationEventBus,
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+import type { Observable } from 'rxjs';
 import type { WebSocket } from 'ws';
 
 import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
@@ -40,6 +51,48 @@ class ThinkingGuard implements CanActivate {
   async canActivate(): Promise<boolean> {
     await released;
     return true;
+  }
+}
+
+@Injectable()
+class ThinkingPipe implements PipeTransform {
+  async transform(value: unknown): Promise<unknown> {
+    await released;
+    return value;
+  }
+}
+
+@Injectable()
+class ThinkingInterceptor implements NestInterceptor {
+  async intercept(_context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    await released;
+    return next.handle();
+  }
+}
+
+/** Each message is thought about before its handler. */
+@IsolatedGateway({ path: '/thinking' })
+class ThinkingGateway {
+  @UseGuards(ThinkingGuard)
+  @SubscribeMessage('guard')
+  guard(): void {
+    handled.push('guard');
+  }
+
+  @SubscribeMessage('pipe') pipe(@MessageBody(ThinkingPipe) _body: unknown): void {
+    handled.push('pipe');
+  }
+
+  @UseInterceptors(ThinkingInterceptor)
+  @SubscribeMessage('interceptor')
+  interceptor(): void {
+    handled.push('interceptor');
+  }
+
+  @UseGuards(ThinkingGuard)
+  @SubscribeMessage('guard and pipe')
+  both(@MessageBody(ThinkingPipe) _body: unknown): void {
+    handled.push('guard and pipe');
   }
 }
 
@@ -105,7 +158,7 @@ afterEach(() => testApp.close());
 
 async function start(): Promise<void> {
   testApp = await startApp({
-    providers: [RefusingGateway, SecondGateway, GuardedGateway, BusyGateway, ThinkingGuard],
+    providers: [RefusingGateway, SecondGateway, GuardedGateway, BusyGateway, ThinkingGateway],
     options: { inbound: { concurrency: 1 } },
   });
 }
@@ -205,5 +258,28 @@ describe('A connection that is closing', () => {
       expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]),
     );
     expect(handled).toEqual([]);
+  });
+
+  describe.each(Object.entries(ENDS))('by %s from elsewhere', (_name, way) => {
+    it.each(['guard', 'pipe', 'interceptor', 'guard and pipe'])(
+      'does not call a handler whose %s has been thinking meanwhile',
+      async (event) => {
+        await start();
+        const outcomes: string[] = [];
+        const bus = testApp.app.get(IsolationEventBus);
+        bus.on('message-handled', ({ outcome }) => void outcomes.push(outcome));
+        bus.on('message-dropped', ({ reason }) => void outcomes.push(reason));
+        const client = await testApp.connect('/thinking?user=ada');
+        client.send(event, {});
+        await eventually(() => expect(traffic().inFlight).toBe(1));
+        way(manager().socket as unknown as WebSocket, manager());
+        release();
+        await client.closed();
+        await eventually(() => expect(traffic().inFlight).toBe(0));
+        expect(handled).toEqual([]);
+        expect(traffic().ignored.closing).toBe(1);
+        expect(outcomes).toEqual(['closing']);
+      },
+    );
   });
 });

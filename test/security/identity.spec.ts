@@ -12,6 +12,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
+import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
@@ -49,6 +50,15 @@ class LogoutController {
   @Post(':user/:thread/close')
   close(@Param('user') user: string, @Param('thread') thread: string): Promise<number> {
     return this.factory.disconnectThread(user, thread, { code: 4403 });
+  }
+}
+
+/** The wall clock of a machine can be set, and runs while the process sleeps; timers know neither. */
+class SettableClock extends FakeClock {
+  setByMs = 0;
+
+  override epoch(): number {
+    return super.epoch() + this.setByMs;
   }
 }
 
@@ -101,6 +111,69 @@ describe('an identity with an end', () => {
     await clock.advance(1);
     expect(await client.closed()).toBe(4401);
     expect(client.closeReason).toBe('identity expired');
+  });
+});
+
+const ignored = (): number => testApp.app.get(TrafficCounters, { strict: false }).ignored.closing;
+
+describe('an identity whose end no timer has seen', () => {
+  const HOUR = 3_600_000;
+
+  async function startExpiring(lifetimeMs: number): Promise<SettableClock> {
+    const clock = new SettableClock();
+    const authenticator = (): ConnectionIdentity => ({
+      userId: 'ada',
+      expiresAt: clock.epoch() + lifetimeMs,
+    });
+    await start({ authenticator, clock, heartbeat: { intervalMs: 1_000, timeoutMs: HOUR } });
+    return clock;
+  }
+
+  it.each([
+    ['the process slept over it', (clock: SettableClock) => clock.jump(HOUR)],
+    ['the wall clock was set forward', (clock: SettableClock) => void (clock.setByMs = HOUR)],
+  ])('handles nothing more where %s', async (_name, pass) => {
+    const clock = await startExpiring(HOUR);
+    const client = await open('');
+    expect(await client.ask('hi')).toEqual({ event: 'hi' });
+    pass(clock);
+    client.send('hi');
+    expect(await client.closed()).toBe(4401);
+    expect(ignored()).toBe(1);
+  });
+
+  it('handles nothing that waited for the connect hook meanwhile', async () => {
+    let proceed!: () => void;
+    connecting = new Promise((resolve) => (proceed = resolve));
+    const clock = await startExpiring(HOUR);
+    const client = await open('');
+    client.send('hi');
+    await eventually(() =>
+      expect(testApp.app.get(TrafficCounters, { strict: false }).received).toBe(1),
+    );
+    clock.jump(HOUR);
+    proceed();
+    expect(await client.closed()).toBe(4401);
+    expect(ignored()).toBe(1);
+  });
+
+  it('is found out by the heartbeat where nothing comes in', async () => {
+    const clock = await startExpiring(HOUR);
+    const client = await open('');
+    await client.ask('hi');
+    clock.setByMs = HOUR;
+    await clock.advance(1_100);
+    expect(await client.closed()).toBe(4401);
+  });
+
+  it('goes on where the wall clock was set back, until its end by that clock', async () => {
+    const clock = await startExpiring(1_000);
+    const client = await open('');
+    clock.setByMs = -5_000;
+    await clock.advance(1_500);
+    expect(await client.ask('hi')).toEqual({ event: 'hi' });
+    await clock.advance(5_000);
+    expect(await client.closed()).toBe(4401);
   });
 });
 
