@@ -149,6 +149,7 @@ export class IsolatedWsAdapter extends WsAdapter {
 
   async #close(server: WebSocketServer): Promise<void> {
     await this.#beforeClosing?.();
+    if (this.#endpoints.get(server)?.gateways.length) forgetClients(server);
     await super.close(server);
   }
 
@@ -228,6 +229,15 @@ export class IsolatedWsAdapter extends WsAdapter {
   }
 
   readonly #logError = (error: Error): void => this.logger.error(error);
+}
+
+// Their connections have ended. The server waits for those that are in its list, and takes them out by a listener of
+// theirs, which an app may have removed with all others.
+function forgetClients({ clients }: WebSocketServer): void {
+  for (const client of clients ?? []) {
+    client.terminate();
+    clients.delete(client);
+  }
 }
 
 /** A server that knows where it listens, and yet gets its upgrades from a router. */

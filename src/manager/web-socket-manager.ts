@@ -293,13 +293,17 @@ export class WebSocketManager extends OutboundChannel {
     this.seen();
   }
 
-  /** @internal Asks for a sign of life, unless an earlier question is open. */
+  /**
+   * @internal Asks for a sign of life, unless an earlier question is open. A socket that has closed without a word (its
+   * listeners were removed) is found out here; one that is closing has as long as any other to come to an end.
+   */
   ping(): void {
     const socket = this.attachedSocket;
-    if (this.pingedAt !== 0 || socket?.readyState !== SOCKET_OPEN) return;
+    if (this.pingedAt !== 0 || !socket) return;
+    if (socket.readyState === SOCKET_CLOSED) return this.socketClosed(CloseCode.ABNORMAL, '');
     this.pingedAt = this.host.clock.now();
     this.host.pinged(this);
-    this.attempt(sendPing, socket);
+    if (socket.readyState === SOCKET_OPEN) this.attempt(sendPing, socket);
   }
 
   /** @internal Does something with the socket. One that throws is broken: the app's own, or wrapped by somebody. */
