@@ -2,12 +2,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 
+import { systemClock } from '../../src/clock/clock.js';
 import { ClusterNode } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { LocalNode } from './local-node.js';
 
 const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 500;
 /** No lease ends, and no renewal comes in between. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000, heartbeatMs: 3_000 };
 
@@ -88,9 +90,10 @@ describe('a revocation', () => {
   });
 
   it('is applied when a node that was cut off is back, to those who were there when it was made', async () => {
-    const one = await start({ commandTimeoutMs: 500 });
+    const one = await start({ commandTimeoutMs: TIMEOUT_MS });
     await using proxy = await TcpProxy.start(redis.port);
-    const cutOff = await start({ url: `redis://127.0.0.1:${proxy.port}`, commandTimeoutMs: 500 });
+    const url = `redis://127.0.0.1:${proxy.port}`;
+    const cutOff = await start({ url, commandTimeoutMs: TIMEOUT_MS });
     const earlier = await cutOff.connect('lou');
     proxy.isClosed = true;
     proxy.cut();
@@ -104,6 +107,10 @@ describe('a revocation', () => {
       unconfirmed: [cutOff.status.nodeId],
       isRecorded: true,
     });
+    // By how much a node may take a time of Redis for later than it was: the time of an answer, and as much again for one
+    // that was read late. In doubt a connection ends.
+    const revokedAt = systemClock.now();
+    await eventually(() => expect(systemClock.now() - revokedAt).toBeGreaterThan(2 * TIMEOUT_MS));
     const later = await cutOff.connect('lou');
     await isServed(earlier);
     proxy.isClosed = false;
