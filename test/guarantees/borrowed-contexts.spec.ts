@@ -45,8 +45,9 @@ beforeEach(() => {
   timers = [];
 });
 afterEach(async () => {
-  for (const timer of timers) clearInterval(timer);
   await testApp.close();
+  // Those of disconnect hooks too, which the end of the application calls.
+  for (const timer of timers) clearInterval(timer);
 });
 
 function note(what: string): void {
