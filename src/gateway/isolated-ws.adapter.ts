@@ -220,11 +220,20 @@ export class IsolatedWsAdapter extends WsAdapter {
       else refuseWithHttp({ socket }, starting().refusal);
     } else if (this.#closings.has(webSocketServer)) {
       refuseWithHttp({ socket }, draining().refusal);
-    } else {
+    } else this.#takePlain(webSocketServer, upgrade);
+  }
+
+  #takePlain(webSocketServer: WebSocketServer, upgrade: Parameters<UpgradeListener>): void {
+    const [request, socket] = upgrade;
+    try {
       webSocketServer.handleUpgrade(...upgrade, (client: WebSocket) => {
         client.on('error', this.#logError);
         webSocketServer.emit('connection', client, request);
       });
+    } catch (error) {
+      // Functions of the app that `ws` asks: `verifyClient`, `handleProtocols`.
+      this.#logError(error as Error);
+      answer(socket, '500 Internal Server Error');
     }
   }
 
