@@ -40,7 +40,8 @@ export const differences: readonly Difference[] = [
     here: '404; left alone where the server has other listeners for upgrades',
     why: 'Clients and proxies can tell it from a network that failed',
     forms: ['plain', ...isolated],
-    translate: (line) => (line === 'failed: ECONNRESET' ? 'refused with 404' : line),
+    translate: (line, { scenario }) =>
+      line === 'failed: ECONNRESET' && !scenario.startsWith('option: ') ? 'refused with 404' : line,
   },
   {
     what: 'A slash at the end of a path',
@@ -215,7 +216,124 @@ export const differences: readonly Difference[] = [
       here.length === 3 &&
       here.every(isConstructed),
   },
+  {
+    what: 'A port of its own with `path` and `host`',
+    stock: 'Listens on all interfaces',
+    here: 'Listens on `host`',
+    why: 'A gateway that is meant for loopback must not be open to the network',
+    forms: ['plain', ...isolated],
+    shownIn: /^option: host and path$/,
+    accountsFor: ({ scenario, lane, here }) =>
+      scenario === 'option: host and path' &&
+      (lane === 'server' || lane === 'ada at 127.0.0.1:/own') &&
+      here.every((line) => line === 'failed: ECONNREFUSED'),
+  },
+  {
+    what: '`verifyClient` or `handleProtocols` that throws',
+    stock: 'The connection is cut, and nothing is said',
+    here: '500, and the log says why',
+    why: 'Clients and proxies can tell it from a network that failed',
+    forms: ['plain', ...isolated],
+    shownIn: /^option: \w+ that throws$/,
+    translate: (line, { scenario }) =>
+      line === 'failed: ECONNRESET' && /^option: \w+ that throws$/.test(scenario)
+        ? 'refused with 500'
+        : line,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      /^option: \w+ that throws$/.test(scenario) &&
+      lane === 'log' &&
+      stock.length === 0 &&
+      here.join() === 'error Error: planned',
+  },
+  {
+    what: '`verifyClient` that answers neither `true` nor `false`',
+    stock:
+      'Any truthy answer lets the client in, also a promise of `false`; any other refuses it with 401',
+    here: 'A promise is waited for; what is neither is 500, and the log says why',
+    why: 'An `async` check would let everybody in, and a missing `return` would look like a wrong password',
+    forms: isolated,
+    shownIn: /^option: verifyClient that returns (?:nothing|a promise)/,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      (scenario === 'option: verifyClient that returns a promise of false' &&
+        (lane === 'ada' ? stock.includes('open') || here.length === 0 : lane === 'server') &&
+        here.every((line) => line === 'refused with 401')) ||
+      (scenario === 'option: verifyClient that returns nothing' &&
+        (here.join() === 'refused with 500' ||
+          here.join().startsWith('error InvalidAnswerError: The function verifyClient'))),
+  },
+  {
+    what: 'A client that is refused',
+    stock: 'Nothing in the log',
+    here: 'A line in the log, with the reason, bounded in number',
+    why: 'Why nobody can connect is the first question of an incident',
+    forms: isolated,
+    shownIn: /^option: verifyClient that (?:says|calls back with) no$/,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      scenario.startsWith('option: ') &&
+      lane === 'log' &&
+      stock.length === 0 &&
+      here.length === 1 &&
+      /^warn (?:connection-refused |teapot$|The Origin is )/.test(here[0]!),
+  },
+  {
+    what: 'A page of another site',
+    stock: 'Let in',
+    here: '403, unless `handshake.allowedOrigins` names it',
+    why: 'Browsers send the cookies of a user along, whatever page it is that connects',
+    forms: isolated,
+    shownIn: /^option: none, with a page of another site$/,
+    accountsFor: ({ scenario, lane, here }) =>
+      scenario === 'option: none, with a page of another site' &&
+      (lane === 'ada' || lane === 'server') &&
+      here.every((line) => line === 'refused with 403'),
+  },
+  {
+    what: 'The subprotocol of a client whose first offer is a token',
+    stock: 'The token itself stands in the answer',
+    here: 'The first that is no credential',
+    why: 'Browsers can send a token only there, and answers are written to logs',
+    forms: isolated,
+    shownIn: /a token first$/,
+    translate: (line, { scenario }) =>
+      scenario.endsWith('a token first') && line === 'open, protocol eyJhbGciOi.payload'
+        ? 'open, protocol chat'
+        : line,
+  },
+  {
+    what: 'A message of more than 64 KiB, where `maxPayload` says nothing',
+    stock: 'Taken, up to 100 MiB',
+    here: 'Closed with 1009: `inbound.maxPayloadBytes`',
+    why: 'A few clients with large messages would fill the memory',
+    forms: isolated,
+    shownIn: /^option: no maxPayload/,
+    accountsFor: ({ scenario, here }) =>
+      scenario === 'option: no maxPayload, 70,000 bytes' &&
+      ['closed 1009 ""', 'disconnect 1009'].includes(here.join()),
+  },
+  {
+    what: 'A frame that `ws` refuses: too large, too many fragments, not UTF-8',
+    stock: 'An error in the log for each; `handleDisconnect` gets 1006',
+    here: 'Counted, not logged; `handleDisconnect` gets the code that the client gets (1009, 1008, 1007)',
+    why: 'Clients must not fill the log',
+    forms: isolated,
+    shownIn: /^option: (?:text that is not UTF-8|max\w+ below what is sent)$/,
+    translate: (line, { scenario, lane }) =>
+      lane === 'log' &&
+      /^error (?:RangeError|Error): (?:Max payload|Too many message fragments|Invalid WebSocket frame)/.test(
+        line,
+      )
+        ? undefined
+        : lane === 'server' && line === 'disconnect 1006' && scenario in REFUSED_FRAMES
+          ? `disconnect ${REFUSED_FRAMES[scenario]}`
+          : line,
+  },
 ];
+
+const REFUSED_FRAMES: Readonly<Record<string, number>> = {
+  'option: text that is not UTF-8': 1007,
+  'option: maxFragments below what is sent': 1008,
+  'option: maxPayload below what is sent': 1009,
+};
 
 const isConstructed = (line: string): boolean => /^\w+ #\d with (?:tea|cup)$/.test(line);
 

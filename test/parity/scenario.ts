@@ -51,6 +51,8 @@ export interface Scenario {
   readonly prepare?: (app: INestApplication, setting: Setting) => void | Promise<void>;
   /** Starts the app; by default on Express and a free port. */
   readonly start?: (root: Type, kit: StartKit) => Promise<RunningApp>;
+  /** The script is meant to fail on stock: the app does not start, say. */
+  readonly failsOnStock?: boolean;
   /** Forms to leave out, where they make no sense. */
   readonly without?: readonly Form[];
 }

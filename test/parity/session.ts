@@ -24,15 +24,38 @@ export class Session {
    * is written down like everything else.
    *
    * @param path of the gateway, or a whole address
+   * @param protocols the subprotocols that it offers
    */
-  async connect(name: string, path = '/', options: ClientOptions = {}): Promise<ScriptedClient> {
-    const url = new URL(path, this.url);
-    if (!url.searchParams.has('user')) url.searchParams.set('user', name);
-    const client = new ScriptedClient(name, this.transcript, url.href, options);
-    this.#clients.push(client);
-    await client.opened;
+  async connect(
+    name: string,
+    path = '/',
+    options: ClientOptions = {},
+    protocols: readonly string[] = [],
+  ): Promise<ScriptedClient> {
+    const client = await this.connectOnly(name, path, options, protocols);
     await client.quiet();
     return client;
+  }
+
+  /** The same without a ping, which a server may leave without an answer. */
+  async connectOnly(
+    name: string,
+    path = '/',
+    options: ClientOptions = {},
+    protocols: readonly string[] = [],
+  ): Promise<ScriptedClient> {
+    const url = new URL(path, this.url);
+    if (!url.searchParams.has('user')) url.searchParams.set('user', name);
+    const socket = new WebSocket(url.href, [...protocols], options);
+    const client = new ScriptedClient(name, this.transcript, socket);
+    this.#clients.push(client);
+    await client.opened;
+    return client;
+  }
+
+  /** Where a page of this app comes from. */
+  get httpOrigin(): string {
+    return this.url.replace(/^ws/, 'http');
   }
 
   /** Writes down what is seen by other means than a client. */
@@ -58,18 +81,14 @@ export class Session {
 export class ScriptedClient {
   /** Resolves when it is connected, refused or gone. */
   readonly opened: Promise<void>;
-  readonly socket: WebSocket;
   #frames = 0;
   #taken = 0;
 
   constructor(
     readonly name: string,
     private readonly transcript: Transcript,
-    url: string,
-    options: ClientOptions,
+    readonly socket: WebSocket,
   ) {
-    const socket = new WebSocket(url, options);
-    this.socket = socket;
     const write = (line: string): void => transcript.write(name, line);
     socket.on('message', (data: Buffer, isBinary) => {
       this.#frames += 1;

@@ -6,6 +6,7 @@ import { frameScenarios } from './frames.js';
 import { gateways } from './gateways.js';
 import { hooks } from './hooks.js';
 import { parameters } from './parameters.js';
+import { serverOptions } from './server-options.js';
 
 export const scenarios: readonly Scenario[] = [
   ...answers,
@@ -15,4 +16,5 @@ export const scenarios: readonly Scenario[] = [
   ...filters,
   ...hooks,
   ...enhancers,
+  ...serverOptions,
 ];
