@@ -2,7 +2,15 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { Injectable, type LoggerService, Module, Scope, type Type } from '@nestjs/common';
+import {
+  type INestApplication,
+  type INestApplicationContext,
+  Injectable,
+  type LoggerService,
+  Module,
+  Scope,
+  type Type,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
@@ -22,7 +30,7 @@ export async function runScenario(scenario: Scenario, form: Form): Promise<Lanes
     await scenario.before?.();
     app = await (scenario.start ?? startHttp(scenario))(rootOf(scenario, kit), kit);
     const session = new Session(app.url, transcript);
-    await scenario.script(session);
+    await scenario.script(session, app);
     await session.end();
   } catch (error) {
     transcript.write('script', `failed: ${textOf(error)}`);
@@ -99,8 +107,22 @@ function startHttp(scenario: Scenario) {
     kit.useAdapter(app);
     await scenario.prepare?.(app, kit);
     await app.listen(0, '127.0.0.1');
-    const { port } = (app.getHttpServer() as { address(): AddressInfo }).address();
-    return { url: `ws://127.0.0.1:${port}`, close: () => app.close() };
+    return running(app);
+  };
+}
+
+/** An app that listens on a port of this machine, or has come as far as it does. */
+export function running(
+  app: INestApplicationContext,
+  { scheme = 'ws', host = '127.0.0.1' } = {},
+): RunningApp {
+  let closing: Promise<void> | undefined;
+  const address =
+    'getHttpServer' in app ? (app as INestApplication).getHttpServer().address() : null;
+  return {
+    url: `${scheme}://${host}:${(address as AddressInfo | null)?.port ?? 1}`,
+    nest: app,
+    close: () => (closing ??= app.close()),
   };
 }
 

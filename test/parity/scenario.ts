@@ -1,4 +1,11 @@
-import type { INestApplication, LoggerService, ModuleMetadata, Type } from '@nestjs/common';
+import type {
+  INestApplication,
+  INestApplicationContext,
+  INestMicroservice,
+  LoggerService,
+  ModuleMetadata,
+  Type,
+} from '@nestjs/common';
 
 import type { Session } from './session.js';
 
@@ -28,6 +35,8 @@ export interface Setting {
 export interface RunningApp {
   /** Where clients connect: `ws://host:port`. */
   readonly url: string;
+  readonly nest: INestApplicationContext;
+  /** Closes it, once. */
   close(): Promise<void>;
 }
 
@@ -35,7 +44,7 @@ export interface RunningApp {
 export interface StartKit extends Setting {
   readonly logger: LoggerService;
   /** Sets the WebSocket adapter of the form, where it has to be set. */
-  useAdapter(app: INestApplication): void;
+  useAdapter(app: INestApplication | INestMicroservice): void;
 }
 
 /** One gateway and one client's script, run in every form. */
@@ -46,7 +55,7 @@ export interface Scenario {
   /** Before each form: finds a free port, say. */
   readonly before?: () => Promise<void>;
   /** What clients do. What they see is written down by itself. */
-  script(session: Session): Promise<void>;
+  script(session: Session, app: RunningApp): Promise<void>;
   /** What `main.ts` does before it listens. */
   readonly prepare?: (app: INestApplication, setting: Setting) => void | Promise<void>;
   /** Starts the app; by default on Express and a free port. */

@@ -23,6 +23,7 @@ import type { WebSocket } from 'ws';
 
 import { closeFrames, frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { queryAuthenticator, startApp } from '../support/test-app.js';
+import { tlsClient, tlsServer } from '../support/tls.js';
 
 const MIB = 1024 * 1024;
 
@@ -116,10 +117,6 @@ describe('a client that sends one large message slowly', () => {
   });
 
   it('nor over TLS', async () => {
-    // A key that both know needs no certificate.
-    const key = Buffer.from('a key that both sides know already');
-    const ciphers = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const;
-    const httpsOptions = { ...ciphers, pskCallback: () => key };
     @Module({
       imports: [
         WebSocketIsolationModule.forRoot({ authenticator: queryAuthenticator, ...options() }),
@@ -127,18 +124,12 @@ describe('a client that sends one large message slowly', () => {
       providers: [TransferGateway],
     })
     class SecureModule {}
-    const nest = await NestFactory.create(SecureModule, { logger: false, httpsOptions });
+    const nest = await NestFactory.create(SecureModule, { logger: false, httpsOptions: tlsServer });
     await nest.listen(0, '127.0.0.1');
     app = new TestApplication(nest);
     const { port } = app;
     expect(app.url('/transfer')).toBe(`wss://127.0.0.1:${port}/transfer`);
-    const socket = connectTls({
-      ...ciphers,
-      port,
-      host: '127.0.0.1',
-      checkServerIdentity: () => undefined,
-      pskCallback: () => ({ psk: key, identity: 'ada' }),
-    });
+    const socket = connectTls({ ...tlsClient, port, host: '127.0.0.1' });
     await once(socket, 'secureConnect');
     socket.write(upgradeRequest('/transfer?user=ada'));
     await eventually(() => expect(manager()?.state).toBe('ready'));
@@ -178,7 +169,9 @@ describe('a client that sends one large message slowly', () => {
   });
 
   it('is not replaced by an arrival at the limit', async () => {
-    await start({ limits: { maxManagersPerUser: 1 }, heartbeat: { intervalMs: 60_000 } });
+    // The heartbeat, in real time, stays out of it.
+    const heartbeat = { intervalMs: 60_000, timeoutMs: 60_000 };
+    await start({ limits: { maxManagersPerUser: 1 }, heartbeat });
     const raw = await openRaw();
     await upload(raw.socket, 5);
     const arrival = TestClient.open(app.url('/transfer?user=ada')).catch((error) => error);

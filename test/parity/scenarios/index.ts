@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.js';
 import { answers } from './answers.js';
+import { apps } from './apps.js';
 import { enhancers } from './enhancers.js';
 import { filters } from './filters.js';
 import { frameScenarios } from './frames.js';
@@ -17,4 +18,5 @@ export const scenarios: readonly Scenario[] = [
   ...hooks,
   ...enhancers,
   ...serverOptions,
+  ...apps,
 ];
