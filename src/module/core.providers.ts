@@ -50,7 +50,7 @@ function madeBy(cluster: Cluster): Cluster {
 /** Everything the module provides, from the bottom to the top. */
 export const coreProviders: Provider[] = [
   NestHost,
-  { provide: NestInternals, inject: [NestHost], useFactory: (host: NestHost) => host.internals },
+  { provide: NestInternals, inject: [NestHost], useFactory: NestHost.internalsOf },
   {
     provide: ISOLATION_OPTIONS,
     inject: [GIVEN_OPTIONS, websocketIsolationConfig.KEY],

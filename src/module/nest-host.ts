@@ -16,7 +16,17 @@ import { GIVEN_OPTIONS } from './module-definition.js';
  */
 @Injectable()
 export class NestHost {
-  readonly internals: NestInternals;
+  readonly #internals: NestInternals;
+
+  /**
+   * The internals of the host's application.
+   *
+   * @throws {IsolationError} when the app has put a proxy around the host, and so around everything that follows
+   */
+  static internalsOf(host: NestHost): NestInternals {
+    if (!(#internals in host)) throw proxiedInstance();
+    return host.#internals;
+  }
 
   /** @throws {IsolationError} saying what is wrong with the application and what to write instead */
   constructor(
@@ -24,16 +34,17 @@ export class NestHost {
     @Optional() @Inject(HttpAdapterHost) httpAdapterHost: HttpAdapterHost | undefined,
   ) {
     if (!moduleRef || !httpAdapterHost) throw twoCopiesOfCore();
-    this.internals = new NestInternals(moduleRef);
-    const missing = this.internals.missingFeatures();
+    const internals = new NestInternals(moduleRef);
+    this.#internals = internals;
+    const missing = internals.missingFeatures();
     if (missing.length > 0) throw unsupportedNest(missing);
-    const modules = [...this.internals.modules()];
+    const modules = [...internals.modules()];
     const own = modules.filter(isOurs);
-    if (own.length > 1) throw importedTwice(importersOf(this.internals, modules, own));
-    assertAddressesFit(this.internals);
-    keepOneSchedule(this.internals, modules, own);
-    this.internals.putLast(LifeCycleModule);
-    installAdapter(this.internals, httpAdapterHost);
+    if (own.length > 1) throw importedTwice(importersOf(internals, modules, own));
+    assertAddressesFit(internals);
+    keepOneSchedule(internals, modules, own);
+    internals.putLast(LifeCycleModule);
+    installAdapter(internals, httpAdapterHost);
   }
 }
 
@@ -72,6 +83,15 @@ function unsupportedNest(missing: readonly string[]): IsolationError {
     'UNSUPPORTED_NEST',
     `This version of Nest lacks what nestjs-websocket-isolation needs: ${missing.join(', ')}. ` +
       'Install a version of Nest that the compatibility table of the documentation lists.',
+  );
+}
+
+function proxiedInstance(): IsolationError {
+  return new IsolationError(
+    'PROXIED_INSTANCE',
+    'The option `instrument.instanceDecorator` of NestFactory.create() has put a proxy around a provider of ' +
+      'nestjs-websocket-isolation, which keeps its state in private fields that no proxy can read. ' +
+      'Put proxies around the classes of your app alone, and return every other instance as it is.',
   );
 }
 

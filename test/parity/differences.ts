@@ -327,6 +327,19 @@ export const differences: readonly Difference[] = [
           ? `disconnect ${REFUSED_FRAMES[scenario]}`
           : line,
   },
+  {
+    what: '`instrument.instanceDecorator` that puts a proxy around every instance',
+    stock: 'Works',
+    here: 'The app does not start: `PROXIED_INSTANCE` says that the classes of the app alone may be wrapped',
+    why: 'The library keeps its state in private fields, which a proxy cannot read',
+    forms: ['plain', ...isolated],
+    shownIn: /a proxy around each$/,
+    accountsFor: ({ scenario, lane, here }) =>
+      scenario.endsWith('a proxy around each') &&
+      (here.length === 0 ||
+        (['script', 'log'].includes(lane) &&
+          here.join().includes('`instrument.instanceDecorator` of NestFactory.create()'))),
+  },
 ];
 
 const REFUSED_FRAMES: Readonly<Record<string, number>> = {

@@ -277,6 +277,17 @@ const overHttp: Scenario[] = [
     }),
   ),
   scenario(
+    'a decorator of instances that puts a proxy around each',
+    http({
+      options: () => ({
+        instrument: {
+          instanceDecorator: (instance) =>
+            typeof instance === 'object' && instance ? new Proxy(instance, {}) : instance,
+        },
+      }),
+    }),
+  ),
+  scenario(
     'a decorator of instances that puts a proxy around the app’s own',
     http({
       options: () => ({
