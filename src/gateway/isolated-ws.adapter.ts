@@ -10,7 +10,7 @@ import { takeAnnouncedGateway } from './gateway-announcement.js';
 import { moduleMissing } from './isolated-gateway.decorator.js';
 import type { MessageParser } from './message-parser.js';
 import { hasBody } from './other-upgrades.js';
-import { closeOwnServer, openOwnServer } from './own-server.js';
+import { OwnServer } from './own-server.js';
 import { refuseWithHttp } from './refusals.js';
 import { canonicalPath } from './upgrade-path.js';
 import { answer, type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
@@ -51,7 +51,7 @@ const APPLICATION_PORT = 0;
 export class IsolatedWsAdapter extends WsAdapter {
   readonly #options: Omit<IsolatedWsAdapterOptions, 'messageParser'>;
   readonly #routers = new Map<number | symbol, UpgradeRouter>();
-  readonly #ownServers = new Set<HttpServer>();
+  readonly #ownServers = new Map<HttpServer, OwnServer>();
   readonly #endpoints = new Map<unknown, Endpoint>();
   readonly #closings = new Map<unknown, Promise<void>>();
   readonly #app: Partial<INestApplicationContext>;
@@ -106,6 +106,11 @@ export class IsolatedWsAdapter extends WsAdapter {
     this.#beforeClosing = beforeClosing;
   }
 
+  /** @internal Waits until the gateways on ports of their own listen. @throws {IsolationError} `PORT_UNAVAILABLE` */
+  async listening(): Promise<void> {
+    await Promise.all([...this.#ownServers.values()].map(({ listening }) => listening));
+  }
+
   override create(port: number, options: Record<string, unknown> = {}): WebSocketServer {
     const { server, namespace, path, ...serverOptions } = options;
     if (server || namespace) return super.create(port, options) as WebSocketServer;
@@ -155,8 +160,7 @@ export class IsolatedWsAdapter extends WsAdapter {
 
   /** Closes the ports of its own. Whoever still asks on another one is refused until {@link leave}. */
   override async dispose(): Promise<void> {
-    const closed = [...this.#ownServers].map((server) => closeOwnServer(server));
-    await Promise.all(closed);
+    await Promise.all([...this.#ownServers.values()].map((server) => server.close()));
     // Without the module there is nobody to say when the application has closed its port.
     if (!this.#accept) this.leave();
     await super.dispose();
@@ -192,9 +196,9 @@ export class IsolatedWsAdapter extends WsAdapter {
     const key = own === APPLICATION_PORT ? Symbol('free port') : own;
     // Gateways of one port agree on where it listens: `assertAddressesFit` has seen to it.
     return this.#routerAt(key, () => {
-      const server = openOwnServer({ port: own, host, backlog }, this.logger);
-      this.#ownServers.add(server);
-      return server;
+      const server = new OwnServer({ port: own, host, backlog }, this.logger);
+      this.#ownServers.set(server.http, server);
+      return server.http;
     });
   }
 

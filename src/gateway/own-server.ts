@@ -2,6 +2,8 @@ import { createServer, type Server } from 'node:http';
 
 import type { Logger } from '@nestjs/common';
 
+import { IsolationError } from '../context/isolation-error.js';
+
 /** Where a gateway listens that does not share the application's own HTTP server. */
 export interface OwnAddress {
   readonly port: number;
@@ -19,24 +21,47 @@ const OWN_SERVER = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 
 const LAST_REQUESTS_MS = 1_000;
 
 /** An HTTP server that does nothing but upgrades, for a gateway on a port of its own. */
-export function openOwnServer({ port, host, backlog }: OwnAddress, logger: Logger): Server {
-  const server = createServer(OWN_SERVER, (_request, response) => {
-    response
-      .writeHead(426, { Connection: 'close', 'Content-Length': 0, Upgrade: 'websocket' })
-      .end();
-  });
-  server.on('error', (error) => logger.error(error));
-  server.listen({ port, host, backlog });
-  return server;
+export class OwnServer {
+  readonly http: Server;
+  /** Rejects with {@link IsolationError} `PORT_UNAVAILABLE` when it cannot listen where it is to. */
+  readonly listening: Promise<void>;
+
+  constructor(address: OwnAddress, logger: Logger) {
+    this.http = createServer(OWN_SERVER, (_request, response) => {
+      response
+        .writeHead(426, { Connection: 'close', 'Content-Length': 0, Upgrade: 'websocket' })
+        .end();
+    });
+    this.http.on('error', (error) => logger.error(error));
+    this.listening = new Promise((resolve, reject) => {
+      this.http.once('listening', resolve);
+      // The application closes while it starts.
+      this.http.once('close', resolve);
+      this.http.once('error', (error) => reject(portUnavailable(address, error)));
+    });
+    // An application without the module does not wait for it, and has the line in the log.
+    this.listening.catch(() => undefined);
+    this.http.listen(address);
+  }
+
+  /** Lets no new client in. A client that is connected already and has not asked yet still gets an answer. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      const cut = setTimeout(() => this.http.closeAllConnections(), LAST_REQUESTS_MS);
+      this.http.close(() => {
+        clearTimeout(cut);
+        resolve();
+      });
+    });
+  }
 }
 
-/** Lets nobody new in. Who is connected already and has not asked yet gets an answer still. */
-export function closeOwnServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), LAST_REQUESTS_MS);
-    server.close(() => {
-      clearTimeout(cut);
-      resolve();
-    });
-  });
+function portUnavailable({ port, host }: OwnAddress, cause: Error): IsolationError {
+  const where = host === undefined ? `port ${port}` : `port ${port} of host '${host}'`;
+  return new IsolationError(
+    'PORT_UNAVAILABLE',
+    `A gateway has ${where} of its own and cannot listen there: ${cause.message}. ` +
+      'Stop what listens there, or write another port or host on the gateway.',
+    { cause },
+  );
 }

@@ -36,7 +36,8 @@ export class LifeCycle
     this.#adapter.drainWith(() => this.drain.start());
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.#adapter?.listening();
     this.handshake.open();
   }
 

@@ -23,7 +23,7 @@ export class NestHost {
    *
    * @throws {IsolationError} when the app has put a proxy around the host, and so around everything that follows
    */
-  static internalsOf(host: NestHost): NestInternals {
+  static internalsOf(this: void, host: NestHost): NestInternals {
     if (!(#internals in host)) throw proxiedInstance();
     return host.#internals;
   }

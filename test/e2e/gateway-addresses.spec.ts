@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 
@@ -120,6 +121,30 @@ describe.each(forms)('%s gateway on a port of its own', (_name, decorate) => {
     await expect(start([gatewayNamed('B', decorate(0, { port }))])).rejects.toThrow(
       'One and only one of the "port", "server", or "noServer" options',
     );
+  });
+});
+
+describe.each(forms)('%s gateway that cannot listen on its own port', (_name, decorate) => {
+  it.each([['/chat'], [undefined]])('stops the boot, with path %s', async (path) => {
+    const taken = createServer().listen(0);
+    await once(taken, 'listening');
+    const { port } = taken.address() as { port: number };
+    const gateway = gatewayNamed('Chat', decorate(port, { path }));
+    await expect(start([gateway])).rejects.toMatchObject({
+      code: 'PORT_UNAVAILABLE',
+      message: expect.stringMatching(`port ${port} of its own .*EADDRINUSE.*another port`),
+    });
+    await new Promise((resolve) => taken.close(resolve));
+  });
+
+  it('stops the boot where the machine has no such host', async () => {
+    // An address for documentation, which no machine has.
+    const options = { path: '/chat', host: '192.0.2.1' };
+    const gateway = gatewayNamed('Chat', decorate(await freePort(), options));
+    await expect(start([gateway])).rejects.toMatchObject({
+      code: 'PORT_UNAVAILABLE',
+      message: expect.stringMatching(/of host '192\.0\.2\.1' of its own .*EADDRNOTAVAIL/),
+    });
   });
 });
 

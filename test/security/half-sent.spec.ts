@@ -4,7 +4,7 @@ import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { openOwnServer } from '../../src/gateway/own-server.js';
+import { OwnServer } from '../../src/gateway/own-server.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
 
@@ -50,15 +50,17 @@ describe(`${HALF_SENT} half-sent upgrade requests`, () => {
 
 describe('a gateway’s own port', () => {
   it('gives a request ten seconds, and looks every other second', async () => {
-    const own = openOwnServer({ port: 0, host: undefined, backlog: undefined }, new Logger());
-    await eventually(() => expect(own.listening).toBe(true));
-    expect(own.headersTimeout).toBe(10_000);
-    own.headersTimeout = 100;
-    const { port } = own.address() as { port: number };
+    const address = { port: 0, host: undefined, backlog: undefined };
+    const own = new OwnServer(address, new Logger());
+    await own.listening;
+    const { http } = own;
+    expect(http.headersTimeout).toBe(10_000);
+    http.headersTimeout = 100;
+    const { port } = http.address() as { port: number };
     const raw = await RawSocket.open(port);
     raw.write('GET / HTTP/1.1\r\nHost: loc');
     await eventually(() => expect(raw.isClosed).toBe(true));
     expect(raw.status).toBe(408);
-    await new Promise((resolve) => own.close(resolve));
+    await own.close();
   });
 });
