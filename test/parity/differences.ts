@@ -124,6 +124,19 @@ export const differences: readonly Difference[] = [
       ),
   },
   {
+    what: '`handleDisconnect` that throws or rejects',
+    stock: 'The error is uncaught and ends the process',
+    here: 'A line in the log',
+    why: 'One connection must not end the process',
+    forms: isolated,
+    shownIn: /^life: disconnect of the gateway that (?:throws|rejects)$/,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      /^life: disconnect of the gateway that (?:throws|rejects)$/.test(scenario) &&
+      (lane === 'log'
+        ? here.join() === 'error Error: planned'
+        : stock.every((line) => /^(?:uncaught|unhandled rejection) Error: planned$/.test(line))),
+  },
+  {
     what: 'A pipe behind a parameter decorator of the app that reads its value later',
     stock: 'Gets the promise; since Nest 12.5 the value',
     here: 'Gets the value',
@@ -227,6 +240,55 @@ export const differences: readonly Difference[] = [
       scenario === 'option: host and path' &&
       (lane === 'server' || lane === 'ada at 127.0.0.1:/own') &&
       here.every((line) => line === 'failed: ECONNREFUSED'),
+  },
+  {
+    what: 'A port of its own that is taken',
+    stock:
+      'An uncaught error that ends the process; without `path` a line in the log, and an app without that gateway',
+    here: 'The app does not start: `PORT_UNAVAILABLE`',
+    why: 'An app that nobody can connect to must not pass for started',
+    forms: ['plain', ...isolated],
+    shownIn: /^life: a port of its own that is taken/,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      scenario === 'life: a port of its own that is taken' &&
+      [...stock, ...here].every((line) =>
+        lane === 'ada'
+          ? !line.startsWith('refused') || line === 'refused with 503'
+          : /EADDRINUSE|^(?:connect|disconnect)$|reason=starting/.test(line),
+      ),
+  },
+  {
+    what: 'A client that comes to a port of its own before the app has bootstrapped, or when that has failed, or while the app closes',
+    stock: 'Let in: before `onModuleInit` of what its handlers need, and after `onModuleDestroy`',
+    here: '503 with `Retry-After`, and a line in the log',
+    why: 'What handlers need is not there yet, or not any more',
+    forms: isolated,
+    shownIn:
+      /^life: (?:a client that comes during|(?:module init|bootstrap) that|closes during handshakes)/,
+    accountsFor: ({ scenario, lane, here }) =>
+      /^life: (?:a client that comes during|(?:module init|bootstrap) that|closes during handshakes)/.test(
+        scenario,
+      ) &&
+      here.every((line) =>
+        lane === 'log'
+          ? /^warn connection-refused reason=(?:starting|draining) status=503 /.test(line)
+          : line === 'refused with 503',
+      ),
+  },
+  {
+    what: 'Clients of an app that closes',
+    stock:
+      'Cut (1006), after `onModuleDestroy` and `beforeApplicationShutdown`; the handlers that run are not waited for',
+    here: '1001, and `handleDisconnect` and disposers run before `onModuleDestroy`',
+    why: 'Clients can tell it from a network that failed, and what disposers need is still there',
+    forms: isolated,
+    shownIn: /^life: (?:closes (?:with|twice|while)|.*, with clients$)/,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      scenario.startsWith('life: ') &&
+      (lane === 'server'
+        ? [...stock, ...here].every((line) => LEAVING.has(line))
+        : stock.every((line) => line === 'closed 1006 ""') &&
+          here.every((line) => line === 'closed 1001 "server shutting down"')),
   },
   {
     what: '`verifyClient` or `handleProtocols` that throws',
@@ -341,6 +403,8 @@ export const differences: readonly Difference[] = [
           here.join().includes('`instrument.instanceDecorator` of NestFactory.create()'))),
   },
 ];
+
+const LEAVING = new Set(['module destroy', 'before shutdown', 'disconnect']);
 
 const REFUSED_FRAMES: Readonly<Record<string, number>> = {
   'option: text that is not UTF-8': 1007,

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 
 import {
   type INestApplication,
@@ -38,8 +38,9 @@ export async function runScenario(scenario: Scenario, form: Form): Promise<Lanes
     await app?.close().catch((error: unknown) => {
       transcript.write('script', `close failed: ${textOf(error)}`);
     });
-    // What rxjs and promises report, they report a turn later.
-    for (let turns = 0; turns < 3; turns += 1) await turn();
+    // What promises report, they report a turn later; rxjs by a timer, behind which this one comes.
+    await turn();
+    await delay(1);
     stopWatching();
   }
   return transcript.lanes;
@@ -166,9 +167,10 @@ function watchProcess(transcript: Transcript): () => void {
   };
 }
 
-function textOf(error: unknown): string {
+export function textOf(error: unknown): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.split('\n', 1)[0]!;
+  // Ports are free ones, another in each form.
+  return text.split('\n', 1)[0]!.replace(/(?<=EADDRINUSE.*:)\d+$/, 'port');
 }
 
 /** A port that nothing listens on. */

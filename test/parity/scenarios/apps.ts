@@ -124,10 +124,10 @@ function scenario(
   script: Scenario['script'] = both,
   more: Partial<Scenario> = {},
 ): Scenario {
-  const metadata = (setting: Setting): ModuleMetadata => app(setting);
-  return { title: `app: ${title}`, app: metadata, before: findPort, start, script, ...more };
+  return { title: `app: ${title}`, app: withPort, before: findPort, start, script, ...more };
 }
 
+const withPort = (setting: Setting): ModuleMetadata => app(setting);
 const withoutPort = { app: (setting: Setting): ModuleMetadata => app(setting, false) };
 
 const quiet = ({ logger }: StartKit) => ({ logger, abortOnError: false }) as const;

@@ -6,6 +6,7 @@ import { filters } from './filters.js';
 import { frameScenarios } from './frames.js';
 import { gateways } from './gateways.js';
 import { hooks } from './hooks.js';
+import { lifeCycle } from './life-cycle.js';
 import { parameters } from './parameters.js';
 import { serverOptions } from './server-options.js';
 
@@ -19,4 +20,5 @@ export const scenarios: readonly Scenario[] = [
   ...enhancers,
   ...serverOptions,
   ...apps,
+  ...lifeCycle,
 ];
