@@ -19,6 +19,8 @@ const LIMIT = 20;
 const PATIENCE_MS = 60_000;
 /** What a test waits for must not come about because a lease ends by itself. */
 const LONG_LEASE = { leaseMs: 600_000, renewMs: 200_000 };
+/** The answer to one command is waited for this long; Redis counts as away by lines that are cut, and by nothing else. */
+const LOST_ANSWER = { acquireTimeoutMs: 200, commandTimeoutMs: 20_000 };
 
 const closeCodes = (clients: readonly TestClient[]) => clients.map(({ closeCode }) => closeCode);
 const open = (count: number) => Array.from({ length: count }, () => undefined);
@@ -140,7 +142,7 @@ describe('what users did while Redis could not be told', () => {
   it.each(['leaves after Redis is back', 'leaves before Redis is back'])(
     'a slot whose answer was lost is free again when the client %s',
     async (when) => {
-      const { node, proxy } = await start({ acquireTimeoutMs: 200, commandTimeoutMs: 400 });
+      const { node, proxy } = await start(LOST_ANSWER);
       await (await node.connect()).close();
       await inOrder(0);
       proxy.isMute = true;
@@ -161,12 +163,7 @@ describe('what users did while Redis could not be told', () => {
   );
 
   it("a slot whose answer was lost is free again where nobody gets in meanwhile ('closed')", async () => {
-    const limits = {
-      onUnavailable: 'closed',
-      acquireTimeoutMs: 200,
-      commandTimeoutMs: 400,
-    } as const;
-    const { node, proxy } = await start(limits);
+    const { node, proxy } = await start({ ...LOST_ANSWER, onUnavailable: 'closed' });
     await (await node.connect()).close();
     await inOrder(0);
     proxy.isMute = true;
