@@ -89,7 +89,7 @@ function isEqual(folder: string): boolean {
     'test/parity/main.ts',
     '--elsewhere',
   ];
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+  const { status, stdout, stderr, error, signal } = spawnSync(process.execPath, args, {
     cwd: folder,
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
@@ -97,5 +97,7 @@ function isEqual(folder: string): boolean {
   // What is as listed is many lines of nothing new.
   const lines = stdout.split('\n').filter((line) => !/^=|as listed:/.test(line));
   console.log(`${lines.join('\n')}\n${stderr}`.trim());
+  if (status !== 0)
+    console.log(`ended with ${error?.message ?? signal ?? status}, after:\n${stdout.slice(-500)}`);
   return status === 0;
 }
