@@ -15,7 +15,7 @@ import type { ClientOptions } from 'ws';
 import { SHORT_LEASE } from '../support/cluster.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 
 @IsolatedGateway({ path: '/chat' })
 class EchoGateway {

@@ -11,7 +11,7 @@ import { missingPermissions } from '../../src/redis/permissions.js';
 import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const PAGE = readFileSync(new URL('../../docs/cluster.md', import.meta.url), 'utf8');
 /** What the page says, word for word. */
 const [, LINE = ''] = /^(ACL SETUSER (?:.*\\\n)*.*)$/m.exec(PAGE) ?? [];

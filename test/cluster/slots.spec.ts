@@ -8,7 +8,7 @@ import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 120_000;
 /** No renewal comes in between. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 

@@ -75,7 +75,7 @@ beforeEach(async () => {
   settle = [];
   app = await startApp({
     providers: [GivenUpGateway, Helper],
-    options: { cleanup: { disposeTimeoutMs: 20 }, handshake: { timeoutMs: 200 } },
+    options: { cleanup: { disposeTimeoutMs: 20 }, handshake: { timeoutMs: 2_000 } },
   });
 });
 afterEach(async () => {

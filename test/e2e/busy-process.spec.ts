@@ -43,8 +43,8 @@ it('does not take for dead who answered while the process was busy', async () =>
     options: {
       limits: { maxManagersPerUser: 2 },
       // Critical from 2 of 2 on: the emergency job would take whoever leaves a ping unanswered.
-      cleanup: { probeTimeoutMs: 100, emergencyIntervalMs: 50 },
-      heartbeat: { intervalMs: 64, timeoutMs: 150 },
+      cleanup: { probeTimeoutMs: 1_000, emergencyIntervalMs: 500 },
+      heartbeat: { intervalMs: 640, timeoutMs: 1_500 },
     },
   });
   const factory = testApp.app.get(WebSocketManagerFactory);
@@ -53,11 +53,11 @@ it('does not take for dead who answered while the process was busy', async () =>
   peers = new Worker(PEERS, { eval: true, workerData: [url, url] });
   peers.on('message', (code: number) => closed.push(code));
   await eventually(() => expect(factory.managersOf('ada')).toHaveLength(2));
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 3; round += 1) {
     // Everybody's next ping is under way when the process stops to listen.
     const managers = factory.managersOf('ada');
     for (const manager of managers) manager.ping();
-    block(400);
+    block(2_500);
     await eventually(() => expect(managers.map(({ pingedAt }) => pingedAt)).toEqual([0, 0]));
   }
   expect(closed).toEqual([]);

@@ -155,8 +155,13 @@ beforeEach(async () => {
     ],
     options: {
       limits: { maxManagersPerUser: 1 },
-      // An arrival waits for a slot until the client that holds it leaves, and no timer decides.
-      cleanup: { probeTimeoutMs: 100_000, emergencyTimeoutMs: 200_000 },
+      // An arrival waits for a slot until the client that holds it leaves, and what is left over stays: no timer decides.
+      cleanup: {
+        probeTimeoutMs: 100_000,
+        emergencyTimeoutMs: 200_000,
+        proactiveIntervalMs: 600_000,
+        emergencyIntervalMs: 600_000,
+      },
       authenticator: async () => {
         await gate.pass('authenticate');
         return { userId: 'ada', threadId: 'tea' };

@@ -133,7 +133,7 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
       '--expose-gc',
       '--no-warnings',
       join(copy, 'node_modules/jest/bin/jest.js'),
-      '--testTimeout=8000',
+      '--testTimeout=30000',
       '--bail',
       '--runInBand',
       '--testNamePattern',
@@ -144,7 +144,7 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
       cwd: copy,
       encoding: 'utf8',
       // A fault may keep the process alive for ever: then that is how it shows.
-      timeout: 60_000,
+      timeout: 240_000,
       env: { ...process.env, RACE_RUNS: '100', JEST_WORKER_ID: undefined, NODE_OPTIONS: '' },
     },
   );

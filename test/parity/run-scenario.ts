@@ -137,6 +137,8 @@ function logInto(transcript: Transcript): LoggerService {
       const line = `${level} ${whatItSays(message, rest)}`;
       // Of classes that other scenarios in this process have left behind.
       if (line.includes('is in no `providers` of this application')) return;
+      // On a busy machine.
+      if (/taking [\d.]+ms to serialize/.test(line)) return;
       if (!transcript.read('log').includes(line)) transcript.write('log', line);
     };
   return {

@@ -213,7 +213,7 @@ describe('guards and interceptors', () => {
   });
 
   it('have the time of a handshake', async () => {
-    await start([], { handshake: { timeoutMs: 50 } });
+    await start([], { handshake: { timeoutMs: 1_000 } });
     const client = await open('silent');
     expect(await client.closed()).toBe(4408);
   });
@@ -230,7 +230,7 @@ describe('guards and interceptors', () => {
   });
 
   it('that are still thinking when the client leaves let nobody in', async () => {
-    await start([], { handshake: { timeoutMs: 100 } });
+    await start();
     let admit!: () => void;
     answers['thinking'] = () => new Promise<boolean>((resolve) => (admit = () => resolve(true)));
     const client = await open('thinking');

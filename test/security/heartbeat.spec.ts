@@ -6,8 +6,9 @@ import {
   UserExecutionContext,
   WebSocketManager,
   type WebSocketIsolationOptions,
+  WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
-import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+import { eventually, FakeClock, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { activeTimers } from '../support/live-count.js';
 import { closeFrames, frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
@@ -31,7 +32,14 @@ class BeatGateway {
   }
 }
 
-const QUICK: WebSocketIsolationOptions = { heartbeat: { intervalMs: 64, timeoutMs: 80 } };
+let clock: FakeClock;
+const options = (): WebSocketIsolationOptions => ({
+  clock: (clock = new FakeClock()),
+  heartbeat: { intervalMs: 640, timeoutMs: 800 },
+});
+/** A pong that is owed is overdue after this long. */
+const OVERDUE_MS = 2_000;
+const STEP_MS = 100;
 
 let testApp: TestApp;
 afterEach(async () => {
@@ -50,10 +58,18 @@ const ledger = (): unknown => testApp.app.get(LeakDetector).getReport().ledger;
 
 describe('a peer that answers no ping', () => {
   it('is closed with 4443 and cut, while others live on', async () => {
-    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    testApp = await startApp({ providers: [BeatGateway], options: options() });
     const other = await TestClient.open(testApp.url('/beat?user=other'));
     const silent = await openRaw('silent');
+    const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('other');
+    for (let passedMs = 0; passedMs < OVERDUE_MS; passedMs += STEP_MS) {
+      await clock.advance(STEP_MS);
+      // Its pong has come.
+      await eventually(() => expect(manager!.pingedAt).toBe(0));
+    }
     await eventually(() => expect(closeFrames(silent.bytes)).toEqual([4443]));
+    // It says no goodbye either.
+    await clock.advance(60_000);
     await eventually(() => expect(silent.isClosed).toBe(true));
     expect(disposed).toEqual(['4443 cleanup']);
     expect(await other.ask('hi')).toEqual({ event: 'hi' });
@@ -62,13 +78,13 @@ describe('a peer that answers no ping', () => {
   });
 
   it('but sends messages is alive', async () => {
-    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    testApp = await startApp({ providers: [BeatGateway], options: options() });
     const talking = await openRaw('talking');
-    for (let message = 0; message < 40; message += 1) {
+    for (let passedMs = 0; passedMs < 2 * OVERDUE_MS; passedMs += STEP_MS) {
       const before = talking.bytes.length;
       talking.write(frame('{"event":"hi"}'));
       await eventually(() => expect(talking.bytes.length).toBeGreaterThan(before));
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await clock.advance(STEP_MS);
     }
     expect(closeFrames(talking.bytes)).toEqual([]);
     talking.destroy();
@@ -77,7 +93,7 @@ describe('a peer that answers no ping', () => {
 
 describe('the heartbeat', () => {
   it('has no timer per connection', async () => {
-    testApp = await startApp({ providers: [BeatGateway], options: QUICK });
+    testApp = await startApp({ providers: [BeatGateway], options: options() });
     const first = await TestClient.open(testApp.url('/beat?user=first'));
     await first.ask('hi');
     const timers = activeTimers();
