@@ -11,7 +11,12 @@ export {
   type SlotHolder,
 } from './cluster/cluster-slots.js';
 export { type ClusterNode, type ClusterStatus } from './cluster/cluster-status.js';
-export { type Cluster, type ClusterDefinition, type ClusterHost } from './cluster/cluster.js';
+export {
+  type Cluster,
+  type ClusterDefinition,
+  type ClusterHost,
+  type ClusterJournal,
+} from './cluster/cluster.js';
 export { websocketIsolationConfig } from './config/isolation.config.js';
 export {
   type AuthenticateFunction,
@@ -19,6 +24,18 @@ export {
   type WebSocketIsolationOptions,
   type WebSocketIsolationOptionsFactory,
 } from './config/isolation.options.js';
+export {
+  type CleanupOptions,
+  type HandshakeOptions,
+  type HeartbeatOptions,
+  type InboundOptions,
+  type LeaksOptions,
+  type LimitsOptions,
+  type OutboundOptions,
+  type RateOptions,
+  type ResumeOptions,
+  type ShutdownOptions,
+} from './config/option-groups.js';
 export { type OriginPolicy } from './config/option-rules.js';
 export { InvalidOptionsError, type OptionFault } from './config/option-faults.js';
 export {
@@ -27,7 +44,11 @@ export {
   NoActiveContextError,
 } from './context/context.errors.js';
 export { IsolationError } from './context/isolation-error.js';
-export { type ConnectionIdentity, UserExecutionContext } from './context/user-execution-context.js';
+export {
+  type ConnectionIdentity,
+  type RequestLike,
+  UserExecutionContext,
+} from './context/user-execution-context.js';
 export {
   type Audience,
   type ClusterDeliveryReport,
@@ -41,6 +62,7 @@ export {
   type IsolatedGatewayOptions,
 } from './gateway/isolated-gateway.decorator.js';
 export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './gateway/isolated-ws.adapter.js';
+export { type InboundMessage, type MessageParser } from './gateway/message-parser.js';
 export { type DeliveryReport } from './history/receipt.js';
 export {
   type AnyIsolationEventListener,
@@ -61,7 +83,8 @@ export { type DeliveryResult, type DropReason } from './manager/delivery-result.
 export { type DisconnectOptions, type DisconnectReport } from './manager/everywhere.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
-export { type ManagedSocket } from './manager/managed-socket.js';
+export { type ManagedSocket, type SocketListener } from './manager/managed-socket.js';
+export { type Ledger } from './manager/manager-registry.js';
 export { type ManagerStats } from './manager/manager-stats.js';
 export {
   ClusterUnavailableError,
@@ -79,7 +102,12 @@ export {
   WebSocketManager,
 } from './manager/web-socket-manager.js';
 export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
-export { LeakDetector, type LeakReport, type LeakSuspect } from './monitoring/leak.detector.js';
+export {
+  type LeakCause,
+  LeakDetector,
+  type LeakReport,
+  type LeakSuspect,
+} from './monitoring/leak.detector.js';
 export {
   type ThreadConsistencyReport,
   ThreadConsistencyTracker,

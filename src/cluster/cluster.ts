@@ -1,14 +1,19 @@
 import type { Clock } from '../clock/clock.js';
-import type { Journal } from '../journal/journal.js';
+import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
 import type { HistoryBounds, ThreadHistory } from '../history/thread-history.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterStatus } from './cluster-status.js';
 
+/** Where a cluster says what happens to it: an event, and a line in the log. */
+export interface ClusterJournal {
+  record<Name extends IsolationEventName>(name: Name, details: IsolationEvents[Name]): void;
+}
+
 /** What a cluster may use of the process it runs in. */
 export interface ClusterHost {
   readonly clock: Clock;
-  readonly journal: Pick<Journal, 'record'>;
+  readonly journal: ClusterJournal;
 }
 
 /** How to make the cluster: what `forRoot({ cluster })` takes, for example `redisCluster({ url })`. */

@@ -31,6 +31,7 @@ import {
 export class WebSocketEmitter {
   readonly #others: { readonly delivery: Cluster['delivery']; readonly nodeId: string } | undefined;
 
+  /** @internal */
   constructor(
     private readonly factory: WebSocketManagerFactory,
     @Inject(CLOCK) private readonly clock: Clock,

@@ -26,6 +26,7 @@ const DEFAULT_KEY = 'websocket-isolation';
  */
 @Injectable()
 export class WebSocketIsolationHealthIndicator {
+  /** @internal */
   constructor(
     @Inject(HEALTH_THRESHOLDS) private readonly thresholds: HealthThresholds,
     private readonly process: ProcessHealth,

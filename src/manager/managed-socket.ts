@@ -1,6 +1,6 @@
-// As every emitter declares it; anything narrower would refuse emitters that fit.
+// Any arguments, as every emitter declares it: anything narrower would refuse emitters that fit.
 // oxlint-disable-next-line typescript/no-explicit-any
-type SocketListener = (...args: any[]) => void;
+export type SocketListener = (...args: any[]) => void;
 
 /** What a manager needs of a socket. A `ws` WebSocket has it. */
 export interface ManagedSocket {

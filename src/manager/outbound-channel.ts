@@ -26,18 +26,19 @@ export abstract class OutboundChannel {
   #outbox: CriticalOutbox | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
 
+  /** @internal */
   constructor(protected readonly host: ManagerHost) {}
 
   /** Whether the connection still lives: neither closing nor closed. */
   abstract get isActive(): boolean;
 
-  /** Whether the connect hooks have run. */
+  /** @internal Whether the connect hooks have run. */
   protected abstract get isOpened(): boolean;
 
-  /** The connection has ended before these could be sent. */
+  /** @internal The connection has ended before these could be sent. */
   protected abstract undelivered(messages: readonly CriticalMessage[]): void;
 
-  /** Records a critical message where it outlives the connection; `undefined` where there is no such place. */
+  /** @internal Records a critical message where it outlives the connection; `undefined` where there is no such place. */
   protected abstract recordCritical(frame: string): DeliveryResult | undefined;
 
   /** @internal Traffic: not stale. @param now monotonic milliseconds */
@@ -183,12 +184,12 @@ export abstract class OutboundChannel {
     return error;
   }
 
-  /** Sends what is critical and had to wait. */
+  /** @internal Sends what is critical and had to wait. */
   protected flushCritical(): void {
     this.#outbox?.flush();
   }
 
-  /** Ends the retries and hands over what was never sent. */
+  /** @internal Ends the retries and hands over what was never sent. */
   protected closeOutbox(): readonly CriticalMessage[] {
     const left = this.#outbox?.close() ?? [];
     this.#outbox = undefined;

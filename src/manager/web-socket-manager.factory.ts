@@ -49,6 +49,7 @@ export class WebSocketManagerFactory {
   readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
   #isShutDown = false;
 
+  /** @internal */
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(CLOCK) private readonly clock: Clock,

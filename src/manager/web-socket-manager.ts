@@ -123,6 +123,7 @@ export class WebSocketManager extends OutboundChannel {
     return this.#state !== 'closing' && this.#state !== 'closed';
   }
 
+  /** @internal */
   protected override get isOpened(): boolean {
     return this.#state !== 'connecting';
   }
@@ -478,10 +479,12 @@ export class WebSocketManager extends OutboundChannel {
     }
   }
 
+  /** @internal */
   protected override recordCritical(frame: string): DeliveryResult | undefined {
     return this.host.recordCritical?.(this, frame);
   }
 
+  /** @internal */
   protected override undelivered(messages: readonly CriticalMessage[]): void {
     this.host.undelivered(this, messages);
   }

@@ -48,7 +48,7 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
   readonly #prefix: string;
   #releases: Release[] = [];
 
-  /** @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not take */
+  /** @internal @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not take */
   constructor(
     @Inject(METRICS_OPTIONS) options: WebSocketIsolationMetricsOptions,
     @Inject(PROM_CLIENT) private readonly client: PromClient,

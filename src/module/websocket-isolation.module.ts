@@ -43,7 +43,7 @@ import { ConfigurableModuleClass } from './module-definition.js';
  */
 @Module({})
 export class WebSocketIsolationModule extends ConfigurableModuleClass {
-  /** @throws {IsolationError} `MODULE_WITHOUT_OPTIONS` where no module of the application calls `forRoot()` */
+  /** @internal @throws {IsolationError} `MODULE_WITHOUT_OPTIONS` where no module of the application calls `forRoot()` */
   constructor(@Optional() @Inject(ISOLATION_OPTIONS) options?: ResolvedOptions) {
     super();
     if (!options) throw withoutOptions();

@@ -63,6 +63,7 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
   #disposed = 0;
   #observer: PerformanceObserver | undefined;
 
+  /** @internal */
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(CLOCK) private readonly clock: Clock,

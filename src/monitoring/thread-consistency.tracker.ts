@@ -42,6 +42,7 @@ export class ThreadConsistencyTracker {
   #inconsistent = 0;
   readonly #violations: ThreadViolation[] = [];
 
+  /** @internal */
   constructor(
     private readonly journal: Journal,
     @Inject(CLOCK) private readonly clock: Clock,

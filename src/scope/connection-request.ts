@@ -5,14 +5,12 @@ import type { ContextId } from '@nestjs/core';
 import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
-type Texts = Readonly<Record<string, string>>;
-
 /** The scope, as far as its request knows it. */
 interface ScopeName {
   readonly nameForRequest: ContextId | undefined;
 }
 
-const NONE: Texts = Object.freeze({});
+const NONE: Readonly<Record<string, string>> = Object.freeze({});
 
 /**
  * What Nest's `REQUEST` is inside a connection: a small frozen value, never the socket or the upgrade
@@ -20,9 +18,9 @@ const NONE: Texts = Object.freeze({});
  */
 export class ConnectionRequest {
   /** Only what `handshake.keepHeaders` names. */
-  readonly headers: Texts;
+  readonly headers: Readonly<Record<string, string>>;
   readonly #search: string;
-  #query: Texts | undefined = undefined;
+  #query: Readonly<Record<string, string>> | undefined = undefined;
   #peer: { readonly remoteAddress?: string | undefined } | undefined;
   #remoteAddress: string | undefined = undefined;
   #scope: ScopeName | undefined = undefined;
@@ -43,7 +41,7 @@ export class ConnectionRequest {
   }
 
   /**
-   * Reads an upgrade request; keeps nothing of it.
+   * @internal Reads an upgrade request; keeps nothing of it.
    *
    * @throws {InvalidContextError} for a context that this library has not made
    */
@@ -82,7 +80,7 @@ export class ConnectionRequest {
   }
 
   /** The query's parameters; of one that is repeated, the last. */
-  get query(): Texts {
+  get query(): Readonly<Record<string, string>> {
     this.#query ??= readQuery(this.#search);
     return this.#query;
   }
@@ -93,13 +91,16 @@ export class ConnectionRequest {
   }
 }
 
-function readQuery(search: string): Texts {
+function readQuery(search: string): Readonly<Record<string, string>> {
   const query = Object.create(null) as Record<string, string>;
   for (const [name, value] of new URLSearchParams(search)) query[name] = value;
   return Object.freeze(query);
 }
 
-function readHeaders(request: IncomingMessage, names: readonly string[]): Texts {
+function readHeaders(
+  request: IncomingMessage,
+  names: readonly string[],
+): Readonly<Record<string, string>> {
   if (names.length === 0) return NONE;
   const headers = Object.create(null) as Record<string, string>;
   for (const name of names) {
