@@ -1,7 +1,8 @@
 import { Progress } from './progress.js';
 import { writeReport } from './report/report.js';
 import { readSettings, type Settings, USAGE } from './settings.js';
-import { criteriaOf, type Run, validate } from './validation.js';
+import type { Run } from './results.js';
+import { criteriaOf, validate } from './validation.js';
 
 async function main({ groups, runs, seed, out, fault }: Settings): Promise<void> {
   const progress = new Progress(console.log);

@@ -1,6 +1,6 @@
 import type { Check } from './checks/check.js';
 import type { Criterion } from './criteria.js';
-import type { CheckResult } from './validation.js';
+import type { CheckResult } from './results.js';
 
 /** Says on the terminal what is going on. */
 export class Progress {

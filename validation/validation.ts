@@ -4,29 +4,10 @@ import type { Group } from './checks/checks.js';
 import { Criteria, type Criterion } from './criteria.js';
 import type { Progress } from './progress.js';
 import { randomFrom } from './random.js';
+import type { CheckResult, Run } from './results.js';
 import { Server } from './server/server.js';
 import type { History } from './server/timeline.js';
 import type { Fault } from './server/validation.gateway.js';
-
-/** What became of one check. */
-export interface CheckResult {
-  readonly name: string;
-  readonly title: string;
-  readonly setUp: string;
-  readonly criteria: readonly Criterion[];
-  readonly holds: boolean;
-  readonly durationMs: number;
-  /** `null` where the server did not live to tell. */
-  readonly history: History | null;
-}
-
-/** All checks, once. */
-export interface Run {
-  readonly startedAt: string;
-  readonly durationMs: number;
-  readonly seed: number;
-  readonly groups: readonly { readonly title: string; readonly checks: readonly CheckResult[] }[];
-}
 
 /** How long a server may take to be empty after a check: a disposer's deadline, and some. */
 const EMPTY_WITHIN_MS = 8_000;

@@ -2,7 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { IsolationError } from '../context/isolation-error.js';
-import { managerOfSocket } from '../manager/socket-binding.js';
+import { managerOfSocket } from '../manager/manager-of-socket.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 type ParameterFactory = (data: unknown, context: ExecutionContext) => unknown;

@@ -8,7 +8,7 @@ import { subjectOf } from '../journal/journal.js';
 import { isThenable } from '../manager/bounded-run.js';
 import { encodeAnswer, encodeFrame, whyNoFrame } from '../manager/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import type { TracedStep, Tracer } from '../monitoring/tracing.js';
+import type { TracedStep, Tracer } from '../monitoring/tracer.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 import type { ConnectionHost } from './connection-host.js';

@@ -1,48 +1,43 @@
-import type { Clock } from '../clock/clock.js';
 import type { CloseReason } from '../closing/close-codes.js';
 import type { OptionGroups } from '../config/isolation.options.js';
-import type { ByteBudget } from './byte-budget.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { DeliveryResult } from './delivery-result.js';
-import type { WebSocketManager } from './web-socket-manager.js';
+import type { OutboundHost } from './outbound-channel.js';
 
 /**
  * What every manager of a process shares: the time, the options, and whoever wants to know what
  * happens to it. One object for all, so that a manager stays small.
  */
-export interface ManagerHost {
-  readonly clock: Clock;
+export interface ManagerHost<Manager> extends OutboundHost {
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
-  /** Over what waits for the readers of all connections. */
-  readonly waiting: ByteBudget;
   /** Traffic went either way. */
-  touched(manager: WebSocketManager): void;
+  touched(manager: Manager): void;
   /** A socket was bound. */
-  attached(manager: WebSocketManager): void;
+  attached(manager: Manager): void;
   /** A socket was bound, or the pins went from none to some or back. */
-  rearranged(manager: WebSocketManager): void;
+  rearranged(manager: Manager): void;
   /** A ping was sent. */
-  pinged(manager: WebSocketManager): void;
+  pinged(manager: Manager): void;
   /** A sign of life came after a ping. */
-  answered(manager: WebSocketManager): void;
+  answered(manager: Manager): void;
   /** The pong of a ping of ours came. */
-  ponged(manager: WebSocketManager, roundTripMs: number): void;
+  ponged(manager: Manager, roundTripMs: number): void;
   /** Closing began: no longer among the user's managers, still holding its slot. */
-  closing(manager: WebSocketManager, reason: CloseReason): void;
+  closing(manager: Manager, reason: CloseReason): void;
   /** The socket of a closing manager is gone; disposers are next. */
-  socketGone(manager: WebSocketManager): void;
+  socketGone(manager: Manager): void;
   /** The slot is wanted by somebody else; the disposal goes on without one. */
-  slotGivenUp(manager: WebSocketManager): void;
+  slotGivenUp(manager: Manager): void;
   /** The socket is gone and nothing of the connection runs any more: all disposers have ended. */
-  disposed(manager: WebSocketManager, reason: CloseReason): void;
+  disposed(manager: Manager, reason: CloseReason): void;
   /** A disposer or hook failed or did not end in time. */
-  disposalFault(manager: WebSocketManager, outcome: 'failed' | 'abandoned', error?: unknown): void;
+  disposalFault(manager: Manager, outcome: 'failed' | 'abandoned', error?: unknown): void;
   /** A hook, handler or disposer did not end in time, and is waited for no longer. */
-  abandoned(manager: WebSocketManager, label: string, pending: Promise<unknown>): void;
+  abandoned(manager: Manager, label: string, pending: Promise<unknown>): void;
   /** Records a critical message in the thread's history, where there is one. */
-  recordCritical: ((manager: WebSocketManager, frame: string) => DeliveryResult) | undefined;
+  recordCritical: ((manager: Manager, frame: string) => DeliveryResult) | undefined;
   /** The connection ended before these critical messages could be sent. */
-  undelivered(manager: WebSocketManager, messages: readonly CriticalMessage[]): void;
+  undelivered(manager: Manager, messages: readonly CriticalMessage[]): void;
 }
 
 /** What runs above a manager and has to be wound up before its disposers. Set by the gateway. */

@@ -2,7 +2,8 @@ import type { Clock } from '../clock/clock.js';
 import { AbandonedWork } from './abandoned-work.js';
 import { LinkedList } from './linked-list.js';
 import { PingRing } from './ping-ring.js';
-import { UserSlots } from './user-slots.js';
+import { Slots } from './slots.js';
+import type { UserSlots } from './user-slots.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** `created = active + disposed`, true at every instant. */
@@ -106,7 +107,7 @@ export class ManagerRegistry {
   openSlots(userId: string): UserSlots {
     let slots = this.#byUser.get(userId);
     if (!slots) {
-      slots = new UserSlots(userId);
+      slots = new Slots<WebSocketManager>(userId);
       this.#byUser.set(userId, slots);
     }
     return slots;

@@ -1,6 +1,6 @@
 import { type Clock, epochAt } from '../clock/clock.js';
-import { SOCKET_OPEN } from './managed-socket.js';
-import type { WebSocketManager } from './web-socket-manager.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
 
 /** The numbers of one connection, true at the instant they are read. */
 export interface ManagerStats {
@@ -24,7 +24,25 @@ export interface ManagerStats {
   readonly lastError: string | null;
 }
 
-export function readManagerStats(manager: WebSocketManager, clock: Clock): ManagerStats {
+/** What the numbers of a connection are read from. */
+interface StatsSource {
+  readonly context: UserExecutionContext;
+  readonly managerId: string;
+  readonly isActive: boolean;
+  readonly socket: ManagedSocket | undefined;
+  readonly counters: {
+    readonly attached: number;
+    readonly sent: number;
+    readonly failed: number;
+    readonly errors: number;
+  };
+  readonly createdAt: number;
+  readonly lastActivityAt: number;
+  readonly lastError: string | undefined;
+  readonly recoveryQueueSize: number;
+}
+
+export function readManagerStats(manager: StatsSource, clock: Clock): ManagerStats {
   const now = clock.now();
   const isOpen = manager.socket?.readyState === SOCKET_OPEN;
   return {

@@ -1,3 +1,6 @@
+import type { Clock } from '../clock/clock.js';
+import type { OptionGroups } from '../config/isolation.options.js';
+import type { ByteBudget } from './byte-budget.js';
 import { afterSilence } from '../clock/silence.js';
 import { CloseCode, type CloseInitiator } from '../closing/close-codes.js';
 import { errorText } from '../journal/error-text.js';
@@ -5,7 +8,6 @@ import { Backlog } from './backlog.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
 import { type DeliveryResult, encodeFrame, type Frame, whyNoFrame } from './delivery-result.js';
 import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
-import type { ManagerHost } from './manager-host.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 import { writeText } from './write-text.js';
 
@@ -13,6 +15,14 @@ const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
+
+/** What the sending halves of a process share. */
+export interface OutboundHost {
+  readonly clock: Clock;
+  readonly options: Pick<OptionGroups, 'outbound'>;
+  /** Over what waits for the readers of all connections. */
+  readonly waiting: ByteBudget;
+}
 
 /** The sending half of a manager: bounded, counted, and never throwing where it need not. */
 export abstract class OutboundChannel {
@@ -27,7 +37,7 @@ export abstract class OutboundChannel {
   #backlog: Backlog | undefined = undefined;
 
   /** @internal */
-  constructor(protected readonly host: ManagerHost) {}
+  constructor(protected readonly host: OutboundHost) {}
 
   /** Whether the connection still lives: neither closing nor closed. */
   abstract get isActive(): boolean;

@@ -1,28 +1,35 @@
 import { IsolationViolationError } from './manager.errors.js';
 import type { ManagedSocket } from './managed-socket.js';
-import type { WebSocketManager } from './web-socket-manager.js';
 
 const OWNER = Symbol('websocket-isolation:owner');
 
-interface OwnedSocket extends ManagedSocket {
-  [OWNER]?: WebSocketManager | undefined;
+/** What is told what happens on its socket. */
+export interface SocketOwner {
+  received(frame: Buffer): void;
+  socketClosed(code: number, reason: string): void;
+  socketFailed(error: unknown): void;
+  ponged(): void;
 }
 
-/** The manager a socket belongs to. */
-export function managerOfSocket(socket: object | undefined): WebSocketManager | undefined {
+interface OwnedSocket extends ManagedSocket {
+  [OWNER]?: SocketOwner | undefined;
+}
+
+/** What a socket was bound to. */
+export function ownerOf(socket: object | undefined): SocketOwner | undefined {
   return (socket as OwnedSocket | undefined)?.[OWNER];
 }
 
 /**
- * Gives a socket to a manager: from now on its end is the manager's end. {@link unbindSocket} takes it back.
+ * Gives a socket to a manager: from now on its end is the end of the manager. {@link unbindSocket} takes it back.
  *
  * @throws {IsolationViolationError} when the socket has an owner already
  */
-export function bindSocket(socket: ManagedSocket, manager: WebSocketManager): void {
+export function bindSocket(socket: ManagedSocket, owner: SocketOwner): void {
   const owned = socket as OwnedSocket;
   if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
-  owned[OWNER] = manager;
-  // Shared functions that find their manager through `this`: a closure each would cost more than the
+  owned[OWNER] = owner;
+  // Shared functions that find the owner through `this`: a closure each would cost more than the
   // rest of the binding.
   socket.on('message', onMessage);
   socket.on('close', onClose);

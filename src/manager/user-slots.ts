@@ -1,47 +1,5 @@
-import { LinkedList } from './linked-list.js';
+import type { Slots } from './slots.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** Somebody who waits for a slot while cleanup tries to make room. */
-export interface SlotWaiter {
-  /** Takes the slot, so that the manager exists when this returns; or gives the arrival up. */
-  admit(): void;
-}
-
-/**
- * The slots of one user. What is held is what is in the two lists: there is no number beside them
- * that could be wrong.
- */
-export class UserSlots {
-  /** What cleanup may look at, the least recently active first. */
-  readonly idle = new LinkedList<WebSocketManager>();
-  /** Pinned managers: never looked at. */
-  readonly pinned = new LinkedList<WebSocketManager>();
-  /** First come, first served. Empty unless an emergency cleanup is under way. */
-  readonly waiters: SlotWaiter[] = [];
-
-  /** The set of users that cleanup looks at together with this one, next time. */
-  watchedIn: Set<UserSlots> | undefined = undefined;
-
-  constructor(readonly userId: string) {}
-
-  /** Slots taken, also by managers that are closing and have not given theirs back yet. */
-  get held(): number {
-    return this.idle.size + this.pinned.size;
-  }
-
-  get isUnused(): boolean {
-    return this.held === 0 && this.waiters.length === 0;
-  }
-
-  /** Who holds them: those that cleanup may look at first. */
-  managers(): WebSocketManager[] {
-    const managers: WebSocketManager[] = [];
-    this.idle.collectInto(managers);
-    this.pinned.collectInto(managers);
-    return managers;
-  }
-
-  [Symbol.iterator](): IterableIterator<WebSocketManager> {
-    return this.managers().values();
-  }
-}
+/** The slots of one user, and the managers that hold them. */
+export type UserSlots = Slots<WebSocketManager>;

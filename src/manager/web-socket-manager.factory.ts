@@ -25,7 +25,7 @@ import {
   ManagerLimitError,
 } from './manager.errors.js';
 import { SLOT_RECLAIMER, type SlotReclaimer } from './slot-reclaimer.js';
-import { managerOfSocket } from './socket-binding.js';
+import { managerOfSocket } from './manager-of-socket.js';
 import type { UserSlots } from './user-slots.js';
 import { WebSocketManager } from './web-socket-manager.js';
 
@@ -44,7 +44,7 @@ export class WebSocketManagerFactory {
   /** @internal Connections on whichever node they are. */
   readonly everywhere: Everywhere;
 
-  readonly #host: ManagerHost;
+  readonly #host: ManagerHost<WebSocketManager>;
   // Those that wait for a slot, here or in the cluster: the same context asked for twice is the same arrival.
   readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
   #isShutDown = false;
@@ -235,7 +235,7 @@ export class WebSocketManagerFactory {
   }
 
   /** @internal What is critical is recorded with this from now on. */
-  recordCriticalWith(record: NonNullable<ManagerHost['recordCritical']>): void {
+  recordCriticalWith(record: NonNullable<ManagerHost<WebSocketManager>['recordCritical']>): void {
     this.#host.recordCritical = record;
   }
 
@@ -406,7 +406,7 @@ export class WebSocketManagerFactory {
     return managers.length;
   }
 
-  #createHost(): ManagerHost {
+  #createHost(): ManagerHost<WebSocketManager> {
     const { registry, journal, clock, options } = this;
     return {
       clock,

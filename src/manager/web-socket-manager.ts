@@ -21,8 +21,8 @@ import type { ConnectionHooks, ManagerHost } from './manager-host.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
 import { ManagerClosedError } from './manager.errors.js';
 import { OutboundChannel } from './outbound-channel.js';
+import type { Slots } from './slots.js';
 import { bindSocket, unbindSocket } from './socket-binding.js';
-import type { UserSlots } from './user-slots.js';
 
 /** `connecting → ready → draining → closing → closed`; never backwards. */
 export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'closed';
@@ -51,7 +51,7 @@ export class WebSocketManager extends OutboundChannel {
   /** @internal Which part of the ring is its own. */
   ringPart = 0;
   /** @internal Whose slot it holds, until that is given back. */
-  slots: UserSlots | undefined = undefined;
+  slots: Slots<WebSocketManager> | undefined = undefined;
   /** @internal Its slot in the cluster, where there is one. */
   lease: ClusterLease | undefined = undefined;
   /** @internal What runs above: the gateway's side of the connection. */
@@ -77,6 +77,8 @@ export class WebSocketManager extends OutboundChannel {
   /** @internal Called when a probe is answered, or pointless because the connection ends. */
   probeAnswered: (() => void) | undefined = undefined;
 
+  /** @internal */
+  declare protected readonly host: ManagerHost<WebSocketManager>;
   #state: ManagerState = 'connecting';
   #socketGone: (() => void) | undefined = undefined;
   #cutting: (() => void) | undefined = undefined;
@@ -92,7 +94,7 @@ export class WebSocketManager extends OutboundChannel {
   constructor(
     /** Whose connection it is. */
     readonly context: UserExecutionContext,
-    host: ManagerHost,
+    host: ManagerHost<WebSocketManager>,
   ) {
     super(host);
     const now = host.clock.now();

@@ -1,5 +1,5 @@
 import { nestVersion, ownVersion } from '../module/versions.js';
-import type { Labels } from './metric.js';
+import type { Labels } from './metric-value.js';
 
 /** What runs here. */
 export function buildInfo(adapter: string): Labels {

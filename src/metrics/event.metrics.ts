@@ -1,6 +1,7 @@
 import { CloseCode, type CloseReason } from '../closing/close-codes.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
-import type { EventMetric, Labels, Sample } from './metric.js';
+import type { EventMetric } from './metric.js';
+import type { Labels, MetricValue } from './metric-value.js';
 
 /** Buckets in seconds: what happens between two turns of the event loop, up to what a client waits for. */
 const SHORT = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -169,15 +170,15 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   },
 ];
 
-function abandoned({ kind, abandoned: { length } }: CleanupReport): Sample {
+function abandoned({ kind, abandoned: { length } }: CleanupReport): MetricValue {
   return { labels: { kind }, value: length };
 }
 
-function one(labels: Labels = {}): Sample {
+function one(labels: Labels = {}): MetricValue {
   return { labels, value: 1 };
 }
 
-function seconds(ms: number, labels: Labels = {}): Sample {
+function seconds(ms: number, labels: Labels = {}): MetricValue {
   return { labels, value: ms / 1000 };
 }
 

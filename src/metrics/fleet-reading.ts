@@ -1,6 +1,6 @@
 import type { Limits } from '../manager/limits.js';
 import type { ManagerRegistry, Sendings } from '../manager/manager-registry.js';
-import type { Sample } from './metric.js';
+import type { MetricValue } from './metric-value.js';
 
 const STATES = ['connecting', 'ready', 'draining', 'closing'] as const;
 
@@ -10,7 +10,7 @@ const NO_GATEWAY = 'none';
 /** One walk through all connections and all users. */
 export class FleetReading {
   /** Connections by path and state; zero where there are none. */
-  readonly connections: readonly Sample[];
+  readonly connections: readonly MetricValue[];
   readonly usersCrowded: number;
   readonly usersAtLimit: number;
   readonly sendings: Sendings;

@@ -4,9 +4,7 @@ import type { Release } from '../clock/clock.js';
 import type { IsolationEventBus } from '../journal/event-bus.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
 import type { MetricSources } from './metric-sources.js';
-
-/** Label values. All of them come from closed sets: never a user, a thread, a connection or an address. */
-export type Labels = Readonly<Record<string, string>>;
+import type { MetricValue } from './metric-value.js';
 
 /** What is known of a metric before it has a value. */
 export interface MetricDefinition {
@@ -17,16 +15,10 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
 }
 
-/** One value. */
-export interface Sample {
-  readonly labels: Labels;
-  readonly value: number;
-}
-
 /** A metric that is read where the truth is, when somebody asks for it. */
 export interface StateMetric extends MetricDefinition {
   readonly kind: 'counter' | 'gauge';
-  readonly read: (sources: MetricSources) => number | readonly Sample[];
+  readonly read: (sources: MetricSources) => number | readonly MetricValue[];
 }
 
 /** The package `prom-client`, loaded. */
@@ -35,7 +27,7 @@ export type PromClient = Pick<
   'Counter' | 'Gauge' | 'Histogram' | 'register'
 >;
 
-type Reader<Name extends IsolationEventName> = (details: IsolationEvents[Name]) => Sample;
+type Reader<Name extends IsolationEventName> = (details: IsolationEvents[Name]) => MetricValue;
 
 /** A metric of what happens and leaves no trace elsewhere: counted, or measured, as events. */
 export interface EventMetric extends MetricDefinition {
@@ -53,7 +45,7 @@ export function addStateMetric(
   sources: MetricSources,
 ): Release {
   const setUp = setUpOf(metric, prefix);
-  const read = (): readonly Sample[] => {
+  const read = (): readonly MetricValue[] => {
     const value = metric.read(sources);
     return typeof value === 'number' ? [{ labels: {}, value }] : value;
   };
@@ -83,7 +75,7 @@ export function addEventMetric(
   bus: IsolationEventBus,
 ): Release {
   const setUp = setUpOf(metric, prefix);
-  let note: (sample: Sample) => void;
+  let note: (sample: MetricValue) => void;
   if (metric.kind === 'counter') {
     const counter = new client.Counter(setUp);
     registry.registerMetric(counter);
@@ -94,7 +86,7 @@ export function addEventMetric(
     note = ({ labels, value }) => histogram.observe(labels, value);
   }
   const releases = Object.entries(metric.events).map(([event, read]) => {
-    const sampleOf = read as (details: object) => Sample;
+    const sampleOf = read as (details: object) => MetricValue;
     return bus.on(event as IsolationEventName, (details) => note(sampleOf(details)));
   });
   return () => {

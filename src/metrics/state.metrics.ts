@@ -1,5 +1,6 @@
 import { REFUSAL_REASONS } from '../handshake/refusal.js';
-import type { Sample, StateMetric } from './metric.js';
+import type { StateMetric } from './metric.js';
+import type { MetricValue } from './metric-value.js';
 import { buildInfo } from './build-info.js';
 import { LEAK_CAUSES } from '../monitoring/leak.detector.js';
 
@@ -164,6 +165,6 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
 ];
 
-function samplesOf(counts: Readonly<Record<string, number>>, label: string): Sample[] {
+function samplesOf(counts: Readonly<Record<string, number>>, label: string): MetricValue[] {
   return Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));
 }

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import { errorText } from '../journal/error-text.js';
-import type { TracedHandshake, TracedStep, Tracer } from './tracing.js';
+import type { TracedHandshake, TracedStep, Tracer } from './tracer.js';
 
 type Report = (error: unknown) => void;
 

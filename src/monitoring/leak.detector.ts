@@ -43,7 +43,7 @@ export interface LeakReport {
 }
 
 /** A disposed manager that the garbage collector should take. */
-interface Sample {
+interface WatchedManager {
   readonly manager: WeakRef<WebSocketManager>;
   /** Full collections it has survived. */
   survived: number;
@@ -59,7 +59,7 @@ const COLLECTIONS_TO_SURVIVE = 2;
 /** Proof that nothing is left: the ledger, and suspects where something is. Cheap enough to be always on. */
 @Injectable()
 export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdown {
-  readonly #samples: Sample[] = [];
+  readonly #samples: WatchedManager[] = [];
   #disposed = 0;
   #observer: PerformanceObserver | undefined;
 

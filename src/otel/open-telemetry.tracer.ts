@@ -15,7 +15,7 @@ import {
 
 import type { EventSubject, IsolationEvents } from '../journal/isolation-events.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracing.js';
+import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracer.js';
 import { markFailed, SpanStep } from './span-step.js';
 
 /** What spans may say. */

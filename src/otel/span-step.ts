@@ -1,6 +1,6 @@
 import { context, type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 
-import type { TracedStep } from '../monitoring/tracing.js';
+import type { TracedStep } from '../monitoring/tracer.js';
 
 /** A span that is the active one while parts of its step run. */
 export class SpanStep implements TracedStep {

@@ -84,12 +84,12 @@ const faults: Fault[] = [
     name: 'a counter kept beside the registry',
     change: [
       [
-        'src/manager/user-slots.ts',
+        'src/manager/slots.ts',
         'return this.idle.size + this.pinned.size;',
         'return this.count;',
       ],
       [
-        'src/manager/user-slots.ts',
+        'src/manager/slots.ts',
         '  constructor(readonly userId',
         '  count = 0;\n\n  constructor(readonly userId',
       ],

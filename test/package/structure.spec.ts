@@ -27,6 +27,23 @@ function roomOf(file: string, imported: string): string {
   return relative(source, join(source, file, '..', imported)).split('/')[0]!;
 }
 
+/** Files that lead back to themselves, each with the way. */
+function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[] {
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) {
+      circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const imported of imports.get(file) ?? []) visit(imported, [...way, file]);
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file, []);
+  return circles;
+}
+
 describe('the house', () => {
   it('has the rooms of CONTRIBUTING.md, and no others', () => {
     expect(rooms.toSorted()).toEqual([...new Set(files.map(({ room }) => room))].toSorted());
@@ -40,6 +57,24 @@ describe('the house', () => {
         .map((imported) => `${file} imports ${imported}`),
     );
     expect(down).toEqual([]);
+  });
+
+  it('has no circles of files, also not of types', () => {
+    const paths = files.map(({ file }) => file);
+    const imports = new Map(
+      paths.map((file) => [
+        file,
+        importsOf(file)
+          .filter((imported) => imported.startsWith('.'))
+          .map((imported) => join(file, '..', imported.replace(/\.js$/, '.ts'))),
+      ]),
+    );
+    expect(circlesOf(imports)).toEqual([]);
+    // And one that is there is found.
+    const [first] = [...imports].find(([, others]) => others.length > 0)!;
+    const [second] = imports.get(first)!;
+    imports.get(second!)!.push(first);
+    expect(circlesOf(imports)).not.toEqual([]);
   });
 
   it('has one file that imports what Nest does not publish', () => {

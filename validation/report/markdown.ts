@@ -1,6 +1,7 @@
 import { environment } from '../../bench/report/environment.js';
 import type { Criterion } from '../criteria.js';
-import { type CheckResult, criteriaOf, type Run } from '../validation.js';
+import type { CheckResult, Run } from '../results.js';
+import { criteriaOf } from '../validation.js';
 
 /** The report as Markdown: of the last run, with a line for each. */
 export function markdown(

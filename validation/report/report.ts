@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { format, resolveConfig } from 'prettier';
 
-import type { CheckResult, Run } from '../validation.js';
+import type { CheckResult, Run } from '../results.js';
 import { managersChart } from './chart.js';
 import { markdown } from './markdown.js';
 
