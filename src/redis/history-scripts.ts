@@ -38,18 +38,25 @@ local function isBehind(hash, epoch, offset, seenEpoch, seenOffset, isUnknownBeh
   return isUnknownBehind
 end
 
--- Goes on under a new epoch; remembers a few earlier ones.
-local function turn(hash, epoch, offset, isLost, fresh, run)
-  local past = epoch .. ':' .. whole(offset) .. ':' .. (isLost and 1 or 0)
-  local count = 1
-  for one in string.gmatch(redis.call('HGET', hash, 'f') or '', '[%w_-]+:%d+:%d') do
-    if count == 8 then break end
-    past = past .. ',' .. one
-    count = count + 1
+-- Goes on under a new epoch; remembers a few earlier ones, and that of a node which has seen a history that is gone:
+-- what else this node has sent already says the same, and must not turn the epoch again.
+local function turn(hash, epoch, offset, isLost, fresh, seenEpoch, run)
+  local past = { epoch .. ':' .. whole(offset) .. ':' .. (isLost and 1 or 0) }
+  local isKnown = seenEpoch == '' or seenEpoch == epoch
+  for one, name in string.gmatch(redis.call('HGET', hash, 'f') or '', '(([%w_-]+):%d+:%d)') do
+    past[#past + 1] = one
+    isKnown = isKnown or name == seenEpoch
   end
-  redis.call('HSET', hash, 'e', fresh, 'f', past)
+  if not isKnown then table.insert(past, 2, seenEpoch .. ':0:1') end
+  redis.call('HSET', hash, 'e', fresh, 'f', table.concat(past, ',', 1, math.min(#past, 8)))
   if run then redis.call('HSET', hash, 'r', run) end
   return fresh
+end
+
+-- A new history. A node that has seen another one has lost that.
+local function begin(hash, fresh, seenEpoch)
+  redis.call('HSET', hash, 'e', fresh, 's', 0, 'b', 0, 'r', server())
+  if seenEpoch ~= '' then redis.call('HSET', hash, 'f', seenEpoch .. ':0:1') end
 end
 `;
 
@@ -111,14 +118,16 @@ if last >= number then return { 'again' } end
 if last < previous then return { 'early' } end
 if not epoch then
   local from = '(' .. string.format('%.0f', now)
-  if kind ~= 'c' and redis.pcall('ZCOUNT', leases, from, '+inf') == 0 then return { 'unwanted' } end
+  -- Leases may have been lost with the history: a node that has seen it knows that the thread was open.
+  local isOpen = ARGV[14] ~= '' or redis.pcall('ZCOUNT', leases, from, '+inf') ~= 0
+  if kind ~= 'c' and not isOpen then return { 'unwanted' } end
   epoch = ARGV[7]
   redis.call('DEL', stream)
-  redis.call('HSET', hash, 'r', server())
+  begin(hash, epoch, ARGV[14])
 else
   local run = server(known[5])
   local isLost = isBehind(hash, epoch, offset, ARGV[14], ARGV[15], true)
-  if isLost or run ~= (known[5] or '') then epoch = turn(hash, epoch, offset, isLost, ARGV[7], run) end
+  if isLost or run ~= (known[5] or '') then epoch = turn(hash, epoch, offset, isLost, ARGV[7], ARGV[14], run) end
 end
 offset = offset + 1
 local id = string.format('%.0f', offset)
@@ -149,10 +158,10 @@ local critical = tonumber(known[4] or 0)
 if not epoch then
   epoch = ARGV[1]
   redis.call('DEL', stream)
-  redis.call('HSET', hash, 'e', epoch, 's', 0, 'b', 0, 'r', server())
+  begin(hash, epoch, ARGV[5])
 elseif isBehind(hash, epoch, offset, ARGV[5], ARGV[6], true)
   or wanted == 'after' and isBehind(hash, epoch, offset, ARGV[8], from, false) then
-  epoch = turn(hash, epoch, offset, true, ARGV[1])
+  epoch = turn(hash, epoch, offset, true, ARGV[1], ARGV[5])
 end
 redis.call('PEXPIRE', hash, window * 2)
 local floor, left = trim(stream, offset, bytes, window, tonumber(ARGV[3]), tonumber(ARGV[4]))
@@ -216,7 +225,7 @@ export const TOUCH = new Script(`${LINEAGE}
 redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
 local known = redis.call('HMGET', KEYS[1], 'e', 's')
 if known[1] and isBehind(KEYS[1], known[1], tonumber(known[2] or 0), ARGV[3], ARGV[4], true) then
-  known[1] = turn(KEYS[1], known[1], tonumber(known[2] or 0), true, ARGV[2])
+  known[1] = turn(KEYS[1], known[1], tonumber(known[2] or 0), true, ARGV[2], ARGV[3])
 end
 return known
 `);

@@ -252,7 +252,11 @@ export class RedisHistory implements ThreadHistory {
       const args = [epoch, ...this.#bounds, ...this.#known.of(keys.hash), ...wanted];
       const names = [keys.hash, keys.stream];
       const stretch = readStretch(await READ.run(this.#connection, names, args));
-      this.#known.saw(keys.hash, { epoch: stretch.epoch, offset: stretch.head });
+      const head = { epoch: stretch.epoch, offset: stretch.head };
+      this.#known.saw(keys.hash, head);
+      // From here on every event has to be heard. The first look comes later, and what came in between is missing.
+      const open = this.#open.get(keys.hash);
+      if (open) open.heard ??= head;
       return stretch;
     };
     const asked = this.#mended(thread, keys, ask);
@@ -293,7 +297,7 @@ export class RedisHistory implements ThreadHistory {
     const { seen, heard, thread } = open;
     const due = isDoubtful ? now : seen;
     // Redis knows nothing of it any more: whoever has it open should hear of the gap before the next event.
-    const isLost = now === undefined && heard !== undefined;
+    const isLost = now === undefined && heard !== undefined && heard.offset > 0;
     if (isLost || (due && !isAtLeast(heard, due))) {
       open.heard = now;
       this.#listener?.doubtful(thread);

@@ -12,6 +12,8 @@ import { startApp, type TestApp } from '../support/test-app.js';
 const PATIENCE_MS = 120_000;
 const KEPT = 5;
 const LOST = 15;
+/** What waits for Redis is sent at once when it is back. */
+const WAITING = 60;
 
 @IsolatedGateway({ path: '/chat' })
 class ThreadGateway {}
@@ -45,9 +47,9 @@ describe('a history that has lost its end', () => {
     for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
   });
 
-  async function start(port: number): Promise<TestApp> {
+  async function start(port: number, leases = SHORT_LEASE): Promise<TestApp> {
     const url = `redis://127.0.0.1:${port}`;
-    const cluster = redisCluster({ ...SHORT_LEASE, url, commandTimeoutMs: 1_000 });
+    const cluster = redisCluster({ ...leases, url, commandTimeoutMs: 1_000 });
     const app = await startApp({
       providers: [ThreadGateway],
       options: { cluster, resume: { windowMs: 600_000 } },
@@ -169,6 +171,46 @@ describe('a history that has lost its end', () => {
     }, PATIENCE_MS);
     for (const client of clients) expect(statuses(client)).toEqual(['live', 'gap']);
     noNumberTwice(clients);
+  });
+
+  it('because Redis came back with nothing is told once, and what waited meanwhile comes once', async () => {
+    const redis = await losingRedis();
+    const nodes = [await start(redis.port), await start(redis.port)] as const;
+    const clients = [await join(nodes[0]), await join(nodes[1])];
+    await sayUpTo(nodes[0], 1, KEPT);
+    await eventually(() => {
+      for (const client of clients) expect(news(client)).toEqual(upTo(KEPT));
+    });
+    await redis.kill();
+    const thread = nodes[0].app.get(WebSocketEmitter).toThread('ada', 'tea');
+    for (let count = KEPT + 1; count <= WAITING; count += 1) thread.send('news', count);
+    await redis.launch();
+    await eventually(() => {
+      for (const client of clients) expect(news(client).at(-1)).toBe(WAITING);
+    }, PATIENCE_MS);
+    await say(nodes[1], WAITING + 1);
+    await eventually(() => {
+      for (const client of clients) {
+        expect(news(client)).toEqual(upTo(WAITING + 1));
+        expect(statuses(client)).toEqual(['live', 'gap']);
+      }
+    }, PATIENCE_MS);
+    noNumberTwice(clients);
+  });
+
+  it('is none where a node did not hear what came before it looked for the first time', async () => {
+    const redis = await losingRedis();
+    // No renewal puts a lease back.
+    const leases = { ...SHORT_LEASE, leaseMs: 600_000, renewMs: 200_000 };
+    const [sender, holder] = [await start(redis.port, leases), await start(redis.port, leases)];
+    const client = await join(holder);
+    // Without leases no node is told of the event; one that is critical is kept all the same.
+    for (const key of (await redis.command('KEYS', '*:leases')) as string[]) {
+      await redis.command('DEL', key);
+    }
+    sender.app.get(WebSocketEmitter).toThread('ada', 'tea').sendCritical('news', 1);
+    await eventually(() => expect(news(client)).toEqual([1]), PATIENCE_MS);
+    expect(statuses(client)).toEqual(['live']);
   });
 
   it('is not suspected where Redis comes back with everything', async () => {
