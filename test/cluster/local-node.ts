@@ -46,7 +46,7 @@ export class LocalNode {
       options: {
         ...options,
         // Nobody cleans up unasked.
-        cleanup: { probeTimeoutMs: 200, emergencyIntervalMs: 600_000 },
+        cleanup: { probeTimeoutMs: 2_000, emergencyIntervalMs: 600_000 },
         cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
       },
     });

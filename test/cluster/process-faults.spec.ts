@@ -18,7 +18,7 @@ describe('a node of a cluster', () => {
     redis = await TestRedis.start();
     const options = {
       limits: { maxManagersPerUser: LIMIT },
-      cleanup: { probeTimeoutMs: 200 },
+      cleanup: { probeTimeoutMs: 2_000 },
     };
     // Old connections take their time to go.
     const start = () => ClusterNode.start(redis.url, {}, { options, goodbyeMs: 1_000 });
