@@ -168,8 +168,13 @@ function isSingle({ client }: Readonly<RedisClusterSettings>): boolean {
 
 function copyOf(client: RedisClientToCopy): Connection {
   const { options } = client as CopiedClient;
-  const ours = connectionOptions();
-  const overrides = options && { ...ours, socket: { ...options.socket, ...ours.socket } };
+  const ours = options && connectionOptions();
+  const overrides = {
+    ...ours,
+    ...(ours && { socket: { ...options.socket, ...ours.socket } }),
+    // How the app wants its own answers (as buffers, say), a copy must not: scripts are read as text.
+    commandOptions: {},
+  };
   return client.duplicate(overrides as never) as Connection;
 }
 

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { IsolatedGateway, WebSocketEmitter } from 'nestjs-websocket-isolation';
-import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually } from 'nestjs-websocket-isolation/testing';
+import { createClient, RESP_TYPES } from 'redis';
 
 import { SHORT_LEASE } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
@@ -47,9 +48,9 @@ describe('a history that has lost its end', () => {
     for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
   });
 
-  async function start(port: number, leases = SHORT_LEASE): Promise<TestApp> {
+  async function start(port: number, settings: RedisClusterOptions = {}): Promise<TestApp> {
     const url = `redis://127.0.0.1:${port}`;
-    const cluster = redisCluster({ ...leases, url, commandTimeoutMs: 1_000 });
+    const cluster = redisCluster({ ...SHORT_LEASE, url, commandTimeoutMs: 1_000, ...settings });
     const app = await startApp({
       providers: [ThreadGateway],
       options: { cluster, resume: { windowMs: 600_000 } },
@@ -201,7 +202,7 @@ describe('a history that has lost its end', () => {
   it('is none where a node did not hear what came before it looked for the first time', async () => {
     const redis = await losingRedis();
     // No renewal puts a lease back.
-    const leases = { ...SHORT_LEASE, leaseMs: 600_000, renewMs: 200_000 };
+    const leases = { leaseMs: 600_000, renewMs: 200_000 };
     const [sender, holder] = [await start(redis.port, leases), await start(redis.port, leases)];
     const client = await join(holder);
     // Without leases no node is told of the event; one that is critical is kept all the same.
@@ -252,6 +253,23 @@ describe('a history that has lost its end', () => {
     await say(node, 'end');
     await eventually(() => expect(news(client).at(-1)).toBe('end'), PATIENCE_MS);
     noNumberTwice([client]);
+  });
+
+  it('is none where the client of the app reads its answers as buffers', async () => {
+    const redis = await losingRedis();
+    const { NUMBER, BLOB_STRING, SIMPLE_STRING } = RESP_TYPES;
+    const typeMapping = { [NUMBER]: String, [BLOB_STRING]: Buffer, [SIMPLE_STRING]: Buffer };
+    const client = createClient({ url: redis.url, commandOptions: { typeMapping } });
+    const nodes = [
+      await start(redis.port),
+      await start(redis.port, { url: undefined, client }),
+    ] as const;
+    const clients = [await join(nodes[0]), await join(nodes[1])];
+    await sayUpTo(nodes[0], 1, KEPT);
+    await eventually(() => {
+      for (const one of clients) expect(news(one)).toEqual(upTo(KEPT));
+    });
+    for (const one of clients) expect(statuses(one)).toEqual(['live']);
   });
 
   it('in the memory of one process, which has ended, is told', async () => {
