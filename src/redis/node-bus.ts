@@ -78,6 +78,7 @@ export class NodeBus {
   #listening: Connection | undefined;
   #unheard = 0;
   #isDenied = false;
+  #isDeaf = false;
 
   constructor(
     private readonly connections: RedisConnections,
@@ -88,6 +89,8 @@ export class NodeBus {
     private readonly onError: (error: unknown) => void,
     /** The user of Redis may not listen. */
     private readonly onDenied: (missing: readonly string[]) => void,
+    /** This node hears nothing any more, not even itself; or hears again. */
+    private readonly onHearing: (isHearing: boolean) => void,
   ) {}
 
   /** Sets who deals with a topic. One for each. Gets what has the topic's shape and nothing else. */
@@ -101,9 +104,9 @@ export class NodeBus {
     const connection = this.connections.get('subscribe');
     if (connection === this.#listening) return;
     this.#listening = connection;
-    this.#unheard = 0;
     try {
       await connection.subscribe(this.keys.channelOf(this.nodeId), (text) => this.#receive(text));
+      this.#unheard = 0;
     } catch (error) {
       if (this.#listening === connection) this.#listening = undefined;
       this.onError(error);
@@ -111,13 +114,24 @@ export class NodeBus {
     }
   }
 
-  /** Hears itself: a line that looks open and carries nothing is replaced. Call it at every heartbeat. */
+  /**
+   * Sends a message to this node itself: a line that looks open and carries nothing, and one that cannot come up again,
+   * is replaced. Call it at every heartbeat.
+   */
   async check(): Promise<void> {
     if (this.#unheard >= PATIENCE) {
+      this.#unheard = 0;
+      // What is denied has been said already.
+      if (!this.#isDeaf && !this.#isDenied) {
+        this.#isDeaf = true;
+        this.onHearing(false);
+      }
       this.connections.replace('subscribe');
       await this.listen();
     }
-    if (await this.#publish(this.nodeId, this.#wrap(ECHO, null))) this.#unheard += 1;
+    const receivers = await this.#receivers(this.nodeId, this.#wrap(ECHO, null));
+    // Where nothing can be sent either, Redis is away, and that is told by others.
+    if (receivers !== undefined) this.#unheard += 1;
   }
 
   /** Sends a message. Resolves to whether the node listened, as far as can be known. */
@@ -180,14 +194,20 @@ export class NodeBus {
     };
   }
 
+  // Whether the node listened, as far as can be known.
   async #publish(nodeId: string, text: string): Promise<boolean> {
+    const receivers = await this.#receivers(nodeId, text);
+    if (receivers === undefined) return false;
+    return receivers > 0 || !this.connections.seesAllReceivers;
+  }
+
+  // `undefined` where it could not be sent.
+  async #receivers(nodeId: string, text: string): Promise<number | undefined> {
     try {
-      const channel = this.keys.channelOf(nodeId);
-      const receivers = await this.connections.get('publish').publish(channel, text);
-      return receivers > 0 || !this.connections.seesAllReceivers;
+      return await this.connections.get('publish').publish(this.keys.channelOf(nodeId), text);
     } catch (error) {
       this.onError(error);
-      return false;
+      return undefined;
     }
   }
 
@@ -204,9 +224,16 @@ export class NodeBus {
       return;
     }
     const { from, topic, id, body } = envelope;
-    if (topic === ECHO) this.#unheard = 0;
+    if (topic === ECHO) this.#heardItself();
     else if (topic === ANSWER) this.#hear(from, id, body);
     else void this.#answer(envelope);
+  }
+
+  #heardItself(): void {
+    this.#unheard = 0;
+    if (!this.#isDeaf) return;
+    this.#isDeaf = false;
+    this.onHearing(true);
   }
 
   #hear(from: string, id: string | undefined, body: unknown): void {

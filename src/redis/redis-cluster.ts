@@ -46,6 +46,12 @@ export function redisCluster(options: RedisClusterOptions): ClusterDefinition {
 }
 
 /** This process's membership in a cluster over Redis. */
+const HEARING = 'This node hears the others again.';
+const DEAF =
+  'This node hears nothing from the others: its connection for messages cannot subscribe, or carries nothing. ' +
+  'Messages to users here that other nodes send do not arrive; threads with `resume` are read from Redis, late. ' +
+  'It is tried again and again. Look for `maxclients`, for the rights of the user of Redis, and for what stands between.';
+
 export class RedisCluster implements Cluster {
   /** 128 random bits, new at every start: nothing an earlier process held is taken for ours. */
   readonly nodeId = randomBytes(16).toString('hex');
@@ -102,6 +108,7 @@ export class RedisCluster implements Cluster {
       this.#unreadable,
       (error) => this.#availability.stumble(error),
       (missing) => this.#warnOfMissing(missing),
+      (isHearing) => this.#availability.warn(isHearing ? HEARING : DEAF),
     );
     this.#renewal = new Renewal(clock, settings, this.#availability, () => this.#renew());
     this.#serverClock = new ServerClock(clock, (what) => this.#availability.warn(what));

@@ -216,6 +216,22 @@ describe('a cluster whose Redis fails', () => {
     );
   });
 
+  it('no room for the connection that listens: is said once, and once when it hears again', async () => {
+    const node = await start({ ...LASTING, heartbeatMs: 100 });
+    await node.connect();
+    const lines = String(await redis.command('CLIENT', 'LIST'))
+      .trim()
+      .split('\n');
+    await redis.command('CONFIG', 'SET', 'maxclients', String(lines.length - 1));
+    await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    const said = (what: string) => node.warnings.filter((warning) => warning.includes(what));
+    await eventually(() => expect(said('hears nothing from the others')).toHaveLength(1));
+    expect(node.status).toMatchObject({ state: 'up', leases: { held: 1, unleased: 0 } });
+    await redis.command('CONFIG', 'SET', 'maxclients', '1000');
+    await eventually(() => expect(said('hears the others again')).toHaveLength(1));
+    expect(said('hears nothing from the others')).toHaveLength(1);
+  });
+
   it('an eviction policy that throws keys away: is warned of', async () => {
     await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     const node = await start();
