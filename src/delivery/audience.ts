@@ -10,7 +10,10 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 export interface ClusterDeliveryReport extends DeliveryReport {
   /** By node; the name of a process without a cluster is `local`. */
   readonly nodes: Readonly<Record<string, DeliveryReport>>;
-  /** Nodes that hold the user and did not say in time what became of the message. */
+  /**
+   * Nodes that hold the user and did not say in time what became of the message; all others that are known, where the
+   * message did not get out.
+   */
   readonly silent: readonly string[];
 }
 

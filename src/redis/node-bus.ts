@@ -30,15 +30,18 @@ class Question {
   #published: Published | undefined;
   #done!: () => void;
 
-  constructor(readonly topic: Topic<unknown, unknown>) {
+  constructor(
+    readonly topic: Topic<unknown, unknown>,
+    private readonly others: () => readonly string[],
+  ) {
     this.answered = new Promise((resolve) => {
       this.#done = resolve;
     });
   }
 
-  /** Everybody who was to answer and did not. */
+  /** The nodes that were to answer and did not: all others, where the question has not got out in time. */
   get silent(): string[] {
-    const { heard = [], unheard = [] } = this.#published ?? {};
+    const { heard, unheard } = this.#published ?? { heard: this.others(), unheard: [] };
     return [...heard, ...unheard].filter((nodeId) => !this.answers.has(nodeId));
   }
 
@@ -86,6 +89,8 @@ export class NodeBus {
     private readonly clock: Clock,
     private readonly nodeId: string,
     private readonly unreadable: Unreadable,
+    /** The other nodes, as far as they are known. */
+    private readonly others: () => readonly string[],
     private readonly onError: (error: unknown) => void,
     /** The user of Redis may not listen. */
     private readonly onDenied: (missing: readonly string[]) => void,
@@ -160,7 +165,7 @@ export class NodeBus {
     withinMs: number,
   ): Promise<ClusterAnswers<Answer>> {
     const id = randomUUID();
-    const question = new Question(topic);
+    const question = new Question(topic, this.others);
     this.#questions.set(id, question);
     try {
       const published = publish(this.envelope(topic, body, id));

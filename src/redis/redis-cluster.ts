@@ -106,6 +106,7 @@ export class RedisCluster implements Cluster {
       clock,
       nodeId,
       this.#unreadable,
+      () => this.#otherNodes(),
       (error) => this.#availability.stumble(error),
       (missing) => this.#warnOfMissing(missing),
       (isHearing) => this.#availability.warn(isHearing ? HEARING : DEAF),
@@ -131,6 +132,7 @@ export class RedisCluster implements Cluster {
       this.#bus,
       nodeId,
       this.#revocations,
+      () => this.#otherNodes(),
       (error) => this.#onLost(error),
     );
     this.slots = new RedisSlots(
@@ -310,9 +312,13 @@ export class RedisCluster implements Cluster {
         const members = await registry.peek(this.#keys.ofUser(this.#keys.hashOf(userId)));
         return [...new Set(members.map(nodeOf))].filter(isNodeId);
       },
-      known: () => this.#known.map((node) => node.nodeId).filter((known) => known !== nodeId),
+      known: () => this.#otherNodes(),
       failed: (error) => this.#availability.stumble(error),
     });
+  }
+
+  #otherNodes(): string[] {
+    return this.#known.map((node) => node.nodeId).filter((known) => known !== this.nodeId);
   }
 
   async #heartbeat(): Promise<void> {

@@ -49,6 +49,8 @@ export class RedisDelivery implements ClusterDelivery {
     private readonly bus: NodeBus,
     private readonly nodeId: string,
     private readonly revocations: Pick<Revocations, 'serve' | 'revoke'>,
+    /** The other nodes, as far as they are known. */
+    private readonly others: () => readonly string[],
     /** A message did not get out. */
     private readonly failed: (error: unknown) => void,
   ) {}
@@ -86,7 +88,8 @@ export class RedisDelivery implements ClusterDelivery {
       return await this.bus.collect(topic, request, publish, withinMs);
     } catch (error) {
       this.failed(error);
-      return { answers: new Map<string, Answer>(), silent: [] };
+      // Which of them hold the user cannot be known now.
+      return { answers: new Map<string, Answer>(), silent: [...this.others()] };
     }
   }
 
