@@ -1,6 +1,7 @@
 import type { Clock } from '../clock/clock.js';
 import type { ClusterHost } from '../cluster/cluster.js';
 import type { ClusterState } from '../journal/isolation-events.js';
+import { isOffline } from './redis-failure.js';
 import type { UnavailableMode } from './redis.options.js';
 
 /** Whether Redis can be relied upon, and which limit holds where it cannot. */
@@ -44,7 +45,8 @@ export class Availability {
   /** A command failed in a way that concerns one user only. */
   stumble(error: unknown): void {
     this.failures += 1;
-    this.lastError = messageOf(error);
+    // That a command found no connection says nothing of why there is none: the error of the connection does.
+    if (this.lastError === undefined || !isOffline(error)) this.lastError = messageOf(error);
   }
 
   /** Redis is away: from now on the mode holds. */

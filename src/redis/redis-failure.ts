@@ -7,6 +7,11 @@ export class UnreadableReplyError extends Error {
   }
 }
 
+/** Whether a command was not sent because there is no connection. */
+export function isOffline(error: unknown): boolean {
+  return error instanceof Error && /^The client is (?:offline|closed)$/.test(error.message);
+}
+
 const OTHER_KIND = /\bWRONGTYPE\b/;
 /** A script stopped: before 7.0 Redis named scripts otherwise. */
 const IN_SCRIPT = /\buser_script\b|Error running script/;
