@@ -6,6 +6,11 @@ import type { ScriptClient } from './script.js';
 
 /** Commands that may wait for their answer on one connection. */
 const LONGEST_QUEUE = 50_000;
+/**
+ * Deadlines are our own. The default of the package, five seconds for each command until it is sent, loses messages on a
+ * machine that is busy for so long; and it is a timer for each command.
+ */
+const COMMAND_OPTIONS = { timeout: undefined };
 /** How long making a connection may take. */
 export const CONNECT_TIMEOUT_MS = 2_000;
 /** How often each connection is pinged, and how long the answer may take before it is replaced. */
@@ -172,8 +177,8 @@ function copyOf(client: RedisClientToCopy): Connection {
   const overrides = {
     ...ours,
     ...(ours && { socket: { ...options.socket, ...ours.socket } }),
-    // How the app wants its own answers (as buffers, say), a copy must not: scripts are read as text.
-    commandOptions: {},
+    // Not as the app reads its own answers (as buffers, say): scripts are read as text.
+    commandOptions: COMMAND_OPTIONS,
   };
   return client.duplicate(overrides as never) as Connection;
 }
@@ -182,6 +187,7 @@ function connectionOptions() {
   return {
     disableOfflineQueue: true,
     commandsQueueMaxLength: LONGEST_QUEUE,
+    commandOptions: COMMAND_OPTIONS,
     // Pings are our own.
     pingInterval: 0,
     // Nobody needs it, and not every user of Redis may say it.
