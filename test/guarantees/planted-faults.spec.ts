@@ -129,7 +129,7 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
       '--expose-gc',
       '--no-warnings',
       join(copy, 'node_modules/jest/bin/jest.js'),
-      '--testTimeout=30000',
+      '--testTimeout=20000',
       '--bail',
       '--runInBand',
       '--testNamePattern',
