@@ -1,20 +1,10 @@
-import type { Duplex } from 'node:stream';
-
 import type { ContextId } from '@nestjs/core';
 import type { WebSocket } from 'ws';
 
+import { endOnce } from '../manager/ws-internals.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 import type { ConnectionRequest } from '../scope/connection-request.js';
 import { contextIdOf, requestOf } from '../scope/connection-scope.js';
-
-/** The inside of a `ws` socket: when it is not there, a connection ends a little slower. */
-interface Inside {
-  readonly _closeFrameReceived?: boolean;
-  readonly _socket?: Duplex;
-}
-
-/** How `ws` calls its listener for the end of what a client sends. */
-const WS_END_LISTENER = 'socketOnEnd';
 
 /** The sockets of isolated gateways, on top of those that the `ws` server would make. */
 export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
@@ -50,8 +40,7 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
     // Also called by `ws` itself, for the answer to a close frame.
     override close(code?: number, reason?: string | Buffer): void {
       super.close(code, reason);
-      const { _closeFrameReceived: isAnswered, _socket: socket } = this as unknown as Inside;
-      if (isAnswered && socket) endOnce(socket);
+      endOnce(this);
     }
   };
 }
@@ -63,11 +52,4 @@ function own(socket: object, name: string, value: unknown): void {
     enumerable: true,
     configurable: true,
   });
-}
-
-// Both have said goodbye, and `ws` ends the socket when its own frame is out. It would do so again when the client
-// hangs up, and end its receiver twice: two errors, stacks and all, that nobody ever sees.
-function endOnce(socket: Duplex): void {
-  const listener = socket.listeners('end').find(({ name }) => name === WS_END_LISTENER);
-  if (listener) socket.off('end', listener as () => void);
 }

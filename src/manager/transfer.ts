@@ -1,12 +1,5 @@
 import type { ManagedSocket } from './managed-socket.js';
-
-/** The inside of a `ws` socket. Where it is not there, only what the socket publishes is known. */
-interface Inside {
-  readonly _socket?: {
-    readonly bytesRead?: number;
-    readonly _handle?: { readonly writeQueueSize?: number } | null;
-  } | null;
-}
+import { transportOf } from './ws-internals.js';
 
 /** What a socket had read, and still had to write, at one moment. */
 export interface Transfer {
@@ -19,7 +12,7 @@ export interface Transfer {
 
 /** The transfer of a socket at this moment. A few reads of counters that the socket keeps anyway. */
 export function transferOf(socket: ManagedSocket): Transfer {
-  const { _socket: transport } = socket as Inside;
+  const transport = transportOf(socket);
   return {
     readBytes: transport?.bytesRead ?? 0,
     bufferedBytes: socket.bufferedAmount,

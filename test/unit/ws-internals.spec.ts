@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
+import { WebSocket, WebSocketServer } from 'ws';
+
+import { endOnce, plainSenderOf, transportOf } from '../../src/manager/ws-internals.js';
+
+// What the library relies on and `ws` does not publish. Red after an update of `ws`: look at what has changed, and at
+// what it costs to do without.
+describe('the inside of ws', () => {
+  let server: WebSocketServer;
+  let client: WebSocket;
+  let socket: WebSocket;
+  const open = async (perMessageDeflate: boolean): Promise<void> => {
+    server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const connected = once(server, 'connection');
+    client = new WebSocket(`ws://127.0.0.1:${port}`);
+    client.on('error', () => undefined);
+    await once(client, 'open');
+    [socket] = (await connected) as [WebSocket];
+  };
+  beforeEach(() => open(false));
+  afterEach(async () => {
+    client.terminate();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('has a sender that takes a frame in one piece', async () => {
+    const sender = plainSenderOf(socket);
+    const received = once(client, 'message');
+    sender!.sendFrame([Buffer.from([0x81, 2, 0x68, 0x69])]);
+    expect(String((await received)[0])).toBe('hi');
+  });
+
+  it('has none where it compresses, for a client, and where `send` was replaced', async () => {
+    expect(plainSenderOf(client)).toBeUndefined();
+    socket.send = socket.send.bind(socket);
+    expect(plainSenderOf(socket)).toBeUndefined();
+    client.terminate();
+    await new Promise((resolve) => server.close(resolve));
+    await open(true);
+    expect(plainSenderOf(socket)).toBeUndefined();
+  });
+
+  it('has a transport that counts what it has read and what is still to be written', async () => {
+    const transport = transportOf(socket)!;
+    expect(transport._handle!.writeQueueSize).toBe(0);
+    const before = transport.bytesRead!;
+    client.send('hello');
+    await eventually(() => expect(transport.bytesRead).toBeGreaterThan(before));
+    socket.terminate();
+    await eventually(() => expect(transport._handle).toBeNull());
+  });
+
+  it('ends its transport once where both sides have said goodbye', async () => {
+    const transport = transportOf(socket)!;
+    const before = transport.listenerCount('end');
+    endOnce(socket);
+    // One side alone may still have something to say.
+    expect(transport.listenerCount('end')).toBe(before);
+    const closed = once(socket, 'close');
+    const close = socket.close.bind(socket);
+    socket.close = (...args) => {
+      close(...args);
+      endOnce(socket);
+    };
+    client.close(1000);
+    await eventually(() => expect(transport.listenerCount('end')).toBe(before - 1));
+    expect(await closed).toEqual([1000, expect.anything()]);
+  });
+});
