@@ -27,7 +27,7 @@ describe('beside stock Nest', () => {
     });
     const all = JSON.parse(stdout) as Verdict[];
     verdicts = new Map(all.map((verdict) => [verdict.scenario, verdict]));
-  }, 600_000);
+  }, 1_800_000);
 
   it('gives every scenario its own title', () => {
     expect(new Set(titles).size).toBe(titles.length);

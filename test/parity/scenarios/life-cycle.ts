@@ -134,8 +134,10 @@ const stay = async (session: Session, app?: RunningApp): Promise<void> => {
   await app?.close().catch((error: unknown) => session.note(`close failed: ${textOf(error)}`));
 };
 const leave = async (session: Session): Promise<void> => {
-  await (await visit(session, 'ada', '/shared')).close();
-  await session.noted('disconnect');
+  const ada = await visit(session, 'ada', '/shared');
+  const { isOpen } = ada;
+  await ada.close();
+  if (isOpen) await session.noted('disconnect');
   await (await visit(session, 'bob', on(ownPort))).close();
 };
 
