@@ -5,7 +5,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 
 import type { Transcript } from './transcript.js';
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 10_000;
 /** Round trips after which whatever a frame has set off without a timer has happened. */
 const ROUND_TRIPS = 3;
 
