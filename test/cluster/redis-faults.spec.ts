@@ -167,7 +167,7 @@ describe('a cluster whose Redis fails', () => {
   it('a line that is cut without a word: is replaced by a new one', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
-    const node = await start({ url, acquireTimeoutMs: 1_000, commandTimeoutMs: 1_000 });
+    const node = await start({ url, acquireTimeoutMs: 200, commandTimeoutMs: 200 });
     await node.connect();
     const before = proxy.opened;
     proxy.freeze();
