@@ -26,13 +26,8 @@ export class Session {
    * @param path of the gateway, or a whole address
    * @param protocols the subprotocols that it offers
    */
-  async connect(
-    name: string,
-    path = '/',
-    options: ClientOptions = {},
-    protocols: readonly string[] = [],
-  ): Promise<ScriptedClient> {
-    const client = await this.connectOnly(name, path, options, protocols);
+  async connect(...args: Parameters<Session['connectOnly']>): Promise<ScriptedClient> {
+    const client = await this.connectOnly(...args);
     await client.quiet();
     return client;
   }

@@ -44,11 +44,15 @@ const before = async (): Promise<void> => {
   ownPort = await freePort();
 };
 
-function makeLife({ note }: Setting, steps: Steps): Type {
-  const step = (name: Step): unknown => {
+function stepper(note: Setting['note'], steps: Steps) {
+  return (name: Step): unknown => {
     note(name);
     return steps[name]?.();
   };
+}
+
+function makeLife({ note }: Setting, steps: Steps): Type {
+  const step = stepper(note, steps);
   @Injectable()
   class Life
     implements
@@ -81,10 +85,7 @@ function makeLife({ note }: Setting, steps: Steps): Type {
 }
 
 function makeGateway({ gateway, note }: Setting, steps: Steps, options: object, port = 0): Type {
-  const step = (name: Step): unknown => {
-    note(name);
-    return steps[name]?.();
-  };
+  const step = stepper(note, steps);
   @gateway(port, options as Record<string, unknown>)
   class Gateway {
     afterInit(): unknown {
