@@ -28,10 +28,13 @@ const compilerOptions = {
 };
 const temporary = mkdtempSync(join(tmpdir(), 'api-report-'));
 
-for (const [name, { types }] of Object.entries(manifest.exports)) {
-  if (types) writeReport(name === '.' ? 'core' : name.slice(2), join(values.of, types));
+try {
+  for (const [name, { types }] of Object.entries(manifest.exports)) {
+    if (types) writeReport(name === '.' ? 'core' : name.slice(2), join(values.of, types));
+  }
+} finally {
+  rmSync(temporary, { recursive: true });
 }
-rmSync(temporary, { recursive: true });
 
 function writeReport(name, types) {
   const config = ExtractorConfig.prepare({

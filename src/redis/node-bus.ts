@@ -135,7 +135,7 @@ export class NodeBus {
       await this.listen();
     }
     const receivers = await this.#receivers(this.nodeId, this.#wrap(ECHO, null));
-    // Where nothing can be sent either, Redis is away, and that is told by others.
+    // A message that could not be published means that Redis is away, which the renewal of leases reports.
     if (receivers !== undefined) this.#unheard += 1;
   }
 

@@ -50,7 +50,7 @@ const HEARING = 'This node hears the others again.';
 const DEAF =
   'This node hears nothing from the others: its connection for messages cannot subscribe, or carries nothing. ' +
   'Messages to users here that other nodes send do not arrive; threads with `resume` are read from Redis, late. ' +
-  'It is tried again and again. Look for `maxclients`, for the rights of the user of Redis, and for what stands between.';
+  'It is tried again and again. Look for `maxclients`, for the rights of the user of Redis, and for a firewall or proxy in between.';
 
 export class RedisCluster implements Cluster {
   /** 128 random bits, new at every start: nothing an earlier process held is taken for ours. */

@@ -254,7 +254,8 @@ export class RedisHistory implements ThreadHistory {
       const stretch = readStretch(await READ.run(this.#connection, names, args));
       const head = { epoch: stretch.epoch, offset: stretch.head };
       this.#known.saw(keys.hash, head);
-      // From here on every event has to be heard. The first look comes later, and what came in between is missing.
+      // Every event after this one has to be heard. Taken at the first look, seconds later, the baseline would pass over
+      // the events that came in between and were not heard.
       const open = this.#open.get(keys.hash);
       if (open) open.heard ??= head;
       return stretch;

@@ -30,7 +30,7 @@ describe('the public types', () => {
     expect(readdirSync(written).toSorted()).toEqual(reports.toSorted());
   });
 
-  // `npm run build && npm run api` writes them anew.
+  // `npm run api` writes them anew.
   it.each(reports)('are those of api/%s', (name) => {
     expect(readFileSync(join(written, name), 'utf8')).toBe(
       readFileSync(join(project, 'api', name), 'utf8'),
