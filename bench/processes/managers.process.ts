@@ -39,6 +39,11 @@ async function costOf(operations: number, work: () => Promise<void>): Promise<Co
   return { wallUs: wallUs / operations, cpuUs: (user + system) / operations };
 }
 
+// What every message and every send does inside the library: the published types do not have it.
+function touch(manager: WebSocketManager): void {
+  (manager as unknown as { touch(): void }).touch();
+}
+
 const methods = {
   /** Boots an app and makes so many managers that stay. */
   async start(live: number): Promise<void> {
@@ -64,8 +69,7 @@ const methods = {
     return costOf(operations, async () => {
       for (let index = 0; index < operations; index += 1) {
         const manager = await create();
-        // What every message and every send does.
-        manager.touch();
+        touch(manager);
         await factory.cleanupManager(manager.context.connectionId);
       }
     });

@@ -1,5 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -43,5 +51,27 @@ describe('the public types', () => {
       .filter((file) => file.endsWith('.d.ts'))
       .filter((file) => readFileSync(join(packed, 'dist', file), 'utf8').includes('@internal'));
     expect(internal).toEqual([]);
+  });
+
+  // `npm run typecheck` reads the source, which has more than is published.
+  it('have all that the programs beside the library use', () => {
+    const own = ['bench', 'demo', 'validation', 'why'];
+    const config = join(folder, 'tsconfig.json');
+    const types = join(packed, 'dist');
+    const settings = {
+      extends: join(project, 'tsconfig.json'),
+      compilerOptions: {
+        paths: {
+          'nestjs-websocket-isolation': [join(types, 'index.d.ts')],
+          'nestjs-websocket-isolation/*': [join(types, '*/index.d.ts')],
+        },
+        typeRoots: [join(project, 'node_modules/@types')],
+      },
+      include: own.map((name) => join(project, name)),
+    };
+    writeFileSync(config, JSON.stringify(settings));
+    const compiler = join(project, 'node_modules/typescript/bin/tsc');
+    const { stdout } = spawnSync(process.execPath, [compiler, '-p', config], { encoding: 'utf8' });
+    expect(stdout).toBe('');
   });
 });
