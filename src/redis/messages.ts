@@ -149,6 +149,7 @@ export interface HashedUser {
 /** A connection that could make room for another one, as the registry of leases names it. */
 export interface IdleMember {
   readonly member: string;
+  /** Milliseconds without traffic when the question came; negative where there was some since. */
   readonly idleMs: number;
 }
 

@@ -146,15 +146,19 @@ export class RedisSlots implements ClusterSlots {
     return idle.toSorted((one, other) => other.idleMs - one.idleMs).map(({ member }) => member);
   }
 
-  // What lives here no more is given back first: the user may have left while Redis was away.
+  // What lives here no more is given back first: the user may have left while Redis was away. How long a
+  // connection is idle counts up to the question, not up to the answer: all nodes are asked at about the same
+  // time, and a node that waits for pongs answers seconds after one that does not.
   async #rescueHere(hash: string): Promise<IdleMember[]> {
+    const askedAt = this.clock.now();
     await this.#reconcileHere(hash);
     const user = this.table.user(hash);
     if (!user) return [];
     const idle = await this.#holder!.rescue(user.userId);
+    const tookMs = this.clock.now() - askedAt;
     return idle.map(({ connectionId, idleMs }) => ({
       member: memberOf(this.nodeId, connectionId),
-      idleMs,
+      idleMs: idleMs - tookMs,
     }));
   }
 

@@ -9,6 +9,10 @@ import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
 const PATIENCE_MS = 120_000;
+/** More than what a question takes to another node. */
+const IDLE_MS = 400;
+/** Later than a connection could be older than another, and still in time for a probe. */
+const PONG_AFTER_MS = 1_000;
 /** No renewal comes in between. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 
@@ -36,6 +40,14 @@ describe('slots in a cluster', () => {
     nodes.push(node);
     return node;
   }
+  /** Nodes tell how long their connections are idle up to a question, which comes to each at another moment. */
+  const allIdleOn = (node: LocalNode) =>
+    eventually(() => {
+      const lastActivity = node.factory
+        .managersOf('ada')
+        .map((manager) => manager.getStats().metrics.lastActivity.getTime());
+      expect(Date.now() - Math.max(...lastActivity)).toBeGreaterThan(IDLE_MS);
+    });
   const live = () => nodes.reduce((sum, node) => sum + node.live('ada'), 0);
 
   it('are counted over all nodes, given back, and leave nothing behind', async () => {
@@ -93,7 +105,9 @@ describe('slots in a cluster', () => {
     const overflow = 'evict-idle';
     const [one, other] = [await start({}, { overflow }), await start({}, { overflow })];
     const [oldest, busy] = [await one.connect(), await one.connect()];
+    await allIdleOn(one);
     const newer = await other.connect();
+    await allIdleOn(other);
     await busy.ask('echo', 1);
     const replacement = await other.connect();
     expect(await oldest.closed()).toBe(4409);
@@ -102,6 +116,21 @@ describe('slots in a cluster', () => {
     expect(closeCodes([busy, replacement, another])).toEqual([undefined, undefined, undefined]);
     await eventually(async () => expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]));
     expect(one.status.counters).toMatchObject({ evicted: 1, lost: 0 });
+  });
+
+  it("with 'evict-idle', are taken from the least recently active however late its node answers", async () => {
+    const overflow = 'evict-idle';
+    const [one, other] = [await start({}, { overflow }), await start({}, { overflow })];
+    const [oldest] = [await one.connect(), await one.connect()];
+    await allIdleOn(one);
+    const hesitant = await other.connect('ada', { autoPong: false });
+    hesitant.socket.on('ping', (data) =>
+      setTimeout(() => hesitant.socket.pong(data), PONG_AFTER_MS),
+    );
+    expect(await one.statusOfArrival()).toBe(101);
+    await eventually(() => expect(one.status.counters.evicted).toBe(1));
+    expect(await oldest.closed()).toBe(4409);
+    expect(hesitant.closeCode).toBeUndefined();
   });
 
   it("with 'evict-idle', are never taken from pinned connections", async () => {
