@@ -44,6 +44,9 @@ function writeReport(name, types) {
       compiler: { overrideTsconfig: { compilerOptions, files: [types] } },
       apiReport: {
         enabled: true,
+        // Base classes of what the core exports are part of it: their members are the user's too. The other entry
+        // points use types that the core exports.
+        includeForgottenExports: name === 'core',
         reportFileName: `${name}.api.md`,
         reportFolder: values.to,
         reportTempFolder: temporary,

@@ -1,5 +1,5 @@
-export { CLOCK, type Clock, type Release, systemClock } from './clock/clock.js';
-export { CloseCode, type CloseInitiator, type CloseReason } from './closing/close-codes.js';
+export { CLOCK, type Clock, type Release, systemClock } from './time/clock.js';
+export { CloseCode, type CloseInitiator, type CloseReason } from './wire/close-codes.js';
 export { type ClusterTarget, type ConnectionInfo } from './cluster/cluster-delivery.js';
 export {
   type ClusterLease,
@@ -14,7 +14,7 @@ export { type ClusterNode, type ClusterStatus } from './cluster/cluster-status.j
 export {
   type Cluster,
   type ClusterDefinition,
-  type ClusterHost,
+  type ClusterServices,
   type ClusterJournal,
 } from './cluster/cluster.js';
 export { websocketIsolationConfig } from './config/isolation.config.js';
@@ -43,27 +43,24 @@ export {
   InvalidContextError,
   NoActiveContextError,
 } from './context/context.errors.js';
-export { IsolationError } from './context/isolation-error.js';
-export {
-  type ConnectionIdentity,
-  type RequestLike,
-  UserExecutionContext,
-} from './context/user-execution-context.js';
+export { IsolationError } from './errors/isolation-error.js';
+export { type ConnectionIdentity, type RequestLike } from './context/connection-identity.js';
+export { UserExecutionContext } from './context/user-execution-context.js';
 export {
   type Audience,
   type ClusterDeliveryReport,
   type ThreadAudience,
 } from './delivery/audience.js';
 export { WebSocketEmitter } from './delivery/websocket.emitter.js';
-export { CurrentContext, CurrentManager } from './gateway/connection-parameters.js';
-export { type ExceptionReply } from './gateway/exception-reply.js';
+export { CurrentContext, CurrentManager } from './handlers/connection-parameters.js';
+export { type ExceptionReply } from './handlers/exception-reply.js';
 export {
   IsolatedGateway,
   type IsolatedGatewayOptions,
-} from './gateway/isolated-gateway.decorator.js';
-export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './gateway/isolated-ws.adapter.js';
-export { type InboundMessage, type MessageParser } from './gateway/message-parser.js';
-export { type DeliveryReport } from './history/receipt.js';
+} from './upgrade/isolated-gateway.decorator.js';
+export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './upgrade/isolated-ws.adapter.js';
+export { type InboundMessage, type MessageParser } from './wire/message-parser.js';
+export { type DeliveryReport } from './wire/delivery-result.js';
 export {
   type AnyIsolationEventListener,
   IsolationEventBus,
@@ -79,11 +76,11 @@ export {
   type IsolationEvents,
   type RemovalCause,
 } from './journal/isolation-events.js';
-export { type DeliveryResult, type DropReason } from './manager/delivery-result.js';
-export { type DisconnectOptions, type DisconnectReport } from './manager/everywhere.js';
+export { type DeliveryResult, type DropReason } from './wire/delivery-result.js';
+export { type DisconnectOptions, type DisconnectReport } from './manager/cluster-connections.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';
-export { type ManagedSocket, type SocketListener } from './manager/managed-socket.js';
+export { type ManagedSocket, type SocketListener } from './wire/managed-socket.js';
 export { type Ledger } from './manager/manager-registry.js';
 export { type ManagerStats } from './manager/manager-stats.js';
 export {
@@ -96,11 +93,8 @@ export {
   SingletonAccessError,
 } from './manager/manager.errors.js';
 export { WebSocketManagerFactory } from './manager/web-socket-manager.factory.js';
-export {
-  type Disposer,
-  type ManagerState,
-  WebSocketManager,
-} from './manager/web-socket-manager.js';
+export { type Disposer } from './manager/disposers.js';
+export { type ManagerState, WebSocketManager } from './manager/web-socket-manager.js';
 export { WebSocketIsolationModule } from './module/websocket-isolation.module.js';
 export {
   type LeakCause,

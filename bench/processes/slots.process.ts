@@ -68,7 +68,7 @@ const methods = {
       clock: systemClock,
       journal,
     });
-    cluster.slots.serve({
+    cluster.slots.useHolder({
       limit: 20,
       overflow: 'reject',
       probeTimeoutMs: 1,

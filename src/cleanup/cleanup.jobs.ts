@@ -8,8 +8,8 @@ import {
 import { ModuleRef } from '@nestjs/core';
 import { SchedulerRegistry } from '@nestjs/schedule';
 
-import { type Release, repeat, systemClock } from '../clock/clock.js';
-import { SilenceCheck } from '../clock/silence.js';
+import { type Release, repeat, systemClock } from '../time/clock.js';
+import { SilenceCheck } from '../time/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { CleanupService } from './cleanup.service.js';
 

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import { type Clock, CLOCK } from '../time/clock.js';
+import { withDeadline } from '../time/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
 import { Journal } from '../journal/journal.js';
@@ -13,8 +13,8 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { CrowdedUsers } from './crowded-users.js';
 import { Probes } from './probes.js';
 import { Removal } from './removal.js';
-import { Rescue, type RescueHost } from './rescue.js';
-import { Silence } from './silence.js';
+import { Rescue, type RescueServices } from './rescue.js';
+import { DeadPeers } from './dead-peers.js';
 import { VictimRules } from './victim-rules.js';
 import { Victims } from './victims.js';
 
@@ -30,9 +30,9 @@ const WATCH_GRANULARITY = 1 / 64;
 export class CleanupService implements SlotReclaimer {
   readonly #rules: VictimRules;
   readonly #crowded: CrowdedUsers;
-  readonly #silence: Silence;
+  readonly #deadPeers: DeadPeers;
   readonly #probes: Probes;
-  readonly #rescueHost: RescueHost;
+  readonly #rescueHost: RescueServices;
   readonly #rescues = new Map<UserSlots, Promise<void>>();
   /** Users above a lowered limit, as long as their work keeps them there. */
   readonly #overfull = new Set<UserSlots>();
@@ -49,8 +49,8 @@ export class CleanupService implements SlotReclaimer {
     const { cleanup } = options;
     this.#rules = new VictimRules(cleanup, clock);
     this.#crowded = new CrowdedUsers(Math.max(1, cleanup.staleAfterMs * WATCH_GRANULARITY));
-    this.#silence = new Silence(options.heartbeat, clock, registry.pings);
-    this.#probes = new Probes(clock, cleanup.probeTimeoutMs, this.#silence);
+    this.#deadPeers = new DeadPeers(options.heartbeat, clock, registry.pings);
+    this.#probes = new Probes(clock, cleanup.probeTimeoutMs, this.#deadPeers);
     this.#rescueHost = {
       probes: this.#probes,
       clock,
@@ -205,7 +205,7 @@ export class CleanupService implements SlotReclaimer {
     for (const manager of this.registry.pings.awaiting) {
       if (manager.pingedAt > overdueSince) return;
       if (!this.#isCritical(manager) || manager.isPinned) continue;
-      if (!this.#silence.isExcused(manager)) victims.take(manager, 'zombie');
+      if (!this.#deadPeers.isExcused(manager)) victims.take(manager, 'zombie');
     }
   }
 

@@ -5,13 +5,13 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 
-import { type Clock, CLOCK, type Release } from '../clock/clock.js';
-import { SilenceCheck } from '../clock/silence.js';
+import { type Clock, CLOCK, type Release } from '../time/clock.js';
+import { SilenceCheck } from '../time/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { RING_PARTS } from '../manager/ping-ring.js';
 import { Removal } from './removal.js';
-import { Silence } from './silence.js';
+import { DeadPeers } from './dead-peers.js';
 
 /**
  * Pings every connection once per interval and closes those that do not answer. One timer, whatever
@@ -19,7 +19,7 @@ import { Silence } from './silence.js';
  */
 @Injectable()
 export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown {
-  readonly #silence: Silence;
+  readonly #deadPeers: DeadPeers;
   #stop: Release | undefined;
   #part = 0;
 
@@ -29,7 +29,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     private readonly registry: ManagerRegistry,
     private readonly removal: Removal,
   ) {
-    this.#silence = new Silence(options.heartbeat, clock, registry.pings);
+    this.#deadPeers = new DeadPeers(options.heartbeat, clock, registry.pings);
   }
 
   onApplicationBootstrap(): void {
@@ -81,7 +81,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     const overdueSince = this.clock.now() - this.options.heartbeat.timeoutMs;
     for (const manager of this.registry.pings.awaiting) {
       if (manager.pingedAt > overdueSince) return;
-      if (!this.#silence.isExcused(manager)) void this.removal.remove(manager, 'zombie');
+      if (!this.#deadPeers.isExcused(manager)) void this.removal.remove(manager, 'zombie');
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { IdleConnection, LeaseLoss, SlotHolder } from '../cluster/cluster-slots.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -26,7 +26,7 @@ export class LeaseKeeper implements SlotHolder, OnModuleInit {
   ) {}
 
   async onModuleInit(): Promise<void> {
-    this.cluster?.slots.serve(this);
+    this.cluster?.slots.useHolder(this);
     await this.cluster?.join();
   }
 

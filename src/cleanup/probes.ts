@@ -1,7 +1,7 @@
-import type { Clock } from '../clock/clock.js';
-import { afterSilence } from '../clock/silence.js';
+import type { Clock } from '../time/clock.js';
+import { afterSilence } from '../time/silence.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import type { Silence } from './silence.js';
+import type { DeadPeers } from './dead-peers.js';
 
 /** Whoever was heard from within this share of `cleanup.probeTimeoutMs` needs no ping to be believed alive. */
 const HEARD_LATELY = 1 / 8;
@@ -14,7 +14,7 @@ export class Probes {
   constructor(
     private readonly clock: Clock,
     private readonly probeTimeoutMs: number,
-    private readonly silence: Silence,
+    private readonly deadPeers: DeadPeers,
   ) {}
 
   /** Attached, not pinned, and not heard from lately or ever: the ones a ping is worth. */
@@ -48,7 +48,7 @@ export class Probes {
       const release = afterSilence(this.clock, this.probeTimeoutMs, () => {
         manager.probeAnswered = undefined;
         // Pinned in the meantime: not to be touched.
-        resolve(manager.isActive && !manager.isPinned && !this.silence.isExcused(manager));
+        resolve(manager.isActive && !manager.isPinned && !this.deadPeers.isExcused(manager));
       });
       manager.probeAnswered = () => {
         manager.probeAnswered = undefined;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-import { CloseCode } from '../closing/close-codes.js';
+import { CloseCode } from '../wire/close-codes.js';
 import type { RemovalCause } from '../journal/isolation-events.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';

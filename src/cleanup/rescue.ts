@@ -1,8 +1,8 @@
-import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import type { Clock } from '../time/clock.js';
+import { withDeadline } from '../time/deadline.js';
 import type { CleanupOptions } from '../config/option-groups.js';
 import type { Limits } from '../manager/limits.js';
-import { SOCKET_CLOSED } from '../manager/managed-socket.js';
+import { SOCKET_CLOSED } from '../wire/managed-socket.js';
 import type { UserSlots } from '../manager/user-slots.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Probes } from './probes.js';
@@ -10,7 +10,7 @@ import type { VictimRules } from './victim-rules.js';
 import type { Victims } from './victims.js';
 
 /** What a rescue needs of the cleanup it belongs to. */
-export interface RescueHost {
+export interface RescueServices {
   readonly clock: Clock;
   readonly options: CleanupOptions;
   readonly limits: Limits;
@@ -31,7 +31,7 @@ export class Rescue {
   readonly #canEvict: boolean;
 
   constructor(
-    private readonly host: RescueHost,
+    private readonly host: RescueServices,
     private readonly slots: UserSlots,
   ) {
     this.#takeOverClosed();

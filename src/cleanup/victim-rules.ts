@@ -1,7 +1,7 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { CleanupOptions } from '../config/option-groups.js';
 import type { RemovalCause } from '../journal/isolation-events.js';
-import { SOCKET_CLOSED } from '../manager/managed-socket.js';
+import { SOCKET_CLOSED } from '../wire/managed-socket.js';
 import type { UserSlots } from '../manager/user-slots.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Victims } from './victims.js';

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import type { Clock } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import type { CleanupReport, RemovalCause } from '../journal/isolation-events.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Removal } from './removal.js';

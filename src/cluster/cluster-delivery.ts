@@ -1,4 +1,5 @@
-import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
+import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** Whom a message, or a goodbye, is for. */
 export type ClusterTarget =
@@ -33,7 +34,7 @@ export interface Revoked extends ClusterAnswers<number> {
 /** Reaches connections on the other nodes. Contacts those only that hold the user. */
 export interface ClusterDelivery {
   /** Tells who acts for the others on this node. Called once, before anything is sent. */
-  serve(local: LocalDelivery): void;
+  useLocalDelivery(local: LocalDelivery): void;
   /** Hands a frame to the other nodes. Nobody waits; what cannot be sent is counted and said. */
   send(target: ClusterTarget, frame: string): void;
   /** As {@link send}; resolves to what became of it, within a deadline. Never rejects. */

@@ -7,8 +7,8 @@ export interface ClusterSlots {
   readonly freshUntil: number;
   /** Calls `resume` once the leases held here are beyond doubt again. The same one waits once. */
   hold(held: HeldTraffic): void;
-  /** Tells who holds the leases of this process. Called once, before anything is leased. */
-  serve(holder: SlotHolder): void;
+  /** A plug: what holds the leases of this process. Filled before anything is leased. */
+  useHolder(holder: SlotHolder): void;
   /** Asks for a slot. The lease exists at once, so that it can be given back before the answer is there. */
   lease(userId: string, connectionId: string): ClusterLease;
   /** How many managers a user may hold on this process alone, where the cluster's limit is `limit`. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
 import type { HistoryBounds, ThreadHistory } from '../history/thread-history.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
@@ -11,7 +11,7 @@ export interface ClusterJournal {
 }
 
 /** What a cluster may use of the process it runs in. */
-export interface ClusterHost {
+export interface ClusterServices {
   readonly clock: Clock;
   readonly journal: ClusterJournal;
 }
@@ -19,7 +19,7 @@ export interface ClusterHost {
 /** How to make the cluster: what `forRoot({ cluster })` takes, for example `redisCluster({ url })`. */
 export interface ClusterDefinition {
   /** Makes this process's membership. Nothing is connected and no timer runs before {@link Cluster.join}. */
-  create(host: ClusterHost): Cluster;
+  create(host: ClusterServices): Cluster;
 }
 
 /** This process's membership in a cluster. Without one, every process counts for itself. */

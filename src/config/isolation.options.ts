@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 
 import type { Type } from '@nestjs/common';
 
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { ClusterDefinition } from '../cluster/cluster.js';
-import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import type { ConnectionIdentity } from '../context/connection-identity.js';
 import type {
   CleanupOptions,
   HandshakeOptions,

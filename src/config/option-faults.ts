@@ -1,6 +1,6 @@
 import { validateSync, type ValidationError } from 'class-validator';
 
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 import { nearestName } from './nearest-name.js';
 import { variableOf } from './variables.js';
 

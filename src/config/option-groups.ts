@@ -1,23 +1,20 @@
 import { getHeapStatistics } from 'node:v8';
 
-import { IsBoolean, IsIn, IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
+import { IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
 
 import {
   atLeastOne,
   bytes,
+  flag,
   IsOriginPolicy,
   IsStringList,
   LARGEST_FRAME_BYTES,
   millisecondsFrom,
+  oneOf,
   type OriginPolicy,
 } from './option-rules.js';
 
-// The initial value of a property is its default; the decorators are its rule. Nobody else knows either.
-
-const flag = (): PropertyDecorator => IsBoolean({ message: 'must be true or false' });
-
-const oneOf = (...values: string[]): PropertyDecorator =>
-  IsIn(values, { message: `must be one of ${values.map((value) => `'${value}'`).join(', ')}` });
+// The initial value of a property is its default; the decorators are its rule. Both stand here only.
 
 /** How many managers (connections) there may be. */
 export class LimitsOptions {

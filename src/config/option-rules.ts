@@ -1,6 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 
-import { IsInt, Max, Min, registerDecorator, type ValidationOptions } from 'class-validator';
+import {
+  IsBoolean,
+  IsIn,
+  IsInt,
+  Max,
+  Min,
+  registerDecorator,
+  type ValidationOptions,
+} from 'class-validator';
 
 import { originFault } from './exact-origin.js';
 
@@ -18,6 +26,13 @@ export type OriginPolicy =
 const LONGEST_MS = 3_155_760_000_000;
 /** `ws` keeps the largest message in 32 bits, and takes what is above for no bound at all. */
 export const LARGEST_FRAME_BYTES = 2 ** 31 - 1;
+
+/** class-validator decorator: true or false. */
+export const flag = (): PropertyDecorator => IsBoolean({ message: 'must be true or false' });
+
+/** class-validator decorator: one of a few texts. */
+export const oneOf = (...values: string[]): PropertyDecorator =>
+  IsIn(values, { message: `must be one of ${values.map((value) => `'${value}'`).join(', ')}` });
 
 /** class-validator decorator: a whole number of milliseconds. 0, where it is allowed, means never. */
 export const millisecondsFrom = (least: 0 | 1): PropertyDecorator =>

@@ -1,4 +1,4 @@
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 
 /**
  * Loads a package that only one entry point needs. It is loaded when the application starts, and not when the entry

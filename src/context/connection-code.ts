@@ -1,4 +1,5 @@
-import type { Running, UserExecutionContext } from './user-execution-context.js';
+import type { Running } from './running-code.js';
+import type { UserExecutionContext } from './user-execution-context.js';
 
 /** Waits for code of a connection to end. */
 export interface Waiter {

@@ -1,10 +1,11 @@
 import { IsOptional, validateSync } from 'class-validator';
 import { types } from 'node:util';
 
+import type { RequestLike } from './connection-identity.js';
 import { type ContextFault, InvalidContextError } from './context.errors.js';
 import { identifierFault, IsIdentifier } from './identifier.js';
 import { copyMetadata } from './metadata.js';
-import { epochMsOf, kindOf } from './value-kind.js';
+import { epochMsOf, kindOf } from '../errors/value-kind.js';
 
 /** What a context is made of, checked and read. */
 export interface ContextInput extends IdFields {
@@ -15,6 +16,21 @@ export interface ContextInput extends IdFields {
   readonly expiresAtMs: number | undefined;
   /** A frozen copy. */
   readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** All fields of a context. */
+export interface ContextFields {
+  userId: string;
+  threadId: string;
+  isThreadNamed: boolean;
+  runId: string;
+  requestId: string;
+  connectionId: string;
+  metadata: Readonly<Record<string, unknown>>;
+  operationDepth: number;
+  parentRequestId: string | undefined;
+  createdAtMs: number;
+  expiresAtMs: number | undefined;
 }
 
 /** The latest instant that a `Date` can say. */
@@ -116,4 +132,18 @@ function readExpiry(expiresAt: unknown, faults: ContextFault[]): number | undefi
   const rule = `must be a Date or a number of epoch milliseconds, not ${given}`;
   faults.push({ field: 'expiresAt', rule });
   return undefined;
+}
+
+/** The `x-request-id` of a proxy, which joins its log lines with ours; `undefined` where it is no id. */
+export function requestIdOf(request: RequestLike | undefined): string | undefined {
+  const header = request?.headers?.['x-request-id'];
+  return typeof header === 'string' && identifierFault(header) === undefined ? header : undefined;
+}
+
+/** What is wrong with the name of an operation. Words such as `default` or `test`, which are no ids, are welcome here. */
+export function operationFault(operation: unknown): string | undefined {
+  if (typeof operation === 'string' && operation.trim() !== '' && operation.length <= 256) {
+    return undefined;
+  }
+  return 'must be a name of 1 to 256 characters';
 }

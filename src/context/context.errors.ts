@@ -1,4 +1,4 @@
-import { IsolationError } from './isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 
 /** One thing that is wrong with a context: which field, and the rule it breaks. */
 export interface ContextFault {

@@ -1,6 +1,6 @@
 import { registerDecorator, type ValidationOptions } from 'class-validator';
 
-import { kindOf } from './value-kind.js';
+import { kindOf } from '../errors/value-kind.js';
 
 /** The longest id accepted, in characters: room for any real id, too short to be a payload. */
 export const MAX_IDENTIFIER_LENGTH = 256;

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 
 import type { ContextFault } from './context.errors.js';
-import { kindOf } from './value-kind.js';
+import { kindOf } from '../errors/value-kind.js';
 
 /** Names that belong to the context itself; metadata that carries one could be mistaken for it. */
 const RESERVED_KEYS: ReadonlySet<string> = new Set([

@@ -1,56 +1,20 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import type { IncomingHttpHeaders } from 'node:http';
-
+import type { ConnectionIdentity, RequestLike } from './connection-identity.js';
 import {
   type ContextFault,
   ExpiredIdentityError,
   InvalidContextError,
   NoActiveContextError,
 } from './context.errors.js';
-import { readIdentity } from './context-rules.js';
-import { identifierFault } from './identifier.js';
+import { type ContextFields, operationFault, readIdentity, requestIdOf } from './context-rules.js';
 import { createId } from './ids.js';
+import { encodeKeyPart } from './isolation-key.js';
+import { runningCode } from './running-code.js';
 
 /** How deep `child()` may nest before it is taken for a runaway recursion. */
 export const MAX_OPERATION_DEPTH = 10;
 
-/** What an authenticator says about whoever is connecting. `null` is absent, as it comes from a database. */
-export interface ConnectionIdentity {
-  /** Who it is. The same person has the same id on every connection. */
-  readonly userId: string;
-  /** The conversation or session this connection belongs to. Default: a new one. */
-  readonly threadId?: string | null | undefined;
-  /** The unit of work inside the thread. Default: a new one. */
-  readonly runId?: string | null | undefined;
-  /** When the identity ends: a date, or epoch milliseconds. The connection is closed then with 4401. Default: never. */
-  readonly expiresAt?: Date | number | null | undefined;
-  /**
-   * Plain data to carry along, for example roles: objects, arrays and primitive values. It is copied and frozen;
-   * what cannot be (a `Set`, a `Date`, an instance of a class) is refused with its name.
-   */
-  readonly metadata?: Readonly<Record<string, unknown>> | null | undefined;
-}
-
-/** The part of an HTTP request that a context reads. It is never kept. */
-export interface RequestLike {
-  readonly headers: IncomingHttpHeaders;
-}
-
-/** Code of a connection that runs: a handler, a hook, a step of the connection's end. */
-export interface Running {
-  /** As whom it runs. */
-  readonly context: UserExecutionContext;
-  /**
-   * It waits for connections to end, perhaps for its own: until then the end of its connection must not wait for it.
-   *
-   * @returns it waits no more
-   */
-  waits(): () => void;
-}
-
 // TypeScript keeps others from the constructor, JavaScript does not: who has no key makes no context.
 const KEY = Symbol('makes contexts');
-const running = new AsyncLocalStorage<Running | undefined>();
 
 /**
  * Who a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
@@ -125,9 +89,9 @@ export class UserExecutionContext {
    * @throws {NoActiveContextError} outside a handler
    */
   static current(): UserExecutionContext {
-    const run = running.getStore();
-    if (!run) throw new NoActiveContextError();
-    return run.context;
+    const code = runningCode();
+    if (!code) throw new NoActiveContextError();
+    return code.context as UserExecutionContext;
   }
 
   /**
@@ -164,7 +128,7 @@ export class UserExecutionContext {
    */
   child(operation: string): UserExecutionContext {
     const faults: ContextFault[] = [];
-    const nameFault = identifierFaultOfOperation(operation);
+    const nameFault = operationFault(operation);
     if (nameFault) faults.push({ field: 'operation', rule: nameFault });
     if (this.operationDepth >= MAX_OPERATION_DEPTH) {
       faults.push({ field: 'operationDepth', rule: `must not exceed ${MAX_OPERATION_DEPTH}` });
@@ -211,7 +175,7 @@ export class UserExecutionContext {
         threadId: input.threadId ?? createId('thread', now),
         isThreadNamed: input.threadId !== undefined,
         runId: input.runId ?? createId('run', now),
-        requestId: traceId(request) ?? createId('req', now),
+        requestId: requestIdOf(request) ?? createId('req', now),
         connectionId: input.connectionId ?? createId('conn', now),
         metadata: input.metadata,
         operationDepth: 0,
@@ -240,64 +204,6 @@ export class UserExecutionContext {
     };
     return new UserExecutionContext(fields, KEY);
   }
-}
-
-interface ContextFields {
-  userId: string;
-  threadId: string;
-  isThreadNamed: boolean;
-  runId: string;
-  requestId: string;
-  connectionId: string;
-  metadata: Readonly<Record<string, unknown>>;
-  operationDepth: number;
-  parentRequestId: string | undefined;
-  createdAtMs: number;
-  expiresAtMs: number | undefined;
-}
-
-/**
- * Runs code of a connection, so that {@link UserExecutionContext.current} answers with its context. With one argument,
- * and not any number of them: every message passes here, and each list of arguments is an array.
- */
-export function runInContext<Argument, Result>(
-  run: Running,
-  fn: (argument: Argument) => Result,
-  argument: Argument,
-): Result {
-  return running.run(run, fn, argument);
-}
-
-/** Runs a function, and whatever it begins, outside of any context. */
-export function runOutsideContext<Argument, Result>(
-  fn: (argument: Argument) => Result,
-  argument: Argument,
-): Result {
-  // Not with `exit()`: before Node.js 24 that switches the storage off for the whole process, and code of a connection
-  // that runs inside switches it on again with the context that was to be left.
-  return running.run(undefined, fn, argument);
-}
-
-/** The code of a connection that is calling; `undefined` where other code calls. */
-export function runningCode(): Running | undefined {
-  return running.getStore();
-}
-
-/** One part of an isolation key. Ordinary ids read as they are. */
-export function encodeKeyPart(id: string): string {
-  return id.includes('%') || id.includes(':')
-    ? id.replaceAll('%', '%25').replaceAll(':', '%3A')
-    : id;
-}
-
-/** The user and thread that an isolation key was made of; `undefined` where it is not such a key. */
-export function parseIsolationKey(key: string): { userId: string; threadId: string } | undefined {
-  const parts = key.split(':');
-  if (parts.length !== 2) return undefined;
-  const [userId, threadId] = parts.map((part) =>
-    part.replaceAll('%3A', ':').replaceAll('%25', '%'),
-  ) as [string, string];
-  return { userId, threadId };
 }
 
 /**
@@ -331,18 +237,4 @@ function isOfAnotherCopy(value: unknown): boolean {
   } catch {
     return false;
   }
-}
-
-// A proxy's trace id joins our log lines with its own, as long as it is a harmless id.
-function traceId(request: RequestLike | undefined): string | undefined {
-  const header = request?.headers?.['x-request-id'];
-  return typeof header === 'string' && identifierFault(header) === undefined ? header : undefined;
-}
-
-// Operations are words of the program such as `default` or `test`: placeholders are welcome here.
-function identifierFaultOfOperation(operation: unknown): string | undefined {
-  if (typeof operation === 'string' && operation.trim() !== '' && operation.length <= 256) {
-    return undefined;
-  }
-  return 'must be a name of 1 to 256 characters';
 }

@@ -13,12 +13,12 @@ import {
 } from '@nestjs/common';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { type Clock, CLOCK } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { askApp, InvalidAnswerError, yesOrNo } from '../handshake/app-answer.js';
-import { httpStatusOf } from '../journal/http-status.js';
-import { errorText } from '../journal/error-text.js';
+import { httpStatusOf } from '../errors/http-status.js';
+import { errorText } from '../errors/error-text.js';
 import {
   DASHBOARD_OPTIONS,
   type DashboardGuard,

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { Limits } from '../manager/limits.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';

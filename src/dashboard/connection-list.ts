@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { ServiceUnavailableException } from '@nestjs/common';
 
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
 

@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 
 import { BadRequestException, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { DashboardAccess } from './access.js';

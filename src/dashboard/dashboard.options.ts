@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 
 /** What an Express or Fastify request has, that a guard of the dashboard may want. */
 export interface DashboardRequest {

@@ -1,4 +1,5 @@
-import type { Clock, Release } from '../clock/clock.js';
+import { SecondWindow } from '../structures/second-window.js';
+import type { Clock, Release } from '../time/clock.js';
 import type { IsolationEventBus } from '../journal/event-bus.js';
 import type { CleanupReport, IsolationEventName } from '../journal/isolation-events.js';
 
@@ -61,7 +62,7 @@ const PER_SECOND = 20;
 export class EventFeed {
   readonly #items: FeedItem[] = [];
   readonly #runs: CleanupRun[] = [];
-  readonly #windows = new Map<IsolationEventName, { since: number; count: number }>();
+  readonly #windows = new Map<IsolationEventName, SecondWindow>();
   #number = 0;
 
   constructor(
@@ -110,26 +111,24 @@ export class EventFeed {
   #admits(name: IsolationEventName): boolean {
     const now = this.clock.now();
     let window = this.#windows.get(name);
-    if (!window || now - window.since >= 1000) {
-      this.#closeWindow(name);
-      window = { since: now, count: 0 };
+    if (!window || window.isOver(now)) {
+      if (window) this.#closeWindow(name, window);
+      window = new SecondWindow(PER_SECOND, now);
       this.#windows.set(name, window);
     }
-    window.count += 1;
-    return window.count <= PER_SECOND;
+    return window.admit();
   }
 
   #countLeftOut(): void {
     const now = this.clock.now();
-    for (const [name, { since }] of this.#windows) {
-      if (now - since >= 1000) this.#closeWindow(name);
+    for (const [name, window] of this.#windows) {
+      if (window.isOver(now)) this.#closeWindow(name, window);
     }
   }
 
-  #closeWindow(name: IsolationEventName): void {
-    const left = (this.#windows.get(name)?.count ?? 0) - PER_SECOND;
+  #closeWindow(name: IsolationEventName, { leftOut }: SecondWindow): void {
     this.#windows.delete(name);
-    if (left > 0) this.#push(name, {}, left);
+    if (leftOut > 0) this.#push(name, {}, leftOut);
   }
 
   #push(name: IsolationEventName, details: FeedItem['details'], left?: number): void {

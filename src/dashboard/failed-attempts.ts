@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
-import type { Clock, Release } from '../clock/clock.js';
-import { TokenBucket } from '../manager/token-bucket.js';
+import type { Clock, Release } from '../time/clock.js';
+import { TokenBucket } from '../structures/token-bucket.js';
 import type { DashboardRequest } from './dashboard.options.js';
 
 /** Refused requests of one address that are looked at without a wait … */

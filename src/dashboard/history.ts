@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import type { TrafficCounters } from '../gateway/traffic-counters.js';
+import type { Clock } from '../time/clock.js';
+import type { TrafficCounters } from '../connection/traffic-counters.js';
 import type { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import { ProcessMeter } from './process-meter.js';
@@ -13,7 +13,7 @@ const MAX_SAMPLES = HISTORY_MS / SAMPLE_MS;
 const LONGEST_STEP_MS = SAMPLE_MS * 2.5;
 
 /** What there was at one moment. Rates are per second since the sample before; `null` where there is none. */
-export interface Sample {
+export interface LoadSample {
   /** Epoch milliseconds. */
   readonly at: number;
   readonly connections: number;
@@ -40,7 +40,7 @@ interface Totals {
 
 /** The last 15 minutes, as far as somebody watched. A sample costs the same for any number of connections. */
 export class History {
-  readonly #samples: Sample[] = [];
+  readonly #samples: LoadSample[] = [];
   readonly #meter = new ProcessMeter();
   #previous: Totals | undefined;
 
@@ -51,12 +51,12 @@ export class History {
     private readonly traffic: TrafficCounters,
   ) {}
 
-  get latest(): Sample | undefined {
+  get latest(): LoadSample | undefined {
     return this.#samples.at(-1);
   }
 
   /** The samples after a moment, the oldest first. */
-  since(epochMs: number): Sample[] {
+  since(epochMs: number): LoadSample[] {
     const first = this.#samples.findIndex(({ at }) => at > epochMs);
     return first === -1 ? [] : this.#samples.slice(first);
   }

@@ -7,8 +7,9 @@ import {
   Logger,
 } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { CloseCode } from '../closing/close-codes.js';
+import { SecondWindow } from '../structures/second-window.js';
+import { type Clock, CLOCK } from '../time/clock.js';
+import { CloseCode } from '../wire/close-codes.js';
 import type { ClusterTarget } from '../cluster/cluster-delivery.js';
 import { MAX_IDENTIFIER_LENGTH } from '../context/identifier.js';
 import { Journal } from '../journal/journal.js';
@@ -52,7 +53,7 @@ export class OperatorActions {
     cleanup: (_request, operator) => this.#cleanup(operator),
     drain: (_request, operator) => this.#drain(operator),
   };
-  #second = { since: Number.NEGATIVE_INFINITY, count: 0 };
+  #window = new SecondWindow(PER_SECOND, Number.NEGATIVE_INFINITY);
 
   constructor(
     @Inject(CLOCK) private readonly clock: Clock,
@@ -128,9 +129,8 @@ export class OperatorActions {
 
   #admit(): void {
     const now = this.clock.now();
-    if (now - this.#second.since >= 1000) this.#second = { since: now, count: 0 };
-    this.#second.count += 1;
-    if (this.#second.count > PER_SECOND) {
+    if (this.#window.isOver(now)) this.#window = new SecondWindow(PER_SECOND, now);
+    if (!this.#window.admit()) {
       throw new HttpException(
         'Too many actions in one second. Try again.',
         HttpStatus.TOO_MANY_REQUESTS,

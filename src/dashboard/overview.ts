@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
-import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';

@@ -7,9 +7,9 @@ import {
   ServiceUnavailableException,
 } from '@nestjs/common';
 
-import { type Clock, CLOCK, type Release } from '../clock/clock.js';
+import { type Clock, CLOCK, type Release } from '../time/clock.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
-import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.options.js';

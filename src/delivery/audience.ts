@@ -1,8 +1,10 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
-import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
-import { assertEvent, emptyReport, encodeFrame } from '../manager/delivery-result.js';
-import { ALONE } from '../manager/everywhere.js';
+import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
+import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
+import { emptyReport } from '../wire/delivery-result.js';
+import { ALONE } from '../manager/cluster-connections.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 

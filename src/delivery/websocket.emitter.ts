@@ -1,15 +1,16 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
 import { assertIdText } from '../context/identifier.js';
-import type { DeliveryReport } from '../history/receipt.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/thread-history.js';
-import { count, emptyReport, encodeFrame, whyNoFrame } from '../manager/delivery-result.js';
+import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import { count, emptyReport } from '../wire/delivery-result.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import { ALONE } from '../manager/everywhere.js';
+import { ALONE } from '../manager/cluster-connections.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Resume } from '../resume/resume.service.js';
 import {
@@ -41,7 +42,7 @@ export class WebSocketEmitter {
     if (!cluster) return;
     const { delivery, nodeId } = cluster;
     this.#others = { delivery, nodeId };
-    delivery.serve(this.#localDelivery());
+    delivery.useLocalDelivery(this.#localDelivery());
   }
 
   /**
@@ -79,7 +80,7 @@ export class WebSocketEmitter {
   toConnection(connectionId: string): Audience {
     assertIdText(connectionId, 'connectionId');
     return new Reach(
-      () => this.factory.everywhere.addressed({ connectionId }),
+      () => this.factory.clusterConnections.addressed({ connectionId }),
       { connectionId },
       this.clock,
       this.#others,
@@ -131,12 +132,12 @@ export class WebSocketEmitter {
   #localDelivery(): LocalDelivery {
     return {
       deliver: (target, frame) =>
-        deliver(this.factory.everywhere.addressed(target), frame, this.clock),
+        deliver(this.factory.clusterConnections.addressed(target), frame, this.clock),
       disconnect: (target, goodbye, before) =>
-        this.factory.everywhere.disconnectHere(target, goodbye, before),
+        this.factory.clusterConnections.disconnectHere(target, goodbye, before),
       disconnectOlder: (before, goodbye) =>
-        this.factory.everywhere.disconnectOlder(before, goodbye),
-      connectionsOf: (userId) => this.factory.everywhere.connectionsHere(userId),
+        this.factory.clusterConnections.disconnectOlder(before, goodbye),
+      connectionsOf: (userId) => this.factory.clusterConnections.connectionsHere(userId),
     };
   }
 }

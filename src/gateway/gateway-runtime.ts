@@ -1,102 +1,62 @@
 import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import type { WebSocket } from 'ws';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { CloseCode } from '../closing/close-codes.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import type { ConnectionServices } from '../connection/connection-services.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
+import { UserRates } from '../connection/user-rates.js';
 import { ConnectionCode } from '../context/connection-code.js';
-import { runInContext } from '../context/user-execution-context.js';
-import { withoutCredentials } from '../handshake/credentials.js';
-import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
+import { runInContext } from '../context/running-code.js';
+import { GatewayDefinition } from '../handlers/gateway-definition.js';
+import { IsolatedServer } from '../handlers/isolated-server.js';
+import { Authentication } from '../handshake/authentication.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
-import {
-  HandshakeRefused,
-  type Refusal,
-  type RefusalReason,
-  starting,
-} from '../handshake/refusal.js';
-import { Journal, subjectOf } from '../journal/journal.js';
-import { ByteBudget } from '../manager/byte-budget.js';
-import type { ConnectionHooks } from '../manager/manager-host.js';
-import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { type RefusalReason, starting } from '../handshake/refusal.js';
+import { Journal } from '../journal/journal.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
-import type { TracedHandshake } from '../monitoring/tracer.js';
 import { Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Resume } from '../resume/resume.service.js';
-import { ConnectionRequest } from '../scope/connection-request.js';
-import { ConnectionScope, ScopeHost } from '../scope/connection-scope.js';
+import { ScopeBlueprint } from '../scope/connection-scope.js';
+import { ByteBudget } from '../structures/byte-budget.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import {
   adapterOf,
   assertNoDurableIdentity,
   unattachedGateways,
   unprovidedGateways,
-} from './boot-check.js';
-import type { ConnectionHost } from './connection-host.js';
-import { Connection } from './connection.js';
-import { GatewayDefinition } from './gateway-definition.js';
-import { IsolatedServer } from './isolated-server.js';
-import type { Endpoint, IsolatedWsAdapter } from './isolated-ws.adapter.js';
-import { dismiss, refuseWithClose, refuseWithHttp, type Upgrade } from './refusals.js';
-import { isolateServer } from './server-options.js';
-import { TrafficCounters } from './traffic-counters.js';
-import { UserRates } from './user-rates.js';
+} from '../upgrade/boot-check.js';
+import type { Endpoint } from '../upgrade/endpoint.js';
+import type { IsolatedWsAdapter } from '../upgrade/isolated-ws.adapter.js';
+import { refuseWithHttp } from '../upgrade/refusal-response.js';
+import { isolateServer } from '../upgrade/server-options.js';
+import { Arrival, type ArrivalServices } from './arrival.js';
+import { RefusedUpgrades } from './refused-upgrades.js';
 
-/** Takes a scope down whose connection never came to be. */
-class PreparedScope implements ConnectionHooks {
-  constructor(
-    private readonly scope: ConnectionScope,
-    private readonly manager: WebSocketManager,
-    readonly path: string,
-  ) {}
-
-  closing(): void {
-    // Nothing runs yet.
-  }
-
-  received(): void {
-    // There is no socket yet.
-  }
-
-  ignored(): void {
-    // There is no socket yet.
-  }
-
-  disconnected(): undefined {
-    return undefined;
-  }
-
-  released(): Promise<void> | undefined {
-    return this.scope.dispose((dispose, name) =>
-      this.manager.runStep(`dispose ${name}`, dispose, ignoreFault),
-    );
-  }
-}
-
-function ignoreFault(): void {
-  // The handshake has failed already, and said why.
-}
-
-// A process that counts for itself has nothing to lose.
-const NO_LEASES: ConnectionHost['leases'] = {
+// Without a cluster there is no lease that could have been lost.
+const NO_LEASES: ConnectionServices['leases'] = {
   freshUntil: Number.POSITIVE_INFINITY,
   hold: (held) => held.resume(),
 };
 
-/** Brings upgrades to isolated gateways: handshake, scope, socket, connection. */
+/**
+ * Starts the isolated gateways when the application boots: checks how they were written, prepares their servers, and
+ * makes an {@link Arrival} of each upgrade request from then on.
+ */
 @Injectable()
 export class GatewayRuntime implements OnModuleInit {
   readonly #servers = new Map<Endpoint, IsolatedServer>();
-  readonly #refusals = new Map<RefusalReason, number>();
-  #connectionHost: ConnectionHost | undefined;
+  readonly #refused: RefusedUpgrades;
 
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly internals: NestInternals,
-    private readonly handshake: HandshakeService,
+    private readonly handshakes: HandshakeService,
+    private readonly authentication: Authentication,
+    private readonly factory: WebSocketManagerFactory,
     private readonly journal: Journal,
     private readonly tracing: Tracing,
     private readonly tracker: ThreadConsistencyTracker,
@@ -106,11 +66,13 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly moduleRef: ModuleRef,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
-  ) {}
+  ) {
+    this.#refused = new RefusedUpgrades(options, clock, journal);
+  }
 
   /** Handshakes refused since the start, by reason. */
   get refusals(): ReadonlyMap<RefusalReason, number> {
-    return this.#refusals;
+    return this.#refused.counts;
   }
 
   /** The paths of isolated gateways. */
@@ -128,38 +90,48 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   async #serve(adapter: IsolatedWsAdapter): Promise<void> {
+    // A microservice may tell of its start twice, the first time before it has gateways.
+    const endpoints = adapter.isolatedEndpoints.filter((endpoint) => !this.#servers.has(endpoint));
+    for (const endpoint of endpoints) {
+      const { webSocketServer, path = '*', given } = endpoint;
+      const verify = isolateServer(webSocketServer, given, this.options);
+      const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
+      for (const gateway of gateways) await gateway.prepare();
+      const scopeBlueprint = this.#scopeBlueprintOf(gateways);
+      const parts = [webSocketServer, path, gateways, scopeBlueprint, verify] as const;
+      this.#servers.set(endpoint, new IsolatedServer(...parts));
+    }
+    const host = this.#arrivalServices(this.#connectionHost(adapter));
+    adapter.useAcceptor((endpoint, request, socket, head) => {
+      const startedAt = this.clock.now();
+      const server = this.#servers.get(endpoint);
+      if (server) new Arrival(host, server, { request, socket, head, startedAt }).start();
+      else refuseWithHttp({ socket }, starting().refusal);
+    });
+  }
+
+  #arrivalServices(connections: ConnectionServices): ArrivalServices {
+    const { options, clock, journal, tracing, handshakes, authentication, factory, resume } = this;
+    const parts = { options, clock, journal, tracing, handshakes, authentication, factory, resume };
+    return { ...parts, connections, refused: this.#refused };
+  }
+
+  #connectionHost(adapter: IsolatedWsAdapter): ConnectionServices {
     const { options, clock, journal, tracing, tracker, traffic, rates, resume } = this;
-    const parse: ConnectionHost['parse'] = (frame, context) =>
+    const parse: ConnectionServices['parse'] = (frame, context) =>
       adapter.hasOwnParser
         ? runInContext(new ConnectionCode(context), (given) => adapter.parser(given), frame)
         : adapter.parser(frame);
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
-    const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates };
-    this.#connectionHost = { ...shared, parse, pending, leases, resume };
-    // A microservice may tell of its start twice, the first time before it has gateways.
-    const endpoints = adapter.isolatedEndpoints.filter((endpoint) => !this.#servers.has(endpoint));
-    for (const endpoint of endpoints) {
-      const { webSocketServer, path = '*', given } = endpoint;
-      const verify = isolateServer(webSocketServer, given, options);
-      const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
-      for (const gateway of gateways) await gateway.prepare();
-      const scopeHost = this.#scopeHostOf(gateways);
-      const parts = [webSocketServer, path, gateways, scopeHost, verify] as const;
-      this.#servers.set(endpoint, new IsolatedServer(...parts));
-    }
-    adapter.serve((endpoint, request, socket, head) => {
-      const startedAt = clock.now();
-      const server = this.#servers.get(endpoint);
-      if (server) this.#accept(server, { request, socket, head, startedAt });
-      else refuseWithHttp({ socket }, starting().refusal);
-    });
+    const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates, resume };
+    return { ...shared, parse, pending, leases };
   }
 
-  #scopeHostOf(gateways: readonly GatewayDefinition[]): ScopeHost {
+  #scopeBlueprintOf(gateways: readonly GatewayDefinition[]): ScopeBlueprint {
     const scoped = gateways.filter(({ isStatic }) => !isStatic);
-    return new ScopeHost(
+    return new ScopeBlueprint(
       this.moduleRef,
       this.internals,
       scoped.map(({ wrapper }) => wrapper),
@@ -182,152 +154,4 @@ export class GatewayRuntime implements OnModuleInit {
       );
     }
   }
-
-  #accept(server: IsolatedServer, upgrade: Upgrade): void {
-    let scope: ConnectionScope | undefined;
-    const prepare = (manager: WebSocketManager): Promise<void> | undefined => {
-      scope = this.#openScope(server, manager, upgrade);
-      const pending = scope.open();
-      return pending && this.#giveUpLate(pending, manager, scope);
-    };
-    const { request, socket } = upgrade;
-    const done = (outcome: HandshakeOutcome): void => {
-      if (outcome === 'gone') return;
-      if ('refusal' in outcome) this.#refuse(server, upgrade, outcome.refusal);
-      else this.#open(server, upgrade, outcome.manager, scope!);
-    };
-    const traced = this.tracing.tracer?.handshake(request, server.path);
-    if (!traced) return this.handshake.run(request, socket, prepare, done, server.verify);
-    const tracedDone = (outcome: HandshakeOutcome): void => {
-      endTrace(traced, outcome);
-      done(outcome);
-    };
-    traced.run(() => this.handshake.run(request, socket, prepare, tracedDone, server.verify));
-  }
-
-  #openScope(
-    server: IsolatedServer,
-    manager: WebSocketManager,
-    { request }: Upgrade,
-  ): ConnectionScope {
-    const { keepHeaders } = this.options.handshake;
-    const value = ConnectionRequest.from(manager.context, request, server.path, keepHeaders);
-    const scope = new ConnectionScope(server.scopeHost, value);
-    manager.hooks = new PreparedScope(scope, manager, server.path);
-    return scope;
-  }
-
-  // The handshake may be over before the scope is: what was made after that has to go too.
-  async #giveUpLate(
-    pending: Promise<void>,
-    manager: WebSocketManager,
-    scope: ConnectionScope,
-  ): Promise<void> {
-    await pending;
-    if (manager.isActive) return;
-    await scope.dispose((dispose, name) =>
-      manager.runStep(`dispose ${name}`, dispose, ignoreFault),
-    );
-  }
-
-  #open(
-    server: IsolatedServer,
-    upgrade: Upgrade,
-    manager: WebSocketManager,
-    scope: ConnectionScope,
-  ): void {
-    const { request, socket, head, startedAt } = upgrade;
-    const abandonUpgrade = (): void =>
-      void manager.beginClose(CloseCode.ABNORMAL, 'upgrade failed', 'network');
-    if (socket.destroyed) {
-      abandonUpgrade();
-      return;
-    }
-    let isUpgraded = false;
-    const upgraded = (client: WebSocket): void => {
-      isUpgraded = true;
-      socket.off('close', abandonUpgrade);
-      if (manager.isActive) this.#connect(server, client, manager, scope, request, startedAt);
-      else dismiss(client, CloseCode.GOING_AWAY, '', this.clock, this.#closeTimeoutMs);
-    };
-    try {
-      server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
-      // To a malformed upgrade `ws` answers by itself.
-      if (!isUpgraded) socket.once('close', abandonUpgrade);
-    } catch (error) {
-      // `handleProtocols` and its like are the app's, and what they are given is the client's.
-      abandonUpgrade();
-      const { userId } = manager.context;
-      const { refusal } = new HandshakeRefused('scope-failed', { error, userId });
-      this.#refuse(server, upgrade, refusal, 'http');
-    }
-  }
-
-  #connect(
-    server: IsolatedServer,
-    client: WebSocket,
-    manager: WebSocketManager,
-    scope: ConnectionScope,
-    request: Upgrade['request'],
-    startedAt: number,
-  ): void {
-    scope.bind(client);
-    manager.attach(client);
-    this.#opened(manager, server, startedAt);
-    try {
-      const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
-      const host = this.#connectionHost!;
-      const connection = new Connection(host, server, manager, scope, instances, client);
-      // For plain gateways on the same path, and for listeners of the app.
-      server.webSocketServer.emit('connection', client, request);
-      connection.open(request);
-    } catch (error) {
-      const subject = subjectOf(manager.context);
-      this.journal.record('hook-failed', { subject, hook: 'connection', error });
-      void manager.close(CloseCode.SERVER_ERROR, 'server error');
-    }
-  }
-
-  #opened({ context }: WebSocketManager, { path }: IsolatedServer, startedAt: number): void {
-    const { journal, clock } = this;
-    if (!journal.isHeard('connection-opened')) return;
-    const handshakeMs = clock.now() - startedAt;
-    journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
-  }
-
-  get #closeTimeoutMs(): number {
-    return this.options.cleanup.closeTimeoutMs;
-  }
-
-  #refuse(
-    server: IsolatedServer,
-    upgrade: Upgrade,
-    refusal: Refusal,
-    rejectWith = this.options.handshake.rejectWith,
-  ): void {
-    const { reason, status, code, userId, error } = refusal;
-    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    if (this.journal.isHeard('connection-refused')) {
-      this.journal.record('connection-refused', {
-        reason,
-        status,
-        code,
-        path: server.path,
-        handshakeMs: this.clock.now() - upgrade.startedAt,
-        ...(userId !== undefined && { userId }),
-        ...(error !== undefined && { error: withoutCredentials(error, upgrade.request) }),
-      });
-    }
-    if (upgrade.socket.destroyed) return;
-    if (rejectWith === 'http') refuseWithHttp(upgrade, refusal);
-    else {
-      refuseWithClose(upgrade, refusal, server.webSocketServer, this.clock, this.#closeTimeoutMs);
-    }
-  }
-}
-
-function endTrace(traced: TracedHandshake, outcome: HandshakeOutcome): void {
-  if (outcome === 'gone') traced.gone();
-  else if ('refusal' in outcome) traced.refused(outcome.refusal.reason, outcome.refusal.status);
-  else traced.admitted(outcome.manager);
 }

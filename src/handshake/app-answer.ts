@@ -1,8 +1,13 @@
+import type { IncomingMessage } from 'node:http';
+
 import { isObservable, lastValueFrom } from 'rxjs';
 
-import { IsolationError } from '../context/isolation-error.js';
-import { kindOf } from '../context/value-kind.js';
-import { isThenable } from '../manager/bounded-run.js';
+import { IsolationError } from '../errors/isolation-error.js';
+import { kindOf } from '../errors/value-kind.js';
+import { isThenable } from '../structures/maybe-async.js';
+
+/** Whether a request may go on to authentication. Throws, or rejects with, a Nest `HttpException` to say why not. */
+export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<boolean>;
 
 /** A function of the app answered something else than its question allows. It grants nothing. */
 export class InvalidAnswerError extends IsolationError {

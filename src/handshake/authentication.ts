@@ -8,13 +8,10 @@ import type {
   ConnectionAuthenticator,
   ResolvedOptions,
 } from '../config/isolation.options.js';
-import { IsolationError } from '../context/isolation-error.js';
-import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import { IsolationError } from '../errors/isolation-error.js';
+import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { createId } from '../context/ids.js';
 import { askApp, InvalidAnswerError } from './app-answer.js';
-
-// Given to an authenticator that was declared without it.
-const NO_SIGNAL = undefined as unknown as AbortSignal;
 
 /** Asks the app's authenticator, whichever form it has, who somebody is. */
 export class Authentication {
@@ -45,24 +42,19 @@ function identityIn(answer: unknown): ConnectionIdentity | null {
   throw error;
 }
 
-/** An authenticator that gets its signal only when it takes one: making it is most of a handshake's own cost. */
 type Authenticate = (
   request: IncomingMessage,
   deadline: { readonly signal: AbortSignal },
 ) => unknown;
 
-function calling(authenticate: AuthenticateFunction): Authenticate {
-  // Declared with the request alone. Any other length, as that of a wrapper, may want both.
-  const takesSignal = authenticate.length !== 1;
-  return (request, deadline) => authenticate(request, takesSignal ? deadline.signal : NO_SIGNAL);
-}
-
 function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): Authenticate {
   const { authenticator } = options;
   if (authenticator === undefined) return anonymous();
   const { prototype } = authenticator as { prototype?: Partial<ConnectionAuthenticator> };
-  if (typeof prototype?.authenticate !== 'function')
-    return calling(authenticator as AuthenticateFunction);
+  if (typeof prototype?.authenticate !== 'function') {
+    const authenticate = authenticator as AuthenticateFunction;
+    return (request, { signal }) => authenticate(request, signal);
+  }
   const type = authenticator as Type<ConnectionAuthenticator>;
   return fromProvider(type, moduleRef);
 }
@@ -84,10 +76,12 @@ function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef)
     );
   }
   if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
-    let authenticate: Authenticate | undefined;
-    return (request, deadline) => {
-      authenticate ??= ofSingleton(moduleRef.get(type, { strict: false }));
-      return authenticate(request, deadline);
+    let singleton: ConnectionAuthenticator | undefined;
+    return (request, { signal }) => {
+      // Looked up when the first client comes: while the app is being made, the providers of modules that are not there
+      // yet are shells without a constructor's work.
+      singleton ??= moduleRef.get<unknown, ConnectionAuthenticator>(type, { strict: false });
+      return singleton.authenticate(request, signal);
     };
   }
   return async (request, deadline) => {
@@ -96,12 +90,6 @@ function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef)
     const authenticator = await moduleRef.resolve(type, contextId, { strict: false });
     return authenticator.authenticate(request, deadline.signal);
   };
-}
-
-// Looked up when somebody comes: while the app is being made, the providers of modules that are not
-// there yet are shells without a constructor's work.
-function ofSingleton(authenticator: ConnectionAuthenticator): Authenticate {
-  return calling(authenticator.authenticate.bind(authenticator));
 }
 
 function isProvider(type: Type<unknown>, moduleRef: ModuleRef): boolean {

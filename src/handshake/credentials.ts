@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import { errorText, stackOf } from '../journal/error-text.js';
+import { errorText, stackOf } from '../errors/error-text.js';
 
 /** Anything shorter occurs in a text by chance. */
 const SHORTEST = 6;

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 
-import type { Release } from '../clock/clock.js';
-import { isThenable } from '../manager/bounded-run.js';
-import { Link } from '../manager/linked-list.js';
+import type { Release } from '../time/clock.js';
+import { isThenable } from '../structures/maybe-async.js';
+import { Link } from '../structures/linked-list.js';
+import { CloseCode } from '../wire/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Refusal, refusalOf } from './refusal.js';
 
@@ -38,7 +39,7 @@ export class HandshakeAttempt {
     private readonly onEnd: (attempt: HandshakeAttempt, outcome: HandshakeOutcome) => void,
   ) {}
 
-  /** Aborted when the attempt fails. Made when asked for: most authenticators never look at it. */
+  /** Aborted when the attempt fails. Made when asked for: a handshake without an authenticator never is. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     return this.#controller.signal;
@@ -134,5 +135,5 @@ export class HandshakeAttempt {
 
 /** Lets a manager go that never got its socket. */
 export function abandon(manager: WebSocketManager): void {
-  void manager.beginClose(1001, 'handshake abandoned', 'network');
+  void manager.beginClose(CloseCode.GOING_AWAY, 'handshake abandoned', 'network');
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { HandshakeOptions } from '../config/option-groups.js';
 import { askApp, yesOrNo } from './app-answer.js';
+import { HandshakeRefused } from './refusal.js';
 
 const readDecision = yesOrNo('The function handshake.allowedOrigins');
 
@@ -40,7 +41,7 @@ export function isSameOrigin(origin: string, host: string | undefined): boolean 
 const LONGEST_SHOWN = 200;
 
 /** What the log says of a request that may not connect: both sides of the comparison, and what to do. */
-export function describeForeignOrigin(request: IncomingMessage, options: HandshakeOptions): string {
+function describeForeignOrigin(request: IncomingMessage, options: HandshakeOptions): string {
   const { origin, host } = request.headers;
   if (origin === undefined) {
     return 'The request carries cookies but no Origin: set handshake.allowMissingOrigin where programs with cookies may connect';
@@ -53,4 +54,17 @@ export function describeForeignOrigin(request: IncomingMessage, options: Handsha
 
 function shown(header: string | undefined): string {
   return (header ?? 'none').slice(0, LONGEST_SHOWN);
+}
+
+/** The refusal of a page of another origin. The log says which origins may connect. */
+export function foreignOrigin(
+  request: IncomingMessage,
+  options: HandshakeOptions,
+): HandshakeRefused {
+  return originRefused(new Error(describeForeignOrigin(request, options)));
+}
+
+/** The refusal where `handshake.allowedOrigins` failed. */
+export function originRefused(error: unknown): HandshakeRefused {
+  return new HandshakeRefused('origin', { error });
 }

@@ -1,6 +1,6 @@
-import type { Clock, Release } from '../clock/clock.js';
-import { afterSilence } from '../clock/silence.js';
-import { LinkedList } from '../manager/linked-list.js';
+import type { Clock, Release } from '../time/clock.js';
+import { afterSilence } from '../time/silence.js';
+import { LinkedList } from '../structures/linked-list.js';
 import type { HandshakeAttempt } from './handshake-attempt.js';
 import { HandshakeRefused } from './refusal.js';
 

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 
-import { CloseCode } from '../closing/close-codes.js';
+import { CloseCode } from '../wire/close-codes.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
+import { httpStatusOf } from '../errors/http-status.js';
 import {
   ClusterUnavailableError,
   IsolationViolationError,
@@ -137,4 +138,27 @@ export function httpAnswer(refusal: Refusal): string {
     ...(retryAfterMs === undefined ? [] : [`Retry-After: ${Math.ceil(retryAfterMs / 1000)}`]),
   ];
   return `${headers.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** The refusal where the authenticator threw: 401 and 403 have a name, any other HTTP status is passed on as it is. */
+export function authenticationRefused(error: unknown): HandshakeRefused {
+  const status = httpStatusOf(error);
+  if (status === 401) return new HandshakeRefused('unauthorized', { error: causeOf(error) });
+  if (status === 403) return new HandshakeRefused('forbidden', { error: causeOf(error) });
+  if (status === undefined || !Number.isInteger(status) || status < 400 || status > 599) {
+    return new HandshakeRefused('auth-failed', { error });
+  }
+  return new HandshakeRefused('auth-failed', { status, code: codeOfStatus(status), error });
+}
+
+// An exception of Nest says little more than its status; what it was made from may say why.
+function causeOf(error: unknown): unknown {
+  return (error as { cause?: unknown }).cause ?? error;
+}
+
+function codeOfStatus(status: number): number {
+  if (status === 408) return CloseCode.HANDSHAKE_TIMEOUT;
+  if (status === 429) return CloseCode.TOO_MANY_CONNECTIONS;
+  if (status === 503) return CloseCode.OVERLOADED;
+  return status >= 500 ? CloseCode.SERVER_ERROR : CloseCode.POLICY_VIOLATION;
 }

@@ -1,6 +1,6 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
-import type { Clock, Release } from '../clock/clock.js';
+import type { Clock, Release } from '../time/clock.js';
 
 /** How often Node looks, in milliseconds. A look that comes on time counts as this much delay. */
 const RESOLUTION_MS = 20;

@@ -6,7 +6,7 @@ import {
 } from '@nestjs/common';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
-import { type Clock, CLOCK, type Release } from '../clock/clock.js';
+import { type Clock, CLOCK, type Release } from '../time/clock.js';
 import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { IsolationEventBus } from '../journal/event-bus.js';

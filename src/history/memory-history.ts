@@ -1,7 +1,7 @@
-import type { Clock, Release } from '../clock/clock.js';
-import { encodeKeyPart } from '../context/user-execution-context.js';
+import type { Clock, Release } from '../time/clock.js';
+import { encodeKeyPart } from '../context/isolation-key.js';
 import { createEpoch, type Position } from './position.js';
-import type { DeliveryReport } from './receipt.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import type {
   HistoryBounds,
   HistoryListener,
@@ -47,7 +47,7 @@ export class MemoryHistory implements ThreadHistory {
     return this.#bytes;
   }
 
-  listen(listener: HistoryListener): void {
+  useListener(listener: HistoryListener): void {
     this.#listener = listener;
   }
 

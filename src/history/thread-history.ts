@@ -1,6 +1,7 @@
-import type { Release } from '../clock/clock.js';
+import type { Release } from '../time/clock.js';
 import type { Position } from './position.js';
-import type { ClusterAnswers, DeliveryReport } from './receipt.js';
+import type { ClusterAnswers } from './cluster-answers.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** Whose conversation it is. Nothing is ever read with the thread's id alone. */
 export interface ThreadKey {
@@ -63,7 +64,7 @@ export interface HistoryListener {
  */
 export interface ThreadHistory {
   /** Sets who hands events on. Called once, before anything is recorded. */
-  listen(listener: HistoryListener): void;
+  useListener(listener: HistoryListener): void;
   /** Somebody has the thread open: it is kept until that is released, and for the window after. */
   open(thread: ThreadKey): Release;
   /**

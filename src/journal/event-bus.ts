@@ -2,8 +2,8 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 
 import { Logger } from '@nestjs/common';
 
-import type { Release } from '../clock/clock.js';
-import { runOutsideContext } from '../context/user-execution-context.js';
+import type { Release } from '../time/clock.js';
+import { runOutsideContext } from '../context/running-code.js';
 import {
   ISOLATION_EVENT_NAMES,
   type IsolationEventName,

@@ -1,4 +1,4 @@
-import type { CloseReason } from '../closing/close-codes.js';
+import type { CloseReason } from '../wire/close-codes.js';
 
 /** Whom an event is about. */
 export interface EventSubject {

@@ -1,9 +1,10 @@
 import { Logger } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 
-import type { Clock } from '../clock/clock.js';
-import { errorText, stackOf } from './error-text.js';
-import { isClientFault } from './http-status.js';
+import { SecondWindow } from '../structures/second-window.js';
+import type { Clock } from '../time/clock.js';
+import { errorText, stackOf } from '../errors/error-text.js';
+import { isClientFault } from '../errors/http-status.js';
 import { IsolationEventBus, type Topic } from './event-bus.js';
 import {
   EVENT_LEVELS,
@@ -28,7 +29,7 @@ const ALWAYS_WRITTEN: ReadonlySet<IsolationEventName> = new Set([
  */
 export class Journal {
   readonly #logger = new Logger('WebSocketIsolation');
-  readonly #windows = new Map<IsolationEventName, { since: number; lines: number }>();
+  readonly #windows = new Map<IsolationEventName, SecondWindow>();
 
   constructor(
     private readonly clock: Clock,
@@ -67,13 +68,12 @@ export class Journal {
   #admit(name: IsolationEventName): number | undefined {
     if (ALWAYS_WRITTEN.has(name)) return 0;
     const now = this.clock.now();
-    const window = this.#windows.get(name);
-    if (!window || now - window.since >= 1000) {
-      this.#windows.set(name, { since: now, lines: 1 });
-      return Math.max(0, (window?.lines ?? 0) - LINES_PER_SECOND);
-    }
-    window.lines += 1;
-    return window.lines <= LINES_PER_SECOND ? 0 : undefined;
+    const last = this.#windows.get(name);
+    const isOver = !last || last.isOver(now);
+    const window = isOver ? new SecondWindow(LINES_PER_SECOND, now) : last;
+    if (isOver) this.#windows.set(name, window);
+    if (!window.admit()) return undefined;
+    return isOver ? (last?.leftOut ?? 0) : 0;
   }
 
   #write(level: Exclude<EventLevel, 'never'>, text: string, details: object): void {

@@ -1,4 +1,5 @@
-import type { Release } from '../clock/clock.js';
+import { pauseAfter } from '../time/back-off.js';
+import type { Release } from '../time/clock.js';
 
 /** A message of `emitCritical` that is not sent yet. */
 export interface CriticalMessage {
@@ -9,10 +10,7 @@ export interface CriticalMessage {
 
 /** How many critical messages may wait for one connection: a bound against a client that never reads. */
 export const MAX_WAITING = 1_000;
-/** Waits between attempts double from here … */
-const FIRST_RETRY_MS = 100;
-/** … up to here. */
-const LONGEST_RETRY_MS = 2_000;
+const BACK_OFF = { firstMs: 100, longestMs: 2_000 };
 
 /** The critical messages of one connection that wait to be sent, in order. An idle one owns no timer. */
 export class CriticalOutbox {
@@ -71,9 +69,7 @@ export class CriticalOutbox {
 
   #retryLater({ attempts }: CriticalMessage): void {
     if (this.#retry) return;
-    const wait = Math.min(FIRST_RETRY_MS * 2 ** Math.max(0, attempts - 1), LONGEST_RETRY_MS);
-    // Jitter, or a thousand connections that waited for the same thing would all come back at once.
-    this.#retry = this.schedule(wait * (0.75 + Math.random() / 2), () => {
+    this.#retry = this.schedule(pauseAfter(attempts, BACK_OFF), () => {
       this.#retry = undefined;
       this.flush();
     });

@@ -1,4 +1,4 @@
-import { type Running, runningCode } from '../context/user-execution-context.js';
+import { type Running, runningCode } from '../context/running-code.js';
 
 /** Tells code of a connection that waits for the end of connections from code that only began it. */
 class Ending<T> extends Promise<T> {

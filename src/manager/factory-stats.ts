@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { ClusterStatus } from '../cluster/cluster-status.js';
 import type { Limits } from './limits.js';

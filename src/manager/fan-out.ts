@@ -1,7 +1,8 @@
-import { runOutsideContext } from '../context/user-execution-context.js';
-import type { DeliveryReport } from '../history/receipt.js';
-import { count, type DeliveryResult, emptyReport, type Frame } from './delivery-result.js';
-import { TextFrame } from './text-frame.js';
+import { runOutsideContext } from '../context/running-code.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
+import type { Frame } from '../wire/frame-encoding.js';
+import { count, type DeliveryResult, emptyReport } from '../wire/delivery-result.js';
+import { TextFrame } from '../wire/text-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Gives a frame to one connection; `undefined` where it is not meant for it. */

@@ -14,6 +14,18 @@ export class Limits {
     this.#proactiveThreshold = options.proactiveThreshold;
   }
 
+  /**
+   * Sets those that are named, from now on.
+   *
+   * @throws {TypeError} for a name that no limit has
+   * @throws {RangeError} for anything but whole numbers from 1 up
+   */
+  change(limits: { maxManagersPerUser?: number; maxManagers?: number }): void {
+    assertLimits(limits);
+    this.maxManagersPerUser = limits.maxManagersPerUser ?? this.maxManagersPerUser;
+    this.maxManagers = limits.maxManagers ?? this.maxManagers;
+  }
+
   /** From so many managers on a user is crowded: 12 of 20. */
   get crowdedFrom(): number {
     return Math.max(1, Math.floor(this.maxManagersPerUser * this.#proactiveThreshold));
@@ -32,11 +44,7 @@ export class Limits {
 
 const NAMES: readonly string[] = ['maxManagersPerUser', 'maxManagers'];
 
-/**
- * @throws {TypeError} for a name that no limit has
- * @throws {RangeError} for anything but whole numbers from 1 up
- */
-export function assertLimits(limits: object): void {
+function assertLimits(limits: object): void {
   if (typeof limits !== 'object' || limits === null) {
     throw new TypeError('Expected the limits to change, for example { maxManagersPerUser: 5 }.');
   }

@@ -1,6 +1,7 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import { AbandonedWork } from './abandoned-work.js';
-import { LinkedList } from './linked-list.js';
+import { LinkedList } from '../structures/linked-list.js';
+import { Plug, type Unplug } from '../structures/plug.js';
 import { PingRing } from './ping-ring.js';
 import { Slots } from './slots.js';
 import type { UserSlots } from './user-slots.js';
@@ -44,7 +45,7 @@ export class ManagerRegistry {
 
   readonly #byConnection = new Map<string, WebSocketManager>();
   readonly #byUser = new Map<string, UserSlots>();
-  #onRemoved: ((manager: WebSocketManager) => void) | undefined;
+  readonly #removalListener = new Plug<(manager: WebSocketManager) => void>();
   #created = 0;
   #disposed = 0;
   #lifetimeMs = 0;
@@ -169,9 +170,9 @@ export class ManagerRegistry {
     return slots;
   }
 
-  /** Calls back with every manager that was removed. */
-  onRemoved(listener: (manager: WebSocketManager) => void): void {
-    this.#onRemoved = listener;
+  /** A plug: gets every manager that was removed. */
+  useRemovalListener(listener: (manager: WebSocketManager) => void): Unplug {
+    return this.#removalListener.use(listener);
   }
 
   /** The end of a manager. */
@@ -183,6 +184,6 @@ export class ManagerRegistry {
     this.#lifetimeMs += this.clock.now() - manager.createdAt;
     this.#sentByGone += manager.counters.sent;
     this.#failedByGone += manager.counters.failed;
-    this.#onRemoved?.(manager);
+    this.#removalListener.part?.(manager);
   }
 }

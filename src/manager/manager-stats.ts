@@ -1,6 +1,6 @@
-import { type Clock, epochAt } from '../clock/clock.js';
+import { type Clock, epochAt } from '../time/clock.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
 
 /** The numbers of one connection, true at the instant they are read. */
 export interface ManagerStats {

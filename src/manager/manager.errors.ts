@@ -1,4 +1,4 @@
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 
 /** All slots are taken by connections that are alive. */
 export class ManagerLimitError extends IsolationError {

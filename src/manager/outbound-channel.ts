@@ -1,69 +1,28 @@
-import type { Clock } from '../clock/clock.js';
-import type { OptionGroups } from '../config/isolation.options.js';
-import type { ByteBudget } from './byte-budget.js';
-import { afterSilence } from '../clock/silence.js';
-import { CloseCode, type CloseInitiator } from '../closing/close-codes.js';
-import { errorText } from '../journal/error-text.js';
-import { Backlog } from './backlog.js';
+import { errorText } from '../errors/error-text.js';
+import { afterSilence } from '../time/silence.js';
+import { Backlog } from '../wire/backlog.js';
+import { CloseCode } from '../wire/close-codes.js';
+import { encodeFrame, type Frame, whyNoFrame } from '../wire/frame-encoding.js';
+import type { DeliveryResult } from '../wire/delivery-result.js';
+import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
+import { writeText } from '../wire/write-text.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { type DeliveryResult, encodeFrame, type Frame, whyNoFrame } from './delivery-result.js';
-import { type ManagedSocket, SOCKET_OPEN } from './managed-socket.js';
+import { ManagerRecord } from './manager-record.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
-import { writeText } from './write-text.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 
-/** What the sending halves of a process share. */
-export interface OutboundHost {
-  readonly clock: Clock;
-  readonly options: Pick<OptionGroups, 'outbound'>;
-  /** Over what waits for the readers of all connections. */
-  readonly waiting: ByteBudget;
-}
-
 /** The sending half of a manager: bounded, counted, and never throwing where it need not. */
-export abstract class OutboundChannel {
-  /** @internal Counts of this connection's own events. */
-  readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
-  /** @internal The last thing that went wrong, for the stats. */
-  lastError: string | undefined = undefined;
-  /** @internal The socket, while there is one. */
-  protected attachedSocket: ManagedSocket | undefined = undefined;
+export abstract class OutboundChannel extends ManagerRecord {
   // Made when first asked for: most connections have nothing critical to say.
   #outbox: CriticalOutbox | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
 
-  /** @internal */
-  constructor(protected readonly host: OutboundHost) {}
-
-  /** Whether the connection still lives: neither closing nor closed. */
-  abstract get isActive(): boolean;
-
   /** @internal Whether the connect hooks have run. */
   protected abstract get isOpened(): boolean;
-
-  /** @internal The connection has ended before these could be sent. */
-  protected abstract undelivered(messages: readonly CriticalMessage[]): void;
-
-  /** @internal Records a critical message where it outlives the connection; `undefined` where there is no such place. */
-  protected abstract recordCritical(frame: string): DeliveryResult | undefined;
-
-  /** @internal Traffic: not stale. @param now monotonic milliseconds */
-  abstract touch(now?: number): void;
-
-  /** @internal The one way out. */
-  abstract beginClose(
-    code: number,
-    reason: string,
-    initiator: CloseInitiator,
-    how?: { readonly cut?: boolean },
-  ): Promise<void>;
-
-  /** @internal The socket is broken. */
-  abstract socketFailed(error: unknown): void;
 
   /** How many critical messages wait to be sent. */
   get recoveryQueueSize(): number {
@@ -111,7 +70,7 @@ export abstract class OutboundChannel {
       return CLOSED_RESULT;
     }
     if (socket.bufferedAmount === 0) return 'sent';
-    this.host.waiting.add(this, frame.length);
+    this.owner.waiting.add(this, frame.length);
     return 'queued';
   }
 
@@ -139,7 +98,7 @@ export abstract class OutboundChannel {
         this.#closeSlow();
         throw new SendFailedError('the reader is too slow');
       }
-      const { clock, options } = this.host;
+      const { clock, options } = this.owner;
       const { sendTimeoutMs } = options.outbound;
       const release = afterSilence(clock, sendTimeoutMs, () => {
         this.counters.failed += 1;
@@ -157,7 +116,7 @@ export abstract class OutboundChannel {
         this.socketFailed(error);
         return;
       }
-      if (socket.bufferedAmount > 0) this.host.waiting.add(this, frame.length);
+      if (socket.bufferedAmount > 0) this.owner.waiting.add(this, frame.length);
       this.noteSent();
     });
   }
@@ -174,24 +133,17 @@ export abstract class OutboundChannel {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
     if (frame === undefined) throw this.#unserializableFailure(data);
-    const recorded = this.recordCritical(frame);
+    const recorded = this.owner.recordCritical(this, frame);
     if (recorded) return recorded;
     this.#outbox ??= new CriticalOutbox(
-      (delayMs, callback) => this.host.clock.after(delayMs, callback),
+      (delayMs, callback) => this.owner.clock.after(delayMs, callback),
       (message) => this.#sendCritical(message),
     );
     if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
     this.#outbox.add({ event, frame, attempts: 0 });
     if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
-    this.host.waiting.add(this, frame.length);
+    this.owner.waiting.add(this, frame.length);
     return 'queued';
-  }
-
-  /** @internal Remembers what went wrong. */
-  fail<E>(error: E): E {
-    this.counters.errors += 1;
-    this.lastError = errorText(error);
-    return error;
   }
 
   /** @internal Sends what is critical and had to wait. */
@@ -199,11 +151,11 @@ export abstract class OutboundChannel {
     this.#outbox?.flush();
   }
 
-  /** @internal Ends the retries and hands over what was never sent. */
-  protected closeOutbox(): readonly CriticalMessage[] {
+  /** @internal Ends the retries, and reports what was never sent. */
+  protected closeOutbox(): void {
     const left = this.#outbox?.close() ?? [];
     this.#outbox = undefined;
-    return left;
+    if (left.length > 0) this.owner.undelivered(this, left);
   }
 
   #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
@@ -213,7 +165,7 @@ export abstract class OutboundChannel {
       if (this.#backlog) this.#backlog = undefined;
       return false;
     }
-    const { maxBufferedBytes } = this.host.options.outbound;
+    const { maxBufferedBytes } = this.owner.options.outbound;
     return (this.#backlog ??= new Backlog()).exceeds(maxBufferedBytes, waiting, frame.length);
   }
 
@@ -243,13 +195,13 @@ export abstract class OutboundChannel {
       writeText(socket, message.frame, (error) => {
         if (!error) return;
         if (this.#outbox) this.#outbox.putBack(message);
-        else this.undelivered([message]);
+        else this.owner.undelivered(this, [message]);
       });
     } catch (error) {
       this.socketFailed(error);
       return false;
     }
-    if (socket.bufferedAmount > 0) this.host.waiting.add(this, message.frame.length);
+    if (socket.bufferedAmount > 0) this.owner.waiting.add(this, message.frame.length);
     this.noteSent();
     return true;
   }

@@ -1,4 +1,4 @@
-import { LinkedList } from './linked-list.js';
+import { LinkedList } from '../structures/linked-list.js';
 import { hasMoved, type Transfer, transferOf } from './transfer.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 

@@ -1,4 +1,4 @@
-import { LinkedList } from './linked-list.js';
+import { LinkedList } from '../structures/linked-list.js';
 
 /** Somebody who waits for a slot while cleanup tries to make room. */
 export interface SlotWaiter {

@@ -1,5 +1,5 @@
 import { IsolationViolationError } from './manager.errors.js';
-import type { ManagedSocket } from './managed-socket.js';
+import type { ManagedSocket } from '../wire/managed-socket.js';
 
 const OWNER = Symbol('websocket-isolation:owner');
 

@@ -1,5 +1,5 @@
-import type { ManagedSocket } from './managed-socket.js';
-import { transportOf } from './ws-internals.js';
+import type { ManagedSocket } from '../wire/managed-socket.js';
+import { transportOf } from '../wire/ws-internals.js';
 
 /** What a socket had read, and still had to write, at one moment. */
 export interface Transfer {

@@ -1,4 +1,4 @@
-import { CloseCode, type CloseReason } from '../closing/close-codes.js';
+import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
 import type { EventMetric } from './metric.js';
 import type { Labels, MetricValue } from './metric-value.js';

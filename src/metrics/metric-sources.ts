@@ -2,10 +2,10 @@ import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
-import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';

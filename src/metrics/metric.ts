@@ -1,6 +1,6 @@
 import type { Counter, Gauge, Registry } from 'prom-client';
 
-import type { Release } from '../clock/clock.js';
+import type { Release } from '../time/clock.js';
 import type { IsolationEventBus } from '../journal/event-bus.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
 import type { MetricSources } from './metric-sources.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Registry } from 'prom-client';
 
-import type { Release } from '../clock/clock.js';
-import { IsolationError } from '../context/isolation-error.js';
+import type { Release } from '../time/clock.js';
+import { IsolationError } from '../errors/isolation-error.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { CLUSTER_METRICS } from './cluster.metrics.js';
 import { EVENT_METRICS } from './event.metrics.js';

@@ -9,8 +9,8 @@ import {
 } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import { type Clock, CLOCK } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
 import { assertNotExpired, UserExecutionContext } from '../context/user-execution-context.js';

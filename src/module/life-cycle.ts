@@ -7,8 +7,8 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 
-import { adapterOf } from '../gateway/boot-check.js';
-import type { IsolatedWsAdapter } from '../gateway/isolated-ws.adapter.js';
+import { adapterOf } from '../upgrade/boot-check.js';
+import type { IsolatedWsAdapter } from '../upgrade/isolated-ws.adapter.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Drain } from '../shutdown/drain.js';
@@ -33,7 +33,7 @@ export class LifeCycle
   onModuleInit(): void {
     this.#adapter = adapterOf(this.internals);
     // A microservice closes its gateways before it calls any hook.
-    this.#adapter.drainWith(() => this.drain.start());
+    this.#adapter.useDrain(() => this.drain.start());
   }
 
   async onApplicationBootstrap(): Promise<void> {

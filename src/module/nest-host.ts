@@ -2,9 +2,9 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { ScheduleModule } from '@nestjs/schedule';
 
-import { IsolationError } from '../context/isolation-error.js';
-import { assertAddressesFit } from '../gateway/gateway-addresses.js';
-import { IsolatedWsAdapter } from '../gateway/isolated-ws.adapter.js';
+import { IsolationError } from '../errors/isolation-error.js';
+import { assertAddressesFit } from '../upgrade/gateway-addresses.js';
+import { IsolatedWsAdapter } from '../upgrade/isolated-ws.adapter.js';
 import { NestInternals, type NestModule } from '../nest/nest-internals.js';
 import { twoCopiesOfCore } from './core-copies.js';
 import { LifeCycleModule } from './life-cycle.js';

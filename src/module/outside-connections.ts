@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 import type { NestInternals } from '../nest/nest-internals.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 

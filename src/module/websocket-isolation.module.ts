@@ -3,7 +3,7 @@ import { ConfigModule } from '@nestjs/config';
 import { ScheduleModule } from '@nestjs/schedule';
 
 import { CleanupService } from '../cleanup/cleanup.service.js';
-import { CLOCK } from '../clock/clock.js';
+import { CLOCK } from '../time/clock.js';
 import { CLUSTER } from '../cluster/cluster.js';
 import { websocketIsolationConfig } from '../config/isolation.config.js';
 import {
@@ -11,10 +11,10 @@ import {
   type ResolvedOptions,
   type WebSocketIsolationOptions,
 } from '../config/isolation.options.js';
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 import { WebSocketEmitter } from '../delivery/websocket.emitter.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
-import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { Journal } from '../journal/journal.js';

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 
-import { errorText } from '../journal/error-text.js';
+import { errorText } from '../errors/error-text.js';
 import type { TracedHandshake, TracedStep, Tracer } from './tracer.js';
 
 type Report = (error: unknown) => void;

@@ -7,7 +7,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
+import { type Clock, CLOCK } from '../time/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { type Ledger, ManagerRegistry } from '../manager/manager-registry.js';
@@ -70,7 +70,7 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
     private readonly registry: ManagerRegistry,
     private readonly journal: Journal,
   ) {
-    registry.onRemoved((manager) => this.#watch(manager));
+    registry.useRemovalListener((manager) => this.#watch(manager));
   }
 
   onApplicationBootstrap(): void {

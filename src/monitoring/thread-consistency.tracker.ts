@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 
-import { type Clock, CLOCK } from '../clock/clock.js';
-import { parseIsolationKey } from '../context/user-execution-context.js';
+import { type Clock, CLOCK } from '../time/clock.js';
+import { parseIsolationKey } from '../context/isolation-key.js';
 import { Journal } from '../journal/journal.js';
 
 /** The thread ids seen at one moment, by where they were seen. */

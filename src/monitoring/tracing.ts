@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 
-import type { Release } from '../clock/clock.js';
+import type { Release } from '../time/clock.js';
 import { containedTracer } from './contained-tracer.js';
 import type { Tracer } from './tracer.js';
 

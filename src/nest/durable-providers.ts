@@ -1,7 +1,7 @@
 import type { ContextId, HostComponentInfo } from '@nestjs/core';
 
-import { IsolationError } from '../context/isolation-error.js';
-import { runOutsideContext } from '../context/user-execution-context.js';
+import { IsolationError } from '../errors/isolation-error.js';
+import { runOutsideContext } from '../context/running-code.js';
 import { GATEWAY_METADATA, type InstanceWrapper, type NestInternals } from './nest-internals.js';
 import { adoptInstance, hasBegun, keepIn } from './scope-instances.js';
 

@@ -66,6 +66,9 @@ export type { InstanceWrapper, Module as NestModule };
 
 const BEYOND_ROOT = -1;
 
+const KINDS = ['providers', 'controllers', 'injectables'] as const;
+type Kind = (typeof KINDS)[number];
+
 /** What this library does with the inside of Nest's container. */
 export class NestInternals {
   readonly #container: NestContainer;
@@ -86,7 +89,7 @@ export class NestInternals {
       REQUEST_CONTEXT_ID: typeof REQUEST_CONTEXT_ID === 'symbol',
       STATIC_CONTEXT: typeof STATIC_CONTEXT === 'object',
       'Injector.loadInstance': has(this.#injector, 'loadInstance'),
-      'Module.distance': [...this.modules()].every(({ distance }) => typeof distance === 'number'),
+      'Module.distance': this.modules().every(({ distance }) => typeof distance === 'number'),
       'ApplicationConfig.getGlobalRequestGuards': has(this.config, 'getGlobalRequestGuards'),
       'InstanceWrapper.transientMap': hasTransientMap(),
     };
@@ -99,8 +102,8 @@ export class NestInternals {
       .applicationConfig;
   }
 
-  modules(): IterableIterator<Module> {
-    return this.#container.getModules().values();
+  modules(): Module[] {
+    return [...this.#container.getModules().values()];
   }
 
   /** What a module imports by its own words: Nest adds every global module to the imports of all. */
@@ -128,68 +131,54 @@ export class NestInternals {
 
   /** The provider that an object is the (placeholder) instance of. */
   findProvider(instance: object): InstanceWrapper | undefined {
-    for (const { providers } of this.modules()) {
-      for (const wrapper of providers.values()) {
-        if (!wrapper.isNotMetatype && wrapper.instance === instance) return wrapper;
-      }
-    }
-    return undefined;
+    const providers = this.#wrappersIn('providers');
+    return providers.find((wrapper) => !wrapper.isNotMetatype && wrapper.instance === instance);
   }
 
   /** Providers whose class fulfils a condition. */
   providersWhere(isWanted: (type: unknown) => boolean): InstanceWrapper[] {
-    const found: InstanceWrapper[] = [];
-    for (const { providers } of this.modules()) {
-      for (const wrapper of providers.values()) {
-        if (!wrapper.isNotMetatype && isWanted(wrapper.metatype)) found.push(wrapper);
-      }
-    }
-    return found;
+    const providers = this.#wrappersIn('providers');
+    return providers.filter((wrapper) => !wrapper.isNotMetatype && isWanted(wrapper.metatype));
   }
 
   /** Whether something is provided under a token, whatever it is. */
   isToken(token: unknown): boolean {
-    for (const { providers } of this.modules()) {
-      if (providers.has(token as never)) return true;
-    }
-    return false;
+    return this.modules().some(({ providers }) => providers.has(token as never));
   }
 
   /** What stands under a token, in any module: providers, controllers, enhancers. */
   providersOf(token: unknown): InstanceWrapper[] {
-    const found: InstanceWrapper[] = [];
-    for (const { providers, controllers, injectables } of this.modules()) {
-      for (const collection of [providers, controllers, injectables]) {
-        const wrapper = collection.get(token as never);
-        if (wrapper) found.push(wrapper);
-      }
-    }
-    return found;
+    const collections = this.modules().flatMap((module) => KINDS.map((kind) => module[kind]));
+    return collections.flatMap((collection) => collection.get(token as never) ?? []);
   }
 
   /** Every provider, controller and enhancer that says of itself that it is durable. */
   declaredDurable(): InstanceWrapper[] {
+    const all = this.#wrappersIn(...KINDS);
+    return all.filter((wrapper) => wrapper.durable && wrapper.scope === Scope.REQUEST);
+  }
+
+  /** Every provider and enhancer that may have an instance per connection. */
+  scopedWrappers(): InstanceWrapper[] {
+    return this.#wrappersIn('providers', 'injectables').filter(isScoped);
+  }
+
+  /** The global enhancers of a kind that were declared without a scope: `APP_GUARD` and its like. */
+  globalProviders(token: string): InstanceWrapper[] {
+    const beginning = `${token} (UUID: `;
     const found: InstanceWrapper[] = [];
-    for (const { providers, controllers, injectables } of this.modules()) {
-      for (const collection of [providers, controllers, injectables]) {
-        for (const wrapper of collection.values()) {
-          if (wrapper.durable && wrapper.scope === Scope.REQUEST) found.push(wrapper);
-        }
+    for (const { providers } of this.modules()) {
+      for (const [key, wrapper] of providers) {
+        if (typeof key === 'string' && key.startsWith(beginning)) found.push(wrapper);
       }
     }
     return found;
   }
 
-  /** Every provider and enhancer that may have an instance per connection. */
-  scopedWrappers(): InstanceWrapper[] {
-    const scoped: InstanceWrapper[] = [];
-    for (const { providers, injectables } of this.modules()) {
-      for (const wrapper of [...providers.values(), ...injectables.values()]) {
-        const isScoped = wrapper.isTransient || !wrapper.isDependencyTreeStatic();
-        if (isScoped && !wrapper.isAlias) scoped.push(wrapper);
-      }
-    }
-    return scoped;
+  // Module by module, and in each module kind by kind.
+  #wrappersIn(...kinds: readonly Kind[]): InstanceWrapper[] {
+    const collections = this.modules().flatMap((module) => kinds.map((kind) => module[kind]));
+    return collections.flatMap((collection) => Array.from(collection.values()));
   }
 
   /** What Nest's `REQUEST` stands for. */
@@ -224,17 +213,6 @@ export class NestInternals {
     return host!.injectables.get(type) ?? (host!.addInjectable(type, kind) as InstanceWrapper);
   }
 
-  /** The global enhancers of a kind that were declared without a scope: `APP_GUARD` and its like. */
-  globalProviders(token: string): InstanceWrapper[] {
-    const found: InstanceWrapper[] = [];
-    for (const { providers } of this.modules()) {
-      for (const [key, wrapper] of providers) {
-        if (typeof key === 'string' && key.startsWith(`${token} (UUID: `)) found.push(wrapper);
-      }
-    }
-    return found;
-  }
-
   /** Makes an enhancer's instance for a gateway, now if need be together with what it needs. */
   async loadEnhancer(
     wrapper: InstanceWrapper,
@@ -253,6 +231,10 @@ function collectionOf(wrapper: InstanceWrapper): Module['providers'] {
   const { providers, controllers, injectables } = wrapper.host!;
   const collections: Module['providers'][] = [injectables, controllers];
   return collections.find((kept) => kept.get(wrapper.token) === wrapper) ?? providers;
+}
+
+function isScoped(wrapper: InstanceWrapper): boolean {
+  return (wrapper.isTransient || !wrapper.isDependencyTreeStatic()) && !wrapper.isAlias;
 }
 
 /** Whether a provider is made by a plain call, once per scope. */

@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 
-import type { Release } from '../clock/clock.js';
+import type { Release } from '../time/clock.js';
 import { assertPlainOptions, type OptionRules, trueOrFalse } from '../config/plain-options.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { Tracing } from '../monitoring/tracing.js';

@@ -1,4 +1,5 @@
-import type { Clock, Release } from '../clock/clock.js';
+import { exactPauseAfter, pauseAfter } from '../time/back-off.js';
+import type { Clock, Release } from '../time/clock.js';
 
 /** Something that is to get into Redis, once and in its order. */
 export interface Appendable {
@@ -31,8 +32,7 @@ const MAX_WAITING_BYTES = 16 * 1_048_576;
 const MAX_WAITING = 100_000;
 /** How long something is tried. */
 const HOLD_MS = 15_000;
-const FIRST_RETRY_MS = 20;
-const LONGEST_RETRY_MS = 1_000;
+const BACK_OFF = { firstMs: 20, longestMs: 1_000 };
 
 /**
  * Sends things to Redis in their order, many at a time, and again after a failure: what was sent last may
@@ -48,7 +48,7 @@ export class AppendQueue {
   #numbers = 0;
   #failure: unknown;
   #hasFailed = false;
-  #retryMs = FIRST_RETRY_MS;
+  #failuresInARow = 0;
   #retry: Release | undefined;
   #isClosed = false;
   #whenEmpty: (() => void) | undefined;
@@ -150,7 +150,7 @@ export class AppendQueue {
     entry.before = undefined;
     this.#bytes -= entry.item.bytes;
     if (this.#latest.get(entry.item.thread) === entry) this.#latest.delete(entry.item.thread);
-    if (!this.#hasFailed) this.#retryMs = FIRST_RETRY_MS;
+    if (!this.#hasFailed) this.#failuresInARow = 0;
   }
 
   #goOn(): void {
@@ -179,11 +179,11 @@ export class AppendQueue {
       return;
     }
     this.onFailure(failure);
+    this.#failuresInARow += 1;
     this.#giveUpOld(failure);
     this.#cutSettled();
-    const jitter = 0.75 + Math.random() / 2;
-    this.#retry ??= this.clock.after(this.#retryMs * jitter, () => this.#tryAgain());
-    this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS);
+    const pauseMs = pauseAfter(this.#failuresInARow, BACK_OFF);
+    this.#retry ??= this.clock.after(pauseMs, () => this.#tryAgain());
   }
 
   #tryAgain(): void {
@@ -198,7 +198,7 @@ export class AppendQueue {
 
   // What grew old while this process slept was not tried: it is, until the pauses are at their longest.
   #giveUpOld(error: unknown): void {
-    if (this.#retryMs < LONGEST_RETRY_MS) return;
+    if (exactPauseAfter(this.#failuresInARow, BACK_OFF) < BACK_OFF.longestMs) return;
     const oldest = this.clock.now() - HOLD_MS;
     for (const entry of this.#entries) {
       if (entry.since > oldest) break;

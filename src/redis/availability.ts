@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import type { ClusterHost } from '../cluster/cluster.js';
+import type { Clock } from '../time/clock.js';
+import type { ClusterServices } from '../cluster/cluster.js';
 import type { ClusterState } from '../journal/isolation-events.js';
 import { isOffline } from './redis-failure.js';
 import type { UnavailableMode } from './redis.options.js';
@@ -15,7 +15,7 @@ export class Availability {
   #changedAt: number;
 
   constructor(
-    private readonly host: ClusterHost,
+    private readonly host: ClusterServices,
     /** What holds while Redis is away. */
     readonly mode: UnavailableMode,
     private readonly nodeId: string,

@@ -1,4 +1,5 @@
-import type { Clock, Release } from '../clock/clock.js';
+import { pauseAfter } from '../time/back-off.js';
+import type { Clock, Release } from '../time/clock.js';
 import { optionalPeer } from '../config/optional-peer.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
@@ -15,10 +16,11 @@ const COMMAND_OPTIONS = { timeout: undefined };
 export const CONNECT_TIMEOUT_MS = 2_000;
 /** How often each connection is pinged, and how long the answer may take before it is replaced. */
 const PING_MS = 5_000;
-const LONGEST_PAUSE_MS = 2_000;
+/** Between attempts to connect. */
+const BACK_OFF = { firstMs: 50, longestMs: 2_000 };
 
 /** What every kind of client of the `redis` package can do, as far as it is used here. */
-export interface Connection extends ScriptClient {
+export interface RedisConnection extends ScriptClient {
   connect(): Promise<unknown>;
   destroy(): void;
   on(event: string, listener: (...args: unknown[]) => void): unknown;
@@ -37,9 +39,9 @@ export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
  * more must not be sent later.
  */
 export class RedisConnections {
-  readonly #open = new Map<ConnectionPurpose, Connection>();
+  readonly #open = new Map<ConnectionPurpose, RedisConnection>();
   /** Those that were not connected at the last ping. */
-  readonly #unready = new Set<Connection>();
+  readonly #unready = new Set<RedisConnection>();
   #createClient: ((options: object) => unknown) | undefined;
   #stopPinging: Release | undefined;
   #isClosed = false;
@@ -68,7 +70,7 @@ export class RedisConnections {
   }
 
   /** The connection for a purpose, made when first asked for. It connects, and connects again, by itself. */
-  get(purpose: ConnectionPurpose): Connection {
+  get(purpose: ConnectionPurpose): RedisConnection {
     // Whoever comes late would make one that nobody closes.
     if (this.#isClosed) throw new Error('this process has left the cluster');
     let connection = this.#open.get(purpose);
@@ -106,7 +108,7 @@ export class RedisConnections {
     for (const [purpose, connection] of this.#open) void this.#ping(purpose, connection);
   }
 
-  async #ping(purpose: ConnectionPurpose, connection: Connection): Promise<void> {
+  async #ping(purpose: ConnectionPurpose, connection: RedisConnection): Promise<void> {
     try {
       await answerWithin(this.clock, PING_MS, connection.ping!());
       this.#unready.delete(connection);
@@ -124,11 +126,11 @@ export class RedisConnections {
     }
   }
 
-  #make(purpose: ConnectionPurpose): Connection {
+  #make(purpose: ConnectionPurpose): RedisConnection {
     const { url, client } = this.settings;
     const connection = client
       ? copyOf(client)
-      : (this.#createClient!({ ...connectionOptions(), url: url! }) as Connection);
+      : (this.#createClient!({ ...connectionOptions(), url: url! }) as RedisConnection);
     const isOurs = (): boolean => this.#open.get(purpose) === connection;
     const isReady = (): void => {
       if (isOurs()) this.onReady(purpose);
@@ -147,7 +149,7 @@ export class RedisConnections {
   }
 }
 
-function cut(connection: Connection): void {
+function cut(connection: RedisConnection): void {
   try {
     connection.destroy();
   } catch {
@@ -171,7 +173,7 @@ function isSingle({ client }: Readonly<RedisClusterSettings>): boolean {
   return !client || (client as CopiedClient).options !== undefined;
 }
 
-function copyOf(client: RedisClientToCopy): Connection {
+function copyOf(client: RedisClientToCopy): RedisConnection {
   const { options } = client as CopiedClient;
   const ours = options && connectionOptions();
   const overrides = {
@@ -180,7 +182,7 @@ function copyOf(client: RedisClientToCopy): Connection {
     // Not as the app reads its own answers (as buffers, say): scripts are read as text.
     commandOptions: COMMAND_OPTIONS,
   };
-  return client.duplicate(overrides as never) as Connection;
+  return client.duplicate(overrides as never) as RedisConnection;
 }
 
 function connectionOptions() {
@@ -196,8 +198,6 @@ function connectionOptions() {
   };
 }
 
-// Soon at first, then less often; never all processes at the same moment.
 function reconnectStrategy(retries: number): number {
-  const pause = Math.min(LONGEST_PAUSE_MS, 50 * 2 ** Math.min(retries, 10));
-  return pause / 2 + Math.random() * (pause / 2);
+  return pauseAfter(retries + 1, BACK_OFF);
 }

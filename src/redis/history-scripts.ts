@@ -1,4 +1,5 @@
 import { CHUNK_BYTES, EVENT_OVERHEAD_BYTES } from '../history/thread-history.js';
+import { NOW, PUBLISH } from './lua.js';
 import { Script } from './script.js';
 
 // A thread is a stream, whose ids are the offsets, and beside it a hash: `e` epoch, `s` offset of the
@@ -12,14 +13,7 @@ import { Script } from './script.js';
 // there is. `f` has the earlier epochs, the latest first: epoch, offset at which it ended, 1 where what came
 // after that is lost. A place in an earlier epoch is good as long as nothing behind it is lost.
 
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
-
 const LINEAGE = `
-local function whole(number) return string.format('%.0f', number) end
-
 -- Which server this is; of the one that is expected, the cheap way.
 local function server(expected)
   local info = redis.pcall('INFO', 'server')
@@ -78,23 +72,13 @@ local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
 end
 `;
 
-// Publishes to every node on which the user is. Where something else stands in the place of the leases, to
-// the node that asks: nobody knows of the others.
-const PUBLISH = `
-local function publish(leases, channel, message, answer, asking)
-  local seen = {}
-  local from = '(' .. string.format('%.0f', now)
-  local members = redis.pcall('ZRANGEBYSCORE', leases, from, '+inf')
+// Publishes to every node on which the user is. Where something else was written in the place of the leases, to the
+// node that asks: the others cannot be found.
+const TO_HOLDERS = `${PUBLISH}
+local function publishToHolders(leases, channel, message, answer, asking)
+  local members = redis.pcall('ZRANGEBYSCORE', leases, '(' .. whole(now), '+inf')
   if members.err then members = { asking } end
-  for _, member in ipairs(members) do
-    local node = string.match(member, '^[^:]*')
-    if not seen[node] then
-      seen[node] = true
-      answer[#answer + 1] = node
-      answer[#answer + 1] = redis.call('PUBLISH', channel .. node, message)
-    end
-  end
-  return answer
+  return publish(members, channel, message, answer, '')
 end
 `;
 
@@ -105,7 +89,7 @@ end
  * the node has seen. Answers `early` where Redis has not had the one before, `again` where it has had this
  * one, `unwanted`, or `done`, epoch, offset and who heard.
  */
-export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${PUBLISH}
+export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${TO_HOLDERS}
 local leases, hash, stream = KEYS[1], KEYS[2], KEYS[3]
 local channel, before, after, body, kind, only = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local window, maxEvents, maxBytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -117,7 +101,7 @@ if epoch and not string.match(epoch, '^[%w_-]+$') then error('not an epoch') end
 if last >= number then return { 'again' } end
 if last < previous then return { 'early' } end
 if not epoch then
-  local from = '(' .. string.format('%.0f', now)
+  local from = '(' .. whole(now)
   -- Leases may have been lost with the history: a node that has seen it knows that the thread was open.
   local isOpen = ARGV[14] ~= '' or redis.pcall('ZCOUNT', leases, from, '+inf') ~= 0
   if kind ~= 'c' and not isOpen then return { 'unwanted' } end
@@ -130,17 +114,17 @@ else
   if isLost or run ~= (known[5] or '') then epoch = turn(hash, epoch, offset, isLost, ARGV[7], ARGV[14], run) end
 end
 offset = offset + 1
-local id = string.format('%.0f', offset)
+local id = whole(offset)
 if redis.call('EXISTS', stream) == 0 then
   bytes = 0
 end
-redis.call('XADD', stream, id .. '-1', 'b', body, 't', string.format('%.0f', now), 'k', kind, 'o', only)
+redis.call('XADD', stream, id .. '-1', 'b', body, 't', whole(now), 'k', kind, 'o', only)
 local _, left = trim(stream, offset, bytes + #body + ${EVENT_OVERHEAD_BYTES}, window, maxEvents, maxBytes)
 redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
 if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
 redis.call('PEXPIRE', hash, window * 2)
 redis.call('PEXPIRE', stream, window)
-return publish(leases, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
+return publishToHolders(leases, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
 `);
 
 /**
@@ -166,7 +150,7 @@ end
 redis.call('PEXPIRE', hash, window * 2)
 local floor, left = trim(stream, offset, bytes, window, tonumber(ARGV[3]), tonumber(ARGV[4]))
 if left ~= bytes then redis.call('HSET', hash, 'b', left) end
-local head = string.format('%.0f', offset)
+local head = whole(offset)
 local answer = { epoch, head, 0, head }
 local function add(entry)
   local fields = entry[2]
@@ -212,7 +196,7 @@ elseif wanted == 'after' then
       if size >= ${CHUNK_BYTES} then break end
     end
   end
-  answer[4] = string.format('%.0f', from)
+  answer[4] = whole(from)
 end
 return answer
 `);
@@ -234,7 +218,7 @@ return known
  * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window, node.
  * Begins anew, after events were lost before they got here: whoever reads on finds a gap.
  */
-export const RESET = new Script(`${NOW}${LINEAGE}${PUBLISH}
+export const RESET = new Script(`${NOW}${LINEAGE}${TO_HOLDERS}
 local known = redis.pcall('HMGET', KEYS[2], 'e', 's')
 local offset, past = 0, ''
 if not known.err and string.match(known[1] or '', '^[%w_-]+$') and string.match(known[2] or '', '^%d+$') then
@@ -245,5 +229,5 @@ redis.call('DEL', KEYS[2])
 redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[2], 'e', ARGV[3], 's', offset, 'b', 0, 'r', server(), 'f', past)
 redis.call('PEXPIRE', KEYS[2], ARGV[4] * 2)
-return publish(KEYS[1], ARGV[1], ARGV[2], { 'done' }, ARGV[5])
+return publishToHolders(KEYS[1], ARGV[1], ARGV[2], { 'done' }, ARGV[5])
 `);

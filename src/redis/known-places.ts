@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { Position } from '../history/position.js';
 
 /** Threads that nobody has open here and whose place is remembered. */

@@ -1,4 +1,4 @@
-import type { Connection } from './connections.js';
+import type { RedisConnection } from './connections.js';
 import type { UserKeys } from './keys.js';
 import { ACQUIRE, PEEK, RECONCILE } from './lease-scripts.js';
 import { UnreadableReplyError } from './redis-failure.js';
@@ -48,7 +48,7 @@ export class LeaseRegistry {
   #heardAt = 0;
 
   constructor(
-    private readonly connection: () => Connection,
+    private readonly connection: () => RedisConnection,
     private readonly nodeId: string,
     private readonly leaseMs: number,
   ) {}

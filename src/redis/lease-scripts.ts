@@ -1,10 +1,5 @@
+import { NOW } from './lua.js';
 import { Script } from './script.js';
-
-// All of them take the time from Redis: a node whose clock is wrong harms nobody. Deadlines are in milliseconds.
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-`;
 
 /**
  * KEYS leases, evicted; ARGV member, limit, lease, then members that may make room, the first first.
@@ -91,7 +86,7 @@ for index = 7, last do
 end
 redis.call('PEXPIRE', KEYS[1], lease * 2)
 if #refused > 0 then
-  local from = string.format('%.0f', math.min(since, now) + lease)
+  local from = whole(math.min(since, now) + lease)
   if redis.call('ZCOUNT', KEYS[1], from, '+inf') < limit then
     for _, place in ipairs(refused) do answer[place] = 3 end
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. from)) do
@@ -104,5 +99,5 @@ return answer
 
 /** KEYS leases. Answers the members whose lease has not ended. */
 export const PEEK = new Script(`${NOW}
-return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
 `);

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { ClusterLease, LeaseAnswer } from '../cluster/cluster-slots.js';
 import { type Keys, memberOf, type UserKeys } from './keys.js';
 

@@ -1,7 +1,7 @@
-import { isSendableCode } from '../closing/close-codes.js';
+import { isSendableCode } from '../wire/close-codes.js';
 import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
-import type { DeliveryReport } from '../history/receipt.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/thread-history.js';
 import {
   type Check,

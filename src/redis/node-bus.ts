@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Clock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
-import type { ClusterAnswers } from '../history/receipt.js';
-import type { Connection, RedisConnections } from './connections.js';
+import type { Clock } from '../time/clock.js';
+import { withDeadline } from '../time/deadline.js';
+import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { RedisConnection, RedisConnections } from './connections.js';
 import { parse } from './checks.js';
 import type { Keys } from './keys.js';
 import { type Envelope, isEnvelope, type Topic } from './messages.js';
 import { isDenied } from './permissions.js';
 import type { Published } from './published.js';
+import { Question } from './question.js';
 import type { Unreadable } from './unreadable.js';
 
 /** Answers a question of another node; what it throws is no answer. */
@@ -21,55 +22,10 @@ interface Subject {
   readonly handler: BusHandler<unknown, unknown>;
 }
 
-/** Waits until everybody who was reached has answered. Answers may come before it is known who that is. */
-class Question {
-  readonly answers = new Map<string, unknown>();
-  readonly answered: Promise<void>;
-  /** Those that said something, an answer or not. */
-  readonly #heardFrom = new Set<string>();
-  #published: Published | undefined;
-  #done!: () => void;
-
-  constructor(
-    readonly topic: Topic<unknown, unknown>,
-    private readonly others: () => readonly string[],
-  ) {
-    this.answered = new Promise((resolve) => {
-      this.#done = resolve;
-    });
-  }
-
-  /** The nodes that were to answer and did not: all others, where the question has not got out in time. */
-  get silent(): string[] {
-    const { heard, unheard } = this.#published ?? { heard: this.others(), unheard: [] };
-    return [...heard, ...unheard].filter((nodeId) => !this.answers.has(nodeId));
-  }
-
-  publishedTo(published: Published): void {
-    this.#published = published;
-    this.#check();
-  }
-
-  /** Returns whether the answer could be read; `null` is that of a node that has none. */
-  answer(nodeId: string, answer: unknown): boolean {
-    const isRead = this.topic.isAnswer(answer);
-    if (isRead && this.answers.size < MOST_ANSWERS) this.answers.set(nodeId, answer);
-    this.#heardFrom.add(nodeId);
-    this.#check();
-    return isRead || answer === null;
-  }
-
-  #check(): void {
-    if (this.#published?.heard.every((nodeId) => this.#heardFrom.has(nodeId))) this.#done();
-  }
-}
-
 const ANSWER = 'answer';
 const ECHO = 'echo';
 /** Own messages that may stay unheard before the line is taken for dead. */
 const PATIENCE = 4;
-/** More than there are nodes. */
-const MOST_ANSWERS = 10_000;
 
 /**
  * Messages from node to node, over pub/sub: fast, and lost now and then. Whoever sends one must be able to
@@ -78,7 +34,7 @@ const MOST_ANSWERS = 10_000;
 export class NodeBus {
   readonly #subjects = new Map<string, Subject>();
   readonly #questions = new Map<string, Question>();
-  #listening: Connection | undefined;
+  #listening: RedisConnection | undefined;
   #unheard = 0;
   #isDenied = false;
   #isDeaf = false;
@@ -99,7 +55,7 @@ export class NodeBus {
   ) {}
 
   /** Sets who deals with a topic. One for each. Gets what has the topic's shape and nothing else. */
-  handle<Body, Answer>(topic: Topic<Body, Answer>, handler: BusHandler<Body, Answer>): void {
+  use<Body, Answer>(topic: Topic<Body, Answer>, handler: BusHandler<Body, Answer>): void {
     const subject = { topic, handler: handler as BusHandler<unknown, unknown> };
     this.#subjects.set(topic.name, subject);
   }

@@ -1,8 +1,9 @@
 import type { ClusterNode } from '../cluster/cluster-status.js';
-import type { Connection } from './connections.js';
+import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
 import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
 import { type Check, count, isFlag, optional, parse, record, text } from './checks.js';
+import { NOW } from './lua.js';
 import { isNodeId } from './messages.js';
 import { Script } from './script.js';
 import type { Unreadable } from './unreadable.js';
@@ -14,9 +15,7 @@ const TTL_HEARTBEATS = 7 / 3;
  * KEYS nodes, info; ARGV node, time to live, what it says of itself. Removes the dead, answers the time of
  * Redis in milliseconds and what all nodes say of themselves.
  */
-const BEAT = new Script(`
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+const BEAT = new Script(`${NOW}
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
   redis.call('ZREM', KEYS[1], dead)
   redis.call('HDEL', KEYS[2], dead)
@@ -28,7 +27,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[2] * 2)
 for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do
   if not redis.call('ZSCORE', KEYS[1], node) then redis.call('HDEL', KEYS[2], node) end
 end
-return { string.format('%.0f', now), redis.call('HVALS', KEYS[2]) }
+return { whole(now), redis.call('HVALS', KEYS[2]) }
 `);
 
 /** KEYS nodes, info. Forgets all nodes: something else was written there. */
@@ -69,7 +68,7 @@ export class NodeRegistry {
   readonly #ttlMs: number;
 
   constructor(
-    private readonly connection: () => Connection,
+    private readonly connection: () => RedisConnection,
     keys: Keys,
     heartbeatMs: number,
     private readonly unreadable: Unreadable,

@@ -1,9 +1,9 @@
-import type { Connection } from './connections.js';
+import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
 import { Script } from './script.js';
 
 /** What is sent outside of scripts, beside scripts themselves; tried one by one. */
-type Attempt = (connection: Connection, keys: Keys) => Promise<unknown>;
+type Attempt = (connection: RedisConnection, keys: Keys) => Promise<unknown>;
 
 const OUTSIDE: Readonly<Record<string, Attempt>> = {
   ping: (connection) => connection.ping?.() ?? Promise.resolve(),
@@ -65,7 +65,10 @@ export function isDenied(error: unknown): boolean {
  *
  * @throws whatever else Redis fails with
  */
-export async function missingPermissions(connection: Connection, keys: Keys): Promise<string[]> {
+export async function missingPermissions(
+  connection: RedisConnection,
+  keys: Keys,
+): Promise<string[]> {
   const missing = new Set<string>();
   for (const name of await tryScripts(connection, keys, missing)) missing.add(`+${String(name)}`);
   for (const [name, attempt] of Object.entries(OUTSIDE)) {
@@ -75,7 +78,7 @@ export async function missingPermissions(connection: Connection, keys: Keys): Pr
 }
 
 async function tryScripts(
-  connection: Connection,
+  connection: RedisConnection,
   keys: Keys,
   missing: Set<string>,
 ): Promise<readonly unknown[]> {

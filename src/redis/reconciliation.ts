@@ -1,4 +1,4 @@
-import type { Clock, Release } from '../clock/clock.js';
+import type { Clock, Release } from '../time/clock.js';
 import type { SlotHolder } from '../cluster/cluster-slots.js';
 import { nodeOf, type UserKeys } from './keys.js';
 import type { LeaseRegistry, Settled } from './lease-registry.js';
@@ -17,7 +17,7 @@ const PASSES = 3;
 const SHORTEST_PAUSE_MS = 100;
 
 /** What a reconciliation needs of its node. */
-export interface ReconciliationHost {
+export interface ReconciliationServices {
   readonly clock: Clock;
   readonly settings: Readonly<RedisClusterSettings>;
   readonly nodeId: string;
@@ -43,7 +43,7 @@ export class Reconciliation {
   #pauseMs = SHORTEST_PAUSE_MS;
   #stopTimer: Release | undefined;
 
-  constructor(private readonly host: ReconciliationHost) {}
+  constructor(private readonly host: ReconciliationServices) {}
 
   /** All users of this node, and those that became uncertain meanwhile. Rejects when Redis does not answer for all. */
   async all(): Promise<void> {

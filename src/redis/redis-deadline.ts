@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import { afterSilence } from '../clock/silence.js';
+import type { Clock } from '../time/clock.js';
+import { afterSilence } from '../time/silence.js';
 
 /** Redis did not answer in time. */
 export class RedisTimeoutError extends Error {

@@ -6,9 +6,11 @@ import type {
   LocalDelivery,
   Revoked,
 } from '../cluster/cluster-delivery.js';
-import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
+import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
+import { NOW, PUBLISH } from './lua.js';
 import { CONNECTIONS, DELIVER, type Topic } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
@@ -24,19 +26,9 @@ const MAX_WAITING_BYTES = 16 * 1_048_576;
  * KEYS a sorted set whose members begin with a node; ARGV beginning of a node's channel, a node to leave
  * out, message. Publishes to every node of which something is alive; answers each and how many listened.
  */
-const BROADCAST = new Script(`
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local seen, answer = { [ARGV[2]] = true }, {}
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')) do
-  local node = string.match(member, '^[^:]*')
-  if not seen[node] then
-    seen[node] = true
-    answer[#answer + 1] = node
-    answer[#answer + 1] = redis.call('PUBLISH', ARGV[1] .. node, ARGV[3])
-  end
-end
-return answer
+const BROADCAST = new Script(`${NOW}${PUBLISH}
+local members = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
+return publish(members, ARGV[1], ARGV[3], {}, ARGV[2])
 `);
 
 /** Messages to connections on other nodes, over pub/sub: in order for each sender, and at most once. */
@@ -48,17 +40,17 @@ export class RedisDelivery implements ClusterDelivery {
     private readonly keys: Keys,
     private readonly bus: NodeBus,
     private readonly nodeId: string,
-    private readonly revocations: Pick<Revocations, 'serve' | 'revoke'>,
+    private readonly revocations: Pick<Revocations, 'useLocalDelivery' | 'revoke'>,
     /** The other nodes, as far as they are known. */
     private readonly others: () => readonly string[],
     /** A message did not get out. */
     private readonly failed: (error: unknown) => void,
   ) {}
 
-  serve(local: LocalDelivery): void {
-    this.bus.handle(DELIVER, ({ target, frame }) => local.deliver(target, frame));
-    this.revocations.serve(local);
-    this.bus.handle(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
+  useLocalDelivery(local: LocalDelivery): void {
+    this.bus.use(DELIVER, ({ target, frame }) => local.deliver(target, frame));
+    this.revocations.useLocalDelivery(local);
+    this.bus.use(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
   send(target: ClusterTarget, frame: string): void {

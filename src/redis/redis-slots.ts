@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import { TIMED_OUT, withDeadline } from '../clock/deadline.js';
+import type { Clock } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import type {
   ClusterSlots,
   HeldTraffic,
@@ -36,8 +36,8 @@ export class RedisSlots implements ClusterSlots {
     private readonly reconciliation: Reconciliation,
     private readonly bus: NodeBus,
   ) {
-    bus.handle(RESCUE, ({ hash }) => this.#rescueHere(hash));
-    bus.handle(RENEW, ({ hash }) => this.#reconcileHere(hash));
+    bus.use(RESCUE, ({ hash }) => this.#rescueHere(hash));
+    bus.use(RENEW, ({ hash }) => this.#reconcileHere(hash));
   }
 
   get holder(): SlotHolder {
@@ -52,7 +52,7 @@ export class RedisSlots implements ClusterSlots {
     this.renewal.hold(held);
   }
 
-  serve(holder: SlotHolder): void {
+  useHolder(holder: SlotHolder): void {
     this.#holder = holder;
   }
 

@@ -1,12 +1,12 @@
-import type { Clock, Release } from '../clock/clock.js';
+import { jittered, pauseAfter } from '../time/back-off.js';
+import type { Clock, Release } from '../time/clock.js';
 import type { HeldTraffic } from '../cluster/cluster-slots.js';
 import type { Availability } from './availability.js';
 import { CONNECT_TIMEOUT_MS } from './connections.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
-/** The first pause after a renewal that failed, and the longest. */
-const SHORTEST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 2_000;
+/** After renewals that failed. */
+const BACK_OFF = { firstMs: 100, longestMs: 2_000 };
 /** A lease is doubted so long before it ends. For short ones: a sixth of it. */
 const MARGIN_MS = 5_000;
 /**
@@ -178,10 +178,10 @@ export class Renewal {
     this.#stopTimer = this.clock.after(this.#pauseMs, () => void this.now());
   }
 
-  // Never all nodes at the same moment.
   get #pauseMs(): number {
-    if (this.#failuresInARow === 0) return this.settings.renewMs * (0.8 + Math.random() * 0.4);
-    const doubled = SHORTEST_PAUSE_MS * 2 ** Math.min(10, this.#failuresInARow);
-    return Math.min(LONGEST_PAUSE_MS, this.settings.renewMs, doubled) * (0.5 + Math.random() / 2);
+    const { renewMs } = this.settings;
+    if (this.#failuresInARow === 0) return jittered(renewMs);
+    const longestMs = Math.min(BACK_OFF.longestMs, renewMs);
+    return pauseAfter(this.#failuresInARow, { ...BACK_OFF, longestMs });
   }
 }

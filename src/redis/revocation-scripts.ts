@@ -1,3 +1,4 @@
+import { NOW, PUBLISH } from './lua.js';
 import { Script } from './script.js';
 
 // The log of revocations is one stream for all nodes: few are made, and every node reads all of them. Its
@@ -8,11 +9,8 @@ export const MOST_REVOCATIONS = 100_000;
 /** How long a revocation is kept: for nodes that are frozen or out of touch meanwhile. */
 export const REVOCATION_LIFE_MS = 3_600_000;
 
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+const BOUNDS = `
 local most, life = ${MOST_REVOCATIONS}, ${REVOCATION_LIFE_MS}
-local function whole(number) return string.format('%.0f', number) end
 `;
 
 /**
@@ -20,20 +18,14 @@ local function whole(number) return string.format('%.0f', number) end
  * message before and after the time at which it was made. Keeps it and publishes it to every other node that
  * is alive; answers its id, its time, each node and how many listened.
  */
-export const REVOKE = new Script(`${NOW}
+export const REVOKE = new Script(`${NOW}${BOUNDS}${PUBLISH}
 local at = whole(now - ARGV[1])
 local id = redis.call('XADD', KEYS[1], '*', 'what', ARGV[2], 'at', at, 'by', ARGV[3])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', most)
 redis.call('XTRIM', KEYS[1], 'MINID', '~', whole(now - life))
 redis.call('PEXPIRE', KEYS[1], life)
-local answer = { id, at }
-for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. whole(now), '+inf')) do
-  if node ~= ARGV[3] then
-    answer[#answer + 1] = node
-    answer[#answer + 1] = redis.call('PUBLISH', ARGV[4] .. node, ARGV[5] .. at .. ARGV[6])
-  end
-end
-return answer
+local alive = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. whole(now), '+inf')
+return publish(alive, ARGV[4], ARGV[5] .. at .. ARGV[6], { id, at }, ARGV[3])
 `);
 
 /**
@@ -42,7 +34,7 @@ return answer
  * the time, 1 where entries are gone that were not read, 1 where the node's own are gone, the last id,
  * then for each entry id, time at which it was made, node, what it is.
  */
-export const LOOK = new Script(`${NOW}
+export const LOOK = new Script(`${NOW}${BOUNDS}
 local log, cursor, since, own = KEYS[1], ARGV[1], now - ARGV[2], ARGV[3]
 local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]

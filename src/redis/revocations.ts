@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 
-import type { Clock } from '../clock/clock.js';
-import { CloseCode } from '../closing/close-codes.js';
+import type { Clock } from '../time/clock.js';
+import { CloseCode } from '../wire/close-codes.js';
 import type {
   ClusterTarget,
   Goodbye,
@@ -9,7 +9,7 @@ import type {
   Revoked,
 } from '../cluster/cluster-delivery.js';
 import { parse } from './checks.js';
-import type { Connection } from './connections.js';
+import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
 import { DISCONNECT, isRevocation, type Revocation } from './messages.js';
 import type { NodeBus } from './node-bus.js';
@@ -17,6 +17,7 @@ import { type Published, readPublished } from './published.js';
 import { answerWithin } from './redis-deadline.js';
 import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
 import { CLEAR, LOOK, REVOCATION_LIFE_MS, REVOKE } from './revocation-scripts.js';
+import { isBefore, type LogEntry, readLook } from './revocation-log.js';
 import type { Script } from './script.js';
 import type { ServerOffset } from './server-offset.js';
 import type { Unreadable } from './unreadable.js';
@@ -49,9 +50,9 @@ interface Own {
 }
 
 /** What revocations need of their node. */
-export interface RevocationsHost {
+export interface RevocationServices {
   readonly clock: Clock;
-  readonly connection: () => Connection;
+  readonly connection: () => RedisConnection;
   readonly keys: Keys;
   readonly bus: NodeBus;
   readonly nodeId: string;
@@ -79,13 +80,13 @@ export class Revocations {
   #own: Own[] = [];
   readonly #applied = new Set<string>();
 
-  constructor(private readonly host: RevocationsHost) {
+  constructor(private readonly host: RevocationServices) {
     this.#lookedAt = host.clock.now();
   }
 
-  serve(local: LocalDelivery): void {
+  useLocalDelivery(local: LocalDelivery): void {
     this.#local = local;
-    this.host.bus.handle(DISCONNECT, (revocation) => this.#apply(revocation));
+    this.host.bus.use(DISCONNECT, (revocation) => this.#apply(revocation));
   }
 
   /** Makes one. Resolves when all nodes have confirmed, or some have not in time. Never rejects. */
@@ -226,33 +227,6 @@ export class Revocations {
   get #log(): string {
     return this.host.keys.revocations;
   }
-}
-
-interface LogEntry {
-  readonly id: string;
-  readonly at: string;
-  readonly by: string;
-  readonly what: string;
-}
-
-function readLook(reply: unknown) {
-  const parts = Array.isArray(reply) ? (reply as unknown[]).map(String) : [];
-  const [now, isMissed, isOwnLost, last] = parts;
-  if (last === undefined) throw new UnreadableReplyError('the log of revocations');
-  const entries: LogEntry[] = [];
-  for (let index = 4; index + 3 < parts.length; index += 4) {
-    const [id, at, by, what] = parts.slice(index, index + 4) as [string, string, string, string];
-    entries.push({ id, at, by, what });
-  }
-  const flags = { isMissed: isMissed === '1', isOwnLost: isOwnLost === '1' };
-  return { now: Number(now), ...flags, last, entries };
-}
-
-// Ids of streams: milliseconds, and a number for those of the same one.
-function isBefore(one: string, other: string): boolean {
-  const [oneMs = 0, oneNumber = 0] = one.split('-').map(Number);
-  const [otherMs = 0, otherNumber = 0] = other.split('-').map(Number);
-  return oneMs === otherMs ? oneNumber < otherNumber : oneMs < otherMs;
 }
 
 function first<T>(set: ReadonlySet<T>): T {

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock/clock.js';
-import type { Connection } from './connections.js';
+import type { Clock } from '../time/clock.js';
+import type { RedisConnection } from './connections.js';
 
 /** What the clocks may differ in, between two looks at them. */
 const DRIFT_MS = 1_000;
@@ -43,7 +43,7 @@ export class ServerClock {
 }
 
 /** What to say about a Redis that may throw keys away; `undefined` where it does not, or does not tell. */
-export async function evictionWarning(connection: Connection): Promise<string | undefined> {
+export async function evictionWarning(connection: RedisConnection): Promise<string | undefined> {
   let info: string | undefined;
   try {
     info = await connection.info?.('memory');

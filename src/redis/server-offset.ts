@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 
 /** What clocks may drift apart from one look to the next. */
 const DRIFT_MS = 3;

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 
 /** How long nothing more is said of one kind. */
 const QUIET_MS = 600_000;

@@ -2,11 +2,13 @@ import type { IncomingMessage } from 'node:http';
 
 import type { OnModuleDestroy } from '@nestjs/common';
 
-import type { Clock } from '../clock/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import type { ClusterAnswers, DeliveryReport } from '../history/receipt.js';
+import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
-import { type DeliveryResult, emptyReport, type Frame } from '../manager/delivery-result.js';
+import type { Frame } from '../wire/frame-encoding.js';
+import { type DeliveryResult, emptyReport } from '../wire/delivery-result.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
@@ -17,7 +19,7 @@ import type {
   ThreadHistory,
   ThreadKey,
 } from '../history/thread-history.js';
-import { type ReaderHost, ThreadReader } from './thread-reader.js';
+import { type ReaderServices, ThreadReader } from './thread-reader.js';
 
 /** The parameter of the upgrade request's query with which a client says up to where it had got. */
 const PARAMETER = 'resume';
@@ -30,7 +32,7 @@ const NOWHERE: Position = { epoch: '', offset: 0 };
  */
 export class Resume implements OnModuleDestroy {
   readonly #readers = new Map<WebSocketManager, ThreadReader>();
-  readonly #host: ReaderHost;
+  readonly #host: ReaderServices;
 
   constructor(
     readonly history: ThreadHistory,
@@ -45,11 +47,11 @@ export class Resume implements OnModuleDestroy {
       failed: ({ context }, error) =>
         journal.record('resume-failed', { subject: subjectOf(context), error }),
     };
-    history.listen({
+    history.useListener({
       recorded: (thread, epoch, event) => this.#deliver(thread, epoch, event),
       doubtful: (thread) => this.#checkAgain(thread),
     });
-    factory.recordCriticalWith((manager, body) => this.#recordCritical(manager, body));
+    factory.useCriticalRecorder((manager, body) => this.#recordCritical(manager, body));
   }
 
   /** Connections that have a place in their thread. */

@@ -1,6 +1,8 @@
-import type { Clock, Release } from '../clock/clock.js';
-import { runOutsideContext } from '../context/user-execution-context.js';
-import { type DeliveryResult, encodeFrame, type Frame } from '../manager/delivery-result.js';
+import { pauseAfter } from '../time/back-off.js';
+import type { Clock, Release } from '../time/clock.js';
+import { runOutsideContext } from '../context/running-code.js';
+import { encodeFrame, type Frame } from '../wire/frame-encoding.js';
+import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Position, positioned } from '../history/position.js';
 import {
@@ -10,10 +12,8 @@ import {
   type ThreadHistory,
 } from '../history/thread-history.js';
 
-/** Waits between attempts to read double from here … */
-const FIRST_RETRY_MS = 200;
-/** … up to here. */
-const LONGEST_RETRY_MS = 5_000;
+/** Between attempts to read. */
+const BACK_OFF = { firstMs: 200, longestMs: 5_000 };
 /** How often it is looked whether a client has read what it missed. */
 const DRAIN_CHECK_MS = 20;
 
@@ -21,7 +21,7 @@ const DRAIN_CHECK_MS = 20;
 export type ResumeStatus = 'live' | 'recovered' | 'gap';
 
 /** What readers share. */
-export interface ReaderHost {
+export interface ReaderServices {
   readonly history: ThreadHistory;
   readonly clock: Clock;
   /** Events may have passed this connection by; the client has been told. */
@@ -48,7 +48,7 @@ export class ThreadReader {
   #wake: (() => void) | undefined;
 
   constructor(
-    private readonly host: ReaderHost,
+    private readonly host: ReaderServices,
     private readonly manager: WebSocketManager,
     /** Up to where the client had got; `undefined` for one that is new. */
     private readonly requested: Position | undefined,
@@ -162,14 +162,13 @@ export class ThreadReader {
 
   async #read(): Promise<void> {
     this.#state = 'reading';
-    for (let waitMs = FIRST_RETRY_MS; this.#state === 'reading'; waitMs *= 2) {
+    for (let failures = 1; this.#state === 'reading'; failures += 1) {
       try {
         await this.#catchUp();
         return;
       } catch (error) {
         this.host.failed(this.manager, error);
-        const jitter = 0.75 + Math.random() / 2;
-        await this.#pause(Math.min(waitMs, LONGEST_RETRY_MS) * jitter);
+        await this.#pause(pauseAfter(failures, BACK_OFF));
       }
     }
   }

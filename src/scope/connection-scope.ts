@@ -1,8 +1,8 @@
 import { type ContextId, ContextIdFactory, type ModuleRef } from '@nestjs/core';
 
 import { ConnectionCode } from '../context/connection-code.js';
-import { runInContext } from '../context/user-execution-context.js';
-import { afterwards } from '../manager/bounded-run.js';
+import { runInContext } from '../context/running-code.js';
+import { afterwards, inTurn } from '../structures/maybe-async.js';
 import { DurableProviders } from '../nest/durable-providers.js';
 import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
 import { adoptInstance, existingInstance, holdingScope } from '../nest/scope-instances.js';
@@ -23,7 +23,7 @@ interface OwnDisposer {
 }
 
 /** What the scopes of one path share. */
-export class ScopeHost {
+export class ScopeBlueprint {
   #plan: ScopePlan | undefined;
   #hasLearned = false;
 
@@ -76,7 +76,7 @@ export function contextIdOf(client: object): ContextId {
  * its own, and all of them are disposed of at its end.
  */
 export class ConnectionScope {
-  readonly #host: ScopeHost;
+  readonly #host: ScopeBlueprint;
   // As it was when the scope was made: a scope that Nest has begun, Nest finishes.
   readonly #plan: ScopePlan | undefined;
   readonly #instances: Instances;
@@ -87,7 +87,7 @@ export class ConnectionScope {
   // Made for the first instance that has something to dispose of.
   #disposed: object[] | undefined = undefined;
 
-  constructor(host: ScopeHost, request: ConnectionRequest) {
+  constructor(host: ScopeBlueprint, request: ConnectionRequest) {
     this.#host = host;
     this.#plan = host.plan;
     this.#instances = this.#plan?.begin(request) ?? [request];
@@ -197,16 +197,20 @@ export class ConnectionScope {
     this.#client = undefined;
   }
 
-  #disposePlanned(run: RunDisposer, from = this.#instances.length - 1): Promise<void> | undefined {
-    for (let place = from; place > 0; place -= 1) {
-      const instance = this.#instances[place];
-      const wrapper = this.#plan!.wrappers[place - 1]!;
+  // The last made first: it may need those that were made before it. The first place is the request's.
+  #disposePlanned(run: RunDisposer): Promise<void> | undefined {
+    let place = this.#instances.length;
+    const next = (): number | undefined => {
+      place -= 1;
+      return place > 0 ? place : undefined;
+    };
+    return inTurn(next, (at) => {
+      const wrapper = this.#plan!.wrappers[at - 1]!;
+      const instance = this.#instances[at];
       const dispose = disposerOf(instance, wrapper);
-      if (!dispose || !this.#isFirst(instance as object)) continue;
-      const pending = run(dispose, String(wrapper.name));
-      if (pending) return pending.then(() => this.#disposePlanned(run, place - 1));
-    }
-    return undefined;
+      if (!dispose || !this.#isFirst(instance as object)) return undefined;
+      return run(dispose, String(wrapper.name));
+    });
   }
 
   async #disposeNamed(contextId: ContextId, run: RunDisposer): Promise<void> {

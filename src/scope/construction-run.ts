@@ -1,5 +1,6 @@
 import { NoActiveContextError } from '../context/context.errors.js';
-import type { Running, UserExecutionContext } from '../context/user-execution-context.js';
+import type { Running } from '../context/running-code.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
 
 /**
  * The construction of a scope. Node.js 20 keeps the last promise of a scope that Nest makes, and with it the store of the

@@ -1,4 +1,4 @@
-import { IsolationError } from '../context/isolation-error.js';
+import { IsolationError } from '../errors/isolation-error.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ConnectionRequest } from './connection-request.js';

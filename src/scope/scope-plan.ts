@@ -1,5 +1,5 @@
 import { UserExecutionContext } from '../context/user-execution-context.js';
-import { isThenable } from '../manager/bounded-run.js';
+import { inTurn, isThenable } from '../structures/maybe-async.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { dependencyCount } from '../nest/injected-tokens.js';
 import { type InstanceWrapper, isPlannable, type NestInternals } from '../nest/nest-internals.js';
@@ -110,18 +110,16 @@ export class ScopePlan {
     instances: Instances,
     adopt: (wrapper: InstanceWrapper) => unknown,
   ): Promise<void> | undefined {
-    for (let place = instances.length; place <= this.#recipes.length; place += 1) {
-      const recipe = this.#recipes[place - 1]!;
+    // What exists is in its place, so that the next recipe is the one behind the last instance.
+    const next = (): Recipe | undefined => this.#recipes[instances.length - 1];
+    return inTurn(next, (recipe) => {
       const instance = adopt(recipe.wrapper) ?? this.#make(recipe, instances);
-      if (isThenable(instance)) {
-        return Promise.resolve(instance).then((made) => {
-          instances.push(made);
-          return this.complete(instances, adopt);
-        });
+      if (!isThenable(instance)) {
+        instances.push(instance);
+        return undefined;
       }
-      instances.push(instance);
-    }
-    return undefined;
+      return Promise.resolve(instance).then((made) => void instances.push(made));
+    });
   }
 
   #make({ wrapper, dependencies, properties }: Recipe, instances: Instances): unknown {

@@ -1,13 +1,14 @@
 import { Inject, Injectable, Optional } from '@nestjs/common';
 
-import { type Clock, systemClock } from '../clock/clock.js';
-import { withDeadline } from '../clock/deadline.js';
+import { type Clock, systemClock } from '../time/clock.js';
+import { withDeadline } from '../time/deadline.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import { runningCode } from '../context/user-execution-context.js';
+import { runningCode } from '../context/running-code.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { Journal } from '../journal/journal.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { CloseCode } from '../wire/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 
@@ -95,7 +96,9 @@ export class Drain {
     for (let start = 0; start < leaving.length; start += BATCH) {
       if (start > 0) await this.#pause(Math.random() * pauseMs);
       for (const manager of leaving.slice(start, start + BATCH)) {
-        disposals.push(manager.beginClose(1001, 'server shutting down', 'shutdown'));
+        disposals.push(
+          manager.beginClose(CloseCode.GOING_AWAY, 'server shutting down', 'shutdown'),
+        );
       }
     }
     await Promise.all(disposals);

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { INestApplicationContext } from '@nestjs/common';
 
-import { TrafficCounters } from '../gateway/traffic-counters.js';
+import { TrafficCounters } from '../connection/traffic-counters.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';

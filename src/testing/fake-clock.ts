@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import type { Clock, Release } from '../clock/clock.js';
+import type { Clock, Release } from '../time/clock.js';
 
 interface FakeTimer {
   dueAt: number;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-import type { Release } from '../clock/clock.js';
+import type { Release } from '../time/clock.js';
 
 /**
  * Makes a socket read no faster than a bad mobile network: after each piece it rests for as long as that

@@ -12,7 +12,7 @@ import {
   type OptionRules,
   withMethods,
 } from '../config/plain-options.js';
-import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { TestClient } from './test-client.js';
 import { withTicket } from './test-authenticator.js';
 

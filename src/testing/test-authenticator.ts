@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
 
 import type { ConnectionAuthenticator } from '../config/isolation.options.js';
-import type { ConnectionIdentity } from '../context/user-execution-context.js';
+import type { ConnectionIdentity } from '../context/connection-identity.js';
 
 const HEADER = 'x-test-ticket';
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 
 import { type ClientOptions, WebSocket } from 'ws';
 
-import { type Release, systemClock } from '../clock/clock.js';
+import { type Release, systemClock } from '../time/clock.js';
 import { patienceMs } from './patience.js';
 import { readSlowly } from './slow-reader.js';
 

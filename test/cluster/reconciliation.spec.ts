@@ -5,7 +5,7 @@ import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 import { createClient } from 'redis';
 
-import { systemClock } from '../../src/clock/clock.js';
+import { systemClock } from '../../src/time/clock.js';
 import { Keys } from '../../src/redis/keys.js';
 import { LeaseRegistry } from '../../src/redis/lease-registry.js';
 import { LeaseTable } from '../../src/redis/lease-table.js';

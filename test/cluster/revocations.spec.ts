@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { systemClock } from '../../src/clock/clock.js';
+import { systemClock } from '../../src/time/clock.js';
 import { ClusterNode } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';

@@ -19,6 +19,16 @@ const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 const closeCodes = (clients: readonly TestClient[]): (number | undefined)[] =>
   clients.map(({ closeCode }) => closeCode);
 
+/** Nodes tell how long their connections are idle up to a question, which comes to each at another moment. */
+function allIdleOn(node: LocalNode): Promise<void> {
+  return eventually(() => {
+    const lastActivity = node.factory
+      .managersOf('ada')
+      .map((manager) => manager.getStats().metrics.lastActivity.getTime());
+    expect(Date.now() - Math.max(...lastActivity)).toBeGreaterThan(IDLE_MS);
+  });
+}
+
 describe('slots in a cluster', () => {
   let redis: TestRedis;
   let nodes: LocalNode[];
@@ -40,14 +50,6 @@ describe('slots in a cluster', () => {
     nodes.push(node);
     return node;
   }
-  /** Nodes tell how long their connections are idle up to a question, which comes to each at another moment. */
-  const allIdleOn = (node: LocalNode) =>
-    eventually(() => {
-      const lastActivity = node.factory
-        .managersOf('ada')
-        .map((manager) => manager.getStats().metrics.lastActivity.getTime());
-      expect(Date.now() - Math.max(...lastActivity)).toBeGreaterThan(IDLE_MS);
-    });
   const live = () => nodes.reduce((sum, node) => sum + node.live('ada'), 0);
 
   it('are counted over all nodes, given back, and leave nothing behind', async () => {

@@ -12,8 +12,8 @@ import {
 import { TestClient } from 'nestjs-websocket-isolation/testing';
 import { of } from 'rxjs';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
-import { encodeAnswer } from '../../src/manager/delivery-result.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
+import { encodeAnswer } from '../../src/wire/frame-encoding.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 let ended: string[];

@@ -14,7 +14,7 @@ import {
 import { TestClient, type UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 import { WebSocket, type WebSocketServer } from 'ws';
 
-import { canonicalPath, requestPath } from '../../src/gateway/upgrade-path.js';
+import { canonicalPath, requestPath } from '../../src/upgrade/upgrade-path.js';
 import { freePort } from '../parity/run-scenario.js';
 
 type Decorate = (port: number, options: object) => ClassDecorator;

@@ -21,11 +21,11 @@ import {
 } from 'nestjs-websocket-isolation/testing';
 import { WebSocketServer } from 'ws';
 
-import { repeat, systemClock } from '../../src/clock/clock.js';
+import { repeat, systemClock } from '../../src/time/clock.js';
 import { defaultGroups } from '../../src/config/groups.js';
 import { ResumeOptions } from '../../src/config/option-groups.js';
 import { resolveOptions } from '../../src/config/resolve-options.js';
-import { boundFrames } from '../../src/gateway/frame-bounds.js';
+import { boundFrames } from '../../src/upgrade/frame-bounds.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { realProcess } from '../support/real-process.js';
 import { startApp, type TestApp } from '../support/test-app.js';

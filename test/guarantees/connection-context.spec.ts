@@ -279,7 +279,7 @@ describe('Code of the process', () => {
     const system = testApp.app.get<Clock>(CLOCK, { strict: false });
     const users: string[] = [];
     const context = UserExecutionContext.fromWebSocketRequest({ userId: 'ada' });
-    const { runInContext } = await import('../../src/context/user-execution-context.js');
+    const { runInContext } = await import('../../src/context/running-code.js');
     const releases = runInContext(
       { context, waits: () => () => undefined },
       () => [

@@ -1,11 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import {
-  encodeKeyPart,
-  parseIsolationKey,
-  type UserExecutionContext,
-} from '../../src/context/user-execution-context.js';
+import { encodeKeyPart, parseIsolationKey } from '../../src/context/isolation-key.js';
+import type { UserExecutionContext } from '../../src/context/user-execution-context.js';
 import { ThreadConsistencyTracker } from '../../src/monitoring/thread-consistency.tracker.js';
 import { Fleet } from '../support/fleet.js';
 import { SEED } from '../support/seed.js';

@@ -11,7 +11,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, FakeClock, type TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 type Way = (factory: WebSocketManagerFactory, manager: WebSocketManager) => Promise<unknown>;

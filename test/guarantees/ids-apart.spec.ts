@@ -14,11 +14,11 @@ import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/da
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 
-import { systemClock } from '../../src/clock/clock.js';
+import { systemClock } from '../../src/time/clock.js';
 import { identifierFault } from '../../src/context/identifier.js';
-import { parseIsolationKey } from '../../src/context/user-execution-context.js';
-import { claimedThread } from '../../src/gateway/thread-claim.js';
-import { UserRates } from '../../src/gateway/user-rates.js';
+import { parseIsolationKey } from '../../src/context/isolation-key.js';
+import { claimedThread } from '../../src/connection/thread-claim.js';
+import { UserRates } from '../../src/connection/user-rates.js';
 import { createEpoch, isOwnPosition } from '../../src/history/position.js';
 import type { ThreadKey } from '../../src/history/thread-history.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';

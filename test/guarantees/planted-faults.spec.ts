@@ -18,7 +18,7 @@ interface Fault {
   readonly test: string;
 }
 
-const FACTORY = 'src/manager/web-socket-manager.factory.ts';
+const BOOKKEEPING = 'src/manager/manager-bookkeeping.ts';
 const REGISTRY = 'src/manager/manager-registry.ts';
 
 // The mistakes that the original made, one at a time.
@@ -26,11 +26,15 @@ const faults: Fault[] = [
   {
     name: 'a manager kept in a map',
     change: [
-      [FACTORY, 'const RETRY_AFTER_MS', 'const kept = new Set<object>();\nconst RETRY_AFTER_MS'],
       [
-        FACTORY,
-        '        registry.remove(manager);',
-        '        registry.remove(manager);\n        kept.add(manager);',
+        BOOKKEEPING,
+        '/** Keeps the registry',
+        'const kept = new Set<object>();\n/** Keeps the registry',
+      ],
+      [
+        BOOKKEEPING,
+        '    this.registry.remove(manager);',
+        '    this.registry.remove(manager);\n    kept.add(manager);',
       ],
     ],
     spec: 'test/guarantees/leaks',
@@ -39,7 +43,7 @@ const faults: Fault[] = [
   {
     name: 'a timer not cleared',
     change: [
-      ['src/clock/deadline.ts', '      (value) => {\n        release();', '      (value) => {'],
+      ['src/time/deadline.ts', '      (value) => {\n        release();', '      (value) => {'],
     ],
     spec: 'test/guarantees/races',
     test: 'no limit is exceeded',
@@ -54,9 +58,9 @@ const faults: Fault[] = [
     name: 'a slot not released',
     change: [
       [
-        FACTORY,
-        '        this.releaseSlot(manager);\n        registry.remove',
-        '        registry.remove',
+        BOOKKEEPING,
+        '    this.releaseSlot(manager);\n    this.registry.remove',
+        '    this.registry.remove',
       ],
     ],
     spec: 'test/guarantees/factory',
@@ -76,7 +80,7 @@ const faults: Fault[] = [
   },
   {
     name: 'a promise never settled',
-    change: [['src/manager/web-socket-manager.ts', '    resolve();\n', '']],
+    change: [['src/manager/manager-end.ts', '        resolve();\n', '']],
     spec: 'test/guarantees/factory',
     test: 'answers cleanupManager with true once',
   },

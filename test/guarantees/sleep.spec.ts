@@ -2,8 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { IsolatedGateway } from 'nestjs-websocket-isolation';
 import { eventually, FakeClock, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { TIMED_OUT, withDeadline } from '../../src/clock/deadline.js';
-import { afterSilence, SilenceCheck } from '../../src/clock/silence.js';
+import { TIMED_OUT, withDeadline } from '../../src/time/deadline.js';
+import { afterSilence, SilenceCheck } from '../../src/time/silence.js';
 import { AppendQueue } from '../../src/redis/append-queue.js';
 import { answerWithin, RedisTimeoutError } from '../../src/redis/redis-deadline.js';
 import { FakeSocket, Fleet } from '../support/fleet.js';

@@ -73,7 +73,7 @@ class Play {
   readonly threads = Array.from({ length: 6 }, () => new ModelThread());
 
   constructor() {
-    this.history.listen({
+    this.history.useListener({
       recorded: ({ threadId }, epoch, { offset }) => {
         this.heard.push(`${threadId} ${epoch} ${offset}`);
         return HEARD;

@@ -5,7 +5,7 @@ import { CloseCode } from 'nestjs-websocket-isolation';
 
 import { SHOWN_EVENTS } from '../../src/dashboard/event-feed.js';
 import { pageFile } from '../../src/dashboard/page-files.js';
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { projectFile, tableOf } from '../support/readme.js';
 

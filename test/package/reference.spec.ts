@@ -183,8 +183,8 @@ describe('docs/reference/errors.md', () => {
   });
 
   it.each([
-    ['dropped-outgoing', 'src/manager/delivery-result.ts', 'DropReason'],
-    ['dropped-incoming', 'src/gateway/traffic-counters.ts', 'IgnoredReason'],
+    ['dropped-outgoing', 'src/wire/delivery-result.ts', 'DropReason'],
+    ['dropped-incoming', 'src/connection/traffic-counters.ts', 'IgnoredReason'],
   ])('has every reason of %s, and no other', (marker, file, type) => {
     const [, union] = new RegExp(`type ${type} =([^;]*);`).exec(projectFile(file))!;
     const reasons = matchesOf(/'([\w-]+)'/g, union!);

@@ -21,7 +21,7 @@ import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import type { Observable } from 'rxjs';
 import type { WebSocket } from 'ws';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 

@@ -8,8 +8,8 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
-import { UserRates } from '../../src/gateway/user-rates.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
+import { UserRates } from '../../src/connection/user-rates.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 

@@ -4,7 +4,7 @@ import { Logger } from '@nestjs/common';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { OwnServer } from '../../src/gateway/own-server.js';
+import { OwnServer } from '../../src/upgrade/own-server.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
 

@@ -248,6 +248,28 @@ describe('authentication', () => {
     expect(ledger()).toEqual({ created: 0, active: 0, disposed: 0 });
   });
 
+  it.each<[string, (given: unknown[]) => AuthenticateFunction]>([
+    [
+      'any number of parameters',
+      (given) =>
+        (...parameters) =>
+          identified(given, parameters[1]),
+    ],
+    [
+      'a default for it',
+      (given) =>
+        // oxlint-disable-next-line typescript/no-useless-default-assignment -- an app may write it
+        (_request, signal = NONE) =>
+          identified(given, signal),
+    ],
+    ['nothing, and reads them all', (given) => readsArguments(given)],
+  ])('gets its signal whatever it declares: %s', async (_declared, make) => {
+    const given: unknown[] = [];
+    await start({ authenticator: make(given) });
+    await open();
+    expect(given).toEqual([expect.any(AbortSignal)]);
+  });
+
   it('leaves no token in logs, errors, statistics or replies', async () => {
     const written: string[] = [];
     const write = (...parts: unknown[]): void => void written.push(parts.map(String).join(' '));
@@ -554,3 +576,16 @@ describe('a client that leaves while it waits', () => {
     await eventually(() => expect(ledger()).toMatchObject({ active: 0 }));
   });
 });
+
+const NONE = new AbortController().signal;
+
+function identified(given: unknown[], signal: unknown): ConnectionIdentity {
+  given.push(signal === NONE ? 'none' : signal);
+  return { userId: 'ada' };
+}
+
+function readsArguments(given: unknown[]): AuthenticateFunction {
+  return function authenticate() {
+    return identified(given, arguments[1]);
+  };
+}

@@ -12,7 +12,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 

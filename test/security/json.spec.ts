@@ -6,7 +6,7 @@ import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import { IsolatedGateway, UserExecutionContext } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { type IgnoredReason, TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { type IgnoredReason, TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { frame, RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 

@@ -10,7 +10,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { TrafficCounters } from '../../src/gateway/traffic-counters.js';
+import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { RawSocket, textFrame, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 

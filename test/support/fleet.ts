@@ -13,7 +13,7 @@ import { resolveOptions } from '../../src/config/resolve-options.js';
 import { UserExecutionContext } from '../../src/context/user-execution-context.js';
 import { Journal } from '../../src/journal/journal.js';
 import { Limits } from '../../src/manager/limits.js';
-import type { ManagedSocket } from '../../src/manager/managed-socket.js';
+import type { ManagedSocket } from '../../src/wire/managed-socket.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../../src/manager/web-socket-manager.factory.js';

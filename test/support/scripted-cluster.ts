@@ -31,7 +31,7 @@ const NOTHING = { answers: new Map<string, never>(), silent: [] };
 
 /** There are no other nodes. */
 const NOBODY_ELSE: ClusterDelivery = {
-  serve: () => undefined,
+  useLocalDelivery: () => undefined,
   send: () => undefined,
   sendAndReport: () => Promise.resolve(NOTHING),
   disconnect: () => Promise.resolve({ ...NOTHING, isRecorded: true }),
@@ -74,7 +74,7 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
     this.held.add(held);
   }
 
-  serve(holder: SlotHolder): void {
+  useHolder(holder: SlotHolder): void {
     this.holder = holder;
   }
 

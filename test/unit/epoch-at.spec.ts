@@ -6,7 +6,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { FakeClock } from 'nestjs-websocket-isolation/testing';
 
-import { epochAt } from '../../src/clock/clock.js';
+import { epochAt } from '../../src/time/clock.js';
 import { startApp } from '../support/test-app.js';
 
 describe('The instant of the last activity', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as ws from 'ws';
 
-import { TextFrame } from '../../src/manager/text-frame.js';
+import { TextFrame } from '../../src/wire/text-frame.js';
 
 // Not in its types.
 const { Sender } = ws as unknown as {

@@ -1,11 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { InvalidContextError, NoActiveContextError } from '../../src/context/context.errors.js';
-import {
-  parseIsolationKey,
-  runInContext,
-  UserExecutionContext,
-} from '../../src/context/user-execution-context.js';
+import { parseIsolationKey } from '../../src/context/isolation-key.js';
+import { runInContext } from '../../src/context/running-code.js';
+import { UserExecutionContext } from '../../src/context/user-execution-context.js';
 
 const contextOf = (userId: string, threadId?: string) =>
   UserExecutionContext.fromWebSocketRequest({

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import { WebSocket, WebSocketServer } from 'ws';
 
-import { endOnce, plainSenderOf, transportOf } from '../../src/manager/ws-internals.js';
+import { endOnce, plainSenderOf, transportOf } from '../../src/wire/ws-internals.js';
 
 // What the library relies on and `ws` does not publish. Red after an update of `ws`: look at what has changed, and at
 // what it costs to do without.

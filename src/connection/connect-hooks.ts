@@ -1,0 +1,198 @@
+import { isObservable, lastValueFrom } from 'rxjs';
+
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
+import { CloseCode } from '../wire/close-codes.js';
+import { httpStatusOf } from '../errors/http-status.js';
+import { subjectOf } from '../journal/journal.js';
+import { inTurn, isThenable } from '../structures/maybe-async.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { ExecutionContextHost } from '../nest/nest-internals.js';
+import type { ConnectionScope } from '../scope/connection-scope.js';
+import { ConnectionExecutionContext } from '../handlers/connection-execution-context.js';
+import type { ConnectionServices } from './connection-services.js';
+import { applyFilter, filterFor } from '../handlers/exception-reply.js';
+import type { ConnectPlan, GatewayInstance } from '../handlers/gateway-definition.js';
+import {
+  admit,
+  GuardRefusedError,
+  intercept,
+  type SettlingCall,
+} from '../handlers/handler-pipeline.js';
+import type { IsolatedServer } from '../handlers/isolated-server.js';
+
+/** What connecting needs of a connection. */
+export interface ConnectingConnection {
+  readonly services: ConnectionServices;
+  readonly server: IsolatedServer;
+  readonly manager: WebSocketManager;
+  readonly scope: ConnectionScope;
+  readonly instances: readonly GatewayInstance[];
+  readonly client: object;
+  /** Of how many gateways the connect hook has begun. */
+  connectsStarted: number;
+}
+
+/**
+ * Runs guards, interceptors and `handleConnection` of every gateway on the path, one gateway after the
+ * other. A promise only where there is something to wait for. Never rejects: a failure closes the
+ * connection with the code that says why. The caller runs it in the connection's context.
+ */
+export function runConnectHooks(
+  connection: ConnectingConnection,
+  request: unknown,
+): Promise<void> | undefined {
+  const { tracer } = connection.services.tracing;
+  if (!tracer) return enterAll(connection, request);
+  const step = tracer.connect(connection.manager, connection.server.path);
+  const pending = step.run(() => enterAll(connection, request));
+  if (pending) return pending.then(() => step.end());
+  step.end();
+  return undefined;
+}
+
+function enterAll(connection: ConnectingConnection, request: unknown): Promise<void> | undefined {
+  const { gateways } = connection.server;
+  let index = 0;
+  const next = (): number | undefined => {
+    if (index === gateways.length || !connection.manager.mayAct) return undefined;
+    index += 1;
+    return index - 1;
+  };
+  return inTurn(next, (place) => enter(connection, place, request));
+}
+
+/**
+ * Takes `handleDisconnect` of every gateway whose connect hook has begun through `step`, one after the other.
+ */
+export function runDisconnectHooks(
+  { instances, connectsStarted }: ConnectingConnection,
+  step: (hook: (client: object, code: number) => unknown) => Promise<void> | undefined,
+): Promise<void> | undefined {
+  const connected = instances.slice(0, connectsStarted);
+  return inTurn(
+    () => connected.shift(),
+    (gateway) => gateway.handleDisconnect && step((...told) => gateway.handleDisconnect!(...told)),
+  );
+}
+
+/** The connect hook of one gateway, and what stands in front of it. */
+interface GuardedHook {
+  readonly connection: ConnectingConnection;
+  readonly gateway: GatewayInstance;
+  readonly plan: ConnectPlan;
+  readonly hook: () => unknown;
+}
+
+function enter(
+  connection: ConnectingConnection,
+  index: number,
+  request: unknown,
+): Promise<void> | undefined {
+  const { manager, client } = connection;
+  const gateway = connection.instances[index]!;
+  const plan = connection.server.gateways[index]!.connectPlan(connection.scope);
+  const hook = (): unknown => {
+    // The client may have left while a guard was thinking.
+    if (!manager.mayAct) return undefined;
+    connection.connectsStarted = index + 1;
+    return gateway.handleConnection?.(client, request);
+  };
+  try {
+    const result = guarded({ connection, gateway, plan, hook });
+    return isThenable(result) ? bounded(connection, plan, Promise.resolve(result)) : undefined;
+  } catch (error) {
+    refuse(connection, plan, error);
+    return undefined;
+  }
+}
+
+function guarded({ connection, gateway, plan, hook }: GuardedHook): unknown {
+  const { guards, interceptors } = plan;
+  if (guards.length === 0 && interceptors.length === 0) return hook();
+  const type = gateway.constructor as never;
+  const context = new ConnectionExecutionContext(
+    [connection.client, undefined],
+    type,
+    plan.callback,
+  );
+  const proceed = (): unknown => {
+    if (interceptors.length === 0) return hook();
+    return drained(intercept(interceptors, context, hook, NOBODY));
+  };
+  const admitted = admit(guards, context);
+  return admitted ? admitted.then(proceed) : proceed();
+}
+
+// Nobody counts connect hooks that run.
+const NOBODY: SettlingCall = { settled: () => undefined, mayStart: () => true };
+
+// A connect hook answers nobody: what counts of a stream is its end.
+function drained(result: unknown): unknown {
+  if (isThenable(result)) return result.then(drained);
+  return isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;
+}
+
+async function bounded(
+  connection: ConnectingConnection,
+  plan: ConnectPlan,
+  hook: Promise<unknown>,
+): Promise<void> {
+  const { clock, options } = connection.services;
+  const { manager } = connection;
+  try {
+    const outcome = await withDeadline(clock, options.handshake.timeoutMs, hook);
+    if (outcome !== TIMED_OUT || !manager.isActive) return;
+    manager.abandon('handleConnection', hook);
+    void manager.close(CloseCode.HANDSHAKE_TIMEOUT, 'connect hook timed out');
+  } catch (error) {
+    refuse(connection, plan, error);
+  }
+}
+
+function refuse(connection: ConnectingConnection, plan: ConnectPlan, error: unknown): void {
+  const { manager, services } = connection;
+  manager.fail(error);
+  const code = codeOf(error);
+  if (code === CloseCode.SERVER_ERROR) {
+    const subject = subjectOf(manager.context);
+    services.journal.record('hook-failed', { subject, hook: 'handleConnection', error });
+  }
+  letFilterAnswer(connection, plan, error);
+  if (manager.isActive) void manager.close(code, TEXTS[code] ?? 'server error');
+}
+
+const TEXTS: Readonly<Record<number, string>> = {
+  [CloseCode.UNAUTHORIZED]: 'unauthorized',
+  [CloseCode.FORBIDDEN]: 'forbidden',
+  [CloseCode.RATE_LIMITED]: 'rate limit',
+};
+
+function codeOf(error: unknown): number {
+  const status = httpStatusOf(error);
+  if (status === 401) return CloseCode.UNAUTHORIZED;
+  if (status === 403 || error instanceof GuardRefusedError) return CloseCode.FORBIDDEN;
+  if (status === 429) return CloseCode.RATE_LIMITED;
+  return CloseCode.SERVER_ERROR;
+}
+
+function letFilterAnswer(
+  connection: ConnectingConnection,
+  plan: ConnectPlan,
+  error: unknown,
+): void {
+  const filter = filterFor(plan.filters, error);
+  if (!filter) return;
+  const host = new ExecutionContextHost([connection.client, undefined]);
+  host.setType('ws');
+  const report = (filterError: unknown): void => {
+    const subject = subjectOf(connection.manager.context);
+    const hook = 'exception filter';
+    connection.services.journal.record('hook-failed', { subject, hook, error: filterError });
+  };
+  try {
+    const result = applyFilter(filter, error, host);
+    if (isThenable(result)) void result.then(undefined, report);
+  } catch (filterError) {
+    report(filterError);
+  }
+}

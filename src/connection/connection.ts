@@ -1,0 +1,247 @@
+import type { IncomingMessage } from 'node:http';
+
+import { ConnectionStep } from '../context/connection-code.js';
+import { runInContext } from '../context/running-code.js';
+import type { HandlerRef } from '../handlers/isolated-server.js';
+import { subjectOf } from '../journal/journal.js';
+import type { ConnectionHooks } from '../manager/manager-owner.js';
+import { afterwards, isThenable } from '../structures/maybe-async.js';
+import { TokenBucket } from '../structures/token-bucket.js';
+import { CloseCode, type CloseReason } from '../wire/close-codes.js';
+import type { InboundMessage } from '../wire/message-parser.js';
+import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
+import { HandlerRunner } from './handler-runner.js';
+import { IdentityExpiry } from './identity-expiry.js';
+import { otherThreadOf, refuseThread } from './thread-claim.js';
+import type { IgnoredReason } from './traffic-counters.js';
+import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
+
+/** What a waiting message costs beside its bytes: so that a million empty ones are not free. */
+const MESSAGE_OVERHEAD_BYTES = 64;
+/** What a client is told that was closed because the process holds too much: the time in which handlers make room. */
+const OVERLOAD_RETRY_MS = 5_000;
+
+/** The gateway's side of one connection: its hooks, and its messages in their order and bounds. */
+export class Connection
+  extends HandlerRunner
+  implements ConnectionHooks, ConnectingConnection, WaitingConnection
+{
+  /** Of how many gateways the connect hook has begun: only those get a disconnect hook. */
+  connectsStarted = 0;
+  /** Whether the connect hooks are through. */
+  isReady = false;
+  // Made when first needed: an idle connection has none of these.
+  #waiting: WaitingMessages | undefined = undefined;
+  #rate: TokenBucket | undefined = undefined;
+  #connecting: (() => Promise<void> | undefined) | undefined = undefined;
+  #expiry: IdentityExpiry | undefined = undefined;
+
+  constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
+    super(...parts);
+    this.manager.useHooks(this);
+    this.#expiry = IdentityExpiry.of(this.manager, this.services.clock);
+  }
+
+  get path(): string {
+    return this.server.path;
+  }
+
+  /** Runs the connect hooks; messages wait until they are through. */
+  open(request: IncomingMessage): void {
+    this.services.resume?.enter(this.manager, request);
+    const connecting = new ConnectionStep(this.manager.context);
+    const pending = runInContext(connecting, () => runConnectHooks(this, request), undefined);
+    if (!pending) {
+      this.#becomeReady();
+      return;
+    }
+    const ended = pending.then(() => {
+      this.#connecting = undefined;
+      this.#becomeReady();
+    });
+    this.#connecting = () => connecting.left(ended);
+  }
+
+  overload(): void {
+    this.#ignore('pending-overflow');
+    const reason = JSON.stringify({ retryAfterMs: OVERLOAD_RETRY_MS });
+    void this.manager.close(CloseCode.OVERLOADED, reason);
+  }
+
+  received(frame: Buffer): void {
+    const { traffic } = this.services;
+    traffic.received += 1;
+    traffic.receivedBytes += frame.length;
+    if (this.isExpired()) return this.#ignore('closing');
+    if (!this.#isWithinRate()) return;
+    const message = this.#parse(frame);
+    if (!message) return this.#ignore('not-json');
+    const refs = this.server.handlersOf(message.event);
+    if (!refs) return this.#ignoreUnknown(message);
+    const claimed = otherThreadOf(this, message);
+    if (claimed !== undefined) {
+      this.#ignore('thread-mismatch');
+      return refuseThread(this, message, claimed);
+    }
+    if (this.#mayStart()) this.start(message, refs);
+    else this.#wait(message, refs, frame.length);
+  }
+
+  /** A frame that comes after the end has begun. */
+  ignored(frame: Buffer): void {
+    const { traffic } = this.services;
+    traffic.received += 1;
+    traffic.receivedBytes += frame.length;
+    this.#ignore('closing');
+  }
+
+  closing(): void {
+    this.#expiry?.release();
+    this.#expiry = undefined;
+    this.services.resume?.leave(this.manager);
+    for (let left = this.#waiting?.drop() ?? 0; left > 0; left -= 1) this.#ignore('closing');
+    this.#waiting = undefined;
+  }
+
+  disconnected(reason: CloseReason): Promise<void> | undefined {
+    const { journal, clock } = this.services;
+    if (journal.isHeard('connection-closed')) {
+      const { context, createdAt } = this.manager;
+      const connectedMs = clock.now() - createdAt;
+      const subject = subjectOf(context);
+      journal.record('connection-closed', { subject, path: this.path, reason, connectedMs });
+    }
+    return afterwards(this.#connected(), () =>
+      afterwards(this.#disconnect(reason.code), () => this.#handled()),
+    );
+  }
+
+  released(): Promise<void> | undefined {
+    return this.scope.dispose((dispose, name) => this.#step(`dispose ${name}`, dispose));
+  }
+
+  #connected(): Promise<void> | undefined {
+    const connecting = this.#connecting;
+    return connecting && this.#step('handleConnection', connecting);
+  }
+
+  #disconnect(code: number): Promise<void> | undefined {
+    return runDisconnectHooks(this, (hook) =>
+      this.#step('handleDisconnect', () => hook(this.client, code)),
+    );
+  }
+
+  #handled(): Promise<void> | undefined {
+    this.endStreams();
+    return this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined;
+  }
+
+  protected override streamFailed(error: unknown): void {
+    this.#hookFailed('end of a stream (failed)', error);
+  }
+
+  protected override cameTooLate(): void {
+    this.#ignore('closing');
+  }
+
+  protected override placeFree(): void {
+    this.#startNext();
+  }
+
+  #becomeReady(): void {
+    if (!this.manager.mayAct) return;
+    this.isReady = true;
+    this.manager.markReady();
+    const { journal, clock, resume } = this.services;
+    resume?.start(this.manager);
+    if (journal.isHeard('connection-ready')) {
+      const connectMs = clock.now() - this.manager.createdAt;
+      const subject = subjectOf(this.manager.context);
+      journal.record('connection-ready', { subject, path: this.path, connectMs });
+    }
+    this.#startNext();
+  }
+
+  #parse(frame: Buffer): InboundMessage | undefined {
+    try {
+      return this.services.parse(frame, this.manager.context) ?? undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #ignoreUnknown(message: InboundMessage): void {
+    if (isThenable(message)) {
+      const error = new TypeError('The messageParser returned a promise instead of the message.');
+      this.#hookFailed('messageParser', error);
+      // Nobody waits for it: what it fails with must not end the process.
+      Promise.resolve(message).catch(() => undefined);
+    }
+    this.#ignore('unknown-event');
+  }
+
+  #isWithinRate(): boolean {
+    const { rate } = this.services.options.inbound;
+    if (!rate) return true;
+    const now = this.services.clock.now();
+    this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
+    const { userId } = this.manager.context;
+    if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
+    this.#ignore('rate-limit');
+    void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
+    return false;
+  }
+
+  #wait(message: InboundMessage, refs: readonly HandlerRef[], frameBytes: number): void {
+    this.#waiting ??= new WaitingMessages(this);
+    const bytes = frameBytes + MESSAGE_OVERHEAD_BYTES;
+    if (this.#waiting.add({ message, refs, bytes })) return;
+    this.#ignore('pending-overflow');
+    void this.manager.close(CloseCode.POLICY_VIOLATION, 'too many messages are waiting');
+  }
+
+  #startNext(): void {
+    this.#waiting?.startNext();
+    if (this.#waiting?.isDone) this.#waiting = undefined;
+  }
+
+  // A method and not a getter, as everything private that every message passes: V8 looks private getters up
+  // at run time, also in optimised code.
+  #mayStart(): boolean {
+    return (
+      this.isReady &&
+      this.manager.lastActivityAt < this.services.leases.freshUntil &&
+      this.running < this.services.options.inbound.concurrency &&
+      !this.#waiting?.size
+    );
+  }
+
+  #ignore(reason: IgnoredReason): void {
+    this.services.traffic.ignored[reason] += 1;
+    const { journal } = this.services;
+    if (!journal.isHeard('message-dropped')) return;
+    journal.record('message-dropped', { subject: subjectOf(this.manager.context), reason });
+  }
+
+  /** A timer does not know that the wall clock was set, or that the machine was asleep. */
+  checkIdentity(): void {
+    this.isExpired();
+  }
+
+  /** Ends a connection whose identity has expired. Asked before each message. */
+  isExpired(): boolean {
+    return this.#expiry !== undefined && this.#expiry.check();
+  }
+
+  #step(name: string, step: () => unknown): Promise<void> | undefined {
+    return this.manager.runStep(name, step, (outcome, error) =>
+      this.#hookFailed(`${name} (${outcome})`, error),
+    );
+  }
+
+  #hookFailed(hook: string, error: unknown): void {
+    this.manager.fail(error instanceof Error ? error : hook);
+    const subject = subjectOf(this.manager.context);
+    this.services.journal.record('hook-failed', { subject, hook, error });
+  }
+}

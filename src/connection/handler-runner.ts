@@ -1,0 +1,203 @@
+import { isObservable, type Observable, type Subscription } from 'rxjs';
+import type { WebSocket } from 'ws';
+
+import type { ConnectionCode } from '../context/connection-code.js';
+import { runInContext } from '../context/running-code.js';
+import { MessageRefusedError } from '../handlers/exception-reply.js';
+import type { GatewayInstance } from '../handlers/gateway-definition.js';
+import { type HandlerRef, type IsolatedServer, ScopedPlans } from '../handlers/isolated-server.js';
+import type { HandlerOutcome } from '../journal/isolation-events.js';
+import { subjectOf } from '../journal/journal.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Tracer } from '../monitoring/tracer.js';
+import type { ConnectionScope } from '../scope/connection-scope.js';
+import { isThenable } from '../structures/maybe-async.js';
+import type { InboundMessage } from '../wire/message-parser.js';
+import { answer, answerError, answerRefusal, eventName } from './answers.js';
+import type { ConnectionServices } from './connection-services.js';
+import { type CallRunner, RunningCall } from './running-call.js';
+
+/** Open streams (handlers that answered with an observable) of one connection. */
+const MAX_STREAMS = 1_000;
+
+/** Runs the handlers of one connection and sends their answers. What they throw stays here. */
+export abstract class HandlerRunner implements CallRunner {
+  /** Handlers that run at this moment. */
+  running = 0;
+  // Made when first needed: an idle connection has none of these.
+  #streams: Set<Subscription> | undefined = undefined;
+  #plans: ScopedPlans | undefined = undefined;
+  #whenIdle: (() => void) | undefined = undefined;
+  #waiting: ConnectionCode[] | undefined = undefined;
+
+  constructor(
+    readonly services: ConnectionServices,
+    readonly server: IsolatedServer,
+    readonly manager: WebSocketManager,
+    readonly scope: ConnectionScope,
+    readonly instances: readonly GatewayInstance[],
+    readonly client: WebSocket,
+  ) {}
+
+  /** The teardown of a stream threw. */
+  protected abstract streamFailed(error: unknown): void;
+
+  /** A message came to its handler when the connection was closing already. */
+  protected abstract cameTooLate(): void;
+
+  /** A handler has ended: another one may start. */
+  protected abstract placeFree(): void;
+
+  /** Calls the handlers of a message. */
+  start(message: InboundMessage, refs: readonly HandlerRef[]): void {
+    for (const ref of refs) this.#run(message, ref);
+  }
+
+  #run(message: InboundMessage, { gatewayIndex, handler }: HandlerRef): void {
+    const { traffic, handled, clock, tracing } = this.services;
+    const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
+    const startedAt = handled.isHeard ? clock.now() : undefined;
+    const call = new RunningCall(this, this.instances[gatewayIndex]!, plan, message, startedAt);
+    this.running += 1;
+    traffic.inFlight += 1;
+    // The answer is read inside the context too: a stream's code runs when it is subscribed to.
+    if (tracing.tracer) this.#trace(tracing.tracer, call);
+    else runInContext(call.code, RunningCall.run, call);
+  }
+
+  #trace(tracer: Tracer, call: RunningCall): void {
+    const { manager, server } = this;
+    call.traced = tracer.message(manager, server.path, eventName(call.message));
+    call.traced.run(() => runInContext(call.code, RunningCall.run, call));
+  }
+
+  /** @internal Runs inside the connection's context. */
+  invoke(call: RunningCall): void {
+    try {
+      this.#settle(call.plan.run(call.gateway, call.args, call), call);
+    } catch (error) {
+      this.#fail(error, call);
+    }
+  }
+
+  /** @internal Gives the place of a handler back; once. */
+  release(call: RunningCall, outcome: HandlerOutcome): void {
+    if (call.isReleased) return;
+    call.isReleased = true;
+    call.code.ended();
+    if (this.#waiting) this.#waiting = this.#waiting.filter((code) => code !== call.code);
+    this.running -= 1;
+    this.services.traffic.inFlight -= 1;
+    this.placeFree();
+    if (this.#whenIdle) this.#checkIdle();
+    call.traced?.end();
+    if (call.startedAt === undefined || call.isDropped) return;
+    this.#publish(call, call.startedAt, outcome);
+  }
+
+  /** @internal Guards and pipes have let a message through, perhaps too late. */
+  mayStartNow(call: RunningCall): boolean {
+    if (this.manager.mayAct) return true;
+    if (!call.isDropped) this.cameTooLate();
+    call.isDropped = true;
+    return false;
+  }
+
+  #publish({ message }: RunningCall, startedAt: number, outcome: HandlerOutcome): void {
+    const { clock, handled } = this.services;
+    handled.publish({
+      subject: subjectOf(this.manager.context),
+      path: this.server.path,
+      event: eventName(message),
+      outcome,
+      durationMs: clock.now() - startedAt,
+    });
+  }
+
+  #settle(result: unknown, call: RunningCall): void {
+    if (isThenable(result)) {
+      // A promise of Node's own remembers the context; others call back in the context of whoever settles them.
+      const promise = result instanceof Promise ? result : Promise.resolve(result);
+      promise.then(
+        (value) => this.#settle(value, call),
+        (error: unknown) => this.#fail(error, call),
+      );
+    } else if (isObservable(result)) {
+      this.#stream(result, call);
+    } else {
+      // In this order: the next message may be answered as soon as the place is free.
+      const isSaid = answer(this, result, call);
+      this.release(call, isSaid ? 'ok' : 'failed');
+    }
+  }
+
+  #stream(source: Observable<unknown>, call: RunningCall): void {
+    const streams = (this.#streams ??= new Set());
+    if (!this.manager.isActive) {
+      // Behind interceptors the method is called by whoever subscribes: it has not been.
+      if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
+      return call.settled();
+    }
+    if (streams.size >= MAX_STREAMS) {
+      const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
+      answerRefusal(this, error, call.message);
+      call.settled();
+      return;
+    }
+    // A source that connections share calls in the context of whoever makes it emit.
+    const reply = (value: unknown): void => void answer(this, value, call);
+    const fail = (error: unknown): void => this.#fail(error, call);
+    const stream = source.subscribe({
+      next: (value) => runInContext(call.code, reply, value),
+      error: (error: unknown) => runInContext(call.code, fail, error),
+      complete: () => runInContext(call.code, RunningCall.settle, call),
+    });
+    // The method has ended: its stream takes no place. Behind interceptors they say when it has.
+    if (!call.plan.isIntercepted) call.settled();
+    if (stream.closed) return;
+    streams.add(stream);
+    stream.add(() => {
+      streams.delete(stream);
+      call.settled();
+    });
+  }
+
+  #fail(error: unknown, call: RunningCall): void {
+    answerError(this, error, call);
+    this.release(call, 'failed');
+  }
+
+  /** Ends the streams that handlers have answered with. */
+  protected endStreams(): void {
+    for (const stream of this.#streams ?? []) {
+      try {
+        stream.unsubscribe();
+      } catch (error) {
+        this.streamFailed(error);
+      }
+    }
+    this.#streams = undefined;
+  }
+
+  /** @internal A handler awaits the end of connections: see {@link idle}. */
+  passOver(code: ConnectionCode): () => void {
+    (this.#waiting ??= []).push(code);
+    if (this.#whenIdle) this.#checkIdle();
+    return () => {
+      const place = this.#waiting?.indexOf(code) ?? -1;
+      if (place !== -1) this.#waiting!.splice(place, 1);
+    };
+  }
+
+  /** Resolves when no handler runs any more, but for those that await the end of connections themselves. */
+  protected idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle = resolve;
+      this.#checkIdle();
+    });
+  }
+
+  #checkIdle(): void {
+    if (this.running === new Set(this.#waiting).size) this.#whenIdle?.();
+  }
+}

@@ -1,0 +1,166 @@
+import type { WebSocket } from 'ws';
+
+import { runOutsideContext } from '../context/running-code.js';
+import type { HeldTraffic } from '../cluster/cluster-slots.js';
+import type { HandlerRef } from '../handlers/isolated-server.js';
+import { MessageQueue } from '../structures/message-queue.js';
+import type { ConnectionServices } from './connection-services.js';
+import type { InboundMessage } from '../wire/message-parser.js';
+
+/** A message that waits for its handler. */
+export interface WaitingMessage {
+  readonly message: InboundMessage;
+  readonly refs: readonly HandlerRef[];
+  readonly bytes: number;
+}
+
+/** Reading pauses when this share of `inbound.maxPendingBytes` waits, and goes on below half of it. */
+const PAUSE_AT = 1 / 4;
+
+/** The connection whose messages wait. */
+export interface WaitingConnection {
+  readonly services: ConnectionServices;
+  readonly client: WebSocket;
+  readonly manager: {
+    readonly isActive: boolean;
+    readonly mayAct: boolean;
+    isReadingPaused: boolean;
+    seen(): void;
+    attempt<Socket>(act: (socket: Socket) => void, socket: Socket): void;
+  };
+  /** Handlers that run at this moment. */
+  readonly running: number;
+  /** Whether the connect hooks are through. */
+  readonly isReady: boolean;
+  /** Ends the connection where its identity has expired. */
+  isExpired(): boolean;
+  /** Calls the handlers of a message. */
+  start(message: InboundMessage, refs: readonly HandlerRef[]): void;
+  /** The process as a whole holds too many bytes, and this connection holds the most. */
+  overload(): void;
+}
+
+/**
+ * The messages of one connection that wait for a handler: in their order, bounded in bytes, with reading paused long
+ * before the bound. Made for the first message that has to wait.
+ */
+export class WaitingMessages implements HeldTraffic {
+  readonly #queue = new MessageQueue<WaitingMessage>();
+  #bytes = 0;
+  #isStarting = false;
+
+  constructor(private readonly connection: WaitingConnection) {}
+
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** Whether it can be dropped: nothing waits, and no handler is being started. */
+  get isDone(): boolean {
+    return this.size === 0 && !this.#isStarting;
+  }
+
+  /** Bytes of the messages that wait for a handler. */
+  get waitingBytes(): number {
+    return this.#bytes;
+  }
+
+  overload(): void {
+    this.connection.overload();
+  }
+
+  /** Adds a message to the end. False where that would exceed `inbound.maxPendingBytes`. */
+  add(waiting: WaitingMessage): boolean {
+    const { services, manager } = this.connection;
+    if (this.#bytes + waiting.bytes > services.options.inbound.maxPendingBytes) return false;
+    this.#queue.push(waiting);
+    this.#bytes += waiting.bytes;
+    services.pending.add(this, waiting.bytes);
+    // The process may have found its bound exceeded, and this connection the largest part of it.
+    if (!manager.isActive) return true;
+    if (this.connection.isReady && !this.#isFresh) services.leases.hold(this);
+    if (this.#bytes >= this.#pauseFrom && !manager.isReadingPaused) {
+      manager.isReadingPaused = true;
+      manager.attempt(pauseReading, this.connection.client);
+    }
+    return true;
+  }
+
+  /** Starts handlers for as many as may run. Call it when a handler has ended, and when the connection is ready. */
+  startNext(): void {
+    // A handler that ends at once gives its place back inside the loop that is starting it.
+    if (!this.connection.isReady || this.#isStarting) return;
+    if (this.size > 0 && !this.#isFresh) return this.connection.services.leases.hold(this);
+    this.#isStarting = true;
+    this.#startQueued();
+    this.#isStarting = false;
+    if (this.size === 0) this.#forget();
+    const { isReadingPaused } = this.connection.manager;
+    if (isReadingPaused && this.#bytes <= this.#pauseFrom / 2) this.#resumeReading();
+  }
+
+  /** The slot of the connection is certain again: what was held goes on. */
+  resume(): void {
+    this.startNext();
+  }
+
+  /** Drops all of them, because the connection is closing. Returns how many there were. */
+  drop(): number {
+    const { size } = this;
+    this.#queue.clear();
+    this.#forget();
+    // The close frame of the peer has to be read.
+    this.#resumeReading();
+    return size;
+  }
+
+  #startQueued(): void {
+    const { connection } = this;
+    const { concurrency } = connection.services.options.inbound;
+    while (connection.running < concurrency && connection.manager.mayAct) {
+      if (connection.isExpired()) return;
+      const waiting = this.#queue.shift();
+      if (!waiting) return;
+      this.#bytes -= waiting.bytes;
+      connection.start(waiting.message, waiting.refs);
+    }
+  }
+
+  /** Reading pauses from so many bytes on, and goes on below half of it: earlier while the process holds much. */
+  get #pauseFrom(): number {
+    const { options, pending } = this.connection.services;
+    return Math.min(options.inbound.maxPendingBytes * PAUSE_AT, pending.share);
+  }
+
+  get #isFresh(): boolean {
+    const { clock, leases } = this.connection.services;
+    return clock.now() < leases.freshUntil;
+  }
+
+  #forget(): void {
+    this.#bytes = 0;
+    this.connection.services.pending.delete(this);
+  }
+
+  #resumeReading(): void {
+    const { manager, client } = this.connection;
+    if (!manager.isReadingPaused) return;
+    manager.isReadingPaused = false;
+    // While reading was paused, a pong of the peer could not be heard: the peer is not to blame for its silence.
+    manager.seen();
+    manager.attempt(resumeReading, client);
+  }
+}
+
+function pauseReading(client: WebSocket): void {
+  client.pause();
+}
+
+function resumeReading(client: WebSocket): void {
+  // Reading belongs to the process: what comes in later has nothing to do with the handler that has made room for it.
+  runOutsideContext(resume, client);
+}
+
+function resume(client: WebSocket): void {
+  client.resume();
+}

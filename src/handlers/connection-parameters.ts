@@ -1,0 +1,54 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { IsolationError } from '../errors/isolation-error.js';
+import { managerOfSocket } from '../manager/manager-of-socket.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+
+type ParameterFactory = (data: unknown, context: ExecutionContext) => unknown;
+
+// Our own factories, with what they read: handlers that use them need no execution context made for it.
+const readers = new WeakMap<ParameterFactory, (client: object) => unknown>();
+
+/** What one of our parameter decorators reads from a client; `undefined` for decorators of others. */
+export function connectionReader(factory: unknown): ((client: object) => unknown) | undefined {
+  return typeof factory === 'function' ? readers.get(factory as ParameterFactory) : undefined;
+}
+
+/** Parameter decorator: the {@link UserExecutionContext} of the connection a message came from. */
+export const CurrentContext: () => ParameterDecorator = connectionParameter(
+  'CurrentContext',
+  (manager): UserExecutionContext => manager.context,
+);
+
+/** Parameter decorator: the {@link WebSocketManager} of the connection a message came from. */
+export const CurrentManager: () => ParameterDecorator = connectionParameter(
+  'CurrentManager',
+  (manager): WebSocketManager => manager,
+);
+
+function connectionParameter(
+  name: string,
+  read: (manager: WebSocketManager) => unknown,
+): () => ParameterDecorator {
+  const fromClient = (client: object): unknown => {
+    const manager = managerOfSocket(client);
+    if (!manager) throw new NotIsolatedError(name);
+    return read(manager);
+  };
+  const factory: ParameterFactory = (_data, context) =>
+    fromClient(context.switchToWs().getClient<object>());
+  readers.set(factory, fromClient);
+  return createParamDecorator(factory);
+}
+
+/** A parameter decorator of ours stands where there is no isolated connection. */
+export class NotIsolatedError extends IsolationError {
+  constructor(decorator: string) {
+    super(
+      'NOT_ISOLATED',
+      `@${decorator}() found no isolated connection: the gateway has no @IsolatedGateway(), or the connection is closed. ` +
+        'Decorate the gateway with @IsolatedGateway(); in HTTP controllers inject UserExecutionContext.',
+    );
+  }
+}

@@ -1,0 +1,78 @@
+import { type ArgumentsHost, type HttpException, HttpStatus } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+
+import { IsolationError } from '../errors/isolation-error.js';
+import { errorText } from '../errors/error-text.js';
+import { httpStatusOf, isClientFault } from '../errors/http-status.js';
+import type { BoundFilter } from '../nest/gateway-enhancers.js';
+import { GuardRefusedError } from './handler-pipeline.js';
+
+/** A message was refused before its handler; the client may know why. */
+export class MessageRefusedError extends IsolationError {}
+
+/** The data of the `exception` event that answers a failed message. */
+export interface ExceptionReply {
+  readonly status: 'error';
+  readonly code: string;
+  /** A list where the error has one: what a `ValidationPipe` found. */
+  readonly message: string | readonly string[];
+  /** The `id` of the message, where it had one. */
+  readonly id?: string | number;
+}
+
+/**
+ * What a client may know of an error. A `WsException` says what it says, and an `HttpException` of 4xx (of a pipe, a
+ * guard, the handler) too; everything else is an internal matter, and only the log has the cause.
+ */
+export function exceptionReply(error: unknown, id: string | number | undefined): unknown {
+  if (error instanceof MessageRefusedError) return reply(error.code, error.message, id);
+  if (isClientFault(error)) return clientFaultReply(error as HttpException, id);
+  if (!(error instanceof WsException)) return reply('INTERNAL_ERROR', 'Internal server error', id);
+  const content = error.getError();
+  // Made with an object: that object is the whole answer, as in any Nest gateway.
+  if (typeof content === 'object' && content !== null) return content;
+  return reply(error instanceof GuardRefusedError ? 'FORBIDDEN' : 'WS_EXCEPTION', content, id);
+}
+
+// The code is the name of the status, as 403 is FORBIDDEN; the text is the exception's own, as over HTTP.
+function clientFaultReply(error: HttpException, id: string | number | undefined): ExceptionReply {
+  const status = httpStatusOf(error)!;
+  return reply(HttpStatus[status] ?? `HTTP_${status}`, textOf(error), id);
+}
+
+function textOf(error: HttpException): ExceptionReply['message'] {
+  const response: unknown =
+    typeof error.getResponse === 'function' ? error.getResponse() : undefined;
+  const text = isObject(response) ? response['message'] : response;
+  if (typeof text === 'string') return text;
+  const isList = Array.isArray(text) && text.every((item) => typeof item === 'string');
+  return isList ? text : errorText(error);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function reply(
+  code: string,
+  message: ExceptionReply['message'],
+  id: string | number | undefined,
+): ExceptionReply {
+  return { status: 'error', code, message, ...(id !== undefined && { id }) };
+}
+
+/** The filter that wants an error: the first that catches its kind. */
+export function filterFor(
+  filters: readonly BoundFilter[],
+  error: unknown,
+): BoundFilter | undefined {
+  return filters.find(
+    ({ exceptionMetatypes }) =>
+      exceptionMetatypes.length === 0 || exceptionMetatypes.some((type) => error instanceof type),
+  );
+}
+
+/** Lets a filter answer. */
+export function applyFilter(filter: BoundFilter, error: unknown, host: ArgumentsHost): unknown {
+  return filter.func(error, host) as unknown;
+}

@@ -1,0 +1,193 @@
+import type { CallHandler, CanActivate, ExecutionContext, NestInterceptor } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+import { isObservable, lastValueFrom, Observable, type Subscriber } from 'rxjs';
+
+import { runInContext, runningCode } from '../context/running-code.js';
+import { isThenable } from '../structures/maybe-async.js';
+import { FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
+import { ConnectionExecutionContext } from './connection-execution-context.js';
+import type { ArgumentsReader, HandlerArgs } from './handler-parameters.js';
+
+/** What one handler is composed of. */
+export interface PipelineParts {
+  readonly callback: (...args: unknown[]) => unknown;
+  readonly guards: readonly CanActivate[];
+  readonly interceptors: readonly NestInterceptor[];
+  readonly parameters: ArgumentsReader;
+}
+
+/** Whoever wants to know when the method itself has ended, also where an interceptor makes a stream of it. */
+export interface SettlingCall {
+  settled(): void;
+  /** Whether the method may still be called, now that everything in front of it has been asked. */
+  mayStart(): boolean;
+}
+
+/**
+ * Runs a handler with everything around it. Answers a value, a promise or an observable, at once where
+ * nothing on the way is asynchronous. Only interceptors say when the method has settled.
+ */
+export type Pipeline = (gateway: object, args: HandlerArgs, call: SettlingCall) => unknown;
+
+/** A guard said no. */
+export class GuardRefusedError extends WsException {
+  constructor() {
+    super(FORBIDDEN_MESSAGE);
+  }
+}
+
+/** Composes a handler once, so that a message only walks through what is there. */
+export function composePipeline(parts: PipelineParts): Pipeline {
+  const { guards, interceptors, callback, parameters } = parts;
+  if (guards.length === 0 && interceptors.length === 0) {
+    if (!parameters.needContext) {
+      return (gateway, args, call) =>
+        invoke(callback, gateway, parameters.read(args, undefined), call);
+    }
+    return (gateway, args, call) => {
+      const context = contextOf(gateway, callback, args);
+      return invoke(callback, gateway, parameters.read(args, context), call);
+    };
+  }
+  return (gateway, args, settling) => {
+    const context = contextOf(gateway, callback, args);
+    const next = (): unknown =>
+      // The connection may have ended while a guard or an interceptor was thinking.
+      settling.mayStart()
+        ? invoke(callback, gateway, parameters.read(args, context), settling)
+        : undefined;
+    const proceed = (): unknown =>
+      interceptors.length === 0 ? next() : intercept(interceptors, context, next, settling);
+    const admitted = admit(guards, context);
+    return admitted ? admitted.then(proceed) : proceed();
+  };
+}
+
+function invoke(
+  callback: PipelineParts['callback'],
+  gateway: object,
+  values: ReturnType<ArgumentsReader['read']>,
+  call: SettlingCall,
+): unknown {
+  return Array.isArray(values)
+    ? Reflect.apply(callback, gateway, values)
+    : invokeLater(callback, gateway, values, call);
+}
+
+// Apart from `invoke`: a closure there would be paid for by every message, also where nothing is awaited.
+async function invokeLater(
+  callback: PipelineParts['callback'],
+  gateway: object,
+  pending: Promise<unknown[]>,
+  call: SettlingCall,
+): Promise<unknown> {
+  const values = await pending;
+  return call.mayStart() ? Reflect.apply(callback, gateway, values) : undefined;
+}
+
+function contextOf(
+  gateway: object,
+  callback: PipelineParts['callback'],
+  args: HandlerArgs,
+): ExecutionContext {
+  return new ConnectionExecutionContext(args, gateway.constructor as never, callback);
+}
+
+/**
+ * Asks the guards one after another; a promise only when one of them answers with one.
+ *
+ * @throws {GuardRefusedError} when one says no
+ */
+export function admit(
+  guards: readonly CanActivate[],
+  context: ExecutionContext,
+): Promise<void> | undefined {
+  for (let index = 0; index < guards.length; index += 1) {
+    const answer = guards[index]!.canActivate(context);
+    if (typeof answer !== 'boolean') return admitLater(guards.slice(index + 1), context, answer);
+    if (!answer) throw new GuardRefusedError();
+  }
+  return undefined;
+}
+
+async function admitLater(
+  rest: readonly CanActivate[],
+  context: ExecutionContext,
+  answer: Promise<boolean> | Observable<boolean>,
+): Promise<void> {
+  const isAdmitted = await (isObservable(answer) ? lastValueFrom(answer) : answer);
+  if (!isAdmitted) throw new GuardRefusedError();
+  await admit(rest, context);
+}
+
+/** Runs the interceptors around `next`; the answer is what the outermost one gives. */
+export function intercept(
+  interceptors: readonly NestInterceptor[],
+  context: ExecutionContext,
+  next: () => unknown,
+  settling: SettlingCall,
+): unknown {
+  const enter = (index: number): unknown => {
+    const interceptor = interceptors[index];
+    if (!interceptor) return callAndSettle(next, settling);
+    const handler: CallHandler = {
+      handle: () => new Observable((subscriber) => emitInto(subscriber, () => enter(index + 1))),
+    };
+    return interceptor.intercept(context, handler);
+  };
+  return enter(0);
+}
+
+function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
+  const result = next();
+  if (isThenable(result)) {
+    const settled = (): void => call.settled();
+    // Here and below: a promise of Node's own remembers the context, others call back in that of whoever settles them.
+    const promise = Promise.resolve(result);
+    promise.then(settled, settled);
+    return promise;
+  }
+  call.settled();
+  return isObservable(result) ? emittingHere(result) : result;
+}
+
+// A source that connections share calls in the context of whoever makes it emit: interceptors are asked in that of their
+// own connection.
+function emittingHere(source: Observable<unknown>): Observable<unknown> {
+  const run = runningCode();
+  if (!run) return source;
+  return new Observable((subscriber) => {
+    const next = (value: unknown): void => subscriber.next(value);
+    const error = (thrown: unknown): void => subscriber.error(thrown);
+    const complete = (): void => subscriber.complete();
+    return source.subscribe({
+      next: (value) => runInContext(run, next, value),
+      error: (thrown: unknown) => runInContext(run, error, thrown),
+      complete: () => runInContext(run, complete, undefined),
+    });
+  });
+}
+
+// Whatever a handler may answer, as the emissions of a stream.
+function emitInto(
+  subscriber: Subscriber<unknown>,
+  produce: () => unknown,
+): (() => void) | undefined {
+  let inner: { unsubscribe(): void } | undefined;
+  const emit = (result: unknown): void => {
+    if (isObservable(result)) inner = result.subscribe(subscriber);
+    else {
+      subscriber.next(result);
+      subscriber.complete();
+    }
+  };
+  try {
+    const result = produce();
+    if (isThenable(result))
+      Promise.resolve(result).then(emit, (error: unknown) => subscriber.error(error));
+    else emit(result);
+  } catch (error) {
+    subscriber.error(error);
+  }
+  return () => inner?.unsubscribe();
+}

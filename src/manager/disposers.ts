@@ -1,0 +1,44 @@
+import { inTurn } from '../structures/maybe-async.js';
+import type { CloseReason } from '../wire/close-codes.js';
+
+/** Runs once when the connection ends. */
+export type Disposer = (reason: CloseReason) => unknown;
+
+/** What runs when a connection ends: the last registered first, one after another. */
+export class Disposers {
+  readonly #registered: Disposer[] = [];
+
+  get size(): number {
+    return this.#registered.length;
+  }
+
+  /**
+   * Registers one. What this returns takes it back.
+   *
+   * @throws {TypeError} for anything but a function
+   */
+  add(disposer: Disposer): () => void {
+    if (typeof disposer !== 'function') {
+      throw new TypeError(`Expected onDispose() to get a function, got ${typeof disposer}.`);
+    }
+    const registered = this.#registered;
+    registered.push(disposer);
+    return () => {
+      const index = registered.lastIndexOf(disposer);
+      if (index !== -1) registered.splice(index, 1);
+    };
+  }
+
+  /** Takes all of them through `step`. */
+  run(
+    reason: CloseReason,
+    step: (label: string, dispose: () => unknown) => Promise<void> | undefined,
+  ): Promise<void> | undefined {
+    // Taken from the list one by one: a disposer may take another one back.
+    const last = (): Disposer | undefined => this.#registered.pop();
+    return inTurn(last, (disposer) => {
+      const label = `onDispose ${disposer.name}`.trimEnd();
+      return step(label, () => disposer(reason));
+    });
+  }
+}

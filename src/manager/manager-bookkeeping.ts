@@ -1,0 +1,133 @@
+import type { ResolvedOptions } from '../config/isolation.options.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { type Journal, subjectOf } from '../journal/journal.js';
+import { ByteBudget } from '../structures/byte-budget.js';
+import { Plug, type Unplug } from '../structures/plug.js';
+import type { Clock } from '../time/clock.js';
+import { CloseCode, type CloseReason } from '../wire/close-codes.js';
+import type { DeliveryResult } from '../wire/delivery-result.js';
+import type { CriticalMessage } from './critical-outbox.js';
+import type { ManagerOwner } from './manager-owner.js';
+import type { ManagerRegistry } from './manager-registry.js';
+import { WebSocketManager } from './web-socket-manager.js';
+
+/** Records a critical message of a connection in its thread. */
+export type CriticalRecorder = (manager: WebSocketManager, frame: string) => DeliveryResult;
+
+/** Keeps the registry, the ring of pings, the slots and the journal in step with what happens to managers. */
+export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
+  readonly waiting: ByteBudget;
+  /** Sockets attached since the start. */
+  connections = 0;
+  readonly #criticalRecorder = new Plug<CriticalRecorder>();
+
+  constructor(
+    readonly clock: Clock,
+    readonly options: ResolvedOptions,
+    private readonly registry: ManagerRegistry,
+    private readonly journal: Journal,
+    private readonly releaseSlot: (manager: WebSocketManager) => void,
+  ) {
+    this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
+  }
+
+  useCriticalRecorder(record: CriticalRecorder): Unplug {
+    return this.#criticalRecorder.use(record);
+  }
+
+  /** Makes the manager of a context and registers it, so that it holds a slot. */
+  add(context: UserExecutionContext): WebSocketManager {
+    const manager = new WebSocketManager(context, this);
+    if (this.options.leaks.captureCreationSite) manager.creationSite = new Error('made here').stack;
+    this.registry.add(manager);
+    if (this.journal.isHeard('manager-created')) {
+      this.journal.record('manager-created', { subject: subjectOf(context) });
+    }
+    return manager;
+  }
+
+  touched(manager: WebSocketManager): void {
+    this.registry.touch(manager);
+  }
+
+  rearranged(manager: WebSocketManager): void {
+    this.registry.rearrange(manager);
+  }
+
+  attached(manager: WebSocketManager): void {
+    this.connections += 1;
+    this.registry.pings.add(manager);
+  }
+
+  pinged(manager: WebSocketManager): void {
+    this.registry.pings.pinged(manager);
+  }
+
+  answered(manager: WebSocketManager): void {
+    this.registry.pings.answered(manager);
+  }
+
+  ponged({ context }: WebSocketManager, roundTripMs: number): void {
+    if (!this.journal.isHeard('ping-answered')) return;
+    this.journal.record('ping-answered', { subject: subjectOf(context), roundTripMs });
+  }
+
+  closing(manager: WebSocketManager, reason: CloseReason): void {
+    const { journal } = this;
+    this.registry.startClosing(manager);
+    if (journal.isHeard('manager-closing')) {
+      journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
+    }
+    if (reason.code === CloseCode.SLOW_CONSUMER && journal.isHeard('slow-consumer')) {
+      const { bufferedBytes } = manager;
+      journal.record('slow-consumer', { subject: subjectOf(manager.context), bufferedBytes });
+    }
+  }
+
+  slotGivenUp(manager: WebSocketManager): void {
+    this.releaseSlot(manager);
+  }
+
+  socketGone(manager: WebSocketManager): void {
+    // An arrival waits for this slot; what is left of the disposal needs none.
+    if (manager.slots && manager.slots.waiters.length > 0) this.releaseSlot(manager);
+  }
+
+  disposed(manager: WebSocketManager, reason: CloseReason): void {
+    this.releaseSlot(manager);
+    this.registry.remove(manager);
+    if (!this.journal.isHeard('manager-disposed')) return;
+    const now = this.clock.now();
+    this.journal.record('manager-disposed', {
+      subject: subjectOf(manager.context),
+      reason,
+      lifetimeMs: now - manager.createdAt,
+      disposalMs: now - manager.closingAt,
+    });
+  }
+
+  abandoned(manager: WebSocketManager, label: string, pending: Promise<unknown>): void {
+    const { connectionId, threadId, isolationKey } = manager.context;
+    const { creationSite } = manager;
+    const subject = { connectionId, threadId, isolationKey };
+    const step = { ...subject, label, abandonedAt: this.clock.now(), creationSite };
+    this.registry.abandoned.add(step, pending);
+  }
+
+  disposalFault(
+    { context }: WebSocketManager,
+    outcome: 'failed' | 'abandoned',
+    error?: unknown,
+  ): void {
+    this.journal.record('disposal-fault', { subject: subjectOf(context), outcome, error });
+  }
+
+  recordCritical(manager: WebSocketManager, frame: string): DeliveryResult | undefined {
+    return this.#criticalRecorder.part?.(manager, frame);
+  }
+
+  undelivered({ context }: WebSocketManager, { length }: readonly CriticalMessage[]): void {
+    const subject = subjectOf(context);
+    this.journal.record('critical-undelivered', { subject, messages: length });
+  }
+}

@@ -1,0 +1,161 @@
+import type { Cluster } from '../cluster/cluster.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { CloseCode } from '../wire/close-codes.js';
+import type { Limits } from './limits.js';
+import type { ManagerRegistry } from './manager-registry.js';
+import {
+  ClusterUnavailableError,
+  ManagerClosedError,
+  ManagerLimitError,
+} from './manager.errors.js';
+import type { SlotReclaimer } from './slot-reclaimer.js';
+import type { UserSlots } from './user-slots.js';
+import type { WebSocketManager } from './web-socket-manager.js';
+
+/** What `retryAfterMs` says: about the time in which a client that was cut is found and removed. */
+const RETRY_AFTER_MS = 5_000;
+
+/**
+ * The slots of arrivals. One that is free is taken before {@link take} returns; where none is, the arrival waits while
+ * cleanup makes room; and in a cluster the same slot is leased over all nodes after that.
+ */
+export class SlotReservations {
+  /** Arrivals turned away since the start. */
+  limitHits = 0;
+  // Arrivals that wait for a slot, here or in the cluster: the same context asked for twice is the same arrival.
+  readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
+  #isClosed = false;
+
+  constructor(
+    private readonly registry: ManagerRegistry,
+    private readonly limits: Limits,
+    private readonly reclaimer: SlotReclaimer,
+    private readonly cluster: Cluster | undefined,
+    /** Makes the manager that holds the slot, and registers it. */
+    private readonly create: (context: UserExecutionContext) => WebSocketManager,
+  ) {}
+
+  /** The arrival of a connection that waits for its slot. */
+  waiting(connectionId: string): Promise<WebSocketManager> | undefined {
+    return this.#arrivals.get(connectionId);
+  }
+
+  /**
+   * A manager with a slot; at once where no slot has to be waited for. Throws, or rejects with:
+   *
+   * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
+   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
+   * @throws {ManagerClosedError} when the manager was ended while it waited
+   */
+  take(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
+    const reserved = this.#reserve(context);
+    if (!this.cluster) return reserved;
+    return this.#remember(context.connectionId, this.#lease(reserved, this.cluster));
+  }
+
+  /** Gives a manager's slot back, and hands it to the arrival that has waited longest. */
+  release(manager: WebSocketManager): void {
+    const slots = this.registry.releaseSlot(manager);
+    if (!slots) return;
+    manager.lease?.release();
+    while (slots.waiters.length > 0 && this.isFree(slots)) slots.waiters.shift()!.admit();
+    this.registry.forget(slots);
+  }
+
+  /** Turns away every arrival from now on, those that wait too. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Whether a user has a free slot on this process, and the process has one. */
+  isFree(slots: UserSlots | undefined): boolean {
+    return (slots?.held ?? 0) < this.#nodeLimit() && this.registry.size < this.limits.maxManagers;
+  }
+
+  #reserve(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
+    const slots = this.registry.slotsOf(context.userId);
+    const relief =
+      slots && slots.held >= this.limits.crowdedFrom ? this.reclaimer.relieve(slots) : undefined;
+    if (this.isFree(this.registry.slotsOf(context.userId))) {
+      const manager = this.#make(context);
+      return relief ? relief.then(() => manager) : manager;
+    }
+    return this.#wait(context);
+  }
+
+  #wait(context: UserExecutionContext): Promise<WebSocketManager> {
+    const slots = this.registry.openSlots(context.userId);
+    const rescue = this.reclaimer.rescue(slots);
+    if (this.isFree(slots)) return Promise.resolve(this.#make(context));
+    if (!rescue) {
+      this.registry.forget(slots);
+      throw this.#limitError(context.userId);
+    }
+    const arrival = new Promise<WebSocketManager>((resolve, reject) => {
+      const admit = (): void => {
+        if (this.#isClosed) reject(new ManagerClosedError('createManager'));
+        else if (this.isFree(slots)) resolve(this.#make(context));
+        else reject(this.#limitError(context.userId));
+      };
+      const waiter = { admit };
+      slots.waiters.push(waiter);
+      void rescue.then(() => {
+        const place = slots.waiters.indexOf(waiter);
+        if (place === -1) return;
+        slots.waiters.splice(place, 1);
+        // Closing has freed no slot; a limit may have been raised meanwhile.
+        admit();
+        this.registry.forget(slots);
+      });
+    });
+    return this.#remember(context.connectionId, arrival);
+  }
+
+  #make(context: UserExecutionContext): WebSocketManager {
+    const manager = this.create(context);
+    this.reclaimer.watch(manager.slots!);
+    return manager;
+  }
+
+  #remember(connectionId: string, arrival: Promise<WebSocketManager>): Promise<WebSocketManager> {
+    this.#arrivals.set(connectionId, arrival);
+    const forget = (): void => {
+      // In a cluster the wait for a slot of this process is the first part of a longer one.
+      if (this.#arrivals.get(connectionId) === arrival) this.#arrivals.delete(connectionId);
+    };
+    arrival.then(forget, forget);
+    return arrival;
+  }
+
+  // The slot of this process is taken; now the one that counts everywhere. If the manager is ended meanwhile, both are
+  // given back with it.
+  async #lease(
+    reserved: WebSocketManager | Promise<WebSocketManager>,
+    { slots }: Cluster,
+  ): Promise<WebSocketManager> {
+    const manager = await reserved;
+    if (!manager.isActive) throw new ManagerClosedError('createManager');
+    const { userId, connectionId } = manager.context;
+    manager.lease = slots.lease(userId, connectionId);
+    const answer = await manager.lease.answer;
+    if (!manager.isActive) throw new ManagerClosedError('createManager');
+    if (answer === 'held' || answer === 'unleased') return manager;
+    void manager.beginClose(CloseCode.TOO_MANY_CONNECTIONS, 'no slot in the cluster', 'server');
+    if (answer === 'unavailable') throw new ClusterUnavailableError(RETRY_AFTER_MS);
+    this.limitHits += 1;
+    throw new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS);
+  }
+
+  #nodeLimit(): number {
+    const { maxManagersPerUser } = this.limits;
+    return this.cluster ? this.cluster.slots.nodeLimit(maxManagersPerUser) : maxManagersPerUser;
+  }
+
+  #limitError(userId: string): ManagerLimitError {
+    this.limitHits += 1;
+    const held = this.registry.slotsOf(userId)?.held ?? 0;
+    return held >= this.#nodeLimit()
+      ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
+      : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
+  }
+}

@@ -1,0 +1,188 @@
+import { randomBytes } from 'node:crypto';
+
+import type { ClusterServices } from '../cluster/cluster.js';
+import type { HistoryBounds } from '../history/thread-history.js';
+import { Availability } from './availability.js';
+import { type ConnectionPurpose, databaseOf, RedisConnections } from './connections.js';
+import { Keys, nodeOf } from './keys.js';
+import { LeaseRegistry } from './lease-registry.js';
+import { LeaseTable } from './lease-table.js';
+import { Membership } from './membership.js';
+import { isNodeId } from './messages.js';
+import { NodeBus } from './node-bus.js';
+import { NodeRegistry } from './node-registry.js';
+import { Reconciliation } from './reconciliation.js';
+import { RedisDelivery } from './redis-delivery.js';
+import { RedisHistory } from './redis-history.js';
+import { RedisSlots } from './redis-slots.js';
+import type { RedisClusterSettings } from './redis.options.js';
+import { Renewal } from './renewal.js';
+import { Revocations } from './revocations.js';
+import { ServerClock } from './server-checks.js';
+import { ServerOffset } from './server-offset.js';
+import { SetupCheck } from './setup-check.js';
+import { Unreadable } from './unreadable.js';
+
+const HEARING = 'This node hears the others again.';
+const DEAF =
+  'This node hears nothing from the others: its connection for messages cannot subscribe, or carries nothing. ' +
+  'Messages to users here that other nodes send do not arrive; threads with `resume` are read from Redis, late. ' +
+  'It is tried again and again. Look for `maxclients`, for the rights of the user of Redis, and for a firewall or proxy in between.';
+
+/** What the parts of a node leave to the cluster. */
+export interface RedisNodeOwner {
+  /** Something failed on a connection outside of any command. */
+  connectionFailed(purpose: ConnectionPurpose, error: Error): void;
+  /** A connection is there, at first and after it was away. */
+  connectionReady(purpose: ConnectionPurpose): void;
+  /** Renews everything; rejects when Redis does not answer. */
+  renew(): Promise<void>;
+}
+
+/** All parts of this process's side of a cluster over Redis, and how they hang together. */
+export class RedisNode {
+  /** 128 random bits, new at every start: what an earlier process held is never taken for ours. */
+  readonly nodeId = randomBytes(16).toString('hex');
+  readonly keys: Keys;
+  readonly availability: Availability;
+  readonly connections: RedisConnections;
+  readonly table: LeaseTable;
+  readonly leases: LeaseRegistry;
+  readonly reconciliation: Reconciliation;
+  readonly registry: NodeRegistry;
+  readonly bus: NodeBus;
+  readonly renewal: Renewal;
+  readonly unreadable: Unreadable;
+  readonly revocations: Revocations;
+  readonly membership: Membership;
+  readonly setup: SetupCheck;
+  readonly slots: RedisSlots;
+  readonly delivery: RedisDelivery;
+  readonly #serverClock: ServerClock;
+
+  constructor(
+    private readonly services: ClusterServices,
+    private readonly settings: Readonly<RedisClusterSettings>,
+    owner: RedisNodeOwner,
+  ) {
+    const { nodeId } = this;
+    const { clock } = services;
+    this.keys = new Keys(settings.keyPrefix, settings.secret, databaseOf(settings));
+    this.availability = new Availability(services, settings.onUnavailable, nodeId);
+    this.connections = new RedisConnections(
+      clock,
+      settings,
+      (purpose, error) => owner.connectionFailed(purpose, error),
+      (purpose) => owner.connectionReady(purpose),
+    );
+    const leases = (): ReturnType<RedisConnections['get']> => this.connections.get('leases');
+    const stumbled = (error: unknown): void => this.availability.stumble(error);
+    const warn = (what: string): void => this.availability.warn(what);
+    this.table = new LeaseTable(this.keys, nodeId, clock, settings.leaseMs);
+    this.unreadable = new Unreadable(clock, warn);
+
+    this.setup = new SetupCheck(this.keys, warn, stumbled);
+    this.registry = new NodeRegistry(leases, this.keys, settings.heartbeatMs, this.unreadable);
+    this.membership = new Membership({
+      clock,
+      settings,
+      nodeId,
+      registry: this.registry,
+      connections: () => this.table.size,
+      heardTime: (serverTime, askedAt) => {
+        if (this.#serverClock.heard(serverTime, askedAt)) this.renewal.doubt();
+        this.leases.heard(serverTime);
+      },
+    });
+    this.bus = new NodeBus(
+      this.connections,
+      this.keys,
+      clock,
+      nodeId,
+      this.unreadable,
+      () => this.membership.others,
+      stumbled,
+      (missing) => this.setup.missing(missing),
+      (isHearing) => this.availability.warn(isHearing ? HEARING : DEAF),
+    );
+    this.renewal = new Renewal(clock, settings, this.availability, () => owner.renew());
+    this.#serverClock = new ServerClock(clock, warn);
+    this.leases = new LeaseRegistry(leases, nodeId, settings.leaseMs);
+    this.revocations = this.#createRevocations(this.leases);
+    this.reconciliation = new Reconciliation({
+      clock,
+      settings,
+      nodeId,
+      table: this.table,
+      registry: this.leases,
+      bus: this.bus,
+      holder: () => this.slots.holder,
+      isOverslept: () => this.renewal.isOverslept,
+      stumbled,
+    });
+    this.delivery = new RedisDelivery(
+      this.connections,
+      this.keys,
+      this.bus,
+      nodeId,
+      this.revocations,
+      () => this.membership.others,
+      (error) => this.#lost(error),
+    );
+    this.slots = new RedisSlots(
+      clock,
+      settings,
+      nodeId,
+      this.table,
+      this.leases,
+      this.availability,
+      this.renewal,
+      this.reconciliation,
+      this.bus,
+    );
+  }
+
+  createHistory(bounds: HistoryBounds): RedisHistory {
+    const { nodeId, keys, bus, connections, unreadable } = this;
+    const { clock } = this.services;
+    const { commandTimeoutMs } = this.settings;
+    const services = {
+      clock,
+      connections,
+      keys,
+      bus,
+      nodeId,
+      commandTimeoutMs,
+      unreadable,
+      stumbled: (error: unknown): void => this.availability.stumble(error),
+      lost: (_thread: unknown, error: unknown): void => this.#lost(error),
+    };
+    return new RedisHistory(services, bounds);
+  }
+
+  #lost(error: unknown): void {
+    this.availability.stumble(error);
+    this.services.journal.record('delivery-failed', { error });
+  }
+
+  #createRevocations(registry: LeaseRegistry): Revocations {
+    const { services, settings, nodeId } = this;
+    return new Revocations({
+      clock: services.clock,
+      connection: () => this.connections.get('leases'),
+      keys: this.keys,
+      bus: this.bus,
+      nodeId,
+      commandTimeoutMs: settings.commandTimeoutMs,
+      seesAllReceivers: () => this.connections.seesAllReceivers,
+      unreadable: this.unreadable,
+      offset: new ServerOffset(services.clock),
+      holders: async (userId) => {
+        const members = await registry.peek(this.keys.ofUser(this.keys.hashOf(userId)));
+        return [...new Set(members.map(nodeOf))].filter(isNodeId);
+      },
+      known: () => this.membership.others,
+      failed: (error) => this.availability.stumble(error),
+    });
+  }
+}

@@ -1,0 +1,43 @@
+import { UnreadableReplyError } from './redis-failure.js';
+
+/** A revocation in the log of Redis. */
+export interface LogEntry {
+  readonly id: string;
+  readonly at: string;
+  readonly by: string;
+  readonly what: string;
+}
+
+/** What a look at the log has found. */
+export interface Look {
+  /** Epoch milliseconds by the clock of Redis. */
+  readonly now: number;
+  /** Whether entries are gone that were not read. */
+  readonly isMissed: boolean;
+  /** Whether entries that this node has made are gone. */
+  readonly isOwnLost: boolean;
+  /** The id of the last entry. */
+  readonly last: string;
+  readonly entries: readonly LogEntry[];
+}
+
+/** Reads what the script `LOOK` answers. @throws {UnreadableReplyError} */
+export function readLook(reply: unknown): Look {
+  const parts = Array.isArray(reply) ? (reply as unknown[]).map(String) : [];
+  const [now, isMissed, isOwnLost, last] = parts;
+  if (last === undefined) throw new UnreadableReplyError('the log of revocations');
+  const entries: LogEntry[] = [];
+  for (let index = 4; index + 3 < parts.length; index += 4) {
+    const [id, at, by, what] = parts.slice(index, index + 4) as [string, string, string, string];
+    entries.push({ id, at, by, what });
+  }
+  const flags = { isMissed: isMissed === '1', isOwnLost: isOwnLost === '1' };
+  return { now: Number(now), ...flags, last, entries };
+}
+
+/** Whether an id of a stream comes before another: milliseconds, and a number for those of the same millisecond. */
+export function isBefore(one: string, other: string): boolean {
+  const [oneMs = 0, oneNumber = 0] = one.split('-').map(Number);
+  const [otherMs = 0, otherNumber = 0] = other.split('-').map(Number);
+  return oneMs === otherMs ? oneNumber < otherNumber : oneMs < otherMs;
+}

@@ -1,0 +1,45 @@
+import type { Clock } from './clock.js';
+import { isThenable } from '../structures/maybe-async.js';
+import { TIMED_OUT, withDeadline } from './deadline.js';
+
+/** How one step of a disposal went wrong. Only what was abandoned comes with what is still `pending`. */
+export type StepReport = (
+  outcome: 'failed' | 'abandoned',
+  error?: unknown,
+  pending?: Promise<unknown>,
+) => void;
+
+/**
+ * Runs something that may hang, throw or reject, for at most `ms`. Never throws: what went wrong is
+ * reported and the caller goes on. A promise only where there is something to wait for.
+ */
+export function runBounded(
+  clock: Clock,
+  ms: number,
+  step: () => unknown,
+  report: StepReport,
+): Promise<void> | undefined {
+  try {
+    const pending = step();
+    return isThenable(pending)
+      ? waitBounded(clock, ms, Promise.resolve(pending), report)
+      : undefined;
+  } catch (error) {
+    report('failed', error);
+    return undefined;
+  }
+}
+
+async function waitBounded(
+  clock: Clock,
+  ms: number,
+  pending: Promise<unknown>,
+  report: StepReport,
+): Promise<void> {
+  try {
+    if ((await withDeadline(clock, ms, pending)) === TIMED_OUT)
+      report('abandoned', undefined, pending);
+  } catch (error) {
+    report('failed', error);
+  }
+}

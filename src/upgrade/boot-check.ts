@@ -1,0 +1,121 @@
+import { IsolationError } from '../errors/isolation-error.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
+import { WebSocketManager } from '../manager/web-socket-manager.js';
+import { injectedTokens } from '../nest/injected-tokens.js';
+import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
+import { unboundGateways, isIsolatedGateway } from './isolated-gateway.decorator.js';
+import { IsolatedWsAdapter } from './isolated-ws.adapter.js';
+
+/**
+ * The adapter of the application, which has to be ours.
+ *
+ * @throws {IsolationError} `FOREIGN_ADAPTER`, saying what to write
+ */
+export function adapterOf(internals: NestInternals): IsolatedWsAdapter {
+  const adapter: unknown = internals.config.getIoAdapter();
+  if (adapter instanceof IsolatedWsAdapter) return adapter;
+  const name = adapter?.constructor.name ?? 'none';
+  throw new IsolationError(
+    'FOREIGN_ADAPTER',
+    `The application's WebSocket adapter is ${name}, which cannot isolate connections. ` +
+      'Remove the call of app.useWebSocketAdapter(), or write app.useWebSocketAdapter(new IsolatedWsAdapter(app, options)).',
+  );
+}
+
+/** The error of a boot that left isolated gateways without their server; `undefined` when all have one. */
+export function unattachedGateways(
+  internals: NestInternals,
+  attached: readonly object[],
+): IsolationError | undefined {
+  const missing = internals
+    .providersWhere(isIsolatedGateway)
+    .filter(({ instance }) => !attached.includes(instance as object))
+    .map(({ name }) => String(name));
+  if (missing.length === 0) return undefined;
+  return new IsolationError(
+    'GATEWAY_NOT_ATTACHED',
+    `Isolated gateways were not connected to their server: ${missing.join(', ')}. ` +
+      'Write @IsolatedGateway() on the class itself, not only on its parent, and leave out its `server` and `namespace` options.',
+  );
+}
+
+/**
+ * Isolated gateways of this process that are in no `providers` of this application, nor were in another: nobody can
+ * connect to them, and Nest says nothing.
+ */
+export function unprovidedGateways(internals: NestInternals): string[] {
+  const provided = internals.providersWhere(isIsolatedGateway).map(({ metatype }) => metatype);
+  const isUsed = (type: object): boolean =>
+    provided.some(
+      (other) => other === type || Object.prototype.isPrototypeOf.call(type, other as object),
+    );
+  return (
+    unboundGateways()
+      // A test that overrides a gateway by a value leaves its token.
+      .filter((type) => !isUsed(type) && !internals.isToken(type))
+      .map((type) => (type as { name: string }).name)
+  );
+}
+
+/**
+ * Looks at the declared durable providers, which connections and requests share and which outlive them: none may be made
+ * of the identity of the one that comes first.
+ *
+ * @throws {IsolationError} `DURABLE_IDENTITY`, saying what to write
+ */
+export function assertNoDurableIdentity(internals: NestInternals): void {
+  for (const wrapper of internals.declaredDurable()) {
+    // A gateway is never shared.
+    if (isIsolatedGateway(wrapper.metatype)) continue;
+    const way = wayToIdentity(wrapper, internals, new Set());
+    if (!way) continue;
+    const identity = way.pop()!;
+    const through = way.length > 0 ? ` (through ${way.join(', ')})` : '';
+    throw new IsolationError(
+      'DURABLE_IDENTITY',
+      `${String(wrapper.name)} is durable, and injects ${identity}${through}: every user who shares it would act as the ` +
+        'first one. Leave out `durable: true`, or inject REQUEST, which in a durable provider is the payload of your ' +
+        'ContextIdStrategy, and hand the identity to its methods.',
+    );
+  }
+}
+
+const IDENTITIES: ReadonlySet<unknown> = new Set([UserExecutionContext, WebSocketManager]);
+
+// The names of what lies between a provider and an identity, and of the identity.
+function wayToIdentity(
+  wrapper: InstanceWrapper,
+  internals: NestInternals,
+  seen: Set<InstanceWrapper>,
+): string[] | undefined {
+  seen.add(wrapper);
+  for (const token of injectedTokens(wrapper)) {
+    if (IDENTITIES.has(token)) return [(token as { name: string }).name];
+    // As Nest does: the module's own, and otherwise that of another, if it is certain which.
+    const own = wrapper.host?.providers.get(token as never);
+    const [next, other] = own ? [own] : internals.providersOf(token);
+    if (!next || other || seen.has(next)) continue;
+    const way = wayToIdentity(next, internals, seen);
+    if (way) return [String(next.name), ...way];
+  }
+  return undefined;
+}
+
+/** Part of a path that looks like a parameter or a wildcard of a router. */
+const PATTERN = /(?:^|\/):|[*(){}?+]/;
+
+/**
+ * Paths are compared as they are: one with a parameter would be reached by nothing but its own text.
+ *
+ * @throws {IsolationError} `PATH_PATTERN`, saying what to write
+ */
+export function assertLiteralPath(path: string | undefined, gateway: string): void {
+  if (path === undefined || !PATTERN.test(path)) return;
+  const fixed = path.slice(0, path.search(PATTERN)).replace(/\/$/, '') || '/';
+  throw new IsolationError(
+    'PATH_PATTERN',
+    `The path '${path}' of ${gateway} is a pattern, and paths of gateways have no parameters and no wildcards. ` +
+      `Write @IsolatedGateway({ path: '${fixed}' }), let clients put the rest into the query ` +
+      `(${fixed}?room=42), and read it in the authenticator or from ConnectionRequest.query.`,
+  );
+}

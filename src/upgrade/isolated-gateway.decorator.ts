@@ -1,0 +1,130 @@
+import { Logger } from '@nestjs/common';
+import { type GatewayMetadata, WebSocketGateway } from '@nestjs/websockets';
+
+import { IsolationError } from '../errors/isolation-error.js';
+import {
+  ENTRY_PROVIDER_WATERMARK,
+  GATEWAY_METADATA,
+  GATEWAY_SERVER_METADATA,
+} from '../nest/nest-internals.js';
+import { announceGateway, ANNOUNCING_PROPERTY } from './gateway-announcement.js';
+
+const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
+
+// Weak: classes that are made in a function are not kept.
+const declared = new Set<WeakRef<object>>();
+
+// Classes that some application of this process has bound to a server.
+const bound = new WeakSet<object>();
+
+/** Every class of this process that is decorated, and that no application has bound to a server so far. */
+export function unboundGateways(): object[] {
+  return [...declared].flatMap((reference) => {
+    const type = reference.deref();
+    if (!type || bound.has(type)) declared.delete(reference);
+    return type && !bound.has(type) ? type : [];
+  });
+}
+
+/** What `@WebSocketGateway` takes; further options go to the `ws` server of the gateway's path. */
+export type IsolatedGatewayOptions = GatewayMetadata & Readonly<Record<string, unknown>>;
+
+/**
+ * A gateway whose connections are isolated: each has its own context, manager and scope. Takes what
+ * `@WebSocketGateway` takes.
+ *
+ * @example
+ * ```ts
+ * @IsolatedGateway({ path: '/chat' })
+ * export class ChatGateway {
+ *   constructor(private readonly context: UserExecutionContext) {}
+ *   @SubscribeMessage('whoami') whoami() { return { event: 'you', data: this.context.userId }; }
+ * }
+ * ```
+ */
+export function IsolatedGateway(
+  port?: number,
+  options?: GatewayMetadata | IsolatedGatewayOptions,
+): ClassDecorator;
+export function IsolatedGateway(options?: GatewayMetadata | IsolatedGatewayOptions): ClassDecorator;
+export function IsolatedGateway(
+  portOrOptions: number | GatewayMetadata | IsolatedGatewayOptions = 0,
+  options: GatewayMetadata | IsolatedGatewayOptions = {},
+): ClassDecorator {
+  return (target) => {
+    const gateway =
+      typeof portOrOptions === 'number'
+        ? WebSocketGateway(portOrOptions, options)
+        : WebSocketGateway(portOrOptions);
+    gateway(target);
+    Reflect.defineMetadata(ISOLATED, true, target);
+    // An entry point of the application, as controllers are: REQUEST-scoped APP_* enhancers apply to it.
+    Reflect.defineMetadata(ENTRY_PROVIDER_WATERMARK, true, target);
+    announceWhenBound(target.prototype as object);
+    declared.add(new WeakRef(target));
+  };
+}
+
+/**
+ * Whether a class is an isolated gateway. A class without a decorator of its own is what its parent is;
+ * one with a plain `@WebSocketGateway` is a plain gateway.
+ */
+export function isIsolatedGateway(type: unknown): boolean {
+  for (
+    let current = type;
+    typeof current === 'function';
+    current = Object.getPrototypeOf(current)
+  ) {
+    if (Reflect.hasOwnMetadata(GATEWAY_METADATA, current)) {
+      return Reflect.hasOwnMetadata(ISOLATED, current);
+    }
+  }
+  return false;
+}
+
+function announceWhenBound(prototype: object): void {
+  Reflect.defineMetadata(GATEWAY_SERVER_METADATA, true, prototype, ANNOUNCING_PROPERTY);
+  Object.defineProperty(prototype, ANNOUNCING_PROPERTY, {
+    configurable: true,
+    // Nest looks for such properties in what can be enumerated.
+    enumerable: true,
+    get: () => undefined,
+    set(this: object, server: unknown): void {
+      if (!isIsolatedGateway(this.constructor)) return;
+      markBound(this.constructor);
+      announceGateway(this, server, () => refuseToStart(this));
+    },
+  });
+}
+
+// With its parents: a class that others only extend is used by them.
+function markBound(type: object): void {
+  for (
+    let current: unknown = type;
+    typeof current === 'function';
+    current = Object.getPrototypeOf(current)
+  ) {
+    bound.add(current);
+  }
+}
+
+// Whoever binds the gateway has no idea of isolation: its connections would be open to everybody. Nest calls this hook
+// next, and lets the start of the application fail with what it throws; an instance per connection has no hooks.
+function refuseToStart(gateway: object): void {
+  const error = moduleMissing(gateway.constructor.name);
+  new Logger('WebSocketIsolation').error(error.message);
+  const onModuleInit = (): never => {
+    throw error;
+  };
+  Object.defineProperty(gateway, 'onModuleInit', { configurable: true, value: onModuleInit });
+}
+
+/** An isolated gateway is bound in an application without the module. */
+export function moduleMissing(gateway: string): IsolationError {
+  return new IsolationError(
+    'MODULE_NOT_IMPORTED',
+    `${gateway} has @IsolatedGateway(), but the application does not import WebSocketIsolationModule with options, ` +
+      'so that nothing isolates its connections. ' +
+      'Write imports: [WebSocketIsolationModule.forRoot()] in the root module.',
+  );
+}

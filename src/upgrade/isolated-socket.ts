@@ -1,0 +1,55 @@
+import type { ContextId } from '@nestjs/core';
+import type { WebSocket } from 'ws';
+
+import { endOnce } from '../wire/ws-internals.js';
+import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
+import type { ConnectionRequest } from '../scope/connection-request.js';
+import { contextIdOf, requestOf } from '../scope/connection-scope.js';
+
+/** The sockets of isolated gateways, on top of those that the `ws` server would make. */
+export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
+  if (typeof Base !== 'function') {
+    throw new TypeError(
+      'The option WebSocket of the adapter or gateway has to be a class that extends the WebSocket of `ws`.',
+    );
+  }
+  return class IsolatedSocket extends Base {
+    /** Where Nest looks for the scope of a client. */
+    get [REQUEST_CONTEXT_ID](): ContextId {
+      return contextIdOf(this);
+    }
+
+    /** Address of the peer, where guards made for HTTP look for it. An app may put its own in this place. */
+    get ip(): string | undefined {
+      return requestOf(this)?.remoteAddress;
+    }
+
+    set ip(value: unknown) {
+      own(this, 'ip', value);
+    }
+
+    /** Those that `handshake.keepHeaders` names. An app may put its own in this place. */
+    get headers(): ConnectionRequest['headers'] {
+      return requestOf(this)?.headers ?? {};
+    }
+
+    set headers(value: unknown) {
+      own(this, 'headers', value);
+    }
+
+    // Also called by `ws` itself, for the answer to a close frame.
+    override close(code?: number, reason?: string | Buffer): void {
+      super.close(code, reason);
+      endOnce(this);
+    }
+  };
+}
+
+function own(socket: object, name: string, value: unknown): void {
+  Object.defineProperty(socket, name, {
+    value,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+}

@@ -1,0 +1,46 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+
+import { HttpException } from '@nestjs/common';
+import type { ServerOptions } from 'ws';
+
+import { askApp, yesOrNo } from '../handshake/app-answer.js';
+import type { VerifyRequest } from '../handshake/app-answer.js';
+
+type VerifyClient = NonNullable<ServerOptions['verifyClient']>;
+
+const readDecision = yesOrNo('The function verifyClient');
+
+/**
+ * The `verifyClient` of the app's `ws` server, in either of its two forms, as a step of the handshake: before a
+ * slot is taken, within the deadline. `ws` itself takes any truthy answer for a yes, also a promise.
+ */
+export function verifyingWith(verifyClient: VerifyClient): VerifyRequest {
+  return (request) => {
+    const info = infoOf(request);
+    if (verifyClient.length !== 2) {
+      return askApp(() => (verifyClient as (info: object) => unknown)(info), readDecision);
+    }
+    return askApp(() => called(verifyClient, info), readDecision);
+  };
+}
+
+function called(verifyClient: VerifyClient, info: ReturnType<typeof infoOf>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const done = (answer: unknown, status?: number, message?: string): void => {
+      if (answer === false && status !== undefined)
+        reject(new HttpException(message ?? '', status));
+      else resolve(answer);
+    };
+    const returned: unknown = verifyClient(info, done);
+    // An `async` function with a callback: its answer comes by the callback, its failure by the promise.
+    Promise.resolve(returned).catch(reject);
+  });
+}
+
+function infoOf(request: IncomingMessage) {
+  const version = Number(request.headers['sec-websocket-version']);
+  const origin = request.headers[version === 8 ? 'sec-websocket-origin' : 'origin'] as string;
+  const { authorized, encrypted } = request.socket as Partial<TLSSocket>;
+  return { origin, secure: authorized === true || encrypted !== undefined, req: request };
+}

@@ -1,0 +1,43 @@
+// Any arguments, as every emitter declares it: anything narrower would refuse emitters that fit.
+// oxlint-disable-next-line typescript/no-explicit-any
+export type SocketListener = (...args: any[]) => void;
+
+/** What a manager needs of a socket. A `ws` WebSocket has it. */
+export interface ManagedSocket {
+  readonly readyState: number;
+  /** Bytes handed over but not yet taken by the operating system. */
+  readonly bufferedAmount: number;
+  /** Whether its reading is paused. */
+  readonly isPaused?: boolean;
+  send(
+    data: string | Buffer,
+    options: { binary?: boolean | undefined } | undefined,
+    callback?: (error?: Error | null) => void,
+  ): void;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+  ping(): void;
+  on(event: string, listener: SocketListener): unknown;
+  off(event: string, listener: SocketListener): unknown;
+}
+
+/** `readyState` of an open socket, as in browsers and in `ws`. */
+export const SOCKET_OPEN = 1;
+/** `readyState` of a socket whose close handshake is under way. */
+export const SOCKET_CLOSING = 2;
+/** `readyState` of a socket that is gone. */
+export const SOCKET_CLOSED = 3;
+
+const METHODS = ['send', 'close', 'terminate', 'ping', 'on', 'off'] as const;
+
+/** @throws {TypeError} naming what a socket lacks */
+export function assertSocket(socket: ManagedSocket): void {
+  const lacks = METHODS.filter((name) => typeof socket[name] !== 'function').map(
+    (name) => `${name}()`,
+  );
+  if (typeof socket.readyState !== 'number') lacks.push('readyState');
+  if (lacks.length === 0) return;
+  throw new TypeError(
+    `A manager needs a socket like one of ws; this one has no ${lacks.join(', ')}`,
+  );
+}
