@@ -13,6 +13,12 @@ const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .map((file) => ({ file, room: file.split('/')[0]! }))
   .filter(({ file, room }) => file !== room);
 
+const LONGEST_FILE = 250;
+/** A method that a higher room calls to plug itself in. */
+const PLUG = /^ {2}(use(?:[A-Z]\w*)?)(?:<[^>]*>)?\(.*[{;]$/gm;
+const architecture = readFileSync(join(project, 'docs/architecture.md'), 'utf8');
+const paths = files.map(({ file }) => file);
+
 /** The rooms of CONTRIBUTING.md, from the lowest to the highest. */
 const rooms = [
   ...readFileSync(join(project, 'CONTRIBUTING.md'), 'utf8').matchAll(/^\| `(\w+)`/gm),
@@ -60,7 +66,6 @@ describe('the house', () => {
   });
 
   it('has no circles of files, also not of types', () => {
-    const paths = files.map(({ file }) => file);
     const imports = new Map(
       paths.map((file) => [
         file,
@@ -75,6 +80,29 @@ describe('the house', () => {
     const [second] = imports.get(first)!;
     imports.get(second!)!.push(first);
     expect(circlesOf(imports)).not.toEqual([]);
+  });
+
+  it('has no file that cannot be read whole', () => {
+    const long = files
+      .map(({ file }) => [file, readFileSync(join(source, file), 'utf8').split('\n').length - 1])
+      .filter(([, lines]) => Number(lines) > LONGEST_FILE);
+    expect(long).toEqual([]);
+  });
+
+  it.each(['An upgrade request', 'A message'])('lets a reader follow: %s', (heading) => {
+    const section = architecture.split('\n## ').find((text) => text.startsWith(heading))!;
+    const way = [...section.matchAll(/^\| `([\w/.-]+\.ts)`/gm)].map(([, file]) => file!);
+    expect(way.length).toBeGreaterThan(0);
+    expect(way.length).toBeLessThanOrEqual(7);
+    expect(way.filter((file) => !paths.includes(file))).toEqual([]);
+  });
+
+  it('has the plugs of architecture.md, and no others', () => {
+    const listed = [...architecture.matchAll(/^\| `\w+\.(use\w*)`/gm)].map(([, name]) => name!);
+    const defined = files.flatMap(({ file }) =>
+      [...readFileSync(join(source, file), 'utf8').matchAll(PLUG)].map(([, name]) => name!),
+    );
+    expect([...new Set(defined)].toSorted()).toEqual(listed.toSorted());
   });
 
   it('has one file that imports what Nest does not publish', () => {

@@ -1,6 +1,6 @@
 // Module hooks: TypeScript sources as they are, and the package by its own name, as jest.config.js has them.
 import { access, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { transform } from '@swc/core';
 
@@ -11,8 +11,16 @@ const [, swcOptions] = jestConfig.transform['^.+\\.ts$'];
 const OWN_FILE = /^(?:\.|file:).*(?<!\/node_modules\/.*)\.js$/;
 const OWN_NAME = /^nestjs-websocket-isolation(?:\/(\w+))?$/;
 
+const SOURCE = new URL('../../src/', import.meta.url).href;
+// The unpacked package that `npm run test:packed` tests in place of the source.
+const packed = process.env.TEST_PACKAGE && `${pathToFileURL(process.env.TEST_PACKAGE).href}/dist/`;
+
 export async function resolve(specifier, context, next) {
   const own = OWN_NAME.exec(specifier);
+  if (own && packed) {
+    const path = own[1] ? `${own[1]}/index.js` : 'index.js';
+    return { url: packed + path, shortCircuit: true };
+  }
   if (own) {
     const path = own[1] ? `src/${own[1]}/index.ts` : 'src/index.ts';
     const url = new URL(`../../${path}`, import.meta.url);
@@ -21,6 +29,10 @@ export async function resolve(specifier, context, next) {
   }
   if (OWN_FILE.test(specifier)) {
     const url = new URL(`${specifier.slice(0, -3)}.ts`, context.parentURL);
+    if (packed && url.href.startsWith(SOURCE)) {
+      const path = `${url.href.slice(SOURCE.length, -3)}.js`;
+      return { url: packed + path, shortCircuit: true };
+    }
     if (await exists(url)) return { url: url.href, shortCircuit: true };
   }
   return next(specifier, context);
