@@ -34,7 +34,7 @@ const measures: readonly Measure[] = [
   slots,
 ];
 
-/** Whom or what values belong to, in the order of the tables. */
+/** The subjects that values belong to, in the order of the tables. */
 const SUBJECTS = [
   ...candidates.map(({ name }) => name),
   ...ManagerCounts.map(liveManagers),
@@ -42,7 +42,7 @@ const SUBJECTS = [
   ...SlotWays,
 ];
 
-/** Those that ratios are promised of. */
+/** The measures that have promised ratios. */
 const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, managers];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
@@ -52,7 +52,7 @@ function chosen({ measures: names, runs }: Settings): readonly Measure[] {
     throw new Error(`There is no measure "${unknown}". There are: ${known.join(', ')}.`);
   }
   if (names.length > 0) return measures.filter(({ name }) => names.includes(name));
-  // What shows where to look is not for comparing.
+  // `code` is for finding hot spots, not for comparing candidates: it runs only when named.
   return runs > 1 ? PROMISED : measures.filter((measure) => measure !== code);
 }
 

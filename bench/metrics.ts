@@ -1,4 +1,4 @@
-/** What is measured, and in what. */
+/** A measured quantity and its unit. */
 export interface Metric {
   readonly id: string;
   readonly title: string;
@@ -9,9 +9,9 @@ export interface Metric {
 export const EchoSizes = [64, 4096] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
-/** The plainest command that Redis has, and ours. */
+/** A plain Redis command, and the library's slot. */
 export const SlotWays = ['plain SET', 'slot'] as const;
-/** Ways of a message to another node. */
+/** The ways to send a message to another node. */
 export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
 
@@ -141,7 +141,7 @@ export const metrics = {
   }),
 } as const;
 
-/** Managers are compared with themselves: the subject is how many of them there are. */
+/** The subject name for a number of managers: managers are compared with each other by their number. */
 export function liveManagers(count: number): string {
   return `${inThousands(count)} live`;
 }

@@ -2,12 +2,12 @@ import { liveManagers, metrics } from './metrics.js';
 import type { Results } from './results.js';
 import { type Summary, summarise } from './statistics.js';
 
-/** Whether a ratio was measured and is above what was promised. */
+/** Whether a ratio was measured and is above its promised limit. */
 export function isBroken({ measured, limit }: Ratio): boolean {
   return measured !== undefined && measured > limit;
 }
 
-/** What the library has promised: one subject against another, at most. */
+/** A promise of the library: the ratio of two subjects is at most `limit`. */
 interface Promised {
   readonly title: string;
   readonly against: string;
@@ -17,11 +17,11 @@ interface Promised {
   readonly limit: number;
 }
 
-/** A promise and what was measured. */
+/** A promise and the measured ratio. */
 export interface Ratio extends Promised {
-  /** Of the medians; `undefined` when one of the two was not measured. */
+  /** The ratio of the medians; `undefined` if either subject was not measured. */
   readonly measured: number | undefined;
-  /** Round by round: both ran within the same few seconds. */
+  /** The ratios round by round. Within a round, both subjects ran within a few seconds. */
   readonly rounds: Summary | undefined;
 }
 
@@ -114,7 +114,7 @@ function promises(idle: number): Promised[] {
   ];
 }
 
-/** @param idle of how many idle connections the heap is compared */
+/** @param idle the number of idle connections at which the heap is compared */
 export function ratiosOf(results: Results, idle: number): Ratio[] {
   return promises(idle).map((promised) => measure(promised, results));
 }

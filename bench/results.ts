@@ -1,24 +1,24 @@
 import type { Metric } from './metrics.js';
 import { type Summary, summarise } from './statistics.js';
 
-/** One metric and what it came to for each subject. */
+/** A metric and its summary for each subject. */
 export interface Series {
   readonly metric: Metric;
   readonly subjects: ReadonlyMap<string, Summary>;
 }
 
-/** Every value of every round. */
+/** The values of all rounds. */
 export class Results {
   readonly #series = new Map<string, { metric: Metric; values: Map<string, number[]> }>();
 
-  /** @param subject whose value it is: most often a candidate's name */
+  /** @param subject the subject of the value, usually a candidate's name */
   add(metric: Metric, subject: string, value: number): void {
     const series = this.#series.get(metric.id) ?? { metric, values: new Map<string, number[]>() };
     this.#series.set(metric.id, series);
     series.values.set(subject, [...(series.values.get(subject) ?? []), value]);
   }
 
-  /** @param order of the subjects: rounds begin with another one each, and leave none */
+  /** @param order the order of the subjects. Rounds begin with a different subject each, so they imply no order. */
   all(order: readonly string[]): Series[] {
     return [...this.#series.values()].map(({ metric, values }) => {
       const present = order.filter((subject) => values.has(subject));

@@ -2,15 +2,15 @@ import { parseArgs } from 'node:util';
 
 import { type Candidate, candidateNamed, candidates } from './candidates/candidate.js';
 
-/** How long and how often everything runs. */
+/** Which measures and candidates run, how often and for how long. */
 export interface Settings {
   readonly measures: readonly string[];
   readonly candidates: readonly Candidate[];
   readonly rounds: number;
-  /** How often the whole is repeated, to see whether the ratios hold. */
+  /** How often the measures are repeated, to see whether the ratios hold. */
   readonly runs: number;
   readonly isQuick: boolean;
-  /** Numbers of idle connections to weigh. */
+  /** The numbers of idle connections whose memory is measured. */
   readonly idle: readonly number[];
   readonly json: string | undefined;
   readonly isReport: boolean;
@@ -20,18 +20,18 @@ export interface Settings {
 export const USAGE = `npm run bench -- [measure ...] [options]
 
   measure            echo latency connect memory fan-out managers heartbeat delivery slots;
-                     default: all of them. code: what is left of a message and of a connection
-                     without the operating system; only when named
+                     default: all of them. code: the cost of a message and of a connection
+                     without the operating system; runs only when named
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
-  --runs <n>         repeats the measures that ratios are promised of, and prints the ratios of
-                     all runs; ends with status 1 when one was above its limit (marked with !)
-  --idle <numbers>   idle connections to weigh, default 10000, with --quick 2000
-  --quick            short rounds: to see that it works, not to compare
+  --runs <n>         repeats the measures that have promised ratios, and prints the ratios of
+                     all runs; exits with status 1 when a ratio was above its limit (marked !)
+  --idle <numbers>   numbers of idle connections, default 10000, with --quick 2000
+  --quick            short rounds: to check that the benchmark works, not to compare
   --json <file>      writes every value of every round
   --report           writes docs/benchmarks.md and its chart
-  --profile <name>   runs one candidate alone and says where its time, or its memory, goes;
-                     .cpuprofile files are left in dist-bench/profiles
+  --profile <name>   runs a candidate alone and prints where its time, or its memory, goes;
+                     writes .cpuprofile files to dist-bench/profiles
 
 Candidates: ${candidates.map(({ name }) => name).join(' ')}`;
 

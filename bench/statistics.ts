@@ -1,7 +1,7 @@
-/** Values of one measure, in the order of the rounds, and what they come to. */
+/** The values of a measure in the order of the rounds, and their median and quartiles. */
 export interface Summary {
   readonly median: number;
-  /** Half of the rounds lie between these two. */
+  /** The lower quartile. Half of the rounds lie between it and `upper`. */
   readonly lower: number;
   readonly upper: number;
   readonly values: readonly number[];
@@ -17,7 +17,7 @@ export function summarise(values: readonly number[]): Summary {
   };
 }
 
-/** Below it lies this share of the values. */
+/** Returns the value below which this share of the values lies. */
 export function percentile(values: readonly number[], share: number): number {
   return quantile(
     values.toSorted((a, b) => a - b),

@@ -24,9 +24,9 @@ import { TokenAuthenticator } from './token.authenticator.js';
     WebSocketIsolationModule.forRoot({
       authenticator: TokenAuthenticator,
       ...clusterOptions(),
-      // A browser cannot read the status of a refused upgrade; it can read a close code.
+      // A browser cannot read the status of a refused upgrade request, but it can read a close code.
       handshake: { rejectWith: 'close' },
-      // A real application waits minutes where people at a demo wait seconds.
+      // Short times for the demo. A real application sets minutes.
       cleanup: {
         staleAfterMs: 15_000,
         idleTimeoutMs: 120_000,
@@ -38,14 +38,14 @@ import { TokenAuthenticator } from './token.authenticator.js';
     WebSocketIsolationDashboardModule.forRoot({
       path: 'dashboard',
       guard: DashboardGuard,
-      // At a demo everybody is an operator.
+      // In the demo, every visitor may act as an operator.
       canAct: () => true,
       keepHistory: true,
     }),
     TerminusModule,
     WebSocketIsolationHealthModule.forRoot(),
     WebSocketIsolationMetricsModule.forRoot({ path: 'metrics' }),
-    // Spans go to whatever SDK the process is started with (`node --import …`), or nowhere.
+    // Spans go to the SDK that the process is started with (`node --import …`). Without an SDK they are dropped.
     WebSocketIsolationTracingModule.forRoot(),
   ],
   controllers: [HealthController, PageController, SignInController, PlaygroundController],

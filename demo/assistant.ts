@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { type UserExecutionContext, WebSocketEmitter } from 'nestjs-websocket-isolation';
 
-/** One step of a run, as the page shows it. */
+/** A step of a run, as the page shows it. */
 export interface AgentEvent {
   readonly event: string;
   readonly data: Record<string, unknown>;
@@ -11,12 +11,12 @@ export interface AgentEvent {
 
 const STEP_MS = 350;
 
-/** A stand-in for an agent: it thinks, uses a tool and answers, and streams that to every tab of the thread. */
+/** A fake agent: it thinks, uses a tool and answers. It streams these steps to every tab of the thread. */
 @Injectable()
 export class Assistant {
   constructor(private readonly emitter: WebSocketEmitter) {}
 
-  /** Runs to its end, or until the signal is aborted: the tab that asked was closed, or took it back. */
+  /** Runs to its end, or until the signal is aborted because the asking tab was closed or cancelled the run. */
   async run(context: UserExecutionContext, question: string, signal: AbortSignal): Promise<void> {
     const audience = this.emitter.toThread(context.userId, context.threadId);
     const { runId } = context;

@@ -9,7 +9,7 @@ import {
 import { Assistant } from './assistant.js';
 import { Conversation } from './conversation.js';
 
-/** One instance per tab: everything in it, and everything it injects, is this connection's own. */
+/** An instance per tab: its fields, and the providers it injects, belong to this connection only. */
 @IsolatedGateway({ path: '/chat' })
 export class ChatGateway {
   #run: AbortController | undefined;
@@ -38,7 +38,7 @@ export class ChatGateway {
     const run = new AbortController();
     this.#run = run;
     try {
-      // Pinned: cleanup keeps away from a tab whose assistant is at work.
+      // `run` pins the manager: the cleanup does not remove a tab while its assistant is running.
       await this.manager.run('assistant', () =>
         this.assistant.run(this.context.run(), String(text).slice(0, 500), run.signal),
       );
@@ -53,7 +53,7 @@ export class ChatGateway {
     this.#run?.abort();
   }
 
-  /** The tab is gone, and what it asked for with it. */
+  /** Aborts the run of a tab that has disconnected. */
   handleDisconnect(): void {
     this.#run?.abort();
   }
@@ -63,7 +63,7 @@ export class ChatGateway {
     return { event: 'stats', data: this.manager.getStats() };
   }
 
-  /** Cuts the line as a dying network does: no close frame, no goodbye. */
+  /** Cuts the connection without a close frame, like a network failure. */
   @SubscribeMessage('cut')
   cut(@ConnectedSocket() client: { terminate(): void }): void {
     client.terminate();

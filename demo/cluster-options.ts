@@ -1,7 +1,7 @@
 import type { WebSocketIsolationOptions } from 'nestjs-websocket-isolation';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
 
-/** What makes two demos one; nothing for a demo that stands alone. */
+/** Returns the options that connect two demos over Redis; no options if `DEMO_REDIS_URL` is not set. */
 export function clusterOptions(): Pick<WebSocketIsolationOptions, 'cluster' | 'resume'> {
   const url = process.env['DEMO_REDIS_URL'];
   if (url === undefined) return {};

@@ -1,4 +1,4 @@
-// Two demos and one Redis: what one of them counts and sends, the other knows.
+// Starts two demos and a Redis server. The demos share their connection counts and messages.
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
 const redisUrl = process.env['REDIS_URL'] ?? (await startRedis());
 if (redisUrl === undefined) {
   console.error(
-    'There is no Redis. Install redis-server, or run `docker compose up -d` and then ' +
+    'No Redis server was found. Install redis-server, or run `docker compose up -d` and then ' +
       '`REDIS_URL=redis://localhost:6379 npm run demo:cluster`.',
   );
   process.exit(1);
@@ -27,7 +27,7 @@ for (const [index, name] of ['left', 'right'].entries()) {
   keep(fork(main, { env: { ...process.env, DEMO_SECRET: secret, ...ours } }));
 }
 
-/** A Redis of our own, for as long as the demo runs; `undefined` where none is installed. */
+/** Starts a Redis server for the demo. Resolves with its URL, or `undefined` if redis-server is not installed. */
 async function startRedis(): Promise<string | undefined> {
   const port = await freePort();
   const command = process.env['REDIS_SERVER_PATH'] ?? 'redis-server';
@@ -47,18 +47,18 @@ async function startRedis(): Promise<string | undefined> {
     once(server, 'error').then(() => false),
   ]);
   if (!isThere) return undefined;
-  console.log(`REDIS_URL is not set: a Redis of our own runs on port ${port} meanwhile.`);
+  console.log(`REDIS_URL is not set: the demo has started its own Redis on port ${port}.`);
   keep(server);
   return `redis://127.0.0.1:${port}`;
 }
 
-// One for all: half a cluster would be no demo.
+// When a child process exits, the whole demo stops: a demo of a cluster needs all its processes.
 function keep(child: ChildProcess): void {
   children.push(child);
   child.once('exit', stop);
 }
 
-// The nodes first: they say goodbye to their clients, and to Redis.
+// Stops the nodes before Redis: they close their connections and leave the cluster first.
 function stop(): void {
   const living = children.filter(
     ({ exitCode, signalCode }) => exitCode === null && signalCode === null,

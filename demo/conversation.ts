@@ -1,7 +1,7 @@
 import { Injectable, Scope } from '@nestjs/common';
 import { UserExecutionContext } from 'nestjs-websocket-isolation';
 
-/** What one tab has said so far. Every connection has its own, and it is gone with the connection. */
+/** The messages of a tab so far. Each connection has its own instance, which is disposed of with the connection. */
 @Injectable({ scope: Scope.REQUEST })
 export class Conversation {
   readonly #lines: string[] = [];

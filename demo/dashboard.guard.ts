@@ -13,8 +13,8 @@ interface DemoRequest {
 }
 
 /**
- * Who may see the dashboard: everybody, because it is a demo; with `DEMO_DASHBOARD_PASSWORD` set, whoever
- * knows it. A real application asks its own sessions or tokens.
+ * Admits every visitor to the dashboard, because this is a demo. With `DEMO_DASHBOARD_PASSWORD` set, it admits only
+ * visitors who send that password. A real application checks its own sessions or tokens.
  */
 @Injectable()
 export class DashboardGuard implements CanActivate {
@@ -24,7 +24,7 @@ export class DashboardGuard implements CanActivate {
     const http = context.switchToHttp();
     const request = http.getRequest<DemoRequest>();
     const [name = '', password = ''] = credentialsOf(request);
-    request.user = { name: name || 'somebody' };
+    request.user = { name: name || 'anonymous' };
     if (this.#password === undefined || isSame(password, this.#password)) return true;
     const response = http.getResponse<{ header(name: string, value: string): void }>();
     response.header('WWW-Authenticate', 'Basic realm="dashboard"');
@@ -38,7 +38,7 @@ function credentialsOf({ headers: { authorization = '' } }: DemoRequest): string
   return [name, rest.join(':')];
 }
 
-// Digests are of equal length, and comparing them takes a time that tells nothing.
+// Compares digests: they have equal lengths, and the time of the comparison reveals nothing about the password.
 function isSame(given: string, expected: string): boolean {
   return timingSafeEqual(digest(given), digest(expected));
 }

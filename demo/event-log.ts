@@ -34,7 +34,7 @@ export class EventLog implements OnModuleDestroy {
   }
 
   #remember(name: string, details: object): void {
-    // A cleanup that found nothing is no news.
+    // A cleanup that removed nothing is not logged.
     if ((details as { removed?: number }).removed === 0) return;
     this.#events.push({ at: Date.now(), name, details });
     if (this.#events.length > KEPT) this.#events.shift();

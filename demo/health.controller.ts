@@ -2,7 +2,7 @@ import { Controller, Get, VERSION_NEUTRAL } from '@nestjs/common';
 import { HealthCheck, type HealthCheckResult, HealthCheckService } from '@nestjs/terminus';
 import { WebSocketIsolationHealthIndicator } from 'nestjs-websocket-isolation/health';
 
-// Probes know no versions.
+// Probes do not send an API version.
 @Controller({ path: 'health', version: VERSION_NEUTRAL })
 export class HealthController {
   constructor(

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import { Controller, Get, Header, Req, StreamableFile } from '@nestjs/common';
 
-// Only what is served from here; nothing inline, nothing from elsewhere.
+// Only resources of this origin are allowed: no inline code, and nothing from other origins.
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'";
 
@@ -13,7 +13,7 @@ const FILES: Record<string, string> = {
   ...Object.fromEntries(SCRIPTS.map((name) => [name, 'text/javascript; charset=utf-8'])),
 };
 
-/** The page and its files. */
+/** Serves the page and its files. */
 @Controller()
 export class PageController {
   @Get()

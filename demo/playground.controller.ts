@@ -8,7 +8,7 @@ import {
 
 import { EventLog } from './event-log.js';
 
-/** What the page shows beside its own connections. A real application keeps such things behind a guard. */
+/** Data and actions of the server, for the page. A real application protects such routes with a guard. */
 @Controller('playground')
 export class PlaygroundController {
   constructor(
@@ -34,7 +34,7 @@ export class PlaygroundController {
     };
   }
 
-  // How many connections users have on the other nodes, where there are any.
+  // Resolves with the number of connections on other nodes, per user; empty without a cluster.
   async #others(userIds: readonly string[]): Promise<Record<string, number>> {
     const { cluster } = this.factory.getStats().currentState;
     if (!cluster) return {};
@@ -46,7 +46,7 @@ export class PlaygroundController {
     return Object.fromEntries(await Promise.all(counts));
   }
 
-  /** Removes what is stale, dead or was never attached, of all users. */
+  /** Removes the managers of all users that are stale or dead, or never got a socket. */
   @Post('cleanup')
   async cleanup(): Promise<{ removed: number }> {
     return { removed: await this.factory.cleanupExpired() };

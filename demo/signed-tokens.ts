@@ -4,14 +4,14 @@ import { Injectable } from '@nestjs/common';
 
 const LIFETIME_MS = 60 * 60 * 1000;
 
-/** What a token says. */
+/** The claims of a token. */
 export interface TokenClaims {
   readonly userId: string;
   /** Epoch milliseconds. */
   readonly expiresAt: number;
 }
 
-/** Tokens that only this process can make: claims, and a signature over them. An app would use a JWT library. */
+/** Issues and verifies tokens: claims, and a signature over them. A real app would use a JWT library. */
 @Injectable()
 export class SignedTokens {
   readonly #secret = process.env['DEMO_SECRET'] ?? randomBytes(32);
@@ -22,7 +22,7 @@ export class SignedTokens {
     return `${payload}.${this.#sign(payload)}`;
   }
 
-  /** The claims of a token that is ours and has not expired; `null` for any other text. */
+  /** Returns the claims of a token with a valid signature that has not expired; `null` for any other text. */
   verify(token: string): TokenClaims | null {
     const [payload = '', signature = ''] = token.split('.');
     const expected = Buffer.from(this.#sign(payload));

@@ -5,7 +5,7 @@ import type { ConnectionAuthenticator, ConnectionIdentity } from 'nestjs-websock
 
 import { SignedTokens } from './signed-tokens.js';
 
-/** Reads the token that the page sends beside its subprotocol: browsers cannot set a header. */
+/** Reads the token that the page sends as its second subprotocol, because browsers cannot set headers. */
 @Injectable()
 export class TokenAuthenticator implements ConnectionAuthenticator {
   constructor(private readonly tokens: SignedTokens) {}

@@ -1,5 +1,5 @@
-// `npm run api`: writes the public types of each entry point to api/, as the build has them. `api-report.spec.ts`
-// compares them with the packed package. `--of <folder of the package> --to <folder>` writes others.
+// `npm run api`: writes the public types of each entry point of the build to api/. `api-report.spec.ts` compares them
+// with the packed package. `--of <folder of a package> --to <folder>` reads another package and writes elsewhere.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,8 +44,8 @@ function writeReport(name, types) {
       compiler: { overrideTsconfig: { compilerOptions, files: [types] } },
       apiReport: {
         enabled: true,
-        // Base classes of what the core exports are part of it: their members are the user's too. The other entry
-        // points use types that the core exports.
+        // In the core, base classes of exported classes are included: apps can use their members too. The other
+        // entry points use types that the core exports.
         includeForgottenExports: name === 'core',
         reportFileName: `${name}.api.md`,
         reportFolder: values.to,
@@ -63,7 +63,7 @@ function writeReport(name, types) {
     packageJsonFullPath: manifestPath,
   });
   const { succeeded } = Extractor.invoke(config, {
-    // Writes the report, where another build compares it.
+    // With `localBuild`, the extractor writes the report. Without it, it only compares.
     localBuild: true,
     messageCallback: (message) =>
       (message.handled ||= message.logLevel !== ExtractorLogLevel.Error),

@@ -1,4 +1,5 @@
-// Installs what the tests need and the machine lacks, from Debian's packages; elsewhere it says what to install and fails.
+// Installs the tools that the tests need and that are missing, from Debian's packages. On other systems, or without
+// root, it prints the missing packages and exits with status 1.
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -31,7 +32,7 @@ if (missing.length > 0) install(missing.map((tool) => tool.package));
 
 function isThere({ commands, variable }) {
   if (process.env[variable]) return isExecutable(process.env[variable]);
-  // Debian keeps servers in /usr/sbin, which is not on the path of an ordinary user.
+  // Debian installs servers in /usr/sbin, which is not on the PATH of an ordinary user.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
   return commands.some((command) => folders.some((folder) => isExecutable(join(folder, command))));
 }
@@ -49,8 +50,8 @@ function install(packages) {
   const canInstall = process.getuid?.() === 0 && isThere({ commands: ['apt-get'], variable: '' });
   if (!canInstall) {
     console.error(
-      `The tests need ${packages.join(' and ')}, which this machine lacks. Install it ` +
-        `(Debian: apt-get install ${packages.join(' ')}), or set ${TOOLS.map((tool) => tool.variable).join(', ')} to its path.`,
+      `The tests need ${packages.join(' and ')}, which this machine lacks. Run \`npm run setup\` as root, install ` +
+        `them (Debian: apt-get install ${packages.join(' ')}), or set ${TOOLS.map((tool) => tool.variable).join(', ')} to their paths.`,
     );
     process.exit(1);
   }

@@ -1,6 +1,6 @@
-// Prints what each entry point weighs with everything it loads of this package, minified and compressed,
-// and which other packages it imports. Build first. `--json` for programs;
-// a folder, for another place than this project where the package is.
+// Prints the size of each entry point together with all files of this package that it loads, minified and compressed,
+// and the other packages that it imports. Run the build first. `--json` prints JSON. An argument names the folder of
+// the package; the default is this project.
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,7 +39,7 @@ function kilobytes(bytes) {
   return `${(bytes / 1000).toFixed(1)} kB`;
 }
 
-// Everything that is loaded together with a file.
+// Returns the files and packages that are loaded together with a file.
 function reach(entry) {
   const files = [entry];
   const packages = new Set();

@@ -14,6 +14,6 @@ const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', fold
   encoding: 'utf8',
   stdio: ['ignore', 'pipe', 'inherit'],
 });
-// `prepack` builds, and what the build prints comes first.
+// `prepack` runs the build, and the output of the build precedes the JSON.
 const [{ filename }] = JSON.parse(packed.slice(packed.indexOf('[\n')));
 execFileSync('tar', ['xzf', join(folder, filename), '-C', folder]);

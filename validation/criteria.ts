@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-/** One thing that has to hold, and what was measured. */
+/** A criterion, and the measured value. */
 export interface Criterion {
   readonly what: string;
   readonly expected: string;
@@ -8,19 +8,19 @@ export interface Criterion {
   readonly holds: boolean;
 }
 
-/** What one check has to hold. Nothing throws: a criterion that fails is written down, and the next one is looked at. */
+/** The criteria of a check. A failed criterion is recorded and does not throw, so the check continues. */
 export class Criteria {
   readonly all: Criterion[] = [];
 
   constructor(private readonly onCriterion: (criterion: Criterion) => void) {}
 
-  /** Exactly this. */
+  /** Records whether the measured value equals the expected value. */
   equal(what: string, measured: unknown, expected: unknown): void {
     const holds = isDeepStrictEqual(measured, expected);
     this.add({ what, expected: shown(expected), measured: shown(measured), holds });
   }
 
-  /** Not more than this, in this unit. */
+  /** Records whether the measured value is at most `limit`. */
   atMost(what: string, measured: number, limit: number, unit: string): void {
     this.add({
       what,
@@ -30,13 +30,13 @@ export class Criteria {
     });
   }
 
-  /** The check itself came to nothing. */
+  /** Records that the check has failed with an error. */
   broke(error: unknown): void {
     const measured = error instanceof Error ? error.message : String(error);
     this.add({ what: 'runs to its end', expected: 'no error', measured, holds: false });
   }
 
-  /** As another check has found it. */
+  /** Records a criterion that has been evaluated already. */
   add(criterion: Criterion): void {
     this.all.push(criterion);
     this.onCriterion(criterion);
@@ -54,7 +54,7 @@ function shown(value: unknown): string {
   return String(value);
 }
 
-/** Three digits that mean something; whole numbers whole. */
+/** Returns a number with three significant digits; whole numbers, and numbers from 100, without decimals. */
 export function rounded(value: number): string {
   return Number.isInteger(value) || Math.abs(value) >= 100
     ? String(Math.round(value))

@@ -2,7 +2,7 @@ import type { Check } from './checks/check.js';
 import type { Criterion } from './criteria.js';
 import type { CheckResult } from './results.js';
 
-/** Says on the terminal what is going on. */
+/** Prints the progress to the terminal. */
 export class Progress {
   readonly #startedAt = performance.now();
 

@@ -1,7 +1,7 @@
-/** Numbers in [0, 1) that a seed repeats. */
+/** Returns numbers in [0, 1). The same seed gives the same numbers. */
 export type Random = () => number;
 
-/** A small generator (mulberry32): good enough to choose tabs by, and repeatable. */
+/** Returns a small repeatable generator (mulberry32). It is good enough to choose tabs with. */
 export function randomFrom(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -12,7 +12,7 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** So many members of a list, each at most once. */
+/** Returns `count` random members of a list, each at most once. */
 export function choose<T>(random: Random, list: readonly T[], count: number): T[] {
   const left = [...list];
   return Array.from(

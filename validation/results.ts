@@ -1,7 +1,7 @@
 import type { Criterion } from './criteria.js';
 import type { History } from './server/timeline.js';
 
-/** What became of one check. */
+/** The result of a check. */
 export interface CheckResult {
   readonly name: string;
   readonly title: string;
@@ -9,11 +9,11 @@ export interface CheckResult {
   readonly criteria: readonly Criterion[];
   readonly holds: boolean;
   readonly durationMs: number;
-  /** `null` where the server did not live to tell. */
+  /** `null` if the server ended before it returned its history. */
   readonly history: History | null;
 }
 
-/** All checks, once. */
+/** A run of all checks. */
 export interface Run {
   readonly startedAt: string;
   readonly durationMs: number;

@@ -8,12 +8,12 @@ const FAULTS: readonly Fault[] = ['keep-managers', 'raise-limit'];
 export const USAGE = `
 npm run validate -- [options]
 
-  --only <names>   these checks only, separated by commas:
+  --only <names>   runs these checks only, separated by commas:
 ${groups.map(({ checks }) => `                   ${checks.map(({ name }) => name).join(', ')}`).join('\n')}
-  --runs <number>  so many times in a row (1)
-  --seed <number>  for what is chosen at random; printed in the report
-  --out <folder>   where validation-report.md, its charts and validation-report.json go (.)
-  --plant <fault>  ${FAULTS.join(' or ')}: a fault that the validation has to find
+  --runs <number>  number of runs in a row (default 1)
+  --seed <number>  seed of the random choices; the report contains it
+  --out <folder>   folder for validation-report.md, its charts and validation-report.json (default .)
+  --plant <fault>  ${FAULTS.join(' or ')}: plants a fault that the validation must find
 `;
 
 export interface Settings {
@@ -24,7 +24,7 @@ export interface Settings {
   readonly fault: Fault | null;
 }
 
-/** Reads the command line. Throws for what cannot be. */
+/** Reads the command line. @throws for an unknown check or fault, or an invalid number */
 export function readSettings(args: readonly string[]): Settings | 'help' {
   const { values } = parseArgs({
     args: [...args],

@@ -9,10 +9,10 @@ import { Server } from './server/server.js';
 import type { History } from './server/timeline.js';
 import type { Fault } from './server/validation.gateway.js';
 
-/** How long a server may take to be empty after a check: a disposer's deadline, and some. */
+/** The deadline for a server to have no managers left after a check: longer than the deadline of a disposer. */
 const EMPTY_WITHIN_MS = 8_000;
 
-/** Runs group after group; the checks of a group at the same time. */
+/** Runs the groups one after another, and the checks of a group at the same time. */
 export async function validate(
   groups: readonly Group[],
   seed: number,
@@ -30,7 +30,7 @@ export async function validate(
   return { startedAt, durationMs: performance.now() - from, seed, groups: results };
 }
 
-/** Every criterion of a run. */
+/** Returns all criteria of a run. */
 export function criteriaOf({ groups }: Run): Criterion[] {
   return groups.flatMap(({ checks }) => checks.flatMap(({ criteria }) => criteria));
 }
@@ -63,7 +63,7 @@ async function runCheck(
   return result;
 }
 
-// What holds after every check, whatever it did.
+// Checks the criteria that must hold after every check.
 async function nothingIsLeft(server: Server, criteria: Criteria): Promise<History> {
   const isEmpty = async (): Promise<boolean> =>
     (await server.call('statistics')).currentState.activeManagers === 0;

@@ -15,23 +15,23 @@ import { WebSocket, type ClientOptions } from 'ws';
 
 import type { Side } from './probe.js';
 
-/** The decorator of a gateway: all that a probe's two sides differ in, beside the module. */
+/** Returns the decorator of the gateway. It is the only difference between a probe's two sides, besides the module. */
 export function gateway(side: Side): ClassDecorator {
   return side === 'stock'
     ? WebSocketGateway({ path: '/probe' })
     : IsolatedGateway({ path: '/probe' });
 }
 
-/** What has been started; all of it ends with the process. */
+/** A running application. It ends with the process. */
 export interface ProbeApp {
   readonly app: INestApplication;
   readonly connect: (options?: ClientOptions) => Client;
 }
 
-/** Signing in is the same for everybody: it is not what the probes are about. */
+/** All clients are the same user: the probes do not test authentication. */
 const authenticator = (): { userId: string } => ({ userId: 'ada' });
 
-/** An application with the given providers: on Nest's own `WsAdapter`, or with the module imported. */
+/** Starts an application with the given providers, on Nest's own `WsAdapter` or with the module imported. */
 export async function startApp(side: Side, metadata: ModuleMetadata): Promise<ProbeApp> {
   const isolation = WebSocketIsolationModule.forRoot({ authenticator });
   @Module({
@@ -50,10 +50,10 @@ export async function startApp(side: Side, metadata: ModuleMetadata): Promise<Pr
   };
 }
 
-/** An ordinary client that knows how it ended. */
+/** A plain client that records how its connection ended. */
 export class Client {
   readonly received: string[] = [];
-  /** `open`, a close code, or `refused with` a status. */
+  /** `waiting`, `open`, `closed with` a close code, or `refused with` a status. */
   end = 'waiting';
 
   constructor(readonly socket: WebSocket) {
@@ -82,7 +82,7 @@ export class Client {
   }
 }
 
-/** Waits for a condition, but not for ever: what has not happened by then does not happen. */
+/** Waits for a condition, at most `ms` milliseconds. Resolves in either case. */
 export async function until(condition: () => boolean, ms = 2_000): Promise<void> {
   const end = performance.now() + ms;
   while (!condition() && performance.now() < end) await pause(5);

@@ -1,4 +1,4 @@
-// One probe on one side. Says what it found, if it lives to.
+// Runs a probe on one side and sends the finding to the parent, unless the process crashes first.
 import { probes, type ProbeName } from './probes/index.js';
 import type { Side } from './probe.js';
 

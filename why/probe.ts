@@ -1,12 +1,12 @@
-/** Whose gateway is asked. */
+/** The gateway that a probe runs on: Nest's own, or the library's. */
 export type Side = 'stock' | 'isolated';
 
-/** One thing that happens to every WebSocket server sooner or later. */
+/** An event that a WebSocket server in production has to handle. */
 export interface Probe {
-  /** What happens. */
+  /** The description of the event. */
   readonly event: string;
-  /** What a server one can trust does then. */
+  /** The finding of a server that handles the event well. */
   readonly good: string;
-  /** Lets it happen in an application of its own, and tells what came of it. */
+  /** Produces the event in a new application. Resolves with the finding. */
   run(side: Side): Promise<string>;
 }

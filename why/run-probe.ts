@@ -5,10 +5,10 @@ import type { Side } from './probe.js';
 
 const PROCESS = fileURLToPath(new URL('probe.process.ts', import.meta.url));
 const LOADER = new URL('../test/support/register-typescript.js', import.meta.url).href;
-/** Nothing here takes as long. */
+/** The deadline of a probe. No probe takes that long. */
 const LONGEST_MS = 60_000;
 
-/** Runs one probe in a process of its own, which it may well end. */
+/** Runs a probe in a separate process, because the probe may crash it. */
 export function runProbe(name: string, side: Side): Promise<string> {
   const child = fork(PROCESS, [name, side], {
     execArgv: ['--import', LOADER, '--import', 'reflect-metadata'],
@@ -25,7 +25,7 @@ export function runProbe(name: string, side: Side): Promise<string> {
   });
 }
 
-// The line of an uncaught error that names it.
+// Returns the line of stderr that names the uncaught error.
 function causeIn(stderr: string): string {
   const line = stderr.split('\n').find((text) => /^\s*(\w*Error|\[?Unhandled)\b.*:/.test(text));
   return (line ?? stderr.trim().split('\n').at(-1) ?? '').trim();

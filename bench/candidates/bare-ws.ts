@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 import { NEWS, PATH, type StartServer } from './candidate.js';
 
-/** The floor: what a WebSocket server in JavaScript costs that reads JSON and answers JSON. */
+/** The lower bound: a bare `ws` server that parses JSON and sends JSON back. */
 export const start: StartServer = async () => {
   const httpServer = createServer();
   const server = new WebSocketServer({ server: httpServer, path: PATH });
@@ -28,7 +28,7 @@ export const start: StartServer = async () => {
         if (client.readyState === WebSocket.OPEN) client.send(frame, { binary: false });
       }
     },
-    // The loop that the documentation of `ws` shows, for the comparison with a heartbeat.
+    // The ping loop from the documentation of `ws`, for comparison with the library's heartbeat.
     startPinging: (intervalMs) => {
       const alive = new WeakSet<WebSocket>();
       const welcome = (client: WebSocket): void => {

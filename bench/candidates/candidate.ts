@@ -1,11 +1,11 @@
 import type { Server } from 'node:http';
 
-/** How a candidate's clients talk: plain `{ event, data }` frames, or Socket.IO's protocol. */
+/** The protocol of a candidate's clients: plain `{ event, data }` frames, or Socket.IO's protocol. */
 export type Protocol = 'plain' | 'socket.io';
 
-/** One of the servers that are compared. */
+/** A server that the benchmark compares with the others. */
 export interface Candidate {
-  /** Its file in this folder, and what `--only` names. */
+  /** The name of the candidate's file in this folder, and its name for `--only`. */
   readonly name: string;
   readonly title: string;
   readonly protocol: Protocol;
@@ -39,29 +39,29 @@ export function candidateNamed(name: string): Candidate {
   throw new Error(`There is no candidate "${name}". There are: ${names}.`);
 }
 
-/** What a server is started for. */
+/** Options for starting a candidate's server. */
 export interface ServerOptions {
-  /** Connections it has to hold at once. */
+  /** How many concurrent connections the server must hold. */
   readonly connections: number;
 }
 
-/** A started server, as the measures use it. */
+/** A running server, as the measures use it. */
 export interface BenchServer {
   readonly port: number;
   readonly httpServer: Server;
-  /** Lets one user have so many connections. */
+  /** Sets the maximum number of connections per user. */
   allowPerUser?(connections: number): void;
   /** Sends one message to every connection of {@link CROWD}. */
   fanOut?(): void;
-  /** Starts pinging every connection once per so many milliseconds, where the server does not do that anyway. */
+  /** Starts to ping every connection once per `intervalMs`. Absent where the server pings by default. */
   startPinging?(intervalMs: number): void;
 }
 
-/** What every file of a candidate exports as `start`. */
+/** The type of the `start` function that each candidate's file exports. */
 export type StartServer = (options: ServerOptions) => Promise<BenchServer>;
 
-/** The user who has all the connections that a fan-out goes to. */
+/** The user id of all connections that a fan-out is sent to. */
 export const CROWD = 'crowd';
 
-/** What a fan-out sends. */
+/** The payload of a fan-out. */
 export const NEWS = Object.freeze({ headline: 'All quiet on the loopback', edition: 1 });

@@ -1,11 +1,11 @@
 import { Injectable, Scope } from '@nestjs/common';
 
-/** The payload that goes to and fro. */
+/** The payload of an echo, in both directions. */
 export class EchoBody {
   text!: string;
 }
 
-/** The one REQUEST-scoped service of the gateways that have an instance per connection. */
+/** The REQUEST-scoped service of the gateways that have an instance per connection. */
 @Injectable({ scope: Scope.REQUEST })
 export class Session {
   messages = 0;
@@ -15,7 +15,7 @@ export class Session {
     this.isOpen = true;
   }
 
-  /** Called at the end of a connection by ours; Nest's own scopes are never disposed of. */
+  /** The library calls this when a connection ends. Nest never disposes of its own scopes. */
   [Symbol.dispose](): void {
     this.isOpen = false;
   }

@@ -11,7 +11,7 @@ import { type Observable, tap } from 'rxjs';
 
 import type { EchoBody } from './echo.js';
 
-// One of each, as small as they can be and still do something.
+// A minimal guard, pipe and interceptor that each do some work.
 
 @Injectable()
 export class TextGuard implements CanActivate {

@@ -13,11 +13,11 @@ import {
 import { type BenchServer, CROWD, NEWS, type ServerOptions } from './candidate.js';
 import { startNest } from './nest-app.js';
 
-/** The user is whom the address names. */
+/** Reads the user id from the query string of the URL. */
 @Injectable()
 class QueryAuthenticator implements ConnectionAuthenticator {
   authenticate({ url = '' }: IncomingMessage): Promise<ConnectionIdentity | null> {
-    // A token would be checked here: what that costs is the app's.
+    // A real app verifies a token here. That cost is not part of the library, so the benchmark leaves it out.
     const [, userId] = url.split('?user=');
     return Promise.resolve(userId === undefined ? null : { userId });
   }
@@ -26,13 +26,13 @@ class QueryAuthenticator implements ConnectionAuthenticator {
 @Module({})
 class AppModule {}
 
-/** Starts an app with an isolated gateway. Every option has its default, but for the room that a load needs. */
+/** Starts an app with an isolated gateway. All options have their defaults, except `maxManagers` for large loads. */
 export async function startIsolated(
   providers: Type[],
   { connections }: ServerOptions,
 ): Promise<BenchServer> {
   const options: WebSocketIsolationOptions = { authenticator: QueryAuthenticator };
-  // The default is 10,000: only a load of more than that needs more room.
+  // The default is 10,000. Only larger loads need a higher limit.
   if (connections > 10_000) options.limits = { maxManagers: connections };
   const module: DynamicModule = {
     module: AppModule,

@@ -25,7 +25,7 @@ class EchoGateway implements OnGatewayConnection {
     @CurrentContext() { userId }: UserExecutionContext,
     @CurrentManager() { context }: WebSocketManager,
   ): unknown {
-    // Both are used, so that nobody can say they were optimised away.
+    // Both parameters are read, so that the engine cannot optimise them away.
     return userId === context.userId ? { event: 'echo', data: body } : undefined;
   }
 }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import type { DynamicModule, INestApplication, Type, WebSocketAdapter } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 
-/** Starts a Nest application as in production: whatever is below `log` is off. */
+/** Starts a Nest application as in production: the log levels `debug` and `verbose` are off. */
 export async function startNest(
   module: Type | DynamicModule,
   adapterFor?: (app: INestApplication) => WebSocketAdapter,

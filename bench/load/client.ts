@@ -8,7 +8,7 @@ const HEAD_END = '\r\n\r\n';
 const CLOSE_FRAME = clientFrame(Opcode.CLOSE, Buffer.from([0x03, 0xe8]));
 const PONG_FRAME = clientFrame(Opcode.PONG, '');
 
-/** Where a client connects to, as whom, and from which of the many addresses of the loopback. */
+/** The port and protocol of a client's server, its user id, and the loopback address it connects from. */
 export interface ClientTarget {
   readonly port: number;
   readonly protocol: Protocol;
@@ -16,7 +16,7 @@ export interface ClientTarget {
   readonly localAddress: string;
 }
 
-/** A WebSocket client that leaves the processor to the server. */
+/** A WebSocket client that uses as little processor time as possible, so that the server gets it. */
 export class LoadClient {
   /** Called for every message. */
   onMessage: () => void = ignore;
@@ -56,12 +56,12 @@ export class LoadClient {
     });
   }
 
-  /** Sends a frame that is ready for the wire. */
+  /** Sends an encoded frame. */
   send(frame: Buffer): void {
     this.#socket.write(frame);
   }
 
-  /** Says goodbye and resolves when the server has hung up. */
+  /** Sends a close frame and resolves when the socket has closed. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#socket.closed) {
@@ -107,5 +107,5 @@ export class LoadClient {
 }
 
 export function ignore(): void {
-  // Nobody is interested.
+  // The default handler: messages are dropped.
 }

@@ -1,15 +1,15 @@
 import { PATH, type Protocol } from '../candidates/candidate.js';
 
-/** What differs between clients of Nest's `WsAdapter` and of Socket.IO. */
+/** The differences between clients of Nest's `WsAdapter` and clients of Socket.IO. */
 export interface Dialect {
   target(userId: string): string;
-  /** Sent as soon as the server has said something, to be admitted; `undefined` where 101 is enough. */
+  /** The client sends this after the server's first message, to be admitted; `undefined` where a 101 is enough. */
   readonly hello: string | undefined;
-  /** The answer to a ping that is a message. */
+  /** The reply to a ping that the server sends as a message; `undefined` where pings are WebSocket frames. */
   readonly pong: string | undefined;
-  /** Whether a text is a message of the application. */
+  /** Whether a frame's payload is a message of the application. */
   isMessage(data: Buffer, start: number, end: number): boolean;
-  /** A message whose frame has so many bytes of payload. */
+  /** Returns an echo message whose payload has this many bytes. */
   echo(bytes: number): string;
 }
 
@@ -42,7 +42,7 @@ export const dialects: Readonly<Record<Protocol, Dialect>> = {
   'socket.io': socketIo,
 };
 
-/** What a Socket.IO server says that is not a message of the application. */
+/** Returns the kind of a Socket.IO control message; `undefined` for other payloads. */
 export function controlOf(data: Buffer, start: number): 'open' | 'connected' | 'ping' | undefined {
   if (data[start] === OPEN) return 'open';
   if (data[start] === PING) return 'ping';

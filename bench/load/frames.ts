@@ -1,12 +1,12 @@
-// Just enough of RFC 6455 for a client that costs next to nothing: what is sent is prepared once, and of
-// what comes in only the headers are read.
+// The part of RFC 6455 that a cheap client needs: outgoing frames are encoded once, and only the headers of
+// incoming frames are parsed.
 
 export const Opcode = { TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const;
 
-// Not zero, or the server would be spared the unmasking.
+// Not zero: with a zero mask the server would have nothing to unmask.
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 
-/** A masked frame, ready for the wire. */
+/** Returns an encoded, masked frame. */
 export function clientFrame(opcode: number, payload: Buffer | string): Buffer {
   const data = Buffer.from(payload);
   const header = headerOf(opcode, data.length);
@@ -21,11 +21,11 @@ function headerOf(opcode: number, length: number): Buffer {
   return Buffer.from([first, 0x80 | 126, length >> 8, length & 0xff]);
 }
 
-/** Finds the frames in what a server sends. */
+/** Splits the bytes from a server into frames. */
 export class FrameReader {
   #rest: Buffer | undefined;
 
-  /** @param onFrame gets the payload as a place in the buffer: most of the time nobody looks at it */
+  /** @param onFrame gets the payload as offsets into the buffer, because most clients never read it */
   constructor(
     private readonly onFrame: (opcode: number, data: Buffer, start: number, end: number) => void,
   ) {}

@@ -1,19 +1,19 @@
 import type { Protocol } from '../candidates/candidate.js';
 import { type ClientTarget, LoadClient } from './client.js';
 
-/** Connections of one user: below the 12 from which cleanup takes an interest. */
+/** Connections per user: below 12, the number from which the cleanup looks at a user. */
 const CONNECTIONS_PER_USER = 10;
-/** Addresses of the loopback to connect from: each has its own client ports. */
+/** The number of loopback addresses to connect from: each has its own range of client ports. */
 const LOCAL_ADDRESSES = 16;
 
-/** Whom to connect to. */
+/** The server to connect to, and how many clients connect. */
 export interface Crowd {
   readonly port: number;
   readonly protocol: Protocol;
   readonly count: number;
-  /** Handshakes under way at once. */
+  /** Concurrent handshakes. */
   readonly concurrency: number;
-  /** Whose connections they all are; default: ten of each user. */
+  /** The user of all connections. Default: ten connections per user. */
   readonly userId?: string;
 }
 
@@ -29,7 +29,7 @@ function nextTarget({ port, protocol, userId }: Crowd): ClientTarget {
   };
 }
 
-/** Opens connections and keeps them. */
+/** Opens connections and keeps them open. */
 export async function openAll(crowd: Crowd): Promise<LoadClient[]> {
   const clients: LoadClient[] = [];
   await inParallel(crowd, async () => {

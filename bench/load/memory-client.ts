@@ -16,12 +16,12 @@ const HEADERS = {
 };
 
 /**
- * A client without an operating system in between: what it sends is there at once, what it is sent is
- * counted and forgotten. What remains is the server's own code.
+ * An in-memory client: no operating system sits between it and the server. Its frames reach the server at once; the
+ * server's writes are counted and dropped. A measurement therefore contains the server's own code only.
  */
 export class MemoryClient extends Duplex {
   readonly remoteAddress = '127.0.0.1';
-  /** Writes of the server. The first is the answer to the upgrade. */
+  /** The number of writes of the server. The first is the response to the upgrade request. */
   writes = 0;
 
   constructor(server: Server, userId: string) {
@@ -35,9 +35,9 @@ export class MemoryClient extends Duplex {
     server.emit('upgrade', request, this, Buffer.alloc(0));
   }
 
-  /** Sends a frame that is ready for the wire. */
+  /** Sends an encoded frame. */
   send(frame: Buffer): void {
-    // `ws` takes the mask off in place: the frame is to be sent again.
+    // A copy, because `ws` unmasks in place and the same frame is sent again.
     this.push(Buffer.from(frame));
   }
 
@@ -45,7 +45,7 @@ export class MemoryClient extends Duplex {
     this.send(CLOSE_FRAME);
   }
 
-  // What a server may ask of a real socket.
+  // Methods of a real socket that a server may call.
   setTimeout(): this {
     return this;
   }
@@ -55,7 +55,7 @@ export class MemoryClient extends Duplex {
   }
 
   override _read(): void {
-    // There is never more than what has been pushed.
+    // `send` pushes all data; there is nothing to read from.
   }
 
   override _write(_chunk: Buffer, _encoding: string, done: () => void): void {
@@ -68,14 +68,14 @@ export class MemoryClient extends Duplex {
     done();
   }
 
-  // The server hangs up: so does the client.
+  // The server has ended the stream, so the client ends it too.
   override _final(done: () => void): void {
     done();
     this.push(null);
   }
 }
 
-/** Lets the server go on until something has come true. */
+/** Yields to the event loop until `isTrue` returns true. @throws after 100,000 turns */
 export async function until(isTrue: () => boolean): Promise<void> {
   for (let turns = 0; !isTrue(); turns += 1) {
     if (turns > 100_000) throw new Error('The server does not answer');

@@ -18,7 +18,7 @@ function echoFrame(protocol: Protocol, bytes: number): Buffer {
   return clientFrame(Opcode.TEXT, dialects[protocol].echo(bytes));
 }
 
-/** Every client has so many messages on the way all the time; ends when the last echo is back. */
+/** Each client keeps `window` messages in flight until `durationMs` is over. Resolves after the last echo. */
 export function echoAtFullSpeed(
   clients: readonly LoadClient[],
   options: { protocol: Protocol; bytes: number; durationMs: number; window: number },
@@ -47,7 +47,7 @@ export function echoAtFullSpeed(
   });
 }
 
-/** One message from each client; ends when the last echo is back. */
+/** Each client sends one message. Resolves after the last echo. */
 export function echoOnce(
   clients: readonly LoadClient[],
   options: { protocol: Protocol; bytes: number },
@@ -55,7 +55,10 @@ export function echoOnce(
   return echoAtFullSpeed(clients, { ...options, durationMs: 0, window: 1 });
 }
 
-/** So many messages per second, whether echoes are back or not: a server that stalls cannot hide it. */
+/**
+ * Sends `perSecond` messages per second, whether or not the earlier echoes have arrived. A stalled server therefore
+ * shows in the latencies.
+ */
 export function echoAtFixedRate(
   clients: readonly LoadClient[],
   options: { protocol: Protocol; bytes: number; perSecond: number; durationMs: number },
@@ -92,7 +95,7 @@ function percentiles(latencies: number[]): LatencyRun {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-/** Resolves when the clients together have got so many messages. */
+/** Resolves when the clients have received this many messages in total. */
 export function received(clients: readonly LoadClient[], messages: number): Promise<void> {
   let left = messages;
   return new Promise((resolve) => {

@@ -2,8 +2,8 @@ import { metrics } from '../metrics.js';
 import { interleave, type Measure, withFleet } from './measure.js';
 
 /**
- * The same echo and the same connection without the operating system, whose part is the same for all: what
- * is left is what the code of each costs. Where to look first, with `--profile`.
+ * The same echo and the same connection without the operating system. Its cost is the same for all candidates, so
+ * what remains is the cost of each candidate's own code. With `--profile`, this is the place to look first.
  */
 export const code: Measure = {
   name: 'code',

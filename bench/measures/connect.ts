@@ -2,12 +2,12 @@ import { metrics } from '../metrics.js';
 import { interleave, type Measure, withFleet } from './measure.js';
 
 const CONCURRENCY = 16;
-/** The longest way of all through a server's code: it takes long to be compiled. */
+/** Connecting is the longest path through a server's code, so it takes several rounds to be compiled. */
 const WARM_UP_ROUNDS = 4;
 
 /**
- * What a connection costs that comes and goes: handshake, `handleConnection`, close. Ours authenticates,
- * and builds and disposes of the scope; nobody else does.
+ * The cost of a connection that opens and closes: handshake, `handleConnection`, close. Only the isolated candidates
+ * authenticate, and build and dispose of a scope.
  */
 export const connect: Measure = {
   name: 'connect',

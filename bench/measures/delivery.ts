@@ -12,14 +12,14 @@ import { interleave, type Measure } from './measure.js';
 
 const PER_SECOND = 1_000;
 
-/** How long a message takes from one node to the client of another, over Redis. */
+/** The time a message takes from a node to a client of another node, over Redis. */
 export const delivery: Measure = {
   name: 'delivery',
   async run(bench) {
     const { settings, results } = bench;
     const redis = await BenchRedis.start();
     if (!redis) {
-      console.error('delivery is left out: redis-server is not installed.');
+      console.error('delivery is skipped: redis-server is not installed.');
       return;
     }
     const pairs: Pair[] = [];
@@ -41,7 +41,7 @@ export const delivery: Measure = {
   },
 };
 
-/** Two processes, of which one sends, and a client of the other. */
+/** Two processes, one that sends and one that receives, and a client of the receiver. */
 class Pair {
   #times: number[] = [];
 
@@ -72,13 +72,13 @@ class Pair {
     return pair;
   }
 
-  /** Milliseconds of each message. */
+  /** Resolves with the time that each message took, in milliseconds. */
   async measure(durationMs: number): Promise<readonly number[]> {
     this.#times = [];
     const sent = await this.sender.call('send', PER_SECOND, durationMs);
     for (let tries = 0; this.#times.length < sent && tries < 500; tries += 1) await pause(10);
     if (this.#times.length !== sent) {
-      throw new Error(`${this.way}: ${this.#times.length} of ${sent} messages came`);
+      throw new Error(`${this.way}: ${this.#times.length} of ${sent} messages arrived`);
     }
     return this.#times;
   }

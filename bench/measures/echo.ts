@@ -4,10 +4,10 @@ import { type Bench, type Fleet, interleave, type Measure, withFleet } from './m
 const CONNECTIONS = 64;
 /** How long each candidate runs per round. */
 const ROUND_MS: Readonly<Record<number, number>> = { 64: 600, 4096: 300 };
-/** Messages of one connection on the way: a client that waits for its answer. */
+/** Messages of a connection in flight: the client waits for each echo. */
 const WINDOW = 1;
 
-/** Connects the clients of an echo, and lets everything be compiled before anything is measured. */
+/** Connects the clients of an echo, and warms the servers up, so that their code is compiled before measuring. */
 export async function openAndWarmUp({ settings }: Bench, { servers, load }: Fleet): Promise<void> {
   const durationMs = settings.isQuick ? 300 : 1_000;
   for (const { candidate, port } of servers) {
@@ -19,7 +19,7 @@ export async function openAndWarmUp({ settings }: Bench, { servers, load }: Flee
   }
 }
 
-/** What a message and its answer cost the server, and how many of them it can do. */
+/** The server's cost of a message and its echo, and the number of echoes per second. */
 export const echo: Measure = {
   name: 'echo',
   async run(bench) {

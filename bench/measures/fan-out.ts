@@ -3,10 +3,10 @@ import { metrics } from '../metrics.js';
 import { interleave, type Measure, withFleet } from './measure.js';
 
 const RECEIVERS = 1_000;
-/** A loop over prepared frames, Socket.IO's broadcast, and ours to all connections of one user. */
+/** A loop over prepared frames, Socket.IO's broadcast, and the library's send to all connections of a user. */
 const SENDERS = new Set(['bare-ws', 'nest-socket-io', 'isolated-injected']);
 
-/** What one message to a thousand connections costs. */
+/** The cost of a message to a thousand connections. */
 export const fanOut: Measure = {
   name: 'fan-out',
   async run(bench) {

@@ -4,14 +4,14 @@ import { metrics } from '../metrics.js';
 import { ManyConnections } from '../processes/many.js';
 import { interleave, type Measure } from './measure.js';
 
-/** The default of `heartbeat.intervalMs`: within it every connection is pinged once. */
+/** The default of `heartbeat.intervalMs`. Each connection is pinged once per interval. */
 const INTERVAL_MS = 25_000;
 const SETTLE_MS = 3_000;
 const MOST_ROUNDS = 2;
-/** Those that send pings: bare `ws` with the loop of its documentation, Socket.IO by itself, and ours. */
+/** The candidates that ping: bare `ws` with the loop of its documentation, Socket.IO by default, and the library. */
 const PINGING = new Set(['bare-ws', 'nest-socket-io', 'isolated-injected']);
 
-/** What idle connections cost that are pinged. */
+/** The cost of idle connections that are pinged. */
 export const heartbeat: Measure = {
   name: 'heartbeat',
   async run(bench) {
@@ -29,10 +29,10 @@ export const heartbeat: Measure = {
           return 0;
         });
       }
-      // What opening has left to do is not to be counted.
+      // Work left over from opening the connections must not be counted.
       await pause(SETTLE_MS);
       const rounds = settings.isQuick ? 1 : Math.min(MOST_ROUNDS, settings.rounds);
-      // All at once: each is idle, and the time of a server is its own.
+      // All candidates run at once: they are idle, and the processor time is read per server process.
       await interleave(rounds, [started], async (all, round) => {
         bench.progress(`heartbeat, round ${round + 1}`);
         await Promise.all(

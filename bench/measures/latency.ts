@@ -4,10 +4,10 @@ import { interleave, type Measure, withFleet } from './measure.js';
 
 const PER_SECOND = 2_000;
 const BYTES = 64;
-/** A round is long enough for a percentile of its own. */
+/** Each round is long enough for its own percentiles, so few rounds are enough. */
 const MOST_ROUNDS = 5;
 
-/** How long an answer takes at a rate that every candidate can hold. */
+/** The latency of an echo at a rate that every candidate can sustain. */
 export const latency: Measure = {
   name: 'latency',
   async run(bench) {

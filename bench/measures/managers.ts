@@ -6,13 +6,13 @@ import { interleave, type Measure } from './measure.js';
 const CYCLES = 20_000;
 const SWEEPS = 20_000;
 /**
- * As whoever holds a million of anything would set it, and the same for all counts: room for them, and a
- * young generation that is not collected every few thousand operations, since each collection looks at
- * every page of the heap.
+ * Settings for a heap with a million managers, the same for all counts: a heap large enough for them, and a young
+ * generation that is not collected every few thousand operations, because each collection looks at every page of the
+ * heap.
  */
 const EXEC_ARGV = ['--expose-gc', '--max-old-space-size=8192', '--max-semi-space-size=64'];
 
-/** Whether managers cost more the more of them there are: they must not. */
+/** Checks that the cost per manager does not grow with the number of managers. */
 export const managers: Measure = {
   name: 'managers',
   async run(bench) {

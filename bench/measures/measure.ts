@@ -8,12 +8,12 @@ import type { Profiles } from '../profile/profiles.js';
 import type { Results } from '../results.js';
 import type { Settings } from '../settings.js';
 
-/** What every measure gets. */
+/** The argument of every measure. */
 export interface Bench {
   readonly settings: Settings;
   readonly results: Results;
   readonly profiles: Profiles | undefined;
-  /** Says what is being done. */
+  /** Shows the current step on the terminal. */
   progress(text: string): void;
 }
 
@@ -22,7 +22,7 @@ export interface Measure {
   run(bench: Bench): Promise<void>;
 }
 
-/** Some candidates' servers, and a load for them. */
+/** The servers of some candidates, and the load process for them. */
 export interface Fleet {
   readonly servers: readonly Server[];
   readonly load: Remote<LoadMethods>;
@@ -32,7 +32,7 @@ export function startLoad(): Remote<LoadMethods> {
   return new Remote(new URL('../processes/load.process.js', import.meta.url));
 }
 
-/** Starts the servers of all candidates and a load, and ends them whatever happens. */
+/** Starts the servers of the candidates and a load process, and ends them even if `work` rejects. */
 export async function withFleet(
   { profiles }: Bench,
   candidates: readonly Candidate[],
@@ -45,7 +45,7 @@ export async function withFleet(
     for (const candidate of candidates) {
       servers.push(await Server.start(candidate, { connections }, profiles));
     }
-    // Booting leaves work behind: optimisation, collection.
+    // Booting leaves work for background threads: compilation and garbage collection.
     await pause(500);
     await work({ servers, load });
   } finally {
@@ -54,8 +54,8 @@ export async function withFleet(
 }
 
 /**
- * Runs all subjects once per round, so that whatever else the machine does hits them alike. Each round
- * begins with another one.
+ * Runs all subjects once per round, so that other load on the machine affects them alike. Each round begins with a
+ * different subject.
  */
 export async function interleave<T>(
   rounds: number,

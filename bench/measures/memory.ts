@@ -5,12 +5,12 @@ import type { Memory } from '../processes/server.process.js';
 import type { Profiles } from '../profile/profiles.js';
 import { type Bench, interleave, type Measure } from './measure.js';
 
-/** Weight hardly varies: more rounds would only take longer. */
+/** Memory hardly varies between rounds, so more of them would only take longer. */
 const MOST_ROUNDS = 2;
-/** Connections for a snapshot of the heap. */
+/** The number of connections for a heap snapshot. */
 const PROFILED = 1_000;
 
-/** What a connection weighs that does nothing. */
+/** The memory of an idle connection. */
 export const memory: Measure = {
   name: 'memory',
   async run(bench) {

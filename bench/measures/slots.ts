@@ -5,7 +5,7 @@ import type { SlotsMethods } from '../processes/slots.process.js';
 import { percentile } from '../statistics.js';
 import { interleave, type Measure } from './measure.js';
 
-/** Arrivals that wait for Redis at the same moment. */
+/** Arrivals that wait for Redis at the same time. */
 const AT_ONCE = 100;
 const RENEWED = 100_000;
 
@@ -15,7 +15,7 @@ const contenders = [
   { name: SLOT, step: 'acquire' },
 ] as const;
 
-/** What a cluster costs: slots over one Redis, beside the plainest command that Redis has. */
+/** The cost of a cluster: taking slots over one Redis, compared with a plain SET. */
 export const slots: Measure = {
   name: 'slots',
   async run(bench) {
@@ -23,7 +23,7 @@ export const slots: Measure = {
     const count = settings.isQuick ? 5_000 : 20_000;
     const redis = await BenchRedis.start();
     if (!redis) {
-      console.error('slots is left out: redis-server is not installed.');
+      console.error('slots is skipped: redis-server is not installed.');
       return;
     }
     const node = new Remote<SlotsMethods>(

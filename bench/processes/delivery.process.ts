@@ -1,4 +1,4 @@
-// One node of a cluster of two, or the same without us: PUBLISH on one side, a bare `ws` server on the other.
+// A node of a cluster of two. Or the same without the library: PUBLISH on one side, a bare `ws` server on the other.
 import 'reflect-metadata';
 
 import type { AddressInfo } from 'node:net';
@@ -63,7 +63,7 @@ const methods = {
   start: (way: DeliveryWay, url: string): Promise<number> =>
     way === 'plain PUBLISH' ? startPlain(url) : startOurs(url, way === 'toThread, resume'),
 
-  /** Sends at an even rate. Each message carries the time it was sent at, by the clock of the machine. */
+  /** Sends at an even rate. Each message carries its send time, from the machine's monotonic clock. */
   async send(perSecond: number, durationMs: number): Promise<number> {
     const startedAt = performance.now();
     let sent = 0;

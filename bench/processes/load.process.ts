@@ -1,4 +1,4 @@
-// The load: clients of any number of servers, in a process of their own.
+// The load: the clients of all servers, in a separate process.
 import type { Protocol } from '../candidates/candidate.js';
 import type { LoadClient } from '../load/client.js';
 import { closeAll, type Crowd, openAll, openAndCloseAll } from '../load/load-pool.js';
@@ -12,7 +12,7 @@ import {
 } from '../load/traffic.js';
 import { answer } from './rpc.js';
 
-/** Connections that are kept, by the name of the group they were opened as. */
+/** Open connections, by the name of their group. */
 const groups = new Map<string, { protocol: Protocol; clients: LoadClient[] }>();
 let expected: Promise<void> = Promise.resolve();
 
@@ -56,7 +56,7 @@ const methods = {
     return echoAtFixedRate(clients, { protocol, ...options });
   },
 
-  /** To be followed by `received`, which waits for them: nothing may be sent before somebody counts. */
+  /** Starts to count messages. Call this before the server sends, and then `received` to wait for them. */
   expect(name: string, messages: number): void {
     expected = received(groupNamed(name).clients, messages);
   },

@@ -1,4 +1,4 @@
-// Managers without sockets, so many that only their number matters.
+// Managers without sockets, to measure how the cost depends on their number.
 import 'reflect-metadata';
 
 import { Module } from '@nestjs/common';
@@ -24,7 +24,7 @@ function create(): Promise<WebSocketManager> {
   return factory.createManager(UserExecutionContext.fromWebSocketRequest({ userId }));
 }
 
-/** What an operation costs: the time of this thread, and the processor time of the whole process. */
+/** The cost of an operation: wall-clock time, and the processor time of the whole process. */
 export interface Cost {
   readonly wallUs: number;
   readonly cpuUs: number;
@@ -39,19 +39,19 @@ async function costOf(operations: number, work: () => Promise<void>): Promise<Co
   return { wallUs: wallUs / operations, cpuUs: (user + system) / operations };
 }
 
-// What every message and every send does inside the library: the published types do not have it.
+// The library touches the manager on every message and every send. `touch` is not part of the published types.
 function touch(manager: WebSocketManager): void {
   (manager as unknown as { touch(): void }).touch();
 }
 
 const methods = {
-  /** Boots an app and makes so many managers that stay. */
+  /** Boots an app and creates `live` managers that stay. */
   async start(live: number): Promise<void> {
     @Module({
       imports: [
         WebSocketIsolationModule.forRoot({
           limits: { maxManagers: live + 1_000 },
-          // They never get a socket, and are not to be cleaned up for that.
+          // The managers never get a socket, and must not be cleaned up for that.
           cleanup: { unattachedAfterMs: AN_HOUR_MS },
         }),
       ],
@@ -64,7 +64,7 @@ const methods = {
     global.gc?.();
   },
 
-  /** Makes, touches and disposes of managers, one after another. */
+  /** Creates, touches and disposes of managers, one after another. */
   cycle(operations: number): Promise<Cost> {
     return costOf(operations, async () => {
       for (let index = 0; index < operations; index += 1) {
@@ -75,7 +75,7 @@ const methods = {
     });
   },
 
-  /** Looks for what is to be removed, and finds nothing. */
+  /** Runs sweeps that find nothing to remove. */
   sweep(operations: number): Promise<Cost> {
     return costOf(operations, async () => {
       for (let index = 0; index < operations; index += 1) {

@@ -7,12 +7,12 @@ import type { LoadMethods } from './load.process.js';
 import type { Remote } from './rpc.js';
 import { Server } from './server.js';
 
-/** File descriptors that a process needs for anything but connections. */
+/** File descriptors that a process needs besides its connections. */
 const OTHER_DESCRIPTORS = 1_000;
 const CONCURRENCY = 64;
 const GROUP = 'all';
 
-/** A part of the connections: one server, and one load for it. */
+/** A part of the connections: a server, and its load process. */
 export interface Share {
   readonly server: Server;
   readonly load: Remote<LoadMethods>;
@@ -20,8 +20,8 @@ export interface Share {
 }
 
 /**
- * More connections than one process may have descriptors for, over as many pairs of processes as that
- * takes: one, where the system is set up for servers.
+ * Connections spread over as many pairs of processes as the limit of file descriptors requires. A single pair is
+ * enough where the system is configured for servers.
  */
 export class ManyConnections {
   private constructor(readonly shares: readonly Share[]) {}
@@ -42,7 +42,7 @@ export class ManyConnections {
     return new ManyConnections(shares);
   }
 
-  /** Connections come and go, each with a message, so that none of the cost of being new is left. */
+  /** Opens connections, sends a message over each and closes them, so that one-time costs are not measured. */
   async warmUp(): Promise<void> {
     await this.#forEach(async (share) => {
       await openConnections(share, 300);
@@ -59,7 +59,7 @@ export class ManyConnections {
     return this.#forEach(({ load }) => load.call('echoOnce', GROUP, 64));
   }
 
-  /** The sum over all servers. */
+  /** Resolves with the sum of the values of all servers. */
   async sum(valueOf: (server: Server) => Promise<number>): Promise<number> {
     const values = await Promise.all(this.shares.map(({ server }) => valueOf(server)));
     return values.reduce((total, value) => total + value, 0);

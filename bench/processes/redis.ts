@@ -2,14 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
-/** A Redis for a measure: in memory only, gone with it. */
+/** A Redis server for a measure. It keeps its data in memory only and ends with the measure. */
 export class BenchRedis {
   private constructor(
     readonly url: string,
     private readonly server: ChildProcess,
   ) {}
 
-  /** `undefined` where none is installed. */
+  /** Resolves with `undefined` if no Redis server is installed. */
   static async start(): Promise<BenchRedis | undefined> {
     const port = await freePort();
     const command = process.env['REDIS_SERVER_PATH'] ?? 'redis-server';

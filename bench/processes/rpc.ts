@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 
-/** What a child process can be asked to do. */
+/** The methods of a child process that its parent can call. */
 export type Methods<T> = { readonly [Name in keyof T]: (...args: never[]) => unknown };
 
 interface Request {
@@ -20,7 +20,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** A child process and the questions it has not answered yet. */
+/** A child process and the calls that have not settled yet. */
 export class Remote<T extends Methods<T>> {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
@@ -48,7 +48,7 @@ export class Remote<T extends Methods<T>> {
     });
   }
 
-  /** Ends the process. Nothing in it is worth a goodbye. */
+  /** Kills the process. It has no state that needs a graceful end. */
   end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
@@ -68,7 +68,7 @@ export class Remote<T extends Methods<T>> {
   }
 }
 
-/** The child's side: answers what the parent asks for, and goes when the parent goes. */
+/** The child's side: runs the methods that the parent calls, and exits when the parent disconnects. */
 export function answer<T extends Methods<T>>(methods: T): void {
   process.on('message', (message) => {
     const { id, method, args } = message as Request;

@@ -1,4 +1,4 @@
-// One candidate, in a process of its own.
+// The server of a candidate, in a separate process.
 import { setImmediate as turn } from 'node:timers/promises';
 
 import type { BenchServer, ServerOptions, StartServer } from '../candidates/candidate.js';
@@ -10,7 +10,7 @@ import { answer } from './rpc.js';
 let server: BenchServer;
 const profiler = new CpuProfiler();
 
-/** Bytes after a collection. */
+/** Bytes in use after a garbage collection. */
 export interface Memory {
   readonly heap: number;
   readonly rss: number;
@@ -23,7 +23,7 @@ const methods = {
     return server.port;
   },
 
-  /** Microseconds of processor time, all threads of the process. */
+  /** Returns the processor time of all threads of the process, in microseconds. */
   cpu(): number {
     const { user, system } = process.cpuUsage();
     return user + system;
@@ -62,7 +62,7 @@ const methods = {
   },
 };
 
-// What finalizers hold back goes with the next collection.
+// Several collections: objects that finalizers keep alive are freed by the next one.
 async function collect(): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     global.gc?.();

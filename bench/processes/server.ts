@@ -5,10 +5,10 @@ import type { Profiles } from '../profile/profiles.js';
 import { Remote } from './rpc.js';
 import type { ServerMethods } from './server.process.js';
 
-/** What a server does a moment after its clients have gone belongs to what they cost. */
+/** Work that a server does just after its clients have left is part of their cost, so the measurement waits for it. */
 const SETTLE_MS = 50;
 
-/** A candidate's server, in a process of its own. */
+/** The server of a candidate, in a separate process. */
 export class Server {
   readonly #remote: Remote<ServerMethods>;
   port = 0;
@@ -36,9 +36,9 @@ export class Server {
   }
 
   /**
-   * The processor time, in microseconds, that the server spends while something is done to it.
+   * Resolves with the processor time, in microseconds, that the server spends during `work`.
    *
-   * @param title what that is, for a profile
+   * @param title the title of `work` in a profile
    */
   async cpuOf<T>(title: string, work: () => Promise<T>): Promise<{ cpuUs: number; result: T }> {
     if (this.profiles) await this.call('startProfile');

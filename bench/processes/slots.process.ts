@@ -1,4 +1,4 @@
-// One node of a cluster without connections: its slots, and plain SETs over a line like theirs.
+// A cluster node without connections: it takes slots, and sends plain SETs over a Redis connection of the same kind.
 import 'reflect-metadata';
 
 import { type Cluster, type ClusterLease, systemClock } from 'nestjs-websocket-isolation';
@@ -7,12 +7,12 @@ import { createClient } from 'redis';
 
 import { answer } from './rpc.js';
 
-/** Two tabs each: what a user of an app with an average of two has on one node. */
+/** Two slots per user: two tabs on the same node. */
 const SLOTS_PER_USER = 2;
 const AN_HOUR_MS = 3_600_000;
 const VALUE = 'a connection id of about this length: conn_01';
 
-/** What an operation costs: its share of the time that passed, and of the processor's. */
+/** The cost of an operation: its share of the wall-clock time, and of the processor time. */
 export interface Cost {
   readonly wallUs: number;
   readonly cpuUs: number;
@@ -32,7 +32,7 @@ async function costOf(operations: number, work: () => Promise<void>): Promise<Co
   return { wallUs: wallUs / operations, cpuUs: (user + system) / operations };
 }
 
-/** Does something so many times, `atOnce` of them at any moment. */
+/** Runs `step` `count` times, `atOnce` of them concurrently. */
 async function repeat(count: number, atOnce: number, step: () => Promise<void>): Promise<void> {
   let left = count;
   const lane = async (): Promise<void> => {
@@ -54,7 +54,7 @@ async function acquire(): Promise<void> {
   const lease = cluster.slots.lease(`user-${Math.floor(made / SLOTS_PER_USER)}`, `conn_${made}`);
   leases.push(lease);
   const got = await lease.answer;
-  if (got !== 'held') throw new Error(`A slot was to be held and is ${got}`);
+  if (got !== 'held') throw new Error(`A slot must be held, but is ${got}`);
 }
 
 const steps = { set, acquire };
@@ -80,12 +80,12 @@ const methods = {
     await cluster.join();
   },
 
-  /** As many as the line carries. */
+  /** Runs as many steps as the Redis connection carries, `atOnce` of them concurrently. */
   rate(what: keyof typeof steps, count: number, atOnce: number): Promise<Cost> {
     return costOf(count, () => repeat(count, atOnce, steps[what]));
   },
 
-  /** One after another: how long each waits, in milliseconds. */
+  /** Runs the steps one after another. Resolves with the duration of each, in milliseconds. */
   async latencies(what: keyof typeof steps, count: number): Promise<number[]> {
     const waits: number[] = [];
     for (let index = 0; index < count; index += 1) {
@@ -96,7 +96,7 @@ const methods = {
     return waits;
   },
 
-  /** Renews everything that is held, once. */
+  /** Renews all held slots once. */
   renew(): Promise<Cost> {
     const renewed = new Promise<void>((resume) => {
       cluster.slots.hold({ resume });
@@ -104,11 +104,11 @@ const methods = {
     return costOf(leases.length, () => renewed);
   },
 
-  /** Gives everything back. */
+  /** Releases all held slots. */
   async release(): Promise<void> {
     for (const lease of leases) lease.release();
     leases = [];
-    // Commands of one line are carried out in their order.
+    // Redis executes the commands of a connection in order: when this slot is held, the others are released.
     await acquire();
     leases.pop()!.release();
   },

@@ -26,13 +26,13 @@ async function disconnectAll(clients: readonly MemoryClient[]): Promise<void> {
   await until(() => clients.every(({ closed }) => closed));
 }
 
-// Processor time and not the clock's: whatever else the machine does is not to count.
+// Processor time instead of wall-clock time, so that other load on the machine does not count.
 function cpuSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return user + system;
 }
 
-/** Echoes without the operating system: microseconds each. */
+/** Runs echoes without the operating system. Resolves with the microseconds per echo. */
 export async function echoWithoutSockets(server: Server, messages: number): Promise<number> {
   const frame = clientFrame(Opcode.TEXT, dialects.plain.echo(ECHO_BYTES));
   const clients = await connectAll(server);
@@ -47,7 +47,7 @@ export async function echoWithoutSockets(server: Server, messages: number): Prom
   return cpuUs / (rounds * CONNECTIONS);
 }
 
-/** Connections that come and go without the operating system: microseconds each. */
+/** Opens and closes connections without the operating system. Resolves with the microseconds per connection. */
 export async function connectWithoutSockets(server: Server, count: number): Promise<number> {
   const rounds = Math.ceil(count / CONNECTIONS);
   const before = process.cpuUsage();

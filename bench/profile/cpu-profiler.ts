@@ -2,7 +2,7 @@ import { type Profiler, Session } from 'node:inspector/promises';
 
 const SAMPLING_US = 200;
 
-/** Records where this process spends its time between two moments. */
+/** Records a CPU profile of this process between `start` and `stop`. */
 export class CpuProfiler {
   readonly #session = new Session();
 

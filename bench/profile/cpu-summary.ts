@@ -1,13 +1,13 @@
 import type { Profiler } from 'node:inspector/promises';
 
-/** A function and the time spent in it, without what it calls. */
+/** A function and the time spent in it, without the functions that it calls. */
 export interface SelfTime {
   readonly name: string;
   readonly place: string;
   readonly us: number;
 }
 
-/** The functions of a profile, the most expensive first. The time in which nothing ran is left out. */
+/** Returns the functions of a profile, the most expensive first. Idle time is left out. */
 export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): SelfTime[] {
   const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]));
   const times = new Map<string, SelfTime>();
@@ -23,14 +23,14 @@ export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Pro
   return [...times.values()].toSorted((a, b) => b.us - a.us);
 }
 
-// Which part of whose code it is: paths of this machine say nothing.
+// Returns the path inside the package: absolute paths of this machine carry no information.
 function placeOf(url: string): string {
   const inPackage = /node_modules\/((?:@[^/]+\/)?[^/]+\/.*)$/.exec(url)?.[1];
   const ours = /\/(dist(?:-bench)?\/.*)$/.exec(url)?.[1];
   return inPackage ?? ours ?? url;
 }
 
-/** Time by package, the most expensive first. */
+/** Returns the time by package, the most expensive first. */
 export function timesByPart(times: readonly SelfTime[]): { part: string; us: number }[] {
   const parts = new Map<string, number>();
   for (const { name, place, us } of times) {

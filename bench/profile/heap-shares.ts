@@ -1,7 +1,7 @@
 import { getHeapSnapshot } from 'node:v8';
 import { text } from 'node:stream/consumers';
 
-/** How many objects of one type there are, and the bytes they take themselves. */
+/** The number of objects of a type, and their own size in bytes. */
 export interface HeapShare {
   readonly type: string;
   readonly count: number;
@@ -16,7 +16,7 @@ interface Snapshot {
   readonly strings: string[];
 }
 
-/** Everything on the heap, by type. Takes a snapshot: for hundreds of connections, not for thousands. */
+/** Resolves with the heap's objects by type. Takes a heap snapshot: for hundreds of connections, not for thousands. */
 export async function heapByType(): Promise<HeapShare[]> {
   const { snapshot, nodes, strings } = JSON.parse(await text(getHeapSnapshot())) as Snapshot;
   const { node_fields: fields, node_types: types } = snapshot.meta;
@@ -35,7 +35,7 @@ export async function heapByType(): Promise<HeapShare[]> {
   return [...shares].map(([type, { count, bytes }]) => ({ type, count, bytes }));
 }
 
-// Objects and functions have telling names; of strings and numbers only the kind is of interest.
+// Objects and functions are listed by name, strings and numbers by kind only.
 function labelOf(kind: string, name: string): string {
   return ['object', 'closure', 'hidden', 'array', 'native', 'code'].includes(kind)
     ? `${kind} ${name.slice(0, 60)}`

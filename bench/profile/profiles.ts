@@ -8,9 +8,9 @@ import type { HeapShare } from './heap-shares.js';
 const FUNCTIONS = 40;
 const TYPES = 30;
 
-/** What `--profile` has recorded. */
+/** The profiles that `--profile` has recorded. */
 export class Profiles {
-  // The last of each kind: the first rounds still compile.
+  // Only the last profile of each title: in the first rounds, code is still being compiled.
   readonly #recorded = new Map<string, Profiler.Profile>();
   readonly #heaps: { title: string; lines: string[] }[] = [];
 
@@ -18,7 +18,7 @@ export class Profiles {
     this.#recorded.set(title, profile as Profiler.Profile);
   }
 
-  /** What so many connections have added to the heap. */
+  /** Adds the growth of the heap per connection. */
   addHeap(
     title: string,
     before: readonly HeapShare[],
@@ -43,7 +43,7 @@ export class Profiles {
     this.#heaps.push({ title: `${title}: ${total.toFixed(0)} B per connection`, lines });
   }
 
-  /** Writes the profiles for a browser's developer tools, and returns what they come to. */
+  /** Writes the profiles as files for a browser's developer tools, and resolves with a summary. */
   async finish(name: string): Promise<string> {
     const folder = fileURLToPath(new URL('../profiles/', import.meta.url));
     await mkdir(folder, { recursive: true });
@@ -66,7 +66,7 @@ function cpuLines(title: string, profile: Profiler.Profile): string[] {
     `${title}: time by part`,
     ...timesByPart(times).map(({ part, us }) => `${share(us)}  ${part}`),
     '',
-    `${title}: time by function, without what it calls`,
+    `${title}: time by function, without the functions it calls`,
     ...times
       .slice(0, FUNCTIONS)
       .map(({ name, place, us }) => `${share(us)}  ${name}  ${place}`.trimEnd()),

@@ -1,4 +1,4 @@
-/** One bar, with the middle half of its rounds as a thin line. */
+/** A bar, with the middle half of its rounds as a thin line. */
 export interface Bar {
   readonly title: string;
   readonly label: string;
@@ -22,7 +22,7 @@ const BAR = 16;
 const PANEL_HEAD = 38;
 const PADDING = 16;
 
-// Readable on white and on black: the colours follow the reader's preference.
+// The colours follow the reader's `prefers-color-scheme`, so that the chart is readable on white and on black.
 const STYLE = `
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 15px }
@@ -31,7 +31,7 @@ const STYLE = `
     text { fill: #e6edf3 } .theirs { fill: #6e7681 } .ours { fill: #58a6ff } .spread { stroke: #e6edf3 }
   }`;
 
-/** Horizontal bars, panel below panel, as an SVG of its own. */
+/** Returns a stand-alone SVG with the panels below each other, each with horizontal bars. */
 export function barChart(panels: readonly Panel[]): string {
   let top = PADDING;
   const drawn = panels.map((panel) => {

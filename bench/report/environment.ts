@@ -4,7 +4,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 
 const PACKAGES = ['@nestjs/core', '@nestjs/websockets', 'ws', 'socket.io'];
 
-/** What the numbers depend on. */
+/** Returns the versions and the hardware that the numbers depend on. */
 export function environment(): Readonly<Record<string, string>> {
   const versions = PACKAGES.map((name) => [name, versionOf(name)] as const);
   return {
@@ -15,7 +15,7 @@ export function environment(): Readonly<Record<string, string>> {
   };
 }
 
-// Not every package exports its package.json: it is looked for beside its entry.
+// Not every package exports its package.json, so this reads it from the folders of the package resolution.
 function versionOf(name: string): string {
   const require = createRequire(import.meta.url);
   for (const folder of require.resolve.paths(name) ?? []) {

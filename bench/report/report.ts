@@ -12,7 +12,7 @@ import { barChart, type Panel } from './chart.js';
 import { environment } from './environment.js';
 import { factorOf, formatted, titleOf } from './terminal.js';
 
-/** What a report is made of. */
+/** The data of a report. */
 export interface Measured {
   readonly settings: Settings;
   readonly series: readonly Series[];
@@ -34,7 +34,7 @@ function markdown({ settings, series, ratios }: Measured): string {
   return [
     '# Benchmarks',
     '![CPU per echo, CPU per connect and close, and heap per idle connection](benchmarks.svg)',
-    'Written by `npm run bench -- --report`. `npm run bench -- --help` says what else it can do.',
+    'Written by `npm run bench -- --report`. `npm run bench -- --help` lists all options.',
     '## How it is measured',
     method(settings),
     machine(),
@@ -47,12 +47,12 @@ function markdown({ settings, series, ratios }: Measured): string {
 
 function method({ rounds, idle }: Settings): string {
   return [
-    `- Every server runs in a process of its own, all clients in another. What counts is the processor time of the server's process, all its threads, around what is done to it.`,
-    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (5 for latency, 2 for memory and heartbeat), each round beginning with another one. Tables show the median, and between which values the middle half of the rounds lies; the last column is the factor against the first line.`,
-    `- An echo is \`{ "event", "data" }\` of 64 bytes or 4 KiB, to and fro, from 64 connections that wait for the answer before they send again. Latency is measured at a fixed rate that does not wait.`,
-    `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service; with ours it also has something to dispose of.`,
-    `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. Nobody else authenticates. Raised are \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up for having none.`,
-    `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are those of all of them.`,
+    `- Every server runs in its own process, and all clients run in another process. The measured value is the processor time of all threads of the server's process during the work.`,
+    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (5 for latency, 2 for memory and heartbeat), and each round begins with a different candidate. Tables show the median, and the range in which the middle half of the rounds lies. The last column is the factor against the first line.`,
+    `- An echo is \`{ "event", "data" }\` of 64 bytes or 4 KiB, in both directions, over 64 connections that wait for each reply before they send again. Latency is measured at a fixed rate that does not wait for replies.`,
+    `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service. With ours, this service is also disposed of.`,
+    `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. The other candidates do not authenticate. These limits are raised: \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up.`,
+    `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are the sums over all of them.`,
     `- Managers without sockets live in processes with a young generation of 64 MB (\`--max-semi-space-size\`), for every number of them.`,
     `- The heartbeat is compared with bare \`ws\` and the ping loop of its documentation, at the same interval of 25 s.`,
   ].join('\n');

@@ -5,7 +5,7 @@ import type { Summary } from '../statistics.js';
 
 type Align = 'left' | 'right';
 
-/** Plain columns for a terminal. */
+/** Returns a table with aligned columns for a terminal. */
 function table(rows: readonly (readonly string[])[], align: readonly Align[]): string {
   const widths = align.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const line = (row: readonly string[]): string =>
@@ -29,7 +29,7 @@ export function formatted(value: number, digits: number): string {
   });
 }
 
-/** How many times the first of a series. */
+/** Returns the factor against the first subject of the series. */
 export function factorOf(summary: Summary, { subjects }: Series): string {
   const [first] = subjects.values();
   return first ? `${formatted(summary.median / first.median, 2)} ×` : '';
@@ -47,7 +47,7 @@ export function seriesTable(series: Series): string {
   return `${metric.title}\n${table([header, ...rows], ['left', 'right', 'right', 'right'])}`;
 }
 
-/** The ratios of several runs, one column each. */
+/** Returns a table with the ratios of several runs, one column per run. */
 export function runsTable(runs: readonly (readonly Ratio[])[]): string {
   const [first = []] = runs;
   const rows = first.map(({ title, against, limit }, row) =>

@@ -1,6 +1,6 @@
 import { CROWDED, LIMIT } from './limits.js';
 
-/** Seconds that are shown. */
+/** The number of seconds that the chart shows. */
 export const SAMPLES = 120;
 const WIDTH = 720;
 const HEIGHT = 200;
@@ -14,7 +14,7 @@ function svg(name, attributes, text = '') {
   return element;
 }
 
-/** Draws how many connections each person had, sample by sample. */
+/** Draws the number of connections of each person over time. */
 export function renderChart(chart, everybody) {
   const people = [...everybody];
   const parts = [0, CROWDED, LIMIT].flatMap((count) => {

@@ -1,4 +1,4 @@
-// The limits of the demo's server, for the marks on the page.
+// The limits of the demo's server, which the page shows as marks.
 
 export const LIMIT = 20;
 export const CROWDED = 12;

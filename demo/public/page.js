@@ -1,5 +1,5 @@
-// One page, no framework: a Person holds Tabs, a Tab holds one WebSocket; once a second the page asks
-// the server what it sees.
+// The page of the demo, without a framework. A Person holds Tabs, and a Tab holds a WebSocket. The page polls the
+// server's state once per second.
 
 import { renderChart, SAMPLES } from './chart.js';
 import { COLOURS, Person } from './person.js';
@@ -34,7 +34,7 @@ function renderCluster({ cluster }) {
     (others.length > 0
       ? `, which shares its limits and messages with “${others.join('”, “')}”.`
       : '.') +
-    (cluster.state === 'up' ? '' : ` Redis is away: ${cluster.state}.`);
+    (cluster.state === 'up' ? '' : ` Redis is unreachable: ${cluster.state}.`);
 }
 
 const nameOf = ({ nodes, nodeId }) =>
@@ -103,7 +103,7 @@ $('#sign-in').addEventListener('submit', async (event) => {
 $('#cleanup').addEventListener('click', () => fetch('playground/cleanup', { method: 'POST' }));
 
 renderChart($('#chart'), people.values());
-// A server that is away for a moment is asked again.
+// A failed request is ignored: the page polls again after a second.
 const tick = () => refresh().catch(() => undefined);
 setInterval(() => void tick(), 1000);
 void tick();

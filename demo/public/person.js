@@ -6,14 +6,14 @@ export const COLOURS = ['#2f8f74', '#c2792b', '#6a6fc9', '#b0527c', '#3f86b8', '
 
 const $ = (selector, root = document) => root.querySelector(selector);
 
-/** One user: their tabs side by side, and the selected one in detail. */
+/** A user: shows the user's tabs side by side, and the details of the selected tab. */
 export class Person {
   tabs = [];
   threads = [];
   opened = 0;
   selected = undefined;
   samples = [];
-  // In a cluster: the node this page talks to, and connections on the others.
+  // In a cluster: the node that serves this page, and the number of connections on other nodes.
   node = undefined;
   elsewhere = 0;
 
@@ -51,7 +51,7 @@ export class Person {
   open(thread = this.selected?.thread ?? this.threads[0] ?? this.newThread()) {
     const tab = new Tab(this, thread);
     this.tabs.push(tab);
-    // The dead ones stay to be looked at, but not for ever.
+    // Closed tabs stay visible; of more than 8, the oldest is removed.
     const dead = this.tabs.filter(({ state }) => state === 'closed');
     if (dead.length > 8) this.tabs.splice(this.tabs.indexOf(dead[0]), 1);
     this.selected ??= tab;
@@ -74,8 +74,8 @@ export class Person {
     if (tab.refusal) {
       const seconds = Math.ceil((tab.refusal.retryAfterMs ?? 0) / 1000);
       this.refuse(
-        `Tab ${tab.number} was refused with 4429 (${tab.refusal.reason}): all ${LIMIT} are in use. ` +
-          `Try again in ${seconds} seconds, or close one.`,
+        `Tab ${tab.number} was refused with 4429 (${tab.refusal.reason}): all ${LIMIT} connections are ` +
+          `in use. Try again in ${seconds} seconds, or close a tab.`,
       );
       this.tabs.splice(this.tabs.indexOf(tab), 1);
       if (this.selected === tab) this.selected = this.tabs.at(-1);

@@ -1,6 +1,6 @@
 import { REASONS } from './words.js';
 
-/** One WebSocket. */
+/** A tab: holds one WebSocket. */
 export class Tab {
   state = 'connecting';
   messages = [];
@@ -14,9 +14,9 @@ export class Tab {
     this.number = ++person.opened;
     const url = new URL('/chat', location.href.replace(/^http/, 'ws'));
     url.searchParams.set('thread', thread.id);
-    // Where the server keeps what was missed, a new tab of the thread begins where the last one stopped.
+    // If the server keeps a thread history, a new tab of the thread resumes at the thread's last position.
     if (thread.position) url.searchParams.set('resume', thread.position);
-    // The token goes where a browser can put it. The server answers with the first name, never with the token.
+    // A browser can send a token only as a subprotocol. The server selects the first one, `chat`, never the token.
     this.socket = new WebSocket(url, ['chat', person.token]);
     this.ended = new Promise((resolve) => {
       this.socket.addEventListener('message', ({ data }) => this.receive(JSON.parse(data)));

@@ -13,14 +13,14 @@ import { SilenceCheck } from '../time/silence.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { CleanupService } from './cleanup.service.js';
 
-/** Name of the job that tidies up after crowded and idle users, in the `SchedulerRegistry`. */
+/** Name of the job that removes stale, idle and never attached connections, in the `SchedulerRegistry`. */
 export const PROACTIVE_CLEANUP_JOB = 'websocket-isolation:proactive-cleanup';
 /** Name of the job that makes room where a limit is near, in the `SchedulerRegistry`. */
 export const EMERGENCY_CLEANUP_JOB = 'websocket-isolation:emergency-cleanup';
 
 /**
- * The two jobs. Their timers are our own, so that they run whatever the app has said about its own
- * (`ScheduleModule.forRoot({ intervals: false })`), and at any period; the app's `SchedulerRegistry` lists them.
+ * The two cleanup jobs. They use timers of this library, so that they run at any interval and regardless of the app's
+ * scheduler options (`ScheduleModule.forRoot({ intervals: false })`). The app's `SchedulerRegistry` lists them.
  */
 @Injectable()
 export class CleanupJobs implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -46,7 +46,8 @@ export class CleanupJobs implements OnApplicationBootstrap, OnApplicationShutdow
   #start(name: string, intervalMs: number, job: () => Promise<unknown>): void {
     const run = (): void =>
       void job().catch((error: unknown) => this.#logger.error(`The job ${name} failed.`, error));
-    // Who was silent while this process slept, and pings that were answered meanwhile, are no reason to remove anybody.
+    // While this process sleeps, it receives nothing from its peers. So a late run first reads the sockets, and gives
+    // the peers up to `probeTimeoutMs` of that time back.
     const { probeTimeoutMs } = this.options.cleanup;
     const check = new SilenceCheck(systemClock, intervalMs, probeTimeoutMs, run);
     const timer = repeat(intervalMs, () => check.tick());

@@ -18,13 +18,13 @@ import { DeadPeers } from './dead-peers.js';
 import { VictimRules } from './victim-rules.js';
 import { Victims } from './victims.js';
 
-/** Users are looked at again within this share of `cleanup.staleAfterMs` after they are due. */
+/** Crowded users are checked within this share of `cleanup.staleAfterMs` after they are due. */
 const WATCH_GRANULARITY = 1 / 64;
 
 /**
- * Removes managers that nobody needs any more: when a user gets crowded, when a limit is reached, and
- * from time to time. In this order: closed, never attached, zombie, stale, and where the policy says
- * so the least recently active. Never a pinned one, never one of another user.
+ * Removes managers that are no longer needed: when a user gets crowded, when a limit is reached, and periodically. The
+ * order is: closed, never attached, zombie, stale, and, if `limits.overflow` allows eviction, the least recently
+ * active. It never removes a pinned manager, nor one of another user.
  */
 @Injectable()
 export class CleanupService implements SlotReclaimer {
@@ -34,7 +34,7 @@ export class CleanupService implements SlotReclaimer {
   readonly #probes: Probes;
   readonly #rescueHost: RescueServices;
   readonly #rescues = new Map<UserSlots, Promise<void>>();
-  /** Users above a lowered limit, as long as their work keeps them there. */
+  /** Users above a lowered limit, as long as pinned managers keep them there. */
   readonly #overfull = new Set<UserSlots>();
   readonly #running = new Map<CleanupReport['kind'], Promise<CleanupReport>>();
 
@@ -62,7 +62,7 @@ export class CleanupService implements SlotReclaimer {
     };
   }
 
-  /** Users from 60 % on: what is dead or stale. All users: what idles for too long or was never attached. */
+  /** Users from 60 % of their limit on: removes stale managers. All users: removes idle and never attached ones. */
   runProactive(): Promise<CleanupReport> {
     return this.#once('proactive', (victims) => {
       const { idleTimeoutMs } = this.options.cleanup;
@@ -75,8 +75,8 @@ export class CleanupService implements SlotReclaimer {
   }
 
   /**
-   * Users from 80 % on and a process from 90 % on: also what leaves a ping unanswered. Those that were silent are pinged
-   * here, and go `cleanup.probeTimeoutMs` later: this does not wait for the heartbeat to come round.
+   * Users from 80 % of their limit on, a process from 90 % on: also removes managers that leave a ping unanswered.
+   * Silent ones are pinged here, regardless of the heartbeat, and have `cleanup.probeTimeoutMs` to respond.
    */
   runEmergency(): Promise<CleanupReport> {
     const probe = (victims: Victims): Promise<void> | undefined => this.#takeSilent(victims);
@@ -94,7 +94,7 @@ export class CleanupService implements SlotReclaimer {
     );
   }
 
-  /** For how many milliseconds the most overdue manager has been waiting to be removed; 0 when none is. */
+  /** Milliseconds since the most overdue manager should have been removed; 0 when none is overdue. */
   get lagMs(): number {
     const { idleTimeoutMs, unattachedAfterMs } = this.options.cleanup;
     const now = this.clock.now();
@@ -119,7 +119,7 @@ export class CleanupService implements SlotReclaimer {
     this.#rules.takeDeadAndStale(slots, victims);
     if (victims.size === 0) return undefined;
     const finished = this.#finish('proactive', victims);
-    // The arrival has a slot of its own; it waits for those who leave only as long as a goodbye takes.
+    // The arrival has its own slot, so it waits for the victims only as long as a close handshake may take.
     const { closeTimeoutMs } = this.options.cleanup;
     return withDeadline(this.clock, closeTimeoutMs, finished).then(() => undefined);
   }
@@ -174,7 +174,7 @@ export class CleanupService implements SlotReclaimer {
     }
   }
 
-  // A promise only where there is somebody to ask.
+  // Returns a promise only when there is a connection to probe.
   #takeSilent(victims: Victims): Promise<void> | undefined {
     const suspects = this.#suspects();
     if (suspects.size === 0) return undefined;
@@ -191,7 +191,7 @@ export class CleanupService implements SlotReclaimer {
       if (held >= this.limits.criticalFrom) this.#probes.suspectsOf(idle).forEach(add);
     }
     if (this.#isProcessCritical) {
-      // Whoever the heartbeat has heard in its last round is alive; all others would be too many to ask.
+      // Only connections that the heartbeat's last round has not heard from: probing all would be too many.
       const { heartbeat, cleanup } = this.options;
       const heardSince = this.clock.now() - heartbeat.intervalMs - cleanup.probeTimeoutMs;
       this.#probes.silentSince(this.registry.idle, heardSince).forEach(add);
@@ -199,7 +199,7 @@ export class CleanupService implements SlotReclaimer {
     return suspects;
   }
 
-  // The heartbeat has pinged them, and in an emergency its patience is shorter.
+  // Connections that the heartbeat has pinged: in an emergency, the deadline for the pong is shorter.
   #takeSuspects(victims: Victims): void {
     const overdueSince = this.clock.now() - this.options.cleanup.probeTimeoutMs;
     for (const manager of this.registry.pings.awaiting) {
@@ -217,7 +217,7 @@ export class CleanupService implements SlotReclaimer {
     return this.registry.size >= this.limits.processCriticalFrom;
   }
 
-  // A job that is still running when its time comes again is not started twice.
+  // A job that is still running when it is due again is not started twice.
   #once(
     kind: CleanupReport['kind'],
     collect: (victims: Victims) => void,

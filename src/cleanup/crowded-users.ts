@@ -1,16 +1,16 @@
 import type { UserSlots } from '../manager/user-slots.js';
 
 /**
- * Crowded users, by when one of their managers could be stale. Time is divided into buckets: adding a
- * user and taking those that are due cost the same however many users wait.
+ * Crowded users, by the time at which one of their managers could be stale. Time is divided into buckets, so that the
+ * cost of adding a user and of taking the due users does not grow with the number of watched users.
  */
 export class CrowdedUsers {
   readonly #buckets = new Map<number, Set<UserSlots>>();
 
-  /** @param granularityMs how late, at most, a user is due */
+  /** @param granularityMs the longest delay, in milliseconds, with which a due user is taken */
   constructor(private readonly granularityMs: number) {}
 
-  /** Watches a user until `dueAt`; a user that is watched already stays where it is. */
+  /** Watches a user until `dueAt`. A user that is watched already stays in its bucket. */
   watch(slots: UserSlots, dueAt: number): void {
     if (slots.watchedIn) return;
     const bucket = Math.ceil(dueAt / this.granularityMs);
@@ -20,12 +20,12 @@ export class CrowdedUsers {
     slots.watchedIn = users;
   }
 
-  /** Everybody who is watched. */
+  /** All watched users. */
   *users(): Generator<UserSlots, void, undefined> {
     for (const users of this.#buckets.values()) yield* users;
   }
 
-  /** Takes out everybody who is due. */
+  /** Removes and returns all users that are due. */
   takeDue(now: number): UserSlots[] {
     const current = Math.floor(now / this.granularityMs);
     const due: UserSlots[] = [];

@@ -3,7 +3,7 @@ import type { HeartbeatOptions } from '../config/option-groups.js';
 import type { PingRing } from '../manager/ping-ring.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
-/** Judges those that owe an answer to a ping. */
+/** Decides whether peers with an unanswered ping are dead. */
 export class DeadPeers {
   constructor(
     private readonly options: HeartbeatOptions,
@@ -12,16 +12,18 @@ export class DeadPeers {
   ) {}
 
   /**
-   * Whether a peer that has not answered a ping may be alive all the same; it is pinged again later then. Looked at only
-   * when a pong is overdue, so that it costs nothing per message.
+   * Whether a peer with an unanswered ping may be alive all the same; then it is pinged again later. Called only when a
+   * pong is overdue, so that it costs nothing per message.
    */
   isExcused(manager: WebSocketManager): boolean {
-    // A peer whose reading is paused, by ourselves or by the app, cannot be heard: its silence is ours.
+    // While reading is paused, by this library or by the app, pongs are not received: the peer's silence proves
+    // nothing.
     if (manager.isReadingPaused || manager.socket?.isPaused) {
       manager.seen();
       return true;
     }
-    // The pong comes behind the frame that the peer is sending, and the ping waits behind the one that it is reading.
+    // A pong waits behind the frame that the peer is sending, and a ping behind the frame that the peer is reading. So
+    // a peer whose bytes still move gets up to `heartbeat.transferTimeoutMs`.
     const owedForMs = this.clock.now() - manager.lastSeenAt;
     if (owedForMs >= this.options.transferTimeoutMs) return false;
     if (!this.pings.hasMoved(manager)) return false;

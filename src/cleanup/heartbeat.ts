@@ -14,8 +14,8 @@ import { Removal } from './removal.js';
 import { DeadPeers } from './dead-peers.js';
 
 /**
- * Pings every connection once per interval and closes those that do not answer. One timer, whatever
- * the number of connections; each tick visits the connections whose turn it is, and what is overdue.
+ * Pings every connection once per interval, and closes connections that do not respond. One timer serves all
+ * connections: each tick pings one part of the ring and looks at the overdue pongs.
  */
 @Injectable()
 export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown {
@@ -62,12 +62,12 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     };
   }
 
-  /** One step: the next part of the ring is pinged, overdue answers end their connection. */
+  /** One step: closes connections whose pong is overdue, then pings the next part of the ring. */
   tick(): void {
     this.#removeUnanswered();
     const part = this.registry.pings.part(this.#part);
     this.#part = (this.#part + 1) % RING_PARTS;
-    // Answers put a manager back into this very part: only those that are in it now have their turn.
+    // A pong puts its manager back into this part: visit only the managers that are in it now.
     let turns = part.size;
     for (const manager of part) {
       if (turns === 0) return;

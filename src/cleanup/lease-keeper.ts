@@ -10,8 +10,8 @@ import { CleanupService } from './cleanup.service.js';
 import { Removal } from './removal.js';
 
 /**
- * Answers to the cluster for the slots of this process: what has lost its slot goes, and where a user is
- * at the limit of the cluster, this process cleans up too.
+ * Represents the managers of this process in the cluster: closes connections that have lost their slot, and cleans up
+ * when a user is at the limit of the cluster.
  */
 @Injectable()
 export class LeaseKeeper implements SlotHolder, OnModuleInit {

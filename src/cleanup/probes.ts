@@ -3,12 +3,12 @@ import { afterSilence } from '../time/silence.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { DeadPeers } from './dead-peers.js';
 
-/** Whoever was heard from within this share of `cleanup.probeTimeoutMs` needs no ping to be believed alive. */
+/** A connection that was heard from within this share of `cleanup.probeTimeoutMs` counts as alive without a ping. */
 const HEARD_LATELY = 1 / 8;
 
-/** Pings connections whose slot is needed, without waiting for the heartbeat to come round. */
+/** Pings connections whose slot is needed, without waiting for their turn in the heartbeat. */
 export class Probes {
-  // A connection that is asked twice at a time, by a rescue and by a job, is asked once.
+  // Probes in progress. A rescue and a job that probe the same connection share one probe.
   readonly #open = new Map<WebSocketManager, Promise<boolean>>();
 
   constructor(
@@ -17,12 +17,15 @@ export class Probes {
     private readonly deadPeers: DeadPeers,
   ) {}
 
-  /** Attached, not pinned, and not heard from lately or ever: the ones a ping is worth. */
+  /** The connections that are worth a probe: attached, not pinned, and not heard from lately or ever. */
   suspectsOf(idle: Iterable<WebSocketManager>): WebSocketManager[] {
     return this.silentSince(idle, this.clock.now() - this.probeTimeoutMs * HEARD_LATELY);
   }
 
-  /** Those that a ping is worth and that were not heard from since. A peer that we do not listen to could not answer. */
+  /**
+   * The connections that are worth a probe and were not heard from since `heardSince` (monotonic milliseconds). While
+   * reading is paused, a pong could not be received, so these connections are left out.
+   */
   silentSince(idle: Iterable<WebSocketManager>, heardSince: number): WebSocketManager[] {
     return [...idle].filter(
       (manager) =>
@@ -47,7 +50,7 @@ export class Probes {
     return new Promise((resolve) => {
       const release = afterSilence(this.clock, this.probeTimeoutMs, () => {
         manager.probeAnswered = undefined;
-        // Pinned in the meantime: not to be touched.
+        // A connection that was pinned in the meantime is not removed.
         resolve(manager.isActive && !manager.isPinned && !this.deadPeers.isExcused(manager));
       });
       manager.probeAnswered = () => {

@@ -16,7 +16,7 @@ const REASONS: Readonly<Record<RemovalCause, string>> = {
   'lease-lost': 'lease lost',
 };
 
-/** With which code each kind of victim is closed. */
+/** The close code for each cause of a removal. */
 export const REMOVAL_CODES: Readonly<Record<RemovalCause, number>> = {
   closed: CloseCode.NORMAL,
   unattached: CloseCode.NORMAL,
@@ -28,7 +28,7 @@ export const REMOVAL_CODES: Readonly<Record<RemovalCause, number>> = {
   'lease-lost': CloseCode.LEASE_LOST,
 };
 
-/** Takes one victim of cleanup down: its close code, its log line, its end. */
+/** Removes one manager on behalf of cleanup: records the event, and closes the connection. */
 @Injectable()
 export class Removal {
   constructor(private readonly journal: Journal) {}
@@ -39,7 +39,7 @@ export class Removal {
     code = REMOVAL_CODES[cause],
   ): Promise<void> {
     this.journal.record('manager-removed', { subject: subjectOf(manager.context), cause, code });
-    // A zombie does not answer a close frame either: waiting for it would only hold the slot.
+    // A zombie sends no close frame either: waiting for it would only hold the slot.
     const cut = cause === 'zombie';
     return manager.beginClose(code, REASONS[cause], 'cleanup', { cut });
   }

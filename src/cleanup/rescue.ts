@@ -9,21 +9,21 @@ import type { Probes } from './probes.js';
 import type { VictimRules } from './victim-rules.js';
 import type { Victims } from './victims.js';
 
-/** What a rescue needs of the cleanup it belongs to. */
+/** The parts of cleanup that a rescue uses. */
 export interface RescueServices {
   readonly clock: Clock;
   readonly options: CleanupOptions;
   readonly limits: Limits;
   readonly rules: VictimRules;
   readonly probes: Probes;
-  /** Waits for their ends until the deadline, and reports. */
+  /** Waits for the victims to end, until the deadline, and reports. */
   finish(victims: Victims, deadlineMs: number, startedAt: number): Promise<unknown>;
   newVictims(): Victims;
 }
 
 /**
- * The emergency of one user at the limit: makes room as far as the rules allow, and no further. Arrivals
- * line up meanwhile; every slot that comes free is theirs.
+ * Emergency cleanup for one user at the limit: makes room as far as the rules allow. Arrivals queue up meanwhile, and
+ * every slot that is released goes to them.
  */
 export class Rescue {
   readonly #victims: Victims;
@@ -44,7 +44,7 @@ export class Rescue {
     this.#canEvict = host.limits.overflow === 'evict-idle';
   }
 
-  /** Whether there is anything to try. */
+  /** Whether there is any connection to remove or probe. */
   get isPromising(): boolean {
     return (
       this.#victims.size > 0 ||
@@ -54,10 +54,10 @@ export class Rescue {
     );
   }
 
-  /** Runs until nothing more can be expected. @param ended called before any arrival is turned away */
+  /** Runs until no more slots can be expected. @param ended called before any arrival is rejected */
   async run(ended: () => void): Promise<void> {
     const { clock, options, rules } = this.host;
-    // Arrivals line up behind this first pause.
+    // Arrivals queue up during this first pause.
     await Promise.resolve();
     const startedAt = clock.now();
     const deadlineAt = startedAt + options.emergencyTimeoutMs;
@@ -69,13 +69,13 @@ export class Rescue {
       const untilDeadline = Math.max(1, deadlineAt - clock.now());
       void this.host.finish(leaving, untilDeadline, startedAt);
       await withDeadline(clock, untilDeadline, leaving.socketsGone());
-      // One more turn: those whose socket has just gone hand over their slots first.
+      // One more turn, in which managers whose socket has just closed hand over their slots.
       await Promise.resolve();
       this.#takeOverClosed();
       leaving = this.host.newVictims();
-      // Whoever lined up while these left may replace somebody too.
+      // Arrivals that queued up meanwhile may also evict a connection.
     } while (clock.now() < deadlineAt && this.#evict(leaving));
-    // Now and not a turn later: who arrives from here on starts a rescue of its own.
+    // In this turn, not the next: an arrival from here on starts a rescue of its own.
     ended();
   }
 
@@ -83,7 +83,8 @@ export class Rescue {
     if (await this.host.probes.isSilent(manager)) this.#victims.take(manager, 'zombie');
   }
 
-  // One for each arrival that waits and has nobody leaving for it yet. Whether there was any.
+  // Evicts one connection for each waiting arrival for which no connection is closing yet. Returns whether there are
+  // victims.
   #evict(victims: Victims): boolean {
     if (!this.#canEvict) return false;
     const { idle, waiters } = this.slots;
@@ -93,12 +94,12 @@ export class Rescue {
     return victims.size > 0;
   }
 
-  // Who is still on its way to a socket is an arrival too.
+  // A manager without a socket is itself an arrival, so it is not evicted.
   #evictable(): WebSocketManager[] {
     return [...this.slots.idle].filter((manager) => manager.isActive && manager.socket);
   }
 
-  // A disposal that still runs needs no slot: without this, disposers that hang would lock their user out.
+  // A disposal that still runs needs no slot. Without this, hanging disposers would lock their user out.
   #takeOverClosed(): void {
     for (const manager of this.slots) {
       const isGone =

@@ -10,8 +10,8 @@ import type { Victims } from './victims.js';
 type ByActivity = Iterable<WebSocketManager>;
 
 /**
- * Who is a victim, and in which order. The lists know who is pinned and who was active last, so that a
- * rule looks at those it takes and one more.
+ * Which managers are removed, and in which order. The lists separate pinned managers and are in the order of activity,
+ * so a rule visits only the managers that it takes and one more.
  */
 export class VictimRules {
   constructor(
@@ -19,7 +19,7 @@ export class VictimRules {
     private readonly clock: Clock,
   ) {}
 
-  /** Of one user: whose socket is gone, who never got one, and who is stale. */
+  /** Of one user: takes managers whose socket has closed, that never got one, or that are stale. */
   takeDeadAndStale(slots: UserSlots, victims: Victims): void {
     for (const manager of slots.idle) {
       if (manager.socket?.readyState === SOCKET_CLOSED) victims.take(manager, 'closed');
@@ -28,7 +28,7 @@ export class VictimRules {
     this.takeStale(slots.idle, victims);
   }
 
-  /** Who never got a socket, and had the time to. */
+  /** Takes managers that got no socket within `cleanup.unattachedAfterMs`. */
   takeUnattached(list: ByActivity, victims: Victims): void {
     const madeBefore = this.clock.now() - this.options.unattachedAfterMs;
     for (const manager of list) {
@@ -41,7 +41,7 @@ export class VictimRules {
     this.takeSilent(list, this.options.staleAfterMs, 'stale', victims);
   }
 
-  /** Who has a socket and had no traffic for so long. */
+  /** Takes managers that have a socket and had no traffic for `forMs`. */
   takeSilent(list: ByActivity, forMs: number, cause: RemovalCause, victims: Victims): void {
     for (const manager of this.#silent(list, forMs)) victims.take(manager, cause);
   }
@@ -50,7 +50,7 @@ export class VictimRules {
     return !this.#silent(list, this.options.staleAfterMs).next().done;
   }
 
-  /** So many from the front, whoever they are. */
+  /** Takes the first `count` active managers of the list. */
   takeLeastActive(list: ByActivity, count: number, cause: RemovalCause, victims: Victims): void {
     let left = count;
     for (const manager of list) {
@@ -61,7 +61,7 @@ export class VictimRules {
     }
   }
 
-  // The list is in the order of activity; among the old ones some may be leaving already.
+  // The list is in the order of activity. Some of the old managers may be closing already.
   *#silent(list: ByActivity, forMs: number): Generator<WebSocketManager, void, undefined> {
     const silentSince = this.clock.now() - forMs;
     for (const manager of list) {

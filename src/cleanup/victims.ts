@@ -4,7 +4,7 @@ import type { CleanupReport, RemovalCause } from '../journal/isolation-events.js
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Removal } from './removal.js';
 
-/** What one cleanup takes down: who, and the end of each of them. */
+/** The managers that one cleanup removes, and the promise of each one's end. */
 export class Victims {
   readonly #disposals = new Map<WebSocketManager, Promise<void>>();
 
@@ -14,22 +14,25 @@ export class Victims {
     return this.#disposals.size;
   }
 
-  /** Takes a manager down, unless it is leaving already. */
+  /** Removes a manager, unless it is closing already. */
   take(manager: WebSocketManager, cause: RemovalCause): void {
     if (manager.isActive) this.#disposals.set(manager, this.removal.remove(manager, cause));
   }
 
-  /** Waits also for a manager that is leaving already, whoever began. */
+  /** Also waits for a manager that is closing already, whatever closed it. */
   join(manager: WebSocketManager): void {
     this.#disposals.set(manager, manager.closed());
   }
 
-  /** Resolves when the sockets of all of them are gone, which disposers may outlive. */
+  /** Resolves when the sockets of all victims have closed. Disposers may take longer. */
   async socketsGone(): Promise<void> {
     await Promise.all([...this.#disposals.keys()].map((manager) => manager.socketGone));
   }
 
-  /** Waits for their ends, but not longer than `deadlineMs`; what is unfinished then is abandoned, by name. */
+  /**
+   * Waits until all victims have ended, for at most `deadlineMs`. Reports the unfinished ones by connection id as
+   * abandoned.
+   */
   async finished(
     clock: Clock,
     deadlineMs: number,

@@ -1,58 +1,58 @@
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
-/** Whom a message, or a goodbye, is for. */
+/** The connections that a message, or a disconnect, is for. */
 export type ClusterTarget =
   | { readonly userId: string; readonly threadId?: string | undefined }
   | { readonly connectionId: string };
 
-/** A connection, as other nodes may know it. */
+/** A connection, as other nodes see it. */
 export interface ConnectionInfo {
   readonly nodeId: string;
   readonly connectionId: string;
   readonly userId: string;
   readonly threadId: string;
   readonly state: string;
-  /** Milliseconds since it was made. */
+  /** Milliseconds since the connection was made. */
   readonly ageMs: number;
   /** Milliseconds without traffic. */
   readonly idleMs: number;
 }
 
-/** How connections are ended. */
+/** The close code and reason with which connections are ended. */
 export interface Goodbye {
   readonly code: number;
   readonly reason: string;
 }
 
-/** What became of connections that were to end. */
+/** The result of a disconnect on the other nodes: how many connections each node has ended. */
 export interface Revoked extends ClusterAnswers<number> {
-  /** Whether the cluster keeps it for the silent ones: they apply it before they handle another message. */
+  /** Whether the cluster keeps the disconnect for silent nodes, which apply it before they handle another message. */
   readonly isRecorded: boolean;
 }
 
-/** Reaches connections on the other nodes. Contacts those only that hold the user. */
+/** Reaches connections on the other nodes. A message for a user goes only to the nodes that hold the user. */
 export interface ClusterDelivery {
-  /** Tells who acts for the others on this node. Called once, before anything is sent. */
+  /** Sets what acts on this node for the other nodes. Called once, before anything is sent. */
   useLocalDelivery(local: LocalDelivery): void;
-  /** Hands a frame to the other nodes. Nobody waits; what cannot be sent is counted and said. */
+  /** Hands a frame to the other nodes without waiting. A frame that cannot be sent is counted and reported. */
   send(target: ClusterTarget, frame: string): void;
-  /** As {@link send}; resolves to what became of it, within a deadline. Never rejects. */
+  /** As {@link send}; resolves to the reports of the nodes, within a deadline. Never rejects. */
   sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
   /**
-   * Ends connections on the other nodes: those that are there now, also on nodes that do not hear of it at
-   * once. Bounded, never rejects.
+   * Ends connections on the other nodes: those that exist at this moment, also on nodes that do not get the message at
+   * once. Bounded in time, never rejects.
    */
   disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked>;
-  /** The user's connections on the other nodes. Bounded, never rejects. */
+  /** The user's connections on the other nodes. Bounded in time, never rejects. */
   connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>>;
 }
 
-/** What this node does when another one asks. */
+/** What this node does when another node asks. */
 export interface LocalDelivery {
   deliver(target: ClusterTarget, frame: string): DeliveryReport;
   /**
-   * @param before monotonic milliseconds: connections made later stay; where it is missing, none do
+   * @param before monotonic milliseconds: connections made later stay. Default: no connection stays
    */
   disconnect(target: ClusterTarget, goodbye: Goodbye, before?: number): Promise<number>;
   /** Ends all connections made before an instant, of all users. */

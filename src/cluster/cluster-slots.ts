@@ -1,15 +1,15 @@
-/** The slots of users over all nodes. This process's own limits have been looked at before it is asked. */
+/** The slots of users over all nodes. The limits of this process are checked before the cluster is asked. */
 export interface ClusterSlots {
   /**
-   * Monotonic milliseconds until which leases need no doubt. Past it this process was frozen, or has not
-   * come round to renewing: what it holds may have been given away.
+   * Monotonic milliseconds until which the leases of this process are certain. Past that, the process was frozen or has
+   * not renewed them in time: other connections may have taken its slots.
    */
   readonly freshUntil: number;
-  /** Calls `resume` once the leases held here are beyond doubt again. The same one waits once. */
+  /** Calls `resume` once the leases held here are certain again. Traffic that is held twice is resumed once. */
   hold(held: HeldTraffic): void;
-  /** A plug: what holds the leases of this process. Filled before anything is leased. */
+  /** A plug: sets the holder of the leases of this process. Filled before anything is leased. */
   useHolder(holder: SlotHolder): void;
-  /** Asks for a slot. The lease exists at once, so that it can be given back before the answer is there. */
+  /** Asks for a slot. Returns the lease at once, so that it can be released before the answer has arrived. */
   lease(userId: string, connectionId: string): ClusterLease;
   /** How many managers a user may hold on this process alone, where the cluster's limit is `limit`. */
   nodeLimit(limit: number): number;
@@ -22,43 +22,43 @@ export interface HeldTraffic {
 }
 
 /**
- * What an arrival gets: a slot that is counted everywhere; one that is not, because the cluster is away
- * and the operator wants people in; nothing, because all slots are in use; nothing, because the
- * cluster is away and the operator wants nobody in.
+ * What an arrival gets. `held`: a slot that is counted on all nodes. `unleased`: a slot that is not, because the
+ * cluster is away and its options admit arrivals meanwhile. `full`: no slot, because all are in use. `unavailable`: no
+ * slot, because the cluster is away and its options admit no arrival meanwhile.
  */
 export type LeaseAnswer = 'held' | 'unleased' | 'full' | 'unavailable';
 
 /** The right to one slot in the cluster. */
 export interface ClusterLease {
-  /** Never rejects, and comes within the deadlines of the cluster. */
+  /** Never rejects, and resolves within the deadlines of the cluster. */
   readonly answer: Promise<LeaseAnswer>;
-  /** Gives the slot back. Safe to call twice, before the answer too. */
+  /** Gives the slot back. Safe to call twice, and before the answer has arrived. */
   release(): void;
 }
 
-/** Why a connection has lost its slot: a newer one got it, or others did while nobody renewed it. */
+/** Why a connection lost its slot: to a newer connection by eviction, or to others while it was not renewed. */
 export type LeaseLoss = 'evicted' | 'lease-lost';
 
-/** A connection that could make room for another one. */
+/** A connection that could be evicted to make room for another connection. */
 export interface IdleConnection {
   readonly connectionId: string;
   /** Milliseconds without traffic. */
   readonly idleMs: number;
 }
 
-/** Who holds this process's leases: the managers, as the cluster sees them. */
+/** The holder of this process's leases: its managers, as the cluster sees them. */
 export interface SlotHolder {
-  /** Slots a user may hold in the whole cluster. */
+  /** How many slots a user may hold in the whole cluster. */
   readonly limit: number;
-  /** What makes room where there is none: nothing, or the least recently active connection. */
+  /** What happens where no slot is free: refuse the arrival, or evict the least recently active connection. */
   readonly overflow: 'reject' | 'evict-idle';
-  /** Milliseconds a node gets to find out which of its connections are dead. */
+  /** Milliseconds that a node has to find out which of its connections are dead. */
   readonly probeTimeoutMs: number;
-  /** A slot is lost: its connection has to end before another message of it is handled. */
+  /** A slot is lost: its connection has to end before another of its messages is handled. */
   lost(connectionId: string, loss: LeaseLoss): void;
   /**
-   * The user is at the limit: removes what is dead or stale here. Resolves when nothing more can be
-   * expected, to those that are left and could make room, the least recently active first.
+   * Removes dead and stale connections of a user that is at the limit. Resolves when no more can be removed, to the
+   * connections that are left and could be evicted, the least recently active first.
    */
   rescue(userId: string): Promise<readonly IdleConnection[]>;
 }

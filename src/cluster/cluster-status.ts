@@ -2,46 +2,46 @@ import type { ClusterState } from '../journal/isolation-events.js';
 
 /** One process of the cluster. */
 export interface ClusterNode {
-  /** New at every start, never used again. */
+  /** New at every start, never reused. */
   readonly nodeId: string;
-  /** For people: host name and process id, unless the options say otherwise. */
+  /** For people: host name and process id, unless the options set another name. */
   readonly name: string;
   /** Epoch milliseconds, by the node's own clock. */
   readonly startedAt: number;
-  /** Connections it held when it was last heard of. */
+  /** Connections that the node held at its last heartbeat. */
   readonly connections: number;
   readonly isDraining: boolean;
 }
 
-/** How a cluster stands, as this process knows it. */
+/** The status of the cluster, as this process knows it. */
 export interface ClusterStatus {
   readonly state: ClusterState;
-  /** Epoch milliseconds since when it is in this state. */
+  /** Epoch milliseconds at which the cluster entered this state. */
   readonly since: number;
   readonly nodeId: string;
-  /** The nodes last heard of, this one included while it is heard. */
+  /** The nodes of the last heartbeat, this node included while its own heartbeat arrives. */
   readonly nodes: readonly ClusterNode[];
   readonly leases: {
-    /** Counted everywhere. */
+    /** Counted on all nodes. */
     readonly held: number;
-    /** Let in while the cluster was away: counted here only, until it is back. */
+    /** Admitted while the cluster was away: counted on this process only, until the cluster is back. */
     readonly unleased: number;
   };
-  /** What happened since the start. */
+  /** Totals since the start. */
   readonly counters: {
-    /** Commands that failed or were not answered in time. */
+    /** Commands that failed or timed out. */
     readonly failures: number;
-    /** Leases lost to others and closed with 4442. */
+    /** Leases lost to other connections; their own were closed with 4442. */
     readonly lost: number;
-    /** Leases that made room for a newer connection, 4409. */
+    /** Leases evicted for a newer connection; their own were closed with 4409. */
     readonly evicted: number;
     /** Leases put back after the cluster had lost them. */
     readonly restored: number;
-    /** What was in the cluster's store or came from other nodes and could not be read: ignored. */
+    /** Entries of the cluster's store and messages of other nodes that could not be read and were ignored. */
     readonly unreadable: number;
   };
-  /** Epoch milliseconds of the last renewal that went through; 0 before the first. */
+  /** Epoch milliseconds of the last successful renewal; 0 before the first. */
   readonly renewedAt: number;
-  /** The last failure's message. */
+  /** The message of the last failure. */
   readonly lastError?: string;
 }

@@ -5,43 +5,43 @@ import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterStatus } from './cluster-status.js';
 
-/** Where a cluster says what happens to it: an event, and a line in the log. */
+/** Records what happens to a cluster: an event, and a line in the log. */
 export interface ClusterJournal {
   record<Name extends IsolationEventName>(name: Name, details: IsolationEvents[Name]): void;
 }
 
-/** What a cluster may use of the process it runs in. */
+/** The services of the process that a cluster may use. */
 export interface ClusterServices {
   readonly clock: Clock;
   readonly journal: ClusterJournal;
 }
 
-/** How to make the cluster: what `forRoot({ cluster })` takes, for example `redisCluster({ url })`. */
+/** Makes the cluster: the value for `forRoot({ cluster })`, for example `redisCluster({ url })`. */
 export interface ClusterDefinition {
-  /** Makes this process's membership. Nothing is connected and no timer runs before {@link Cluster.join}. */
+  /** Makes this process's membership. Opens no connection and starts no timer before {@link Cluster.join}. */
   create(host: ClusterServices): Cluster;
 }
 
-/** This process's membership in a cluster. Without one, every process counts for itself. */
+/** This process's membership in a cluster. Without a cluster, every process counts its own connections only. */
 export interface Cluster {
-  /** New at every start, never used again. */
+  /** New at every start, never reused. */
   readonly nodeId: string;
   readonly slots: ClusterSlots;
   readonly delivery: ClusterDelivery;
-  /** Keeps the events of threads where every node can read them. Called once at most. */
+  /** Makes a history of threads that every node can read. Called once at most. */
   createHistory(bounds: HistoryBounds): ThreadHistory;
   /**
-   * Connects. Resolves when the cluster answers, or after a short time without it: an application starts
-   * whether or not the cluster is there.
+   * Connects. Resolves when the cluster responds, or after a short time without a response: an application starts
+   * whether or not the cluster is available.
    */
   join(): Promise<void>;
-  /** The process is going away: its slots are given back at once, while its connections still say goodbye. Bounded. */
+  /** The process shuts down: gives its slots back at once, while its connections are still closing. Bounded in time. */
   drain(): Promise<void>;
-  /** Disconnects, stops all timers. Bounded. */
+  /** Disconnects and stops all timers. Bounded in time. */
   leave(): Promise<void>;
-  /** How things stand, at this instant. */
+  /** The status at this instant. */
   status(): ClusterStatus;
 }
 
-/** Injection token of the {@link Cluster}; `undefined` where there is none. */
+/** Injection token of the {@link Cluster}; `undefined` where no cluster is set. */
 export const CLUSTER: unique symbol = Symbol('websocket-isolation:cluster');

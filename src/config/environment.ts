@@ -1,6 +1,6 @@
 const PREFIX = 'WS_ISOLATION';
 
-/** What the names of all variables of this library begin with. */
+/** The prefix of all environment variables of this library. */
 export const VARIABLE_PREFIX = `${PREFIX}_`;
 
 /** The variable of an option: `limits.maxManagersPerUser` is `WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER`. */
@@ -11,7 +11,7 @@ export function environmentVariable(option: string): string {
   return [PREFIX, ...words].join('_');
 }
 
-/** What a variable says, in the type of the option's default. A text that does not fit is left for validation to refuse. */
+/** Parses a variable as the type of the option's default. A text that does not fit is left for validation to refuse. */
 export function parseVariable(text: string, example: unknown): unknown {
   if (typeof example === 'number') return text.trim() === '' ? Number.NaN : asNumber(text);
   if (typeof example === 'boolean') return asBoolean(text);
@@ -29,7 +29,7 @@ function asBoolean(text: string): unknown {
   return text === 'false' ? false : text;
 }
 
-/** A comma-separated list. */
+/** Splits a comma-separated list. */
 export function asList(text: string): string[] {
   return text
     .split(',')

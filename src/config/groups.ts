@@ -24,7 +24,7 @@ const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } =
 /** The names of the option groups, in the order of the documentation. */
 export const GROUP_NAMES = Object.keys(GROUPS) as (keyof OptionGroups)[];
 
-/** The groups as they are when nobody says anything. */
+/** The groups with all defaults. */
 export function defaultGroups(): OptionGroups {
   return Object.fromEntries(GROUP_NAMES.map((name) => [name, new GROUPS[name]()])) as never;
 }

@@ -6,9 +6,9 @@ import type { WebSocketIsolationOptions } from './isolation.options.js';
 import { ResumeOptions } from './option-groups.js';
 
 /**
- * The options as the environment gives them: `WS_ISOLATION_<GROUP>_<OPTION>`, for example
- * `WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER=50`. Lists are separated by commas. The module loads it
- * by itself; options written in the program win over it.
+ * The options from the environment: `WS_ISOLATION_<GROUP>_<OPTION>`, for example
+ * `WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER=50`. Lists are separated by commas. The module loads this configuration by
+ * itself; options in the program take precedence over it.
  */
 export const websocketIsolationConfig = registerAs(
   'websocketIsolation',
@@ -23,7 +23,7 @@ export const websocketIsolationConfig = registerAs(
   },
 );
 
-// Options whose default has not the type of their text.
+// Options whose variable cannot be parsed as the type of their default.
 const SPECIAL: Readonly<Record<string, (option: string) => unknown>> = {
   'handshake.allowedOrigins': (option) => readOrigins(option),
   'handshake.allowMissingOrigin': (option) => read(option, true),

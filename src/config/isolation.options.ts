@@ -18,13 +18,13 @@ import type {
   ShutdownOptions,
 } from './option-groups.js';
 
-/** Tells who is connecting. Also used for HTTP requests, so that both have the same identity. */
+/** Authenticates connections. Also used for HTTP requests, so that both have the same identity. */
 export interface ConnectionAuthenticator {
   /**
    * @param request the upgrade request (or HTTP request); do not keep it
-   * @param signal aborted when the handshake's deadline has passed or the client has gone
-   * @returns the identity, or `null` for somebody unknown (401); or a promise of either
-   * @throws a Nest `HttpException` to refuse with its status; anything else is a 500, logged
+   * @param signal aborted when the handshake's deadline has passed or the client has disconnected
+   * @returns the identity, or `null` for an unknown user (401); or a promise of either
+   * @throws a Nest `HttpException` to refuse with its status; any other error is a 500 and is logged
    */
   authenticate(
     request: IncomingMessage,
@@ -32,7 +32,7 @@ export interface ConnectionAuthenticator {
   ): ConnectionIdentity | null | Promise<ConnectionIdentity | null>;
 }
 
-/** The same as a function. */
+/** An authenticator as a function. */
 export type AuthenticateFunction = ConnectionAuthenticator['authenticate'];
 
 /** The option groups with every default filled in. */
@@ -52,20 +52,20 @@ type GroupsAsGiven = {
 };
 type Given<Group> = { [Key in keyof Group]?: Group[Key] | undefined };
 
-/** What `WebSocketIsolationModule.forRoot()` takes. Everything has a default. */
+/** The options of `WebSocketIsolationModule.forRoot()`. Every option has a default. */
 export interface WebSocketIsolationOptions extends GroupsAsGiven {
-  /** A provider class of the app, or a function. Default: everybody is an anonymous user of their own. */
+  /** A provider class of the app, or a function. Default: every connection is an anonymous user of its own. */
   authenticator?: Type<ConnectionAuthenticator> | AuthenticateFunction | undefined;
-  /** Counts connections over all nodes, for example `redisCluster({ url })`. Default: every process for itself. */
+  /** Counts connections over all nodes, for example `redisCluster({ url })`. Default: every process counts its own. */
   cluster?: ClusterDefinition | undefined;
-  /** Where time comes from. Default: the system. For tests. */
+  /** The source of time, for tests. Default: the system clock. */
   clock?: Clock | undefined;
-  /** Keeps the events of threads for clients that come back. Default: off; `{}` is on, with the defaults. */
+  /** Keeps the events of threads for clients that reconnect. Default: off; `{}` is on, with the defaults. */
   resume?: Given<ResumeOptions> | undefined;
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
 }
 
-/** What `useClass` and `useExisting` of `forRootAsync()` name. */
+/** The interface of a class for `useClass` or `useExisting` of `forRootAsync()`. */
 export interface WebSocketIsolationOptionsFactory {
   createWebSocketIsolationOptions(): WebSocketIsolationOptions | Promise<WebSocketIsolationOptions>;
 }

@@ -1,8 +1,8 @@
-/** The name that was probably meant: one that differs in few letters, whatever its case; `undefined` where none does. */
+/** The known name that was probably meant: it differs in few letters, whatever its case. `undefined` without one. */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const written = name.toLowerCase();
   let nearest: string | undefined;
-  // A third of the letters may be wrong: more than that is another word.
+  // A third of the letters may differ. With more, it is another word.
   let least = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
     const distance = editDistance(written, candidate.toLowerCase(), least);
@@ -11,7 +11,7 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return nearest;
 }
 
-/** Letters to add, drop or change; `limit` where it is that many or more. */
+/** How many letters to add, drop or change; `limit` for that many or more. */
 function editDistance(from: string, to: string, limit: number): number {
   if (Math.abs(from.length - to.length) >= limit) return limit;
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);

@@ -12,9 +12,9 @@ export interface OptionFault {
   readonly rule: string;
 }
 
-/** The configuration breaks rules. Names every bad option, its value and its rule. */
+/** The configuration breaks rules. Names every invalid option, its value and its rule. */
 export class InvalidOptionsError extends IsolationError {
-  /** @param of what takes the options, where it is not the module */
+  /** @param of the function that takes the options. Default: the module */
   constructor(
     readonly faults: readonly OptionFault[],
     of?: string,
@@ -28,9 +28,9 @@ export class InvalidOptionsError extends IsolationError {
   }
 }
 
-/** A fault as one line of an error message. */
+/** Formats a fault as one line of an error message. */
 export function lineOf({ option, value, rule }: OptionFault, hasVariable = false): string {
-  // What stands in an option that does not exist may be a secret.
+  // The value of an option that does not exist may be a secret, so it is not shown.
   if (rule.startsWith(NO_SUCH)) return `  ${option}: ${rule}`;
   const variable = hasVariable ? variableOf(option) : undefined;
   return `  ${option}${variable === undefined ? '' : ` (or ${variable})`} is ${show(value)}: ${rule}`;
@@ -38,7 +38,7 @@ export function lineOf({ option, value, rule }: OptionFault, hasVariable = false
 
 const NO_SUCH = 'there is no such ';
 
-/** A name that no option (or variable) has, with the one that was probably meant. */
+/** The fault of a name that no option (or variable) has, with the name that was probably meant. */
 export function unknownName(
   what: 'option' | 'variable',
   name: string,
@@ -52,9 +52,10 @@ export function unknownName(
 }
 
 /**
- * Writes what is given over the defaults, and names what has no place there. An explicit `undefined` leaves the default.
+ * Writes the given options over the defaults, and returns a fault for each unknown name. An explicit `undefined` keeps
+ * the default.
  *
- * @param path of the group, with its dot; empty at the top
+ * @param path of the group, with a dot at its end; empty at the top
  */
 export function adopt(defaults: object, path: string, given: unknown): OptionFault[] {
   if (given === undefined) return [];
@@ -72,7 +73,7 @@ export function adopt(defaults: object, path: string, given: unknown): OptionFau
   return faults;
 }
 
-/** What breaks the rules in an object whose properties carry them. `name` stands before each, where there is one. */
+/** The faults of an object whose properties carry their rules as decorators. `name` is the path of the object. */
 export function groupFaults(name: string, group: object): OptionFault[] {
   return validateSync(group).flatMap((error) => faultsOf(name, error));
 }
@@ -80,7 +81,7 @@ export function groupFaults(name: string, group: object): OptionFault[] {
 function faultsOf(path: string, error: ValidationError): OptionFault[] {
   const option = path === '' ? error.property : `${path}.${error.property}`;
   const { isInt, ...others } = error.constraints ?? {};
-  // What is no whole number is neither too small nor too large.
+  // For a value that is not a whole number, the rules for too small and too large are left out.
   const rules = isInt === undefined ? Object.values(others) : [isInt];
   const own = rules.map((rule) => ({ option, value: error.value as unknown, rule }));
   return [...own, ...(error.children ?? []).flatMap((child) => faultsOf(option, child))];

@@ -14,7 +14,7 @@ import {
   type OriginPolicy,
 } from './option-rules.js';
 
-// The initial value of a property is its default; the decorators are its rule. Both stand here only.
+// The initial value of a property is its default; its decorators are its rule. Both are written only here.
 
 /** How many managers (connections) there may be. */
 export class LimitsOptions {
@@ -32,14 +32,14 @@ export class LimitsOptions {
   @Max(1, { message: 'must not exceed 1' })
   proactiveThreshold = 0.6;
 
-  /** What happens at the limit when nothing can be cleaned up: refuse, or close the least recently active one. */
+  /** At the limit, when cleanup frees no slot: refuse the arrival, or close the least recently active connection. */
   @oneOf('reject', 'evict-idle')
   overflow: 'reject' | 'evict-idle' = 'reject';
 }
 
-/** When managers are removed, how often that is looked at, and how long each step may take. */
+/** When managers are removed, how often cleanup runs, and how long each step may take. */
 export class CleanupOptions {
-  /** Without traffic either way for this long, a manager is stale: removed when its user gets crowded. */
+  /** A manager without traffic either way for this long is stale: removed once its user is at `proactiveThreshold`. */
   @millisecondsFrom(1)
   staleAfterMs = 600_000;
 
@@ -59,7 +59,7 @@ export class CleanupOptions {
   @millisecondsFrom(1)
   emergencyIntervalMs = 10_000;
 
-  /** Deadline of one emergency cleanup. What is unfinished then is abandoned and reported. */
+  /** Deadline of one emergency cleanup. Removals that are unfinished then are abandoned and reported. */
   @millisecondsFrom(1)
   emergencyTimeoutMs = 10_000;
 
@@ -67,7 +67,7 @@ export class CleanupOptions {
   @millisecondsFrom(1)
   probeTimeoutMs = 2_000;
 
-  /** How long a client may take over the end, its close frame and hanging up, before the socket is cut. */
+  /** How long a client may take to send its close frame and hang up, before the socket is terminated. */
   @millisecondsFrom(1)
   closeTimeoutMs = 2_000;
 
@@ -94,7 +94,7 @@ export class HandshakeOptions {
   @millisecondsFrom(1)
   timeoutMs = 10_000;
 
-  /** Handshakes that may be under way at once; further ones get 503. */
+  /** Handshakes that may be pending at once; further ones get 503. */
   @atLeastOne()
   maxPending = 1_000;
 
@@ -103,9 +103,9 @@ export class HandshakeOptions {
   rejectWith: 'http' | 'close' = 'http';
 
   /**
-   * What a subprotocol begins with that is a credential and no protocol, as in `new WebSocket(url, ['chat', token])`: it
-   * is never answered with. Default: `['eyJ']`, as every JWT begins. Names above 32 characters count as credentials
-   * always.
+   * Prefixes of subprotocols that are credentials, as in `new WebSocket(url, ['chat', token])`. The response never
+   * selects such a subprotocol. Default: `['eyJ']`, the prefix of every JWT. Names above 32 characters always count as
+   * credentials.
    */
   @IsStringList({ message: 'must be a list of prefixes' })
   credentialProtocols: readonly string[] = ['eyJ'];
@@ -115,13 +115,13 @@ export class HandshakeOptions {
   keepHeaders: readonly string[] = [];
 }
 
-/** A token bucket: so many messages per so many milliseconds. */
+/** A token bucket: `messages` per `perMs` milliseconds. */
 export class RateOptions {
   /** Messages per connection. */
   @atLeastOne()
   messages: number = Number.NaN;
 
-  /** The time they are counted over. */
+  /** The period of the rate, in milliseconds. */
   @millisecondsFrom(1)
   perMs: number = Number.NaN;
 
@@ -133,7 +133,7 @@ export class RateOptions {
 
 /** What clients may send. */
 export class InboundOptions {
-  /** The largest message; a larger one closes with 1009. */
+  /** The largest message; a larger one closes the connection with 1009. */
   @bytes(LARGEST_FRAME_BYTES)
   maxPayloadBytes = 65_536;
 
@@ -141,19 +141,19 @@ export class InboundOptions {
   @atLeastOne()
   concurrency = 16;
 
-  /** Bytes of messages that may wait for a handler; beyond, the connection closes with 1008. */
+  /** Bytes of messages that may wait for a handler; beyond that, the connection closes with 1008. */
   @bytes()
   maxPendingBytes = 1_048_576;
 
   /**
    * Bytes of messages of all connections together that may wait for a handler in this process. From half of it on,
-   * reading pauses early on the connections that hold most; beyond it they are closed with 1013. Default: 1/16 of the
-   * heap limit of V8, since a parsed message may take ten times the memory of its text.
+   * reading pauses earlier on the connections that hold most; beyond it these connections close with 1013. Default:
+   * 1/16 of the heap limit of V8, since a parsed message may take ten times the memory of its text.
    */
   @bytes()
   maxPendingBytesTotal = shareOfHeap(1 / 16);
 
-  /** Messages per time; too many close with 4430. Default: no limit. */
+  /** The rate of messages; beyond it, the connection closes with 4430. Default: no limit. */
   @IsOptional()
   @ValidateNested()
   rate: RateOptions | undefined = undefined;
@@ -166,15 +166,15 @@ export class InboundOptions {
 /** What is sent to clients. */
 export class OutboundOptions {
   /**
-   * Bytes that may wait for a slow reader; beyond, the connection closes with 4441. Messages below a
-   * kilobyte count with what they cost beside their bytes, so that memory per reader has the same bound.
+   * Bytes that may wait for a slow reader; beyond that, the connection closes with 4441. Messages below a kilobyte
+   * count with their overhead in memory, so that the memory per reader has the same bound.
    */
   @bytes()
   maxBufferedBytes = 1_048_576;
 
   /**
-   * Bytes that may wait for the slow readers of this process together; beyond, the slowest are cut, with 4441. Default:
-   * 1/4 of the heap limit of V8; what waits lies outside of that heap.
+   * Bytes that may wait for all slow readers of this process together; beyond that, the slowest are terminated with
+   * 4441. Default: 1/4 of the heap limit of V8; the bytes themselves lie outside of that heap.
    */
   @bytes()
   maxBufferedBytesTotal = shareOfHeap(1 / 4);
@@ -186,55 +186,55 @@ export class OutboundOptions {
 
 /** How dead peers are found. */
 export class HeartbeatOptions {
-  /** Every connection is pinged once in this time. 25 s: below the 30 s after which load balancers hang up. */
+  /** The interval of the ping of each connection. 25 s: below the 30 s after which load balancers hang up. */
   @millisecondsFrom(1)
   intervalMs = 25_000;
 
-  /** How long a pong may take; then the connection closes with 4443. */
+  /** How long a pong may take; after that, the connection closes with 4443. */
   @millisecondsFrom(1)
   timeoutMs = 10_000;
 
   /**
-   * How long a pong may take while bytes still move: the answer to a ping comes behind the message that a client is
-   * sending, or waits behind one that it is still reading. Five minutes, as Node allows an HTTP request.
+   * How long a pong may take while bytes still move: the pong comes after the message that a client is sending, and the
+   * ping waits behind the message that it is still reading. Five minutes, as Node allows for an HTTP request.
    */
   @millisecondsFrom(1)
   transferTimeoutMs = 300_000;
 }
 
-/** How the process goes away. */
+/** How the process shuts down. */
 export class ShutdownOptions {
-  /** Deadline of the drain: close frames, disconnect hooks and disposers. What is left is cut. */
+  /** Deadline of the drain: close frames, disconnect hooks and disposers. Sockets that are left are terminated. */
   @millisecondsFrom(1)
   deadlineMs = 10_000;
 }
 
-/** What is kept for clients that come back. Nothing is, unless the group is given. */
+/** What is kept for clients that reconnect. Nothing is kept unless the group is given. */
 export class ResumeOptions {
-  /** How long an event is kept, and a thread's place after its last connection has left. */
+  /** How long an event is kept, and how long a thread is kept after its last connection has left. */
   @millisecondsFrom(1)
   windowMs = 120_000;
 
-  /** Events of one thread. */
+  /** Events kept of one thread. */
   @atLeastOne()
   maxEvents = 1_000;
 
-  /** Bytes of one thread. */
+  /** Bytes kept of one thread. */
   @bytes()
   maxBytes = 1_048_576;
 
-  /** Threads that nobody has open and that are kept all the same. In the memory of one process. */
+  /** Threads that are kept although no connection has them open. Only without a cluster: in memory of one process. */
   @atLeastOne()
   maxThreads = 10_000;
 
-  /** Bytes of all threads together. In the memory of one process. */
+  /** Bytes kept of all threads together. Only without a cluster: in memory of one process. */
   @bytes()
   maxTotalBytes = 67_108_864;
 }
 
-/** What is watched beyond the numbers that cost nothing. */
+/** Leak detection beyond the numbers that cost nothing. */
 export class LeaksOptions {
-  /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs a connection. */
+  /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs per connection. */
   @flag()
   captureCreationSite = false;
 }

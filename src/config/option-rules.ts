@@ -13,8 +13,8 @@ import {
 import { originFault } from './exact-origin.js';
 
 /**
- * Which origins may connect. The function gets the Origin header, `undefined` where there is none; only `true`
- * admits. A promise is awaited within `handshake.timeoutMs`; a function that throws refuses.
+ * Which origins may connect. A function gets the Origin header, or `undefined` where the request has none; only `true`
+ * admits. A promise is awaited within `handshake.timeoutMs`. Where the function throws, the request is refused.
  */
 export type OriginPolicy =
   | 'same-origin'
@@ -22,15 +22,15 @@ export type OriginPolicy =
   | readonly string[]
   | ((origin: string | undefined, request: IncomingMessage) => boolean | Promise<boolean>);
 
-/** The longest duration: a hundred years, which is never. What is longer is a mistake in the unit. */
+/** The longest duration: a hundred years, which means never. A longer one is a mistake in the unit. */
 const LONGEST_MS = 3_155_760_000_000;
-/** `ws` keeps the largest message in 32 bits, and takes what is above for no bound at all. */
+/** `ws` keeps the size of the largest message in 32 bits, and takes a larger value for no limit. */
 export const LARGEST_FRAME_BYTES = 2 ** 31 - 1;
 
 /** class-validator decorator: true or false. */
 export const flag = (): PropertyDecorator => IsBoolean({ message: 'must be true or false' });
 
-/** class-validator decorator: one of a few texts. */
+/** class-validator decorator: one of the given strings. */
 export const oneOf = (...values: string[]): PropertyDecorator =>
   IsIn(values, { message: `must be one of ${values.map((value) => `'${value}'`).join(', ')}` });
 

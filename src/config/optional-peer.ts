@@ -1,8 +1,8 @@
 import { IsolationError } from '../errors/isolation-error.js';
 
 /**
- * Loads a package that only one entry point needs. It is loaded when the application starts, and not when the entry
- * point is imported: Node's own error for that says neither who needs the package nor what to do.
+ * Loads a package that only one entry point needs. The package is loaded when the application starts, and not when the
+ * entry point is imported: Node's error for a failed import names neither the entry point nor the remedy.
  *
  * @throws {IsolationError} `PEER_MISSING`, with the command that installs it
  */
@@ -24,7 +24,7 @@ export async function optionalPeer<T>(
   }
 }
 
-// Of the package itself. One of its own dependencies is another matter, and its error says which.
+// Whether the package itself is missing. For a missing dependency of the package, the original error names it.
 function isMissing(error: unknown, name: string): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   const isNotFound = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';

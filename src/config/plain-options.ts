@@ -1,12 +1,12 @@
 import { InvalidOptionsError, type OptionFault, unknownName } from './option-faults.js';
 
-/** The rule that a value breaks; `undefined` where it keeps it. An option that is left out breaks none. */
+/** Returns the rule that a value breaks; `undefined` for a valid value. An option that is left out is not checked. */
 export type ValueRule = (value: unknown) => string | undefined;
 
 /** The options of an entry point, each with its rule. */
 export type OptionRules<Options> = { readonly [Name in keyof Required<Options>]: ValueRule };
 
-/** Every fault of the options of an entry point: names it does not have, values that break their rule. */
+/** Every fault of the options of an entry point: unknown names, and values that break their rule. */
 export function plainFaults<Options>(given: unknown, rules: OptionRules<Options>): OptionFault[] {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     return [{ option: 'options', value: given, rule: 'must be an object of options' }];
@@ -49,7 +49,7 @@ export const aPath: ValueRule = must(
   (value) => typeof value === 'string' && value.trim() !== '',
   'must be a path, such as `ops/sockets`',
 );
-export const aText: ValueRule = must((value) => typeof value === 'string', 'must be a text');
+export const aText: ValueRule = must((value) => typeof value === 'string', 'must be a string');
 export const wholeNumberFromOne: ValueRule = must(
   (value) => Number.isSafeInteger(value) && (value as number) >= 1,
   'must be a whole number from 1',

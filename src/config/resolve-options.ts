@@ -16,7 +16,7 @@ const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', '
 const CLOCK_METHODS = ['now', 'epoch', 'after', 'every'] as const;
 
 /**
- * Defaults, then the environment, then what the program says. The one place where values are refused.
+ * Merges the defaults, then the environment, then the options of the program. The one place that validates the values.
  *
  * @throws {InvalidOptionsError} naming every fault at once
  */
@@ -45,14 +45,14 @@ export function resolveOptions(
 }
 
 /**
- * Variables with the prefix of this library that no option has: spelled wrong, most likely. What has another prefix is
- * somebody else's.
+ * Refuses variables with the prefix of this library that no option has: most likely they are misspelled. Variables with
+ * another prefix belong to other programs.
  *
  * @throws {InvalidOptionsError} naming all of them, each with the variable that was probably meant
  */
 export function assertKnownVariables(environment: NodeJS.ProcessEnv): void {
   const unknown = Object.keys(environment).filter((name) => {
-    // Windows does not tell upper from lower case.
+    // The names of variables are case-insensitive on Windows.
     const spelled = process.platform === 'win32' ? name.toUpperCase() : name;
     return name.toUpperCase().startsWith(VARIABLE_PREFIX) && !VARIABLE_NAMES.has(spelled);
   });
@@ -65,8 +65,8 @@ export function assertKnownVariables(environment: NodeJS.ProcessEnv): void {
 function assertObject(given: unknown): void {
   if (typeof given === 'object' && given !== null && !Array.isArray(given)) return;
   const rule =
-    'forRoot(), useFactory and createWebSocketIsolationOptions() have to give an object; {} is all defaults';
-  throw new InvalidOptionsError([{ option: 'what was given', value: given, rule }]);
+    'pass an object to forRoot(), or return one from useFactory or createWebSocketIsolationOptions(); {} means all defaults';
+  throw new InvalidOptionsError([{ option: 'options', value: given, rule }]);
 }
 
 function faultsOfObjects({
@@ -96,7 +96,7 @@ function adoptRate(group: { rate: unknown }): OptionFault[] {
   const adopted = new RateOptions();
   const faults = adopt(adopted, 'inbound.rate.', rate);
   group.rate = adopted;
-  // Its parts would only repeat that.
+  // The faults of its parts would only repeat this fault.
   if (faults.some(({ option }) => option === 'inbound.rate')) group.rate = undefined;
   return faults;
 }

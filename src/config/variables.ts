@@ -2,12 +2,12 @@ import { environmentVariable } from './environment.js';
 import { defaultGroups } from './groups.js';
 import { RateOptions, ResumeOptions } from './option-groups.js';
 
-/** Every option that a variable can set, with the name of the variable. */
+/** Every option that a variable can set, with the name of its variable. */
 const VARIABLES: ReadonlyMap<string, string> = new Map(
   optionPaths().map((option) => [option, environmentVariable(option)]),
 );
 
-/** The variable that sets an option; `undefined` where only the program can. */
+/** The variable that sets an option; `undefined` where only the program can set it. */
 export function variableOf(option: string): string | undefined {
   return VARIABLES.get(option);
 }

@@ -20,7 +20,10 @@ export interface AnsweringConnection {
   readonly manager: WebSocketManager;
 }
 
-/** Sends what a handler answered. False where JSON cannot express it: then the client gets that, and the log says why. */
+/**
+ * Sends the result of a handler. Returns false if JSON cannot express it: then the client gets `INTERNAL_ERROR`, and
+ * the log has the reason.
+ */
 export function answer(to: AnsweringConnection, value: unknown, call: RunningCall): boolean {
   if (value === undefined || value === null) return true;
   const frame = encodeAnswer(value);
@@ -32,7 +35,7 @@ export function answer(to: AnsweringConnection, value: unknown, call: RunningCal
   return true;
 }
 
-/** Answers what a handler threw: by the exception filter that catches it, and otherwise with an `exception` event. */
+/** Handles an error of a handler: by the exception filter that catches it, otherwise with an `exception` event. */
 export function answerError(to: AnsweringConnection, error: unknown, call: RunningCall): void {
   const { message, plan, args } = call;
   countFailure(to, error, call);
@@ -52,7 +55,7 @@ export function answerError(to: AnsweringConnection, error: unknown, call: Runni
   }
 }
 
-/** Refuses a message that no handler gets. */
+/** Sends the refusal of a message to the client. */
 export function answerRefusal(
   to: AnsweringConnection,
   refused: MessageRefusedError,
@@ -61,7 +64,7 @@ export function answerRefusal(
   sendException(to, refused, message);
 }
 
-/** What a message calls its event. Handlers exist for few events, but what a client calls them by may be long. */
+/** Returns the name of a message's event, cut to 128 characters: the client chooses the name, and it may be long. */
 export function eventName({ event }: InboundMessage): string {
   return String(event).slice(0, 128);
 }
@@ -81,7 +84,7 @@ function countFailure(to: AnsweringConnection, error: unknown, call: RunningCall
 
 function sendException(to: AnsweringConnection, error: unknown, message: InboundMessage): void {
   const reply = exceptionReply(error, messageId(message));
-  // An exception object of the app may hold what JSON cannot express.
+  // An exception of the app may have content that JSON cannot express: then the client gets `INTERNAL_ERROR`.
   const frame =
     encodeFrame('exception', reply) ??
     encodeFrame('exception', exceptionReply(undefined, messageId(message)));
@@ -89,7 +92,7 @@ function sendException(to: AnsweringConnection, error: unknown, message: Inbound
 }
 
 function logFailure(to: AnsweringConnection, thrown: unknown, message: InboundMessage): void {
-  // `undefined` can be thrown as well, and an event without its error would say that nothing was.
+  // A handler may throw `undefined` too. Its text is recorded, so that the event has an error.
   const error = thrown ?? String(thrown);
   to.manager.fail(error);
   const subject = subjectOf(to.manager.context);

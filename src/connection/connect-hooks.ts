@@ -20,7 +20,7 @@ import {
 } from '../handlers/handler-pipeline.js';
 import type { IsolatedServer } from '../handlers/isolated-server.js';
 
-/** What connecting needs of a connection. */
+/** The parts of a connection that the connect hooks need. */
 export interface ConnectingConnection {
   readonly services: ConnectionServices;
   readonly server: IsolatedServer;
@@ -28,14 +28,14 @@ export interface ConnectingConnection {
   readonly scope: ConnectionScope;
   readonly instances: readonly GatewayInstance[];
   readonly client: object;
-  /** Of how many gateways the connect hook has begun. */
+  /** The number of gateways whose connect hook has begun. */
   connectsStarted: number;
 }
 
 /**
- * Runs guards, interceptors and `handleConnection` of every gateway on the path, one gateway after the
- * other. A promise only where there is something to wait for. Never rejects: a failure closes the
- * connection with the code that says why. The caller runs it in the connection's context.
+ * Runs guards, interceptors and `handleConnection` of every gateway on the path, one gateway after the other. Returns a
+ * promise only if a step is asynchronous. Never rejects: a failure closes the connection with the close code of its
+ * cause. The caller runs it in the connection's context.
  */
 export function runConnectHooks(
   connection: ConnectingConnection,
@@ -61,9 +61,7 @@ function enterAll(connection: ConnectingConnection, request: unknown): Promise<v
   return inTurn(next, (place) => enter(connection, place, request));
 }
 
-/**
- * Takes `handleDisconnect` of every gateway whose connect hook has begun through `step`, one after the other.
- */
+/** Runs `handleDisconnect` of every gateway whose connect hook has begun, one after the other, each through `step`. */
 export function runDisconnectHooks(
   { instances, connectsStarted }: ConnectingConnection,
   step: (hook: (client: object, code: number) => unknown) => Promise<void> | undefined,
@@ -75,7 +73,7 @@ export function runDisconnectHooks(
   );
 }
 
-/** The connect hook of one gateway, and what stands in front of it. */
+/** The connect hook of one gateway, with its guards and interceptors. */
 interface GuardedHook {
   readonly connection: ConnectingConnection;
   readonly gateway: GatewayInstance;
@@ -92,7 +90,7 @@ function enter(
   const gateway = connection.instances[index]!;
   const plan = connection.server.gateways[index]!.connectPlan(connection.scope);
   const hook = (): unknown => {
-    // The client may have left while a guard was thinking.
+    // The client may have left while a guard was running.
     if (!manager.mayAct) return undefined;
     connection.connectsStarted = index + 1;
     return gateway.handleConnection?.(client, request);
@@ -123,10 +121,10 @@ function guarded({ connection, gateway, plan, hook }: GuardedHook): unknown {
   return admitted ? admitted.then(proceed) : proceed();
 }
 
-// Nobody counts connect hooks that run.
+// Running connect hooks are not counted, and `hook` itself checks whether it may still start.
 const NOBODY: SettlingCall = { settled: () => undefined, mayStart: () => true };
 
-// A connect hook answers nobody: what counts of a stream is its end.
+// The result of a connect hook is not sent to the client. Of a stream, only the end matters.
 function drained(result: unknown): unknown {
   if (isThenable(result)) return result.then(drained);
   return isObservable(result) ? lastValueFrom(result, { defaultValue: undefined }) : result;

@@ -12,23 +12,23 @@ import type { MessageParser } from '../wire/message-parser.js';
 import type { TrafficCounters } from './traffic-counters.js';
 import type { UserRates } from './user-rates.js';
 
-/** What every connection of a process shares. */
+/** The services that all connections of a process share. */
 export interface ConnectionServices {
   readonly options: OptionGroups;
   readonly clock: Clock;
   readonly journal: Journal;
-  /** The event of every message that was handled. */
+  /** Publishes an event for every message that was handled. */
   readonly handled: Topic<'message-handled'>;
   readonly tracing: Tracing;
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly rates: UserRates;
-  /** Reads a frame of a connection; a parser of the app runs as that connection. */
+  /** Parses a frame of a connection. A parser of the app runs in the context of that connection. */
   readonly parse: (frame: Buffer, context: UserExecutionContext) => ReturnType<MessageParser>;
-  /** Over the messages of all connections that wait for a handler. */
+  /** Bounds the bytes of all messages in this process that wait for a handler. */
   readonly pending: ByteBudget;
-  /** Whether messages may be handled at this moment. */
+  /** The leases of the cluster: messages are handled only while these are fresh. */
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
-  /** Where `resume` is on. */
+  /** `undefined` if `resume` is off. */
   readonly resume: Resume | undefined;
 }

@@ -16,19 +16,19 @@ import { otherThreadOf, refuseThread } from './thread-claim.js';
 import type { IgnoredReason } from './traffic-counters.js';
 import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
 
-/** What a waiting message costs beside its bytes: so that a million empty ones are not free. */
+/** Counted for each waiting message in addition to its bytes, so that a million empty messages are bounded too. */
 const MESSAGE_OVERHEAD_BYTES = 64;
-/** What a client is told that was closed because the process holds too much: the time in which handlers make room. */
+/** `retryAfterMs` for a client closed because too many bytes wait in the process: time for handlers to make room. */
 const OVERLOAD_RETRY_MS = 5_000;
 
-/** The gateway's side of one connection: its hooks, and its messages in their order and bounds. */
+/** The gateway's side of one connection: runs its hooks, and handles its messages in order and within the bounds. */
 export class Connection
   extends HandlerRunner
   implements ConnectionHooks, ConnectingConnection, WaitingConnection
 {
-  /** Of how many gateways the connect hook has begun: only those get a disconnect hook. */
+  /** The number of gateways whose connect hook has begun. Only these get a disconnect hook. */
   connectsStarted = 0;
-  /** Whether the connect hooks are through. */
+  /** Whether the connect hooks have ended and messages may be handled. */
   isReady = false;
   // Made when first needed: an idle connection has none of these.
   #waiting: WaitingMessages | undefined = undefined;
@@ -46,7 +46,7 @@ export class Connection
     return this.server.path;
   }
 
-  /** Runs the connect hooks; messages wait until they are through. */
+  /** Runs the connect hooks. Messages wait until the hooks have ended. */
   open(request: IncomingMessage): void {
     this.services.resume?.enter(this.manager, request);
     const connecting = new ConnectionStep(this.manager.context);
@@ -87,7 +87,7 @@ export class Connection
     else this.#wait(message, refs, frame.length);
   }
 
-  /** A frame that comes after the end has begun. */
+  /** Counts a frame that arrived after the connection began to close. */
   ignored(frame: Buffer): void {
     const { traffic } = this.services;
     traffic.received += 1;
@@ -174,7 +174,7 @@ export class Connection
     if (isThenable(message)) {
       const error = new TypeError('The messageParser returned a promise instead of the message.');
       this.#hookFailed('messageParser', error);
-      // Nobody waits for it: what it fails with must not end the process.
+      // The promise is not awaited: an unhandled rejection would end the process.
       Promise.resolve(message).catch(() => undefined);
     }
     this.#ignore('unknown-event');
@@ -205,8 +205,8 @@ export class Connection
     if (this.#waiting?.isDone) this.#waiting = undefined;
   }
 
-  // A method and not a getter, as everything private that every message passes: V8 looks private getters up
-  // at run time, also in optimised code.
+  // A method, not a getter: every message passes here, and V8 looks up private getters at run time even in optimised
+  // code.
   #mayStart(): boolean {
     return (
       this.isReady &&
@@ -223,12 +223,12 @@ export class Connection
     journal.record('message-dropped', { subject: subjectOf(this.manager.context), reason });
   }
 
-  /** A timer does not know that the wall clock was set, or that the machine was asleep. */
+  /** Called periodically: a timer does not notice that the wall clock was set, or that the machine was asleep. */
   checkIdentity(): void {
     this.isExpired();
   }
 
-  /** Ends a connection whose identity has expired. Asked before each message. */
+  /** Returns whether the identity has expired; if so, closes the connection. Called before each message. */
   isExpired(): boolean {
     return this.#expiry !== undefined && this.#expiry.check();
   }

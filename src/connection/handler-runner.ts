@@ -17,10 +17,10 @@ import { answer, answerError, answerRefusal, eventName } from './answers.js';
 import type { ConnectionServices } from './connection-services.js';
 import { type CallRunner, RunningCall } from './running-call.js';
 
-/** Open streams (handlers that answered with an observable) of one connection. */
+/** How many streams (observables that handlers returned) of one connection may be open. */
 const MAX_STREAMS = 1_000;
 
-/** Runs the handlers of one connection and sends their answers. What they throw stays here. */
+/** Runs the handlers of one connection and sends their results. Errors of handlers are handled here. */
 export abstract class HandlerRunner implements CallRunner {
   /** Handlers that run at this moment. */
   running = 0;
@@ -39,13 +39,13 @@ export abstract class HandlerRunner implements CallRunner {
     readonly client: WebSocket,
   ) {}
 
-  /** The teardown of a stream threw. */
+  /** Called when the teardown of a stream threw. */
   protected abstract streamFailed(error: unknown): void;
 
-  /** A message came to its handler when the connection was closing already. */
+  /** Called when guards and pipes have let a message through, but the connection is closing already. */
   protected abstract cameTooLate(): void;
 
-  /** A handler has ended: another one may start. */
+  /** Called when a handler has ended, so that another one may start. */
   protected abstract placeFree(): void;
 
   /** Calls the handlers of a message. */
@@ -60,7 +60,7 @@ export abstract class HandlerRunner implements CallRunner {
     const call = new RunningCall(this, this.instances[gatewayIndex]!, plan, message, startedAt);
     this.running += 1;
     traffic.inFlight += 1;
-    // The answer is read inside the context too: a stream's code runs when it is subscribed to.
+    // The result is read inside the context too: the code of an observable runs on subscription.
     if (tracing.tracer) this.#trace(tracing.tracer, call);
     else runInContext(call.code, RunningCall.run, call);
   }
@@ -80,7 +80,7 @@ export abstract class HandlerRunner implements CallRunner {
     }
   }
 
-  /** @internal Gives the place of a handler back; once. */
+  /** @internal Frees the place of a handler. A second call does nothing. */
   release(call: RunningCall, outcome: HandlerOutcome): void {
     if (call.isReleased) return;
     call.isReleased = true;
@@ -95,7 +95,7 @@ export abstract class HandlerRunner implements CallRunner {
     this.#publish(call, call.startedAt, outcome);
   }
 
-  /** @internal Guards and pipes have let a message through, perhaps too late. */
+  /** @internal Whether a message that guards and pipes let through may start. False if the connection is closing. */
   mayStartNow(call: RunningCall): boolean {
     if (this.manager.mayAct) return true;
     if (!call.isDropped) this.cameTooLate();
@@ -116,7 +116,8 @@ export abstract class HandlerRunner implements CallRunner {
 
   #settle(result: unknown, call: RunningCall): void {
     if (isThenable(result)) {
-      // A promise of Node's own remembers the context; others call back in the context of whoever settles them.
+      // A native promise calls back in the async context in which `then` was called. Any other promise calls back in
+      // the context of the code that settles it.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
       promise.then(
         (value) => this.#settle(value, call),
@@ -125,7 +126,7 @@ export abstract class HandlerRunner implements CallRunner {
     } else if (isObservable(result)) {
       this.#stream(result, call);
     } else {
-      // In this order: the next message may be answered as soon as the place is free.
+      // In this order: as soon as the place is free, the next message may start and send its own result.
       const isSaid = answer(this, result, call);
       this.release(call, isSaid ? 'ok' : 'failed');
     }
@@ -134,7 +135,7 @@ export abstract class HandlerRunner implements CallRunner {
   #stream(source: Observable<unknown>, call: RunningCall): void {
     const streams = (this.#streams ??= new Set());
     if (!this.manager.isActive) {
-      // Behind interceptors the method is called by whoever subscribes: it has not been.
+      // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
       if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
       return call.settled();
     }
@@ -144,7 +145,7 @@ export abstract class HandlerRunner implements CallRunner {
       call.settled();
       return;
     }
-    // A source that connections share calls in the context of whoever makes it emit.
+    // A source that connections share emits in the async context of the code that makes it emit.
     const reply = (value: unknown): void => void answer(this, value, call);
     const fail = (error: unknown): void => this.#fail(error, call);
     const stream = source.subscribe({
@@ -152,7 +153,8 @@ export abstract class HandlerRunner implements CallRunner {
       error: (error: unknown) => runInContext(call.code, fail, error),
       complete: () => runInContext(call.code, RunningCall.settle, call),
     });
-    // The method has ended: its stream takes no place. Behind interceptors they say when it has.
+    // The method has ended, and an open stream takes no place among the running handlers. With interceptors, the
+    // pipeline reports the end of the method.
     if (!call.plan.isIntercepted) call.settled();
     if (stream.closed) return;
     streams.add(stream);
@@ -167,7 +169,7 @@ export abstract class HandlerRunner implements CallRunner {
     this.release(call, 'failed');
   }
 
-  /** Ends the streams that handlers have answered with. */
+  /** Unsubscribes from the streams that handlers have returned. */
   protected endStreams(): void {
     for (const stream of this.#streams ?? []) {
       try {
@@ -179,7 +181,11 @@ export abstract class HandlerRunner implements CallRunner {
     this.#streams = undefined;
   }
 
-  /** @internal A handler awaits the end of connections: see {@link idle}. */
+  /**
+   * @internal A handler awaits the end of connections, so {@link idle} does not wait for it.
+   *
+   * @returns a function that ends this state
+   */
   passOver(code: ConnectionCode): () => void {
     (this.#waiting ??= []).push(code);
     if (this.#whenIdle) this.#checkIdle();
@@ -189,7 +195,7 @@ export abstract class HandlerRunner implements CallRunner {
     };
   }
 
-  /** Resolves when no handler runs any more, but for those that await the end of connections themselves. */
+  /** Resolves when no handler runs any more, except handlers that await the end of connections themselves. */
   protected idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;

@@ -5,13 +5,14 @@ import { CloseCode } from '../wire/close-codes.js';
 type ExpiringManager = Pick<WebSocketManager, 'context' | 'beginClose'>;
 
 /**
- * The end of an identity that expires. It goes by the wall clock and is looked at before each message as well: a process
- * that was frozen finds its timers due after what has come in meanwhile, and a timer does not know that the clock was set.
+ * Closes a connection when its identity expires, by the wall clock. The expiry is also checked before each message,
+ * because a timer is not enough: it does not notice that the clock was set, and after a freeze of the process, messages
+ * may be read before the timer fires.
  */
 export class IdentityExpiry {
   #release: Release;
 
-  /** `undefined` for an identity that does not expire. */
+  /** Returns `undefined` for an identity that does not expire. */
   static of(manager: ExpiringManager, clock: Clock): IdentityExpiry | undefined {
     const { expiresAt } = manager.context;
     return expiresAt && new IdentityExpiry(manager, clock, expiresAt.getTime());
@@ -25,7 +26,7 @@ export class IdentityExpiry {
     this.#release = this.#watch();
   }
 
-  /** Whether the identity has expired; then the connection is closed. */
+  /** Returns whether the identity has expired; if so, closes the connection. */
   check(): boolean {
     if (this.clock.epoch() < this.expiresAtMs) return false;
     void this.manager.beginClose(CloseCode.UNAUTHORIZED, 'identity expired', 'server');
@@ -38,7 +39,7 @@ export class IdentityExpiry {
 
   #watch(): Release {
     return this.clock.after(this.expiresAtMs - this.clock.epoch(), () => {
-      // The wall clock may have been set back meanwhile.
+      // The wall clock may have been set back meanwhile: then wait again.
       if (!this.check()) this.#release = this.#watch();
     });
   }

@@ -9,27 +9,27 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedStep } from '../monitoring/tracer.js';
 import type { InboundMessage } from '../wire/message-parser.js';
 
-/** What runs calls: the connection. */
+/** Runs calls. Implemented by the connection. */
 export interface CallRunner extends Waiter {
   readonly manager: WebSocketManager;
   readonly client: WebSocket;
-  /** Calls the handler and sends what it answers. */
+  /** Calls the handler and sends its result. */
   invoke(call: RunningCall): void;
-  /** Guards and pipes have let a message through; false where that took too long. */
+  /** Whether a message that guards and pipes let through may start. False if the connection is closing. */
   mayStartNow(call: RunningCall): boolean;
-  /** Gives the place of a handler back; once. */
+  /** Frees the place of a handler. A second call does nothing. */
   release(call: RunningCall, outcome: HandlerOutcome): void;
 }
 
-/** A handler that runs. */
+/** One call of a handler. */
 export class RunningCall implements SettlingCall {
   readonly args: HandlerArgs;
-  /** What its async context has. Small, and apart from the call: it may outlive the connection. */
+  /** The value of its async context. A small object, separate from the call, because it may outlive the connection. */
   readonly code: ConnectionCode;
   isReleased = false;
-  /** The connection began to close while its guards or pipes were asked. */
+  /** Whether the connection began to close while guards or pipes of the call were running. */
   isDropped = false;
-  /** Only while spans are made. */
+  /** Set only while a tracer is in use. */
   traced: TracedStep | undefined = undefined;
 
   constructor(
@@ -37,7 +37,7 @@ export class RunningCall implements SettlingCall {
     readonly gateway: GatewayInstance,
     readonly plan: HandlerPlan,
     readonly message: InboundMessage,
-    /** Monotonic milliseconds; only while a listener wants to know how long handlers take. */
+    /** Monotonic milliseconds. Set only while `message-handled` has a listener. */
     readonly startedAt: number | undefined,
   ) {
     this.args = [runner.client, message.data, message.event];
@@ -48,7 +48,7 @@ export class RunningCall implements SettlingCall {
     return this.runner.mayStartNow(this);
   }
 
-  /** Calls the handler and sends what it answers. Shared by all calls: no closure for each. */
+  /** Calls the handler and sends its result. Shared by all calls, so that no call needs a closure. */
   static readonly run = (call: RunningCall): void => call.runner.invoke(call);
 
   static readonly settle = (call: RunningCall): void => call.settled();

@@ -7,29 +7,29 @@ import type { InboundMessage } from '../wire/message-parser.js';
 import { type AnsweringConnection, answerRefusal } from './answers.js';
 
 /**
- * The thread that a payload names, as text; `undefined` when it names none. Where the identity named no thread, the
- * connection's own was made by this library, and so is every other that a client could know: anything else called
- * `threadId` is a field of the app, for example the thread of a forum.
+ * Returns the thread that a payload names, as text; `undefined` when it names none. If the identity named no thread,
+ * this library has made the connection's thread id and every other thread id that a client could know. Any other value
+ * called `threadId` is then a field of the app, for example the thread of a forum, and is ignored.
  */
 export function claimedThread(data: unknown, context: UserExecutionContext): string | undefined {
   if (typeof data !== 'object' || data === null) return undefined;
   const { threadId: camel, thread_id: snake } = data as { threadId?: unknown; thread_id?: unknown };
   const first = claimOf(camel, context);
   const second = claimOf(snake, context);
-  // Of two claims the one that differs counts.
+  // If the payload has both fields, the one that differs from the connection's thread counts.
   return first === undefined || first === context.threadId ? (second ?? first) : first;
 }
 
 function claimOf(claim: unknown, context: UserExecutionContext): string | undefined {
   if (claim === undefined || claim === null) return undefined;
-  // In JSON an id is often a number, in an identity it is a text. Beyond what a number can hold exactly, two ids
-  // would read alike: 9007199254740993 comes out of JSON as …992.
+  // An id is often a number in JSON, but a text in an identity. A number beyond the safe integers is no id, because two
+  // different ids would become equal: JSON.parse reads 9007199254740993 as …992.
   const isId = typeof claim === 'string' || Number.isSafeInteger(claim);
   const id = isId ? String(claim) : `${typeof claim} (no text)`;
   return context.isThreadNamed || isMadeThreadId(id) ? id.slice(0, 257) : undefined;
 }
 
-/** The thread that a message names where it is another than its connection's. The tracker of threads is told of both. */
+/** Returns the thread that a message names, if it is not the connection's. Records both ids in the thread tracker. */
 export function otherThreadOf(
   { services, manager }: AnsweringConnection,
   { data }: InboundMessage,
@@ -42,7 +42,7 @@ export function otherThreadOf(
   return claimed === context.threadId ? undefined : claimed;
 }
 
-/** Refuses a message of another thread; with `inbound.threadCheck: 'close'` the connection is closed. */
+/** Refuses a message that names another thread. With `inbound.threadCheck: 'close'`, also closes the connection. */
 export function refuseThread(
   to: AnsweringConnection,
   message: InboundMessage,

@@ -2,7 +2,7 @@
 export type IgnoredReason =
   'not-json' | 'unknown-event' | 'thread-mismatch' | 'rate-limit' | 'pending-overflow' | 'closing';
 
-/** What came in over all connections since the start. */
+/** Counts the messages of all connections since the process started. */
 export class TrafficCounters {
   received = 0;
   receivedBytes = 0;

@@ -1,6 +1,6 @@
 import { IsolationError } from '../errors/isolation-error.js';
 
-/** A handler has answered with something that JSON cannot express. The client is told of an internal error. */
+/** A handler returned a value that JSON cannot express. The client gets `INTERNAL_ERROR`. */
 export class UnserializableAnswerError extends IsolationError {
   constructor(event: string, cause: TypeError) {
     const text = `The answer to "${event}" was not sent: ${cause.message} Several answers to one message are an Observable.`;
@@ -8,12 +8,12 @@ export class UnserializableAnswerError extends IsolationError {
   }
 }
 
-/** What may be waiting inside an answer that is not going to be read. */
+/** The methods of generators and streams inside a result that will not be read. */
 type Dangling = Partial<
   Record<'next' | 'return' | 'destroy' | 'cancel', (...args: unknown[]) => unknown>
 >;
 
-/** Ends what would dangle, since nobody is going to read it: generators, streams, promises that may reject. */
+/** Releases a result that will not be read: ends generators and streams, and catches the rejection of a promise. */
 export function letGo(answer: unknown): void {
   release(answer);
   if (typeof answer === 'object' && answer !== null) release((answer as { data?: unknown }).data);
@@ -23,10 +23,10 @@ function release(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
   try {
     const ended = value instanceof Promise ? value : end(value);
-    // What it fails with must not end the process.
+    // An unhandled rejection would end the process.
     if (ended instanceof Promise) ended.catch(ignore);
   } catch {
-    // The log says already that there was no answer.
+    // The unsent result is logged already.
   }
 }
 

@@ -5,8 +5,8 @@ import type { RateOptions } from '../config/option-groups.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 
 /**
- * What each user may still send over all their connections. A bucket outlives the last of them until it
- * is full again, or reconnecting would refill it.
+ * The message rate of each user over all of the user's connections. A bucket is kept until it is full again, even after
+ * the user's last connection has closed: otherwise reconnecting would refill it.
  */
 @Injectable()
 export class UserRates implements OnApplicationShutdown {
@@ -20,7 +20,7 @@ export class UserRates implements OnApplicationShutdown {
     return this.#buckets.size;
   }
 
-  /** Takes one message from the user's bucket; false when there is none left. */
+  /** Takes one message from the user's bucket. Returns false when the bucket is empty. */
   take(userId: string, rate: RateOptions, now: number): boolean {
     let bucket = this.#buckets.get(userId);
     if (!bucket) {
@@ -36,7 +36,7 @@ export class UserRates implements OnApplicationShutdown {
     this.#sweep();
   }
 
-  // A bucket that is full again is like one that never was.
+  // A full bucket equals a new one, so it is deleted.
   #sweep(): void {
     const now = this.clock.now();
     for (const [userId, bucket] of this.#buckets) {

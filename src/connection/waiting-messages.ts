@@ -14,7 +14,7 @@ export interface WaitingMessage {
   readonly bytes: number;
 }
 
-/** Reading pauses when this share of `inbound.maxPendingBytes` waits, and goes on below half of it. */
+/** Reading pauses when this share of `inbound.maxPendingBytes` waits, and resumes at half of it. */
 const PAUSE_AT = 1 / 4;
 
 /** The connection whose messages wait. */
@@ -30,19 +30,19 @@ export interface WaitingConnection {
   };
   /** Handlers that run at this moment. */
   readonly running: number;
-  /** Whether the connect hooks are through. */
+  /** Whether the connect hooks have ended. */
   readonly isReady: boolean;
-  /** Ends the connection where its identity has expired. */
+  /** Returns whether the identity has expired; if so, closes the connection. */
   isExpired(): boolean;
   /** Calls the handlers of a message. */
   start(message: InboundMessage, refs: readonly HandlerRef[]): void;
-  /** The process as a whole holds too many bytes, and this connection holds the most. */
+  /** Called when too many bytes wait in the process and this connection is among those that hold the most. */
   overload(): void;
 }
 
 /**
- * The messages of one connection that wait for a handler: in their order, bounded in bytes, with reading paused long
- * before the bound. Made for the first message that has to wait.
+ * The messages of one connection that wait for a handler, in order and bounded in bytes. Back-pressure: reading pauses
+ * long before the bound. Made for the first message that has to wait.
  */
 export class WaitingMessages implements HeldTraffic {
   readonly #queue = new MessageQueue<WaitingMessage>();
@@ -55,7 +55,7 @@ export class WaitingMessages implements HeldTraffic {
     return this.#queue.size;
   }
 
-  /** Whether it can be dropped: nothing waits, and no handler is being started. */
+  /** Whether this object can be dropped: no message waits, and no handler is being started. */
   get isDone(): boolean {
     return this.size === 0 && !this.#isStarting;
   }
@@ -69,14 +69,14 @@ export class WaitingMessages implements HeldTraffic {
     this.connection.overload();
   }
 
-  /** Adds a message to the end. False where that would exceed `inbound.maxPendingBytes`. */
+  /** Adds a message to the end. Returns false if that would exceed `inbound.maxPendingBytes`. */
   add(waiting: WaitingMessage): boolean {
     const { services, manager } = this.connection;
     if (this.#bytes + waiting.bytes > services.options.inbound.maxPendingBytes) return false;
     this.#queue.push(waiting);
     this.#bytes += waiting.bytes;
     services.pending.add(this, waiting.bytes);
-    // The process may have found its bound exceeded, and this connection the largest part of it.
+    // The bytes may have exceeded the budget of the process, which then closed this connection.
     if (!manager.isActive) return true;
     if (this.connection.isReady && !this.#isFresh) services.leases.hold(this);
     if (this.#bytes >= this.#pauseFrom && !manager.isReadingPaused) {
@@ -86,9 +86,9 @@ export class WaitingMessages implements HeldTraffic {
     return true;
   }
 
-  /** Starts handlers for as many as may run. Call it when a handler has ended, and when the connection is ready. */
+  /** Starts as many handlers as may run. Call it when a handler has ended, and when the connection is ready. */
   startNext(): void {
-    // A handler that ends at once gives its place back inside the loop that is starting it.
+    // A handler that ends synchronously frees its place, and so calls this method, inside the loop that is starting it.
     if (!this.connection.isReady || this.#isStarting) return;
     if (this.size > 0 && !this.#isFresh) return this.connection.services.leases.hold(this);
     this.#isStarting = true;
@@ -99,12 +99,12 @@ export class WaitingMessages implements HeldTraffic {
     if (isReadingPaused && this.#bytes <= this.#pauseFrom / 2) this.#resumeReading();
   }
 
-  /** The slot of the connection is certain again: what was held goes on. */
+  /** The leases are fresh again: handles the messages that were held. */
   resume(): void {
     this.startNext();
   }
 
-  /** Drops all of them, because the connection is closing. Returns how many there were. */
+  /** Drops all messages, because the connection is closing. Returns how many there were. */
   drop(): number {
     const { size } = this;
     this.#queue.clear();
@@ -126,7 +126,7 @@ export class WaitingMessages implements HeldTraffic {
     }
   }
 
-  /** Reading pauses from so many bytes on, and goes on below half of it: earlier while the process holds much. */
+  /** Waiting bytes from which reading pauses. Lower while much of the budget of the process is used. */
   get #pauseFrom(): number {
     const { options, pending } = this.connection.services;
     return Math.min(options.inbound.maxPendingBytes * PAUSE_AT, pending.share);
@@ -146,7 +146,7 @@ export class WaitingMessages implements HeldTraffic {
     const { manager, client } = this.connection;
     if (!manager.isReadingPaused) return;
     manager.isReadingPaused = false;
-    // While reading was paused, a pong of the peer could not be heard: the peer is not to blame for its silence.
+    // While reading was paused, the peer's pongs could not be heard, so its silence proves nothing.
     manager.seen();
     manager.attempt(resumeReading, client);
   }
@@ -157,7 +157,7 @@ function pauseReading(client: WebSocket): void {
 }
 
 function resumeReading(client: WebSocket): void {
-  // Reading belongs to the process: what comes in later has nothing to do with the handler that has made room for it.
+  // Outside of the handler's async context: later messages have nothing to do with the handler that has made room.
   runOutsideContext(resume, client);
 }
 

@@ -3,18 +3,19 @@ import type { UserExecutionContext } from './user-execution-context.js';
 
 /** Waits for code of a connection to end. */
 export interface Waiter {
-  /** The code waits for connections to end itself. @returns it waits no more */
+  /** Leaves out code that itself waits for connections to end. @returns call it when the code waits no more */
   passOver(code: ConnectionCode): () => void;
 }
 
 /**
- * Code of a connection that runs. Whatever it begins has this in its async context, for ever where the process keeps it (a
- * pool of sockets, a cached promise, a timer): so it leads to the connection only until that code has ended.
+ * Running code of a connection. Everything that the code starts has this object in its async context, and the process
+ * may keep that for ever (a pool of sockets, a cached promise, a timer). Therefore this object leads to the connection
+ * only until the code has ended.
  */
 export class ConnectionCode implements Running {
   constructor(
     readonly context: UserExecutionContext,
-    /** `undefined`: its end is not waited for. */
+    /** `undefined` where the connection does not wait for the end of this code. */
     private waiter?: Waiter | undefined,
   ) {}
 
@@ -22,13 +23,13 @@ export class ConnectionCode implements Running {
     return this.waiter?.passOver(this) ?? nothing;
   }
 
-  /** It has ended; what it has begun may go on. */
+  /** The code has ended. What it has started may go on. */
   ended(): void {
     this.waiter = undefined;
   }
 }
 
-/** A hook or a disposer: the end of its connection goes on without it as long as it waits for connections to end itself. */
+/** A running hook or disposer. The end of its connection does not wait for a step that waits for connections to end. */
 export class ConnectionStep implements Running {
   #isWaiting = false;
   #passOver: (() => void) | undefined = undefined;
@@ -43,7 +44,7 @@ export class ConnectionStep implements Running {
     };
   }
 
-  /** Resolves when the step has ended, or waits for connections to end. `ended` must not reject. */
+  /** Resolves when the step has ended or waits for connections to end. `ended` must not reject. */
   left(ended: Promise<void>): Promise<void> | undefined {
     if (this.#isWaiting) return undefined;
     return new Promise((resolve) => {
@@ -54,5 +55,5 @@ export class ConnectionStep implements Running {
 }
 
 function nothing(): void {
-  // Its end is not waited for.
+  // The connection does not wait for the end of this code.
 }

@@ -7,14 +7,14 @@ import { identifierFault, IsIdentifier } from './identifier.js';
 import { copyMetadata } from './metadata.js';
 import { epochMsOf, kindOf } from '../errors/value-kind.js';
 
-/** What a context is made of, checked and read. */
+/** A checked identity, from which a context is made. */
 export interface ContextInput extends IdFields {
   readonly userId: string;
   readonly threadId: string | undefined;
   readonly runId: string | undefined;
   readonly connectionId: string | undefined;
   readonly expiresAtMs: number | undefined;
-  /** A frozen copy. */
+  /** A frozen copy of the given metadata. */
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
@@ -33,9 +33,9 @@ export interface ContextFields {
   expiresAtMs: number | undefined;
 }
 
-/** The latest instant that a `Date` can say. */
+/** The latest instant that a `Date` can represent. */
 const LATEST_MS = 8.64e15;
-/** Names of fields that are listed where an identity has no user: enough to see what it is instead. */
+/** How many field names are listed for an identity without a `userId`: enough to recognise what it is instead. */
 const NAMES_LISTED = 12;
 
 interface IdFields {
@@ -68,10 +68,10 @@ class ContextIds {
 }
 
 /**
- * Reads an identity: each field once, so that nothing is used that was not checked. `null` is absent, as a
- * database says it.
+ * Checks an identity. Reads each field once, so that the value that is used is the one that was checked. `null` counts
+ * as absent, as a database returns it.
  *
- * @throws {InvalidContextError} listing every rule that it breaks
+ * @throws {InvalidContextError} listing every rule that the identity breaks
  */
 export function readIdentity(identity: unknown, connectionId: unknown): ContextInput {
   if (typeof identity !== 'object' || identity === null) {
@@ -85,8 +85,8 @@ export function readIdentity(identity: unknown, connectionId: unknown): ContextI
     runId: runId ?? undefined,
     connectionId: connectionId ?? undefined,
   };
-  // The same rule function first: class-validator costs more than the rest of a handshake, so it is
-  // asked only to word the faults of an input that has some.
+  // The rule function is called directly first: class-validator costs more than the rest of a handshake, so it runs
+  // only to describe the faults of an invalid identity.
   const faults = hasGoodIds(ids) ? [] : idFaults(ids, identity);
   const expiresAtMs = readExpiry(expiresAt, faults);
   const copy = copyMetadata(metadata, faults);
@@ -116,7 +116,7 @@ function idFaults(ids: IdFields, identity: object): ContextFault[] {
   return [missing, ...faults.filter(({ field }) => field !== 'userId')];
 }
 
-// The claims of a token, or a row of a table, as they are: the names show at once which field is meant.
+// An identity without a `userId` is often the claims of a token or a row of a table: its names show what was meant.
 function namesIn(identity: object): string {
   const names = Object.keys(identity).filter((name) => name !== 'userId');
   const shown = names.slice(0, NAMES_LISTED).map((name) => name.slice(0, 32));
@@ -128,19 +128,19 @@ function readExpiry(expiresAt: unknown, faults: ContextFault[]): number | undefi
   const epochMs = types.isDate(expiresAt) ? epochMsOf(expiresAt) : expiresAt;
   if (typeof epochMs === 'number' && Math.abs(epochMs) <= LATEST_MS) return epochMs;
   const isTooLate = typeof epochMs === 'number' && !Number.isNaN(epochMs);
-  const given = isTooLate ? 'a number that no Date can be' : kindOf(expiresAt);
+  const given = isTooLate ? 'a number outside the range of a Date' : kindOf(expiresAt);
   const rule = `must be a Date or a number of epoch milliseconds, not ${given}`;
   faults.push({ field: 'expiresAt', rule });
   return undefined;
 }
 
-/** The `x-request-id` of a proxy, which joins its log lines with ours; `undefined` where it is no id. */
+/** The `x-request-id` of a proxy, which joins its log lines with those of the app; `undefined` for an invalid id. */
 export function requestIdOf(request: RequestLike | undefined): string | undefined {
   const header = request?.headers?.['x-request-id'];
   return typeof header === 'string' && identifierFault(header) === undefined ? header : undefined;
 }
 
-/** What is wrong with the name of an operation. Words such as `default` or `test`, which are no ids, are welcome here. */
+/** The rule that an operation name breaks. Words that are refused as ids, such as `default` or `test`, are allowed. */
 export function operationFault(operation: unknown): string | undefined {
   if (typeof operation === 'string' && operation.trim() !== '' && operation.length <= 256) {
     return undefined;

@@ -1,14 +1,14 @@
 import { IsolationError } from '../errors/isolation-error.js';
 
-/** One thing that is wrong with a context: which field, and the rule it breaks. */
+/** One fault of a context: the field, and the rule that it breaks. */
 export interface ContextFault {
   readonly field: string;
   readonly rule: string;
 }
 
 /**
- * The identity given for a connection or request breaks a rule, or what was given as a context is none. Lists
- * every fault, never the values.
+ * The identity given for a connection or request breaks a rule, or a value given as a context was not made by this
+ * library. Lists every fault, never the values.
  */
 export class InvalidContextError extends IsolationError {
   constructor(
@@ -22,10 +22,10 @@ export class InvalidContextError extends IsolationError {
   }
 }
 
-/** Before this, an instant was meant in seconds: as milliseconds it lies in the first months of 1970. */
+/** An expiry below this was given in seconds: as milliseconds it lies in the first months of 1970. */
 const LATEST_AS_SECONDS = 1e10;
 
-/** The authenticator gave an identity whose end is past. */
+/** The authenticator returned an identity that has expired already. */
 export class ExpiredIdentityError extends IsolationError {
   constructor(
     readonly userId: string,
@@ -34,7 +34,7 @@ export class ExpiredIdentityError extends IsolationError {
     const areSeconds = expiresAtMs > 0 && expiresAtMs < LATEST_AS_SECONDS;
     const doubt = areSeconds
       ? ': seconds instead of milliseconds? The exp of a token is in seconds: give expiresAt: exp * 1000.'
-      : '. The authenticator should refuse it, for example by null.';
+      : '. The authenticator should refuse it, for example by returning null.';
     super(
       'IDENTITY_EXPIRED',
       `The identity has expired at ${new Date(expiresAtMs).toISOString()}${doubt}`,

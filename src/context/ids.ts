@@ -17,7 +17,7 @@ function refillPool(): void {
   poolOffset = 0;
 }
 
-/** An id in the making: the prefix stands there for good, the time for as long as it is the same. */
+/** A buffer for the ids of one prefix: the prefix is written once, the time only when it changes. */
 class Template {
   readonly #bytes: Buffer;
   readonly #timeStart: number;
@@ -38,7 +38,7 @@ class Template {
       bytes[randomStart + index] = pool[poolOffset + index]!;
     }
     poolOffset += RANDOM_CHARS;
-    // One flat string of one byte per character; joining characters would keep a rope of pieces alive.
+    // One flat string with one byte per character; concatenation would keep a rope of pieces alive.
     return bytes.toString('latin1');
   }
 
@@ -63,14 +63,14 @@ const THREAD_ID = new RegExp(
   `^thread_[${ALPHABET.toString('latin1')}]{${TIME_CHARS + RANDOM_CHARS}}$`,
 );
 
-/** Whether an id looks like a thread's that this library has made. */
+/** Whether an id has the format of a thread id made by this library. */
 export function isMadeThreadId(id: string): boolean {
   return THREAD_ID.test(id);
 }
 
 /**
- * Makes an id such as `conn_01JD3Q…`: a prefix, the time, and 80 random bits. Ids made in different
- * milliseconds sort by time; nobody can guess one from another.
+ * Makes an id such as `conn_01JD3Q…`: a prefix, the time, and 80 random bits. Ids made in different milliseconds sort
+ * by time. An id cannot be guessed from another id.
  */
 export function createId(prefix: IdPrefix, epochMs: number = Date.now()): string {
   return templates[prefix].next(epochMs);

@@ -3,7 +3,7 @@ import { types } from 'node:util';
 import type { ContextFault } from './context.errors.js';
 import { kindOf } from '../errors/value-kind.js';
 
-/** Names that belong to the context itself; metadata that carries one could be mistaken for it. */
+/** Names of fields of the context itself. Metadata with such a key could be mistaken for the context. */
 const RESERVED_KEYS: ReadonlySet<string> = new Set([
   'userId',
   'threadId',
@@ -18,9 +18,9 @@ const RESERVED_KEYS: ReadonlySet<string> = new Set([
   'isolationKey',
 ]);
 
-/** Levels of objects in one another. Deeper is no data of an identity. */
+/** The deepest nesting of objects that is accepted. Deeper data is not the data of an identity. */
 const DEEPEST = 64;
-/** Faults that are listed; who has more has one mistake, many times. */
+/** How many faults are listed. More faults are usually one mistake that repeats. */
 const MOST_FAULTS = 10;
 const LONGEST_KEY = 64;
 const PLAIN_KEY = /^[\p{L}\p{N}_$]+$/u;
@@ -30,8 +30,8 @@ type Metadata = Readonly<Record<string, unknown>>;
 type Fields = Record<PropertyKey, unknown>;
 
 /**
- * A copy that nobody can change: objects, arrays and primitive values. What cannot be frozen, or would lose
- * something in a copy, becomes a fault that names its place.
+ * A frozen copy of objects, arrays and primitive values. A value that cannot be frozen, or would lose something in a
+ * copy, becomes a fault that names its place.
  */
 export function copyMetadata(given: unknown, faults: ContextFault[]): Metadata {
   if (given === undefined || given === null) return NONE;
@@ -51,9 +51,9 @@ export function copyMetadata(given: unknown, faults: ContextFault[]): Metadata {
 
 class MetadataCopier {
   readonly faults: ContextFault[] = [];
-  // Where it is. Becomes a text only for a fault.
+  // The path to the current value. Formatted only for a fault.
   readonly #path: PropertyKey[] = [];
-  // An object that is there twice, perhaps inside itself, is one object in the copy too.
+  // An object that occurs twice, perhaps inside itself, is one object in the copy too.
   readonly #copies = new Map<object, object>();
 
   copy(value: unknown): unknown {
@@ -75,7 +75,7 @@ class MetadataCopier {
     const copy = isArray ? emptyArray(value.length) : {};
     this.#copies.set(value, copy);
     const keys = Object.keys(value);
-    // Beside the length of an array.
+    // The hidden key `length` of an array does not count.
     const hidden = Reflect.ownKeys(value).length - keys.length - (isArray ? 1 : 0);
     if (hidden > 0) this.#refuseHidden(value, keys);
     for (const key of keys) {
@@ -87,13 +87,13 @@ class MetadataCopier {
     return Object.freeze(copy);
   }
 
-  // They would get lost without a word.
+  // Symbol keys and properties that are not enumerable would be lost silently.
   #refuseHidden(value: object, seen: readonly string[]): void {
     const known = new Set<PropertyKey>(seen);
     for (const key of Reflect.ownKeys(value)) {
       if (known.has(key) || (Array.isArray(value) && key === 'length')) continue;
       this.#path.push(key);
-      this.#fault(`must be ${typeof key === 'symbol' ? 'under a text as its key' : 'enumerable'}`);
+      this.#fault(`must ${typeof key === 'symbol' ? 'have a string as its key' : 'be enumerable'}`);
       this.#path.pop();
     }
   }
@@ -108,7 +108,7 @@ class MetadataCopier {
   }
 }
 
-// Objects and arrays of any realm, and nothing else: what has a class is more than its fields.
+// Objects and arrays of any realm, and nothing else: an instance of a class is more than its fields.
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (Array.isArray(value)) return prototype !== null && isRoot(Object.getPrototypeOf(prototype));
@@ -121,14 +121,14 @@ function isRoot(prototype: object | null): boolean {
   return isLast && Object.hasOwn(prototype, 'isPrototypeOf');
 }
 
-// With the holes that the given one has.
+// The copy keeps the holes of the given array.
 function emptyArray(length: number): object {
   const array: unknown[] = [];
   array.length = length;
   return array;
 }
 
-// Assigned, `__proto__` would change what the copy inherits from.
+// An assignment to `__proto__` would change the prototype of the copy.
 function set(copy: Fields, key: string, value: unknown): void {
   if (key !== '__proto__') copy[key] = value;
   else Object.defineProperty(copy, key, { value, enumerable: true });

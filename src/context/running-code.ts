@@ -1,13 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Code of a connection that runs: a handler, a hook, a step of the connection's end. */
+/** Running code of a connection: a handler, a hook, a step of the connection's end. */
 export interface Running {
-  /** As whom it runs: a `UserExecutionContext`, which imports this file. */
+  /** The `UserExecutionContext` of the connection. Its file imports this one, hence the type. */
   readonly context: object;
   /**
-   * It waits for connections to end, perhaps for its own: until then the end of its connection must not wait for it.
+   * Call it when the code begins to wait for connections to end, perhaps for its own. Meanwhile the end of its
+   * connection must not wait for the code.
    *
-   * @returns it waits no more
+   * @returns call it when the code waits no more
    */
   waits(): () => void;
 }
@@ -15,8 +16,8 @@ export interface Running {
 const running = new AsyncLocalStorage<Running | undefined>();
 
 /**
- * Runs code of a connection, so that `UserExecutionContext.current()` answers with its context. With one argument,
- * and not any number of them: every message passes here, and each list of arguments is an array.
+ * Runs code of a connection, so that `UserExecutionContext.current()` returns its context. Takes one argument, and not
+ * any number of them: every message passes here, and each list of arguments would be an array.
  */
 export function runInContext<Argument, Result>(
   run: Running,
@@ -26,17 +27,17 @@ export function runInContext<Argument, Result>(
   return running.run(run, fn, argument);
 }
 
-/** Runs a function, and whatever it begins, outside of any context. */
+/** Runs a function, and everything that it starts, outside of any context. */
 export function runOutsideContext<Argument, Result>(
   fn: (argument: Argument) => Result,
   argument: Argument,
 ): Result {
-  // Not with `exit()`: before Node.js 24 that switches the storage off for the whole process, and code of a connection
+  // Not with `exit()`: before Node.js 24, `exit()` switches the storage off for the whole process, and connection code
   // that runs inside switches it on again with the context that was to be left.
   return running.run(undefined, fn, argument);
 }
 
-/** The code of a connection that is calling; `undefined` where other code calls. */
+/** The connection code that calls this; `undefined` for a call from other code. */
 export function runningCode(): Running | undefined {
   return running.getStore();
 }

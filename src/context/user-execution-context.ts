@@ -10,14 +10,14 @@ import { createId } from './ids.js';
 import { encodeKeyPart } from './isolation-key.js';
 import { runningCode } from './running-code.js';
 
-/** How deep `child()` may nest before it is taken for a runaway recursion. */
+/** How deep `child()` may nest. A deeper nesting counts as a runaway recursion. */
 export const MAX_OPERATION_DEPTH = 10;
 
-// TypeScript keeps others from the constructor, JavaScript does not: who has no key makes no context.
+// Only TypeScript makes the constructor private. In JavaScript, a call without this key throws.
 const KEY = Symbol('makes contexts');
 
 /**
- * Who a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
+ * The user and the thread that a connection (or HTTP request) belongs to: a frozen value, made in one place, injectable
  * wherever Nest resolves REQUEST-scoped providers.
  *
  * @example
@@ -32,13 +32,13 @@ export class UserExecutionContext {
   readonly runId: string;
   readonly requestId: string;
   readonly connectionId: string;
-  /** Plain data from the authenticator, frozen to the bottom. */
+  /** Plain data from the authenticator, deeply frozen. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** 0 for the context of the connection, one more for every `child()`. */
   readonly operationDepth: number;
-  /** The `requestId` of the context this one is a child of. */
+  /** The `requestId` of the context that `child()` was called on. */
   readonly parentRequestId: string | undefined;
-  // Numbers instead of dates: a Date can be changed even inside a frozen object, and weighs more.
+  // Numbers instead of dates: a Date can be changed even inside a frozen object, and takes more memory.
   readonly #createdAtMs: number;
   readonly #expiresAtMs: number | undefined;
   readonly #isThreadNamed: boolean;
@@ -60,7 +60,7 @@ export class UserExecutionContext {
   }
 
   /**
-   * The single source of contexts for connections.
+   * Makes the context of a connection. The only method that makes contexts for connections.
    *
    * @throws {InvalidContextError} listing every fault of the given identity
    */
@@ -75,7 +75,7 @@ export class UserExecutionContext {
   }
 
   /**
-   * The context of an HTTP request, from the same kind of identity that a connection has.
+   * Makes the context of an HTTP request, from the same kind of identity that a connection has.
    *
    * @throws {InvalidContextError} listing every fault of the given identity
    */
@@ -84,7 +84,7 @@ export class UserExecutionContext {
   }
 
   /**
-   * The context of the handler that is running, also inside functions that know nothing of Nest.
+   * The context of the running handler. Also works inside functions that Nest does not call.
    *
    * @throws {NoActiveContextError} outside a handler
    */
@@ -95,7 +95,7 @@ export class UserExecutionContext {
   }
 
   /**
-   * @internal Whether this library made it. A spread, a clone or a look-alike has the same fields, and is nobody.
+   * @internal Whether this library made the value. A spread, a clone or a look-alike with the same fields is refused.
    */
   static isContext(value: unknown): value is UserExecutionContext {
     return typeof value === 'object' && value !== null && #createdAtMs in value;
@@ -106,7 +106,7 @@ export class UserExecutionContext {
     return new Date(this.#createdAtMs);
   }
 
-  /** When the identity ends, if it does. */
+  /** When the identity expires; `undefined` where it does not. */
   get expiresAt(): Date | undefined {
     return this.#expiresAtMs === undefined ? undefined : new Date(this.#expiresAtMs);
   }
@@ -122,9 +122,9 @@ export class UserExecutionContext {
   }
 
   /**
-   * The context of one step inside this one: same user, thread and connection, a new `requestId`.
+   * Makes the context of one step inside this one: same user, thread and connection, a new `requestId`.
    *
-   * @throws {InvalidContextError} when more than ten steps are nested, or the name is not an id
+   * @throws {InvalidContextError} when more than ten steps are nested, or the name is not 1 to 256 characters
    */
   child(operation: string): UserExecutionContext {
     const faults: ContextFault[] = [];
@@ -141,7 +141,7 @@ export class UserExecutionContext {
     });
   }
 
-  /** The same context with a new `runId`: the next unit of work of the thread. */
+  /** Makes a copy of this context with a new `runId`: the next unit of work of the thread. */
   run(): UserExecutionContext {
     return this.#derive({ runId: createId('run') });
   }
@@ -207,15 +207,15 @@ export class UserExecutionContext {
 }
 
 /**
- * Makes sure that a context was made by this library, from an identity it has checked.
+ * Asserts that a context was made by this library, from a checked identity.
  *
- * @throws {InvalidContextError} for anything else, however much it looks like one
+ * @throws {InvalidContextError} for any other value, also for one with the same fields
  */
 export function assertContext(value: unknown): asserts value is UserExecutionContext {
   if (!UserExecutionContext.isContext(value)) throw notMadeHere(value);
 }
 
-/** @throws {ExpiredIdentityError} when the identity of a context has ended at an instant, in epoch milliseconds */
+/** @throws {ExpiredIdentityError} when the identity of a context has expired at `now`, in epoch milliseconds */
 export function assertNotExpired({ userId, expiresAt }: UserExecutionContext, now: number): void {
   const expiresAtMs = expiresAt?.getTime();
   if (expiresAtMs !== undefined && expiresAtMs <= now) {
@@ -225,8 +225,8 @@ export function assertNotExpired({ userId, expiresAt }: UserExecutionContext, no
 
 function notMadeHere(value: unknown): InvalidContextError {
   const rule = isOfAnotherCopy(value)
-    ? 'was made by another copy of nestjs-websocket-isolation: run `npm ls nestjs-websocket-isolation` and `npm dedupe`, so that there is one'
-    : 'must be made by UserExecutionContext.fromWebSocketRequest() or fromHttpRequest(), child() or run(); a copy of one is none';
+    ? 'was made by another copy of nestjs-websocket-isolation: run `npm ls nestjs-websocket-isolation` and `npm dedupe`, so that only one copy is loaded'
+    : 'must be made by UserExecutionContext.fromWebSocketRequest() or fromHttpRequest(), child() or run(); a copy of a context is refused';
   return new InvalidContextError([{ field: 'context', rule }]);
 }
 

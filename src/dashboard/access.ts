@@ -29,15 +29,15 @@ import {
 import { FailedAttempts, REFILL_MS } from './failed-attempts.js';
 import { isFromThisMachine } from './loopback.js';
 
-// A guard that is broken is not somebody who guesses.
+// Only these statuses count as failed attempts: the error of a broken guard is not a guess at credentials.
 const REFUSALS = new Set<number | undefined>([HttpStatus.UNAUTHORIZED, HttpStatus.FORBIDDEN]);
 
 type Decide = (context: ExecutionContext) => boolean | Promise<boolean>;
 
-/** A page asks again and again; a broken guard is worth one line in this time. */
+/** Milliseconds in which the same line about a broken guard is logged once only: pages poll. */
 const SAME_LINE_MS = 60_000;
 
-/** Who may look at the dashboard, who may act, and what they are called. */
+/** Decides who may view the dashboard and who may act, and finds the names of operators. */
 @Injectable()
 export class DashboardAccess {
   readonly #failures: FailedAttempts;
@@ -58,7 +58,7 @@ export class DashboardAccess {
     this.#mayAct = canAct ? decisionOf('canAct', canAct, moduleRef) : nobody;
   }
 
-  /** @throws what the guard throws, a 403 where it says no, a 429 where it has said no too often */
+  /** @throws the error of the guard; a 403 if the guard does not admit; a 429 after too many refusals of the address */
   async assertMayLook(context: ExecutionContext): Promise<true> {
     const request = requestOf(context);
     const address = addressOf(request);
@@ -77,7 +77,7 @@ export class DashboardAccess {
     return true;
   }
 
-  /** Whether those who may look may also act. A guard that throws says no; the log says what it threw. */
+  /** Whether a viewer may also act; false if `canAct` throws. The error is logged, unless it is a 401 or 403. */
   async mayAct(context: ExecutionContext): Promise<boolean> {
     try {
       return await this.#inTime(this.#mayAct(context));
@@ -87,7 +87,7 @@ export class DashboardAccess {
     }
   }
 
-  /** How somebody is called, and where they sit: for the audit line. */
+  /** The name and the address of an operator, for the audit line. */
   async who(context: ExecutionContext): Promise<{ who: string; from: string }> {
     const request = requestOf(context);
     const { whoIs = nameOfUser, guard } = this.options;
@@ -96,7 +96,7 @@ export class DashboardAccess {
     try {
       name = (await this.#inTime(askApp(() => whoIs(request), textOrNothing))) ?? unnamed;
     } catch (error) {
-      // Who acts is allowed to already; the line says that their name is not known.
+      // The operator has been admitted already. The audit line gets the fallback name.
       this.#complain(error);
     }
     return { who: name.slice(0, 200), from: addressOf(request) };
@@ -110,7 +110,7 @@ export class DashboardAccess {
   }
 
   #complain(error: unknown): void {
-    const line = `A function of the app that the dashboard asks has failed, which counts as a no: ${errorText(error)}`;
+    const line = `A function that the dashboard calls has failed; a guard that fails refuses: ${errorText(error)}`;
     const now = this.clock.now();
     if (this.#latest?.line === line && now - this.#latest.at < SAME_LINE_MS) return;
     this.#latest = { line, at: now };
@@ -124,7 +124,7 @@ function textOrNothing(answer: unknown): string | undefined {
   throw new InvalidAnswerError('The option whoIs of the dashboard', 'a text', answer);
 }
 
-/** The request behind an execution context. */
+/** The request of an execution context. */
 export function requestOf(context: ExecutionContext): DashboardRequest {
   return context.switchToHttp().getRequest<DashboardRequest>();
 }
@@ -143,7 +143,7 @@ function addressOf({ ip, socket }: DashboardRequest): string {
 
 function tooManyFailures(context: ExecutionContext): HttpException {
   const seconds = REFILL_MS / 1_000;
-  // Express and Fastify have this method both.
+  // Both Express and Fastify have this method.
   const response = context
     .switchToHttp()
     .getResponse<{ header(name: string, value: string): void }>();
@@ -179,7 +179,8 @@ function decisionOf(option: string, guard: DashboardGuard, moduleRef: ModuleRef)
   return async (context) => askApp(() => decide(requestOf(context), context), read);
 }
 
-// The app's own instance where the class is a provider; otherwise one made here, as Nest does for `@UseGuards()`.
+// The app's own instance if the class is a provider; otherwise one that is created here, as Nest does for
+// `@UseGuards()`.
 function guardClass(
   type: Type<CanActivate>,
   moduleRef: ModuleRef,

@@ -4,7 +4,7 @@ import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type ConnectionRow, rowOf } from './connection-list.js';
 
-/** Everything a page shows of one connection. */
+/** All facts about one connection that the page shows. */
 export interface ConnectionDetail extends ConnectionRow {
   readonly runId: string;
   readonly requestId: string;
@@ -12,9 +12,9 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly managerId: string;
   /** Epoch milliseconds. */
   readonly createdAt: number;
-  /** Epoch milliseconds at which the identity ends. */
+  /** Epoch milliseconds at which the identity expires. */
   readonly expiresAt: number | null;
-  /** Names only: what is behind them may be private. */
+  /** Names only: the values may be private. */
   readonly metadataKeys: readonly string[];
   /** Milliseconds since the last sign of life: a message or a pong. */
   readonly seenMs: number;
@@ -28,11 +28,11 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly isReadingPaused: boolean;
   readonly closing: { code: number; reason: string; initiator: string; sinceMs: number } | null;
   readonly creationSite: string | null;
-  /** The user's slots: this one and the others. */
+  /** The slots of the user: how many are held, the limit, and up to 50 other connections. */
   readonly slots: { held: number; limit: number; others: readonly string[] };
 }
 
-/** `undefined` for a connection that is gone. */
+/** Returns `undefined` for a connection that does not exist any more. */
 export function readConnection(
   connectionId: string,
   registry: ManagerRegistry,

@@ -6,11 +6,11 @@ import type { Clock } from '../time/clock.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
 
-/** Which connections, in which order. */
+/** The views of the list: which connections it shows, and in which order. */
 export const VIEWS = ['all', 'recent', 'idle', 'pinned', 'closing', 'unattached'] as const;
 export type ConnectionView = (typeof VIEWS)[number];
 
-/** One line of the list. */
+/** One row of the list. */
 export interface ConnectionRow {
   readonly connectionId: string;
   readonly userId: string;
@@ -25,9 +25,9 @@ export interface ConnectionRow {
 
 export interface ConnectionPage {
   readonly rows: readonly ConnectionRow[];
-  /** How many there are in this view. */
+  /** The number of connections in this view, or of those that match the search. */
   readonly total: number;
-  /** There are more than `total`: counting has stopped. */
+  /** More than `total` connections match: the search has stopped. */
   readonly isCapped: boolean;
   readonly page: number;
   readonly pages: number;
@@ -35,23 +35,26 @@ export interface ConnectionPage {
 
 export interface ConnectionQuery {
   readonly view: ConnectionView;
-  /** Part of a user's or thread's id, in any case, or of a connection's, as it is; empty for all. */
+  /** Part of a user's or thread's id, case-insensitive, or of a connection's id, case-sensitive; empty for all. */
   readonly search: string;
-  /** From 1 up. */
+  /** The number of the page, from 1. */
   readonly page: number;
 }
 
 export const PAGE_SIZE = 25;
-/** Nobody turns pages for longer than that: they search. */
+/** Pages that can be reached without a search. */
 const MAX_PAGES = 200;
 const MAX_MATCHES = 1_000;
 const SHORTEST_ID_PART = 6;
 /** Searches that may wait for their turn. */
 const MAX_WAITING = 50;
-/** Connections looked at before others get their turn. */
+/** Connections that a search checks before it yields to the event loop. */
 const CHUNK = 2_000;
 
-/** Pages of connections. Without a search a page costs what it shows; a search gives way to others all the time. */
+/**
+ * Pages of connections. Without a search, the list is walked only up to the end of the page. A search walks over all
+ * connections, and yields to the event loop in between.
+ */
 export class ConnectionList {
   #lastSearch: Promise<unknown> = Promise.resolve();
   #waiting = 0;
@@ -70,7 +73,7 @@ export class ConnectionList {
       );
     }
     this.#waiting += 1;
-    // One search at a time, however many ask.
+    // One search runs at a time, however many are requested.
     const search = this.#lastSearch
       .then(() => this.#find(query))
       .finally(() => (this.#waiting -= 1));
@@ -148,7 +151,7 @@ export function rowOf(manager: WebSocketManager, now: number): ConnectionRow {
   };
 }
 
-// Every connection's id begins alike: a few letters are not meant for it.
+// All ids of connections begin with the same letters, so a short search does not match them.
 function isMatch(pattern: RegExp, search: string, { context }: WebSocketManager): boolean {
   const { userId, threadId, connectionId } = context;
   if (search.length >= SHORTEST_ID_PART && connectionId.includes(search)) return true;

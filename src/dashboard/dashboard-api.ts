@@ -22,14 +22,14 @@ import { HISTORY_MS, SAMPLE_MS } from './history.js';
 import { Overview } from './overview.js';
 import { Watch } from './watch.js';
 
-/** The header that carries the page's token: no page of another site can send it. */
+/** The header that carries the page's token. A page of another site cannot send it. */
 export const TOKEN_HEADER = 'x-dashboard-token';
 
 const MAX_SEARCH = 256;
 
 type Query = Readonly<Record<string, unknown>>;
 
-/** What the page asks for every few seconds. */
+/** The data that the page polls every few seconds. */
 @Injectable()
 export class DashboardApi {
   readonly #token = randomBytes(24).toString('base64url');
@@ -47,14 +47,14 @@ export class DashboardApi {
     this.#list = new ConnectionList(registry, clock);
   }
 
-  /** Whether a request carries the token that this process gave to those who may act. */
+  /** Whether a request carries the token that this process gave to viewers who may act. */
   isOwnToken({ headers }: DashboardRequest): boolean {
     const given = Buffer.from(String(headers[TOKEN_HEADER] ?? ''));
     const own = Buffer.from(this.#token);
     return given.length === own.length && timingSafeEqual(given, own);
   }
 
-  /** The whole picture, but of samples and events only what is new since the page last asked. */
+  /** The state of the process, with the samples and events that are new since the last request of the page. */
   async state(context: ExecutionContext, query: Query): Promise<object> {
     this.watch.admit(query['viewer']);
     const mayAct = await this.access.mayAct(context);
@@ -89,7 +89,7 @@ export class DashboardApi {
   connection(query: Query): object {
     this.watch.admit(query['viewer']);
     const { registry, limits, clock } = this;
-    // A list (`?id=a&id=b`) as one text could be another connection's id.
+    // A repeated parameter (`?id=a&id=b`) is an array. As one text, it could be the id of another connection.
     const { id } = query;
     const found = typeof id === 'string' ? readConnection(id, registry, limits, clock) : undefined;
     return { connection: found ?? null };

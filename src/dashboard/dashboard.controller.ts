@@ -24,7 +24,7 @@ import { OperatorActions } from './operator-actions.js';
 import { PAGE_FILES, PAGE_HEADERS, pageAt, pageFile, type PageFile } from './page-files.js';
 import { isFromOwnPage, isJson } from './same-origin.js';
 
-/** Every answer of the dashboard, a refusal too, has the headers of the page. */
+/** Admits viewers. Every response of the dashboard gets the headers of the page, refusals included. */
 @Injectable()
 export class LookGuard implements CanActivate {
   constructor(
@@ -41,7 +41,7 @@ export class LookGuard implements CanActivate {
   }
 }
 
-/** Only for those who may act, and only from the page itself. */
+/** Admits actions of viewers who may act, and only from the page itself. */
 @Injectable()
 export class ActGuard implements CanActivate {
   constructor(
@@ -63,7 +63,7 @@ export class ActGuard implements CanActivate {
 
 const Context = createParamDecorator((_data: unknown, context: ExecutionContext) => context);
 
-/** Makes the controller: the path stands in its decorator, and comes from the options. */
+/** Creates the controller class: its decorator needs the path, which comes from the options. */
 export function createDashboardController(path: string): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(LookGuard)
@@ -113,7 +113,7 @@ export function createDashboardController(path: string): Type {
       this.#json(response, await this.actions.run(body, await this.access.who(context)));
     }
 
-    // By name: whatever else the app has below this path stays its own.
+    // The files are listed by name, so that other routes of the app below this path still work.
     @Get([...PAGE_FILES])
     async file(@Context() context: ExecutionContext, @Res() response: object): Promise<void> {
       const name = requestOf(context).url.split('?', 1)[0]!.split('/').at(-1)!;
@@ -127,7 +127,7 @@ export function createDashboardController(path: string): Type {
       this.#send(response, { type: 'application/json; charset=utf-8', content });
     }
 
-    // Sent by hand: an interceptor of the app that wraps all answers would break the page.
+    // Sent without a return value: an interceptor of the app that wraps all responses would break the page.
     #send(response: object, { type, content }: PageFile): void {
       const { httpAdapter } = this.host;
       httpAdapter.setHeader(response, 'Content-Type', type);

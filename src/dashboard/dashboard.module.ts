@@ -21,16 +21,16 @@ import { OperatorActions } from './operator-actions.js';
 import { Overview } from './overview.js';
 import { Watch } from './watch.js';
 
-/** Where the dashboard is, and what its guards need. */
+/** The options of the dashboard, with its path and the modules that its guards need. */
 export interface DashboardModuleOptions extends DashboardOptions {
   /** Path of the page, below the application's global prefix. Default: `dashboard`. */
   readonly path?: string | undefined;
-  /** Modules whose providers a guard class injects, where it is not a provider of the app itself. */
+  /** Modules whose providers a guard class injects, if the class is not a provider of the app itself. */
   readonly imports?: ModuleMetadata['imports'];
 }
 
 const RULES: OptionRules<DashboardModuleOptions> = {
-  // The empty one is the root of the app.
+  // The empty text is the root of the app.
   path: aText,
   imports: anArray,
   guard: aFunction,
@@ -42,7 +42,7 @@ const RULES: OptionRules<DashboardModuleOptions> = {
 };
 
 /**
- * A page that shows what the isolation does, live. Import it beside `WebSocketIsolationModule`.
+ * A page that shows connections, users, cleanups and events live. Import it beside `WebSocketIsolationModule`.
  *
  * @example
  * ```ts
@@ -51,7 +51,10 @@ const RULES: OptionRules<DashboardModuleOptions> = {
  */
 @Module({})
 export class WebSocketIsolationDashboardModule {
-  /** @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `DASHBOARD_UNGUARDED` without a guard */
+  /**
+   * @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `DASHBOARD_UNGUARDED` without
+   * a guard
+   */
   static forRoot(options: DashboardModuleOptions): DynamicModule {
     assertPlainOptions('WebSocketIsolationDashboardModule.forRoot()', options, RULES);
     const { path = 'dashboard', imports = [], ...rest } = options;

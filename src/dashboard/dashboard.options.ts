@@ -4,48 +4,48 @@ import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
 
 import { IsolationError } from '../errors/isolation-error.js';
 
-/** What an Express or Fastify request has, that a guard of the dashboard may want. */
+/** The parts of an Express or Fastify request that a guard of the dashboard may need. */
 export interface DashboardRequest {
   readonly headers: IncomingHttpHeaders;
   readonly url: string;
-  /** The client's address as the framework sees it: behind a proxy it trusts, the forwarded one. */
+  /** The client's address as the framework determines it: behind a trusted proxy, the forwarded address. */
   readonly ip?: string;
   readonly socket: { readonly remoteAddress?: string | undefined };
-  /** Whatever an authentication of the app has put there. */
+  /** Set by the authentication of the app, if it has one. */
   readonly user?: unknown;
 }
 
-/** The same as a guard class, as a function. */
+/** A guard as a function instead of a class. */
 export type DashboardGuardFunction = (
   request: DashboardRequest,
   context: ExecutionContext,
 ) => boolean | Promise<boolean>;
 
 /**
- * A Nest guard: a class (a provider of the app, or made for the dashboard), or a function. Only `true` admits;
- * one that has not answered within `handshake.timeoutMs` refuses with 408.
+ * A Nest guard: a class (a provider of the app, or created for the dashboard), or a function. Only `true` admits. A
+ * guard that has not returned within `handshake.timeoutMs` refuses with 408.
  */
 export type DashboardGuard = Type<CanActivate> | DashboardGuardFunction;
 
 /** What `WebSocketIsolationDashboardModule.forRoot()` takes. */
 export interface DashboardOptions {
-  /** Who may look. Without it the application does not start, unless `allowAnonymous` is set. */
+  /** Who may view the dashboard. Without a guard the application does not start, unless `allowAnonymous` is set. */
   readonly guard?: DashboardGuard | undefined;
   /**
-   * Everybody on this machine may look, nobody else: decided by the address of the socket of every
-   * request. Requests that came through a proxy are refused. For development. Default: false.
+   * Without a guard: requests from this machine are admitted, all others are refused. The socket address of each
+   * request decides. Requests through a proxy are refused. For development. Default: false.
    */
   readonly allowAnonymous?: boolean | undefined;
-  /** Who, of those who may look, may also act: disconnect, clean up, drain. Default: nobody. */
+  /** Which viewers may also act: disconnect, clean up, drain. Default: none. */
   readonly canAct?: DashboardGuard | undefined;
-  /** How somebody who acts is called in the audit line. Default: an id or name found in `request.user`. */
+  /** Returns the name of the operator for the audit line. Default: an id or name found in `request.user`. */
   readonly whoIs?:
     ((request: DashboardRequest) => string | undefined | Promise<string | undefined>) | undefined;
-  /** Pages that may be open at once; the next one is told so. Default: 20. */
+  /** Pages that may be open at once; further ones get a 503. Default: 20. */
   readonly maxViewers?: number | undefined;
   /**
-   * Also record the last 15 minutes while nobody watches: one timer, one sample of a few numbers each 5
-   * seconds, and the events of the feed. Default: false, which costs nothing until somebody looks.
+   * Whether the last 15 minutes are also recorded while no page is open: one timer, one sample of a few numbers every 5
+   * seconds, and the events of the feed. Default: false, which costs nothing until a page is open.
    */
   readonly keepHistory?: boolean | undefined;
 }
@@ -58,15 +58,15 @@ export interface ResolvedDashboardOptions extends DashboardOptions {
 /** Injection token of the {@link ResolvedDashboardOptions}. */
 export const DASHBOARD_OPTIONS: unique symbol = Symbol('websocket-isolation:dashboard-options');
 
-/** @throws {IsolationError} `DASHBOARD_UNGUARDED`, saying what to write */
+/** @throws {IsolationError} `DASHBOARD_UNGUARDED`, with a message that shows what to write */
 export function resolveDashboardOptions(options: DashboardOptions): ResolvedDashboardOptions {
   const { guard, allowAnonymous = false, maxViewers = 20 } = options;
   if (!guard && !allowAnonymous) {
     throw new IsolationError(
       'DASHBOARD_UNGUARDED',
-      'The dashboard shows who is connected, and has no guard. ' +
+      'The dashboard shows connected users, and has no guard. ' +
         'Write WebSocketIsolationDashboardModule.forRoot({ guard: YourGuard }), ' +
-        'or { allowAnonymous: true } for a dashboard that answers this machine only.',
+        'or { allowAnonymous: true } for a dashboard that admits this machine only.',
     );
   }
   return Object.freeze({ ...options, maxViewers });

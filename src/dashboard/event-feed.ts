@@ -10,18 +10,19 @@ export interface FeedItem {
   /** Epoch milliseconds. */
   readonly at: number;
   readonly name: IsolationEventName;
-  /** How many more of the kind there were in that second, beside those that are listed. */
+  /** How many further events of this kind there were in that second that are not listed. */
   readonly left?: number;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** A cleanup, with the moment at which it ended. */
+/** A cleanup, and when it ended. */
 export interface CleanupRun extends Omit<CleanupReport, 'abandoned'> {
+  /** Epoch milliseconds. */
   readonly at: number;
   readonly abandoned: number;
 }
 
-/** The events of the feed: not every message, nor what comes twice. */
+/** The events of the feed. Left out are events of single messages, and events that report the same twice. */
 export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'connection-ready',
   'connection-closed',
@@ -51,14 +52,16 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
 ];
 
 const MAX_ITEMS = 500;
-/** Items one answer carries. */
+/** Most items in one response. */
 const MAX_READ = 200;
-/** Fifteen minutes of both jobs at their default periods, and some by hand. */
+/** Cleanups remembered: 15 minutes of both jobs at their default periods, and some by hand. */
 const MAX_RUNS = 150;
-/** Items of one kind per second; what is above is counted. */
+/** Items of one kind per second; further ones are only counted. */
 const PER_SECOND = 20;
 
-/** The latest events, for the page. Listens only while it is told to; bounded in every direction. */
+/**
+ * The latest events for the page, bounded in number and rate. Subscribes only between {@link listen} and its release.
+ */
 export class EventFeed {
   readonly #items: FeedItem[] = [];
   readonly #runs: CleanupRun[] = [];
@@ -70,17 +73,17 @@ export class EventFeed {
     private readonly bus: IsolationEventBus,
   ) {}
 
-  /** Cleanups, the oldest first. */
+  /** Cleanups, oldest first. */
   get runs(): readonly CleanupRun[] {
     return this.#runs;
   }
 
-  /** Number of the latest item; 0 before the first. */
+  /** The number of the latest item; 0 before the first. */
   get latest(): number {
     return this.#number;
   }
 
-  /** Starts listening. */
+  /** Subscribes to the events. Returns the function that unsubscribes. */
   listen(): Release {
     const releases = SHOWN_EVENTS.map((name) =>
       this.bus.on(name, (details) => this.#take(name, details)),
@@ -88,7 +91,7 @@ export class EventFeed {
     return () => releases.forEach((release) => release());
   }
 
-  /** The items after one, the oldest first; of very many the latest. */
+  /** The items after a number, oldest first; only the latest 200. */
   after(number: number): FeedItem[] {
     this.#countLeftOut();
     const first = this.#items.findIndex((item) => item.number > number);
@@ -97,7 +100,7 @@ export class EventFeed {
 
   #take(name: IsolationEventName, details: object): void {
     if (name === 'cleanup-finished') this.#remember(details as CleanupReport);
-    // A cleanup that found nothing is no news.
+    // A cleanup that removed nothing is not listed in the feed.
     if (name === 'cleanup-finished' && (details as CleanupReport).removed === 0) return;
     if (this.#admits(name)) this.#push(name, flat(details));
   }
@@ -140,7 +143,7 @@ export class EventFeed {
   }
 }
 
-// What a page can show: plain values, of an error its name only. Its text is the log's.
+// Plain values that a page can show. Of an error only its name: its message is in the log.
 function flat(details: object): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(details)) {

@@ -4,18 +4,19 @@ import type { Clock, Release } from '../time/clock.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 import type { DashboardRequest } from './dashboard.options.js';
 
-/** Refused requests of one address that are looked at without a wait … */
+/** Refused requests of one address that are processed without a wait … */
 const BURST = 20;
-/** … and how long each further one takes: about a guess per second, however many are made. */
+/** … and milliseconds after which each further one is: about one guess per second, however many are sent. */
 export const REFILL_MS = 1_000;
-/** Addresses remembered at once; the oldest goes first. */
+/** Addresses remembered at once; the oldest is dropped first. */
 const MAX_ADDRESSES = 1_000;
-/** Credentials remembered at once that were let in. */
+/** Admitted credentials remembered at once. */
 const MAX_KNOWN = 100;
 
 /**
- * Slows down whoever guesses credentials, by address. Several people may share an address (an office, a proxy that the
- * framework does not trust), so credentials that were let in before never wait, and those of somebody new wait a second.
+ * Slows down guessing of credentials, by address. Several people may share an address (an office, a proxy that the
+ * framework does not trust), so credentials that were admitted before never wait, and those of a new user wait a
+ * second.
  */
 export class FailedAttempts {
   readonly #byAddress = new Map<string, TokenBucket>();
@@ -24,15 +25,15 @@ export class FailedAttempts {
   constructor(private readonly clock: Clock) {}
 
   /**
-   * Before a request is looked at. Counts it as refused until it is put back: a thousand guesses sent at once must not
-   * all be looked at because none has been refused yet.
+   * Call it before a request is processed. The request counts as refused until it is put back: otherwise a thousand
+   * guesses sent at once would all be processed, because none of them has been refused yet.
    *
-   * @returns puts it back, for a request that was not refused; `undefined` when it may not be looked at now
+   * @returns a function that puts the request back if it was not refused; `undefined` if it must not be processed now
    */
   begin(address: string, request: DashboardRequest): Release | undefined {
     const now = this.clock.now();
     const bucket = this.#byAddress.get(address) ?? new TokenBucket(BURST, BURST * REFILL_MS, now);
-    // Last in the order again: the oldest goes first.
+    // Moves the address to the end of the order: the first one is dropped.
     this.#byAddress.delete(address);
     this.#byAddress.set(address, bucket);
     trim(this.#byAddress, MAX_ADDRESSES);
@@ -40,7 +41,7 @@ export class FailedAttempts {
     return this.#known.has(credentialsOf(request)) ? nothing : undefined;
   }
 
-  /** The request was let in: these credentials need not wait any more. */
+  /** The request was admitted: its credentials do not wait any more. */
   letIn(request: DashboardRequest): void {
     const credentials = credentialsOf(request);
     this.#known.delete(credentials);
@@ -49,7 +50,7 @@ export class FailedAttempts {
   }
 }
 
-// A digest, since credentials have no business in memory.
+// A digest, so that credentials are not kept in memory.
 function credentialsOf({ headers }: DashboardRequest): string {
   const { authorization = '', cookie = '' } = headers;
   return createHash('sha256')

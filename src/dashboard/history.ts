@@ -4,15 +4,15 @@ import type { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import { ProcessMeter } from './process-meter.js';
 
-/** Between two samples. */
+/** Milliseconds between two samples. */
 export const SAMPLE_MS = 5_000;
-/** How far back the charts go. */
+/** Milliseconds that the charts cover. */
 export const HISTORY_MS = 15 * 60_000;
 const MAX_SAMPLES = HISTORY_MS / SAMPLE_MS;
-/** With a longer pause than this before it, a sample knows no rates: nobody watched. */
+/** After a longer pause than this, a sample has no rates: nothing was recorded in between. */
 const LONGEST_STEP_MS = SAMPLE_MS * 2.5;
 
-/** What there was at one moment. Rates are per second since the sample before; `null` where there is none. */
+/** The load at one moment. Rates are per second since the previous sample; `null` if there is none. */
 export interface LoadSample {
   /** Epoch milliseconds. */
   readonly at: number;
@@ -29,7 +29,7 @@ export interface LoadSample {
   readonly memoryBytes: number;
 }
 
-/** Counters as they stood at a sample; rates are the differences. */
+/** The counters at a sample; rates are computed from their differences. */
 interface Totals {
   readonly now: number;
   readonly opened: number;
@@ -38,7 +38,9 @@ interface Totals {
   readonly messages: number;
 }
 
-/** The last 15 minutes, as far as somebody watched. A sample costs the same for any number of connections. */
+/**
+ * The samples of the last 15 minutes in which it was recorded. A sample costs the same for any number of connections.
+ */
 export class History {
   readonly #samples: LoadSample[] = [];
   readonly #meter = new ProcessMeter();
@@ -55,7 +57,7 @@ export class History {
     return this.#samples.at(-1);
   }
 
-  /** The samples after a moment, the oldest first. */
+  /** The samples after a moment, oldest first. */
   since(epochMs: number): LoadSample[] {
     const first = this.#samples.findIndex(({ at }) => at > epochMs);
     return first === -1 ? [] : this.#samples.slice(first);

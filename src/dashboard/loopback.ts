@@ -9,8 +9,9 @@ loopback.addAddress('::1', 'ipv6');
 const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
 
 /**
- * Whether a request was made on this machine, by somebody who meant to: the socket's own address, no
- * proxy in between, and a host name that a page from elsewhere cannot have been given by DNS rebinding.
+ * Whether a request was made on this machine: the socket has a loopback address, no proxy is in between, and the host
+ * name is `localhost` or a loopback address. The host name of a page of another site that uses DNS rebinding is
+ * neither.
  */
 export function isFromThisMachine({ headers, socket }: DashboardRequest): boolean {
   if (FORWARDING.some((name) => headers[name] !== undefined)) return false;
@@ -19,7 +20,7 @@ export function isFromThisMachine({ headers, socket }: DashboardRequest): boolea
 
 function isLoopback(address: string): boolean {
   const family = isIP(address);
-  // BlockList looks through `::ffff:127.0.0.1` by itself.
+  // BlockList also recognises IPv4-mapped addresses such as `::ffff:127.0.0.1`.
   return family !== 0 && loopback.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
 

@@ -16,13 +16,13 @@ import { Journal } from '../journal/journal.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Drain } from '../shutdown/drain.js';
 
-/** Who acts: for the audit line. */
+/** The name and the address of the viewer who acts, for the audit line. */
 export interface Operator {
   readonly who: string;
   readonly from: string;
 }
 
-/** How many connections an action concerned. */
+/** How many connections of this process an action affected. */
 export interface ActionResult {
   readonly count: number;
 }
@@ -33,17 +33,17 @@ interface ActionRequest {
   readonly action: ActionName;
   /** The connection's or the user's id. */
   readonly target: string;
-  /** Whether the clients may come back at once (1001) or have to sign in again (4401). */
+  /** Whether the clients may reconnect at once (1001) or have to sign in again (4401). */
   readonly mayReconnect: boolean;
 }
 
 type Act = (request: ActionRequest, operator: Operator) => ActionResult | Promise<ActionResult>;
 
-/** More than anybody does by hand. */
+/** Actions per second; more than an operator takes by hand. */
 const PER_SECOND = 5;
 const REASON = 'disconnected by an operator';
 
-/** What an operator may do by hand. Every action leaves its line in the log. */
+/** The actions of operators. Every action writes a line to the log. */
 @Injectable()
 export class OperatorActions {
   readonly #logger = new Logger('WebSocketIsolation');
@@ -64,7 +64,7 @@ export class OperatorActions {
 
   /**
    * @param body what the page sent
-   * @throws {BadRequestException} for what is no action; 429 for too many in a second
+   * @throws {BadRequestException} if the body is not a valid action; 429 for more than 5 actions in a second
    */
   async run(body: unknown, operator: Operator): Promise<ActionResult> {
     const request = this.#parse(body);
@@ -87,8 +87,8 @@ export class OperatorActions {
     return { count };
   }
 
-  // Not awaited: their disposers may take their time, and the page shows them leave. What nodes have not
-  // confirmed is an event.
+  // Not awaited: disposers may take long, and the page shows how the connections close. Nodes that do not confirm are
+  // reported by an event.
   #disconnect(target: ClusterTarget, mayReconnect: boolean): void {
     void this.factory.disconnect(target, { code: codeOf(mayReconnect), reason: REASON });
   }

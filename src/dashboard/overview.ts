@@ -14,12 +14,12 @@ import { Drain } from '../shutdown/drain.js';
 import { thisNode } from './this-node.js';
 import { rankUsers } from './user-ranking.js';
 
-/** How long one look serves everybody who watches. */
+/** Milliseconds for which one result serves all viewers. */
 const FRESH_MS = 1_000;
 const MAX_SUSPECTS = 50;
 const MAX_VIOLATIONS = 20;
 
-/** What the page shows of the process as a whole, worked out once for all who watch. */
+/** The state of the whole process for the page, computed once for all viewers. */
 @Injectable()
 export class Overview {
   #cached: { readonly at: number; readonly answer: object } | undefined;

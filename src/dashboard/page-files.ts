@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-/** Nothing but what this server serves as a file; nothing inline, nothing from elsewhere, in no frame. */
+/** The page may load only files of this server: nothing inline, nothing from other origins. It must not be framed. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
@@ -42,15 +42,15 @@ export interface PageFile {
   readonly content: string;
 }
 
-/** A file of the page; `undefined` for any other name. */
+/** Resolves to a file of the page; to `undefined` for any other name. */
 export async function pageFile(name: string): Promise<PageFile | undefined> {
   const type = Object.hasOwn(TYPES, name) ? TYPES[name]! : undefined;
   return type === undefined ? undefined : { type, content: await read(name) };
 }
 
 /**
- * The page itself. Its links are relative, so that it works behind any prefix; what they are relative
- * to depends on whether it was asked for with a slash at its end.
+ * The page itself. Its links are relative, so that it works behind any prefix. Their base depends on whether the
+ * requested URL ends with a slash.
  */
 export async function pageAt(url: string, path: string): Promise<PageFile> {
   const hasSlash = url.split('?', 1)[0]!.endsWith('/');

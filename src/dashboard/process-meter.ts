@@ -1,6 +1,6 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 
-/** How busy this process is, between one reading and the next. Owns no timer. */
+/** Measures how busy this process is between two readings. It has no timer. */
 export class ProcessMeter {
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
   #cpu = process.cpuUsage();

@@ -2,8 +2,8 @@ import { isSameOrigin } from '../handshake/origin.js';
 import type { DashboardRequest } from './dashboard.options.js';
 
 /**
- * Whether a request was sent by a page of this very server. Browsers that say so are believed (it
- * holds behind any proxy); of others the Origin header has to be there and has to be ours.
+ * Whether a request was sent by a page of this server. The `Sec-Fetch-Site` header decides if the browser sends it,
+ * because it is correct behind any proxy. Otherwise the `Origin` header is required and has to match the host.
  */
 export function isFromOwnPage({ headers }: DashboardRequest): boolean {
   const site = headers['sec-fetch-site'];
@@ -11,7 +11,7 @@ export function isFromOwnPage({ headers }: DashboardRequest): boolean {
   return isSameOrigin(headers.origin ?? '', headers.host);
 }
 
-/** Whether a body was sent as JSON, which a form of another site cannot do. */
+/** Whether a body was sent as JSON. A form of another site cannot send JSON. */
 export function isJson({ headers }: DashboardRequest): boolean {
   return /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '');
 }

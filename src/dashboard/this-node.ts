@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 
 import { nestVersion, ownVersion } from '../module/versions.js';
 
-/** Which process answers, and what it runs. */
+/** The process that responds, and its versions. */
 export interface NodeFacts {
-  /** Different for every start of a process: tells a page that it talks to another one. */
+  /** New at every start of a process: a page detects by it that another process responds. */
   readonly id: string;
   readonly name: string;
   readonly versions: { readonly library: string; readonly nest: string; readonly node: string };

@@ -4,22 +4,22 @@ import type { UserSlots } from '../manager/user-slots.js';
 
 /** Users listed by name. */
 const LISTED = 12;
-/** Columns of the distribution; with a higher limit, a column stands for several counts. */
+/** Columns of the distribution. With a higher limit per user, a column covers several counts. */
 const MAX_COLUMNS = 20;
 
 /** How the managers are spread over the users. */
 export interface UserRanking {
-  /** Those with the most, the first first. */
+  /** The users with the most managers, in descending order. */
   readonly top: readonly { userId: string; held: number }[];
-  /** Users from `limits.crowdedFrom` on. */
+  /** How many users hold `limits.crowdedFrom` managers or more. */
   readonly crowded: number;
-  /** Users with no slot left. */
+  /** How many users have no slot left. */
   readonly full: number;
-  /** How many users hold 1, 2, 3 … managers; `step` counts to a column. */
+  /** How many users hold 1, 2, 3 … managers. A column covers `step` counts. */
   readonly distribution: { readonly step: number; readonly users: readonly number[] };
 }
 
-/** One walk over the users. */
+/** Ranks the users in one walk over all of them. */
 export function rankUsers(registry: ManagerRegistry, limits: Limits): UserRanking {
   const { maxManagersPerUser, crowdedFrom } = limits;
   const step = Math.ceil(maxManagersPerUser / MAX_COLUMNS);

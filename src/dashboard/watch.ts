@@ -16,12 +16,12 @@ import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.op
 import { EventFeed } from './event-feed.js';
 import { History, SAMPLE_MS } from './history.js';
 
-/** A page that has asked for nothing for this long has gone. Pages ask every 2.5 seconds. */
+/** Milliseconds without a request after which a page counts as closed. Pages poll every 2.5 seconds. */
 const GONE_AFTER_MS = 12_000;
 
 /**
- * Who watches, and what is recorded for them. While nobody does there is no timer and no subscription;
- * what was recorded stays until it is too old to be shown.
+ * The open pages, and the samples and events that are recorded for them. While no page is open, there is no timer and
+ * no subscription, unless `keepHistory` is set. Recorded samples and events stay until newer ones replace them.
  */
 @Injectable()
 export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
@@ -43,12 +43,12 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
     this.feed = new EventFeed(clock, bus);
   }
 
-  /** Pages that are open. */
+  /** The number of open pages. */
   get viewers(): number {
     return this.#viewers.size;
   }
 
-  /** Whether something is recorded at this moment. */
+  /** Whether samples and events are recorded now. */
   get isRecording(): boolean {
     return this.#stop !== undefined;
   }
@@ -64,15 +64,15 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Counts a page as watching.
+   * Counts a page as open.
    *
-   * @param viewer what the page calls itself
-   * @throws {BadRequestException} for what is no name
-   * @throws {ServiceUnavailableException} when too many watch already
+   * @param viewer the id that the page has given itself
+   * @throws {BadRequestException} for an invalid id
+   * @throws {ServiceUnavailableException} when too many pages are open
    */
   admit(viewer: unknown): void {
     if (typeof viewer !== 'string' || !/^[\w-]{8,64}$/.test(viewer)) {
-      throw new BadRequestException('The page has to say which one it is: `viewer`.');
+      throw new BadRequestException('Expected `viewer` to be an id of 8 to 64 characters.');
     }
     if (!this.#viewers.has(viewer)) this.#dropGone();
     if (!this.#viewers.has(viewer) && this.#viewers.size >= this.options.maxViewers) {

@@ -8,41 +8,44 @@ import { ALONE } from '../manager/cluster-connections.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
-/** What became of a message on every node that has connections for it. The numbers are the sums. */
+/** The delivery of a message on every node that has connections for it. The counts are the sums over these nodes. */
 export interface ClusterDeliveryReport extends DeliveryReport {
-  /** By node; the name of a process without a cluster is `local`. */
+  /** The counts by node. Without a cluster, the only node is called `local`. */
   readonly nodes: Readonly<Record<string, DeliveryReport>>;
   /**
-   * Nodes that hold the user and did not say in time what became of the message; all others that are known, where the
-   * message did not get out.
+   * Nodes that have connections of the user and did not report in time. If the message could not be published: all
+   * other known nodes.
    */
   readonly silent: readonly string[];
 }
 
-/** Whoever is there when the message is sent, on this node and on every other. */
+/** The connections that a message goes to: all that exist when it is sent, on this node and on every other node. */
 export interface Audience {
   /**
-   * Sends `{"event", "data"}` to everyone; serialised once. Looks connections up, never makes any, and
-   * never throws: nobody there is a report of zeros. The report is about this process's connections;
-   * those of other nodes get the message too, and {@link sendAsync} tells about them.
+   * Sends `{"event", "data"}` to all these connections; serialised once. Only looks connections up, never makes any.
+   * Without a connection, the report is all zeros. The report covers the connections of this process only; those of
+   * other nodes get the message too, and {@link sendAsync} reports on them.
+   *
+   * @throws {TypeError} for an event name that is no text; nothing else
    */
   send(event: string, data?: unknown): DeliveryReport;
-  /** As `send`; resolves to the numbers of all nodes, within two seconds. Never rejects. */
+  /** As `send`; resolves to the counts of all nodes, within two seconds. Rejects only with that `TypeError`. */
   sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport>;
 }
 
-/** Whoever has a thread open, and with `resume` on, whoever comes back to it. */
+/** The connections that have a thread open and, with `resume` on, the clients that come back to it. */
 export interface ThreadAudience extends Audience {
   /**
-   * As `send`, for what must not get lost: with `resume` on it is kept even while nobody is there, within
-   * the bounds; without, it goes to each connection of this process with `emitCritical`.
+   * As `send`, for messages that must not get lost. With `resume` on, the message is kept, within the bounds, even
+   * while no connection has the thread open. Without `resume`, it goes to each connection of this process with
+   * `emitCritical`.
    *
-   * @throws {SendFailedError} when the data is not JSON
+   * @throws {SendFailedError} when JSON cannot express the data
    */
   sendCritical(event: string, data?: unknown): DeliveryReport;
 }
 
-/** The connections here, and the way to the others. */
+/** An audience: the connections of this process, and the cluster's delivery to those of other nodes. */
 export class Reach implements Audience {
   constructor(
     private readonly here: () => readonly WebSocketManager[],
@@ -73,13 +76,13 @@ export class Reach implements Audience {
     return clusterReport(this.cluster?.nodeId ?? ALONE, here, others);
   }
 
-  // Who is looked for by the connection's id, and found here, is nowhere else.
+  // A connection that is addressed by its id and found here is on no other node.
   #elsewhere({ length }: readonly WebSocketManager[]): ClusterDelivery | undefined {
     return 'connectionId' in this.target && length > 0 ? undefined : this.cluster?.delivery;
   }
 }
 
-/** Sends a frame; `undefined` is data that is not JSON. */
+/** Sends a frame to connections of this process. `undefined` stands for data that JSON cannot express. */
 export function deliver(
   managers: readonly WebSocketManager[],
   frame: string | undefined,
@@ -92,14 +95,14 @@ export function deliver(
     if (typeof result === 'string') reached.push(manager);
     return result;
   });
-  // Afterwards, all in one go: after each system call, what belongs to the next connection would have to
-  // be fetched from memory first.
+  // In a separate loop after all sends: between two system calls, the data of each connection would have to be fetched
+  // from memory into the CPU cache again.
   const now = clock.now();
   for (const manager of reached) manager.noteSent(now);
   return report;
 }
 
-/** The sums over all nodes. */
+/** Returns the counts of each node, and their sums. */
 export function clusterReport(
   nodeId: string,
   here: DeliveryReport | undefined,

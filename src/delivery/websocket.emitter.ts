@@ -23,8 +23,8 @@ import {
 } from './audience.js';
 
 /**
- * Reaches connections from anywhere: a controller, a queue worker, another user's handler. In a cluster
- * on whichever node they are.
+ * Sends messages to connections from any code: a controller, a queue worker, another user's handler. In a cluster, the
+ * connections may be on any node.
  *
  * @example `emitter.toUser(userId).send('invoice-paid', { id })`
  */
@@ -58,7 +58,7 @@ export class WebSocketEmitter {
   /**
    * All connections that a user has open on one thread.
    *
-   * @throws {TypeError} for an id that is no text: a thread that is `undefined` is not all threads
+   * @throws {TypeError} for an id that is no text: `undefined` as `threadId` does not stand for all threads
    */
   toThread(userId: string, threadId: string): ThreadAudience {
     assertIdText(userId, 'userId');
@@ -73,7 +73,7 @@ export class WebSocketEmitter {
   }
 
   /**
-   * One connection. In a cluster all nodes are asked for one that is not here.
+   * One connection. In a cluster, a message for a connection that is not on this node goes to all nodes.
    *
    * @throws {TypeError} for an id that is no text
    */
@@ -128,7 +128,7 @@ export class WebSocketEmitter {
     return this.factory.managersOfThread(userId, threadId);
   }
 
-  // What other nodes may have done here.
+  // The requests of other nodes that this node serves.
   #localDelivery(): LocalDelivery {
     return {
       deliver: (target, frame) =>

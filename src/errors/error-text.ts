@@ -1,13 +1,13 @@
-/** Whatever somebody has thrown, as text. Never throws itself, whatever that was. */
+/** The text of a thrown value, which may be anything. Never throws. */
 export function errorText(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);
   } catch {
-    return 'something that cannot be written as text';
+    return 'a thrown value that cannot be converted to text';
   }
 }
 
-/** Where an error was made; `undefined` for what is no error, or does not say. */
+/** The stack of an error; `undefined` for a value that is not an Error or whose stack cannot be read. */
 export function stackOf(error: unknown): string | undefined {
   try {
     return error instanceof Error ? error.stack : undefined;

@@ -3,7 +3,7 @@ import { HttpException } from '@nestjs/common';
 /** The status of a Nest `HttpException`; `undefined` for any other error. */
 export function httpStatusOf(error: unknown): number | undefined {
   if (error instanceof HttpException) return error.getStatus();
-  // An exception from another copy of Nest is not an instance of ours, and still means what it says.
+  // An exception from another copy of Nest is not an instance of this `HttpException`. Its status counts all the same.
   try {
     const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
     const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
@@ -13,7 +13,7 @@ export function httpStatusOf(error: unknown): number | undefined {
   }
 }
 
-/** Whether an error says that a client has asked for something wrong (4xx): an answer to the client, and no fault of the app. */
+/** Whether an error has a 4xx status: the request of the client was wrong, and the app has no fault. */
 export function isClientFault(error: unknown): boolean {
   const status = httpStatusOf(error) ?? 0;
   return status >= 400 && status < 500;

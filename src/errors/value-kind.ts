@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 
-/** What a value is, for an error message: `a Set`, `NaN`, `an object of class Session`. Never the value itself. */
+/** The kind of a value, for an error message: `a Set`, `NaN`, `an object of class Session`. Never the value itself. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined || Number.isNaN(value)) return String(value);
   if (typeof value !== 'object') return `a ${typeof value}`;
@@ -10,12 +10,12 @@ export function kindOf(value: unknown): string {
   return types.isMap(value) ? 'a Map' : `an object${classOf(value)}`;
 }
 
-/** The instant of a date; of a subclass too, whatever it makes of its methods. */
+/** Epoch milliseconds of a date. A subclass that overrides `getTime()` cannot change the result. */
 export function epochMsOf(date: Date): number {
   return Date.prototype.getTime.call(date);
 }
 
-// A class, not a field called `constructor`, and not what a name may hold that somebody sent.
+// Read from the prototype: an own field called `constructor` is ignored, and so is a name that is not a string.
 function classOf(value: object): string {
   try {
     const { constructor } = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } };

@@ -29,7 +29,7 @@ import { CloseCode } from '../wire/close-codes.js';
 import { PreparedScope } from './prepared-scope.js';
 import type { RefusedUpgrades } from './refused-upgrades.js';
 
-/** What all arrivals of a process share. */
+/** The services that all arrivals of a process share. */
 export interface ArrivalServices {
   readonly options: ResolvedOptions;
   readonly clock: Clock;
@@ -44,9 +44,9 @@ export interface ArrivalServices {
 }
 
 /**
- * One upgrade request on its way to a connection. The steps stand here in the order in which they are taken; each
- * calls the next one, at once where there is nothing to wait for. `HandshakeAttempt` owns the deadline of steps 1 to 6
- * and gives back what comes too late.
+ * Turns one upgrade request into a connection. The steps are listed in the order in which they run; each calls the next
+ * one, synchronously if there is nothing to wait for. `HandshakeAttempt` owns the deadline of steps 1 to 6 and gives
+ * back a slot that is granted too late.
  */
 export class Arrival {
   #traced: TracedHandshake | undefined = undefined;
@@ -84,7 +84,7 @@ export class Arrival {
     attempt.ask(() => isOriginAllowed(request, handshake), asked, originRefused);
   }
 
-  // Step 3: what does the app's `verifyClient` say, where its `ws` server has one?
+  // Step 3: does the app's `verifyClient` accept the request, if its `ws` server has one?
   #verify(attempt: HandshakeAttempt): void {
     const { verify } = this.server;
     if (!verify) return this.#authenticate(attempt);
@@ -95,7 +95,7 @@ export class Arrival {
     attempt.ask(() => verify(this.upgrade.request), asked, authenticationRefused);
   }
 
-  // Step 4: who is it?
+  // Step 4: which user is it?
   #authenticate(attempt: HandshakeAttempt): void {
     const identify = () => this.host.authentication.identify(this.upgrade.request, attempt);
     const identified = (identity: ConnectionIdentity | null): void => {
@@ -105,7 +105,7 @@ export class Arrival {
     attempt.ask(identify, identified, authenticationRefused);
   }
 
-  // Step 5: the identity becomes a context, and the context takes a slot, here and in the cluster.
+  // Step 5: makes a context of the identity, and takes a slot for it, in this process and in the cluster.
   #takeSlot(attempt: HandshakeAttempt, identity: ConnectionIdentity): void {
     const { clock, resume, factory } = this.host;
     const { request } = this.upgrade;
@@ -116,7 +116,7 @@ export class Arrival {
     attempt.wait(factory.arrive(context), arrived, { tooLate: abandon });
   }
 
-  // Step 6: the connection gets instances of its own.
+  // Step 6: makes the connection's own instances of scoped providers.
   #openScope(attempt: HandshakeAttempt, manager: WebSocketManager): void {
     attempt.manager = manager;
     const { server, upgrade } = this;
@@ -142,7 +142,7 @@ export class Arrival {
     else this.#switchProtocols(outcome.manager);
   }
 
-  // Step 7: 101, and the socket.
+  // Step 7: `ws` responds with 101 and makes the socket.
   #switchProtocols(manager: WebSocketManager): void {
     const { request, socket, head } = this.upgrade;
     const abandonUpgrade = (): void =>
@@ -157,10 +157,10 @@ export class Arrival {
     };
     try {
       this.server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
-      // To a malformed upgrade `ws` answers by itself.
+      // `ws` itself responds to a malformed upgrade request.
       if (!isUpgraded) socket.once('close', abandonUpgrade);
     } catch (error) {
-      // `handleProtocols` is code of the app, and what it gets comes from the client.
+      // `handleProtocols` is code of the app and may throw, since its input comes from the client.
       abandonUpgrade();
       const { userId } = manager.context;
       const { refusal } = new HandshakeRefused('scope-failed', { error, userId });
@@ -198,7 +198,7 @@ export class Arrival {
     journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
   }
 
-  // The connection has ended while `ws` wrote the 101.
+  // Closes the socket of a connection that has ended while `ws` wrote the 101.
   #dismiss(client: WebSocket): void {
     const { clock, options } = this.host;
     dismiss(client, CloseCode.GOING_AWAY, '', clock, options.cleanup.closeTimeoutMs);

@@ -42,8 +42,8 @@ const NO_LEASES: ConnectionServices['leases'] = {
 };
 
 /**
- * Starts the isolated gateways when the application boots: checks how they were written, prepares their servers, and
- * makes an {@link Arrival} of each upgrade request from then on.
+ * Starts the isolated gateways when the application boots: checks their declarations, prepares their servers, and from
+ * then on starts an {@link Arrival} for each upgrade request.
  */
 @Injectable()
 export class GatewayRuntime implements OnModuleInit {
@@ -90,7 +90,7 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   async #serve(adapter: IsolatedWsAdapter): Promise<void> {
-    // A microservice may tell of its start twice, the first time before it has gateways.
+    // In a microservice, Nest may call `onModuleInit` twice, the first time before there are gateways.
     const endpoints = adapter.isolatedEndpoints.filter((endpoint) => !this.#servers.has(endpoint));
     for (const endpoint of endpoints) {
       const { webSocketServer, path = '*', given } = endpoint;
@@ -149,7 +149,7 @@ export class GatewayRuntime implements OnModuleInit {
     if (missing) throw missing;
     for (const name of unprovidedGateways(this.internals)) {
       new Logger('WebSocketIsolation').warn(
-        `${name} has @IsolatedGateway(), but is in no \`providers\` of this application: nobody can connect to it. ` +
+        `${name} has @IsolatedGateway(), but is in no \`providers\` of this application: no client can connect to it. ` +
           `Write providers: [${name}] in a module of the application.`,
       );
     }

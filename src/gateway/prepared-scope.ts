@@ -2,7 +2,7 @@ import type { ConnectionHooks } from '../manager/manager-owner.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 
-/** The hooks of a manager between its slot and its socket: all there is to wind up is the scope. */
+/** The hooks of a manager that has a slot but no socket yet. At its end, only the scope has to be disposed of. */
 export class PreparedScope implements ConnectionHooks {
   constructor(
     private readonly scope: ConnectionScope,
@@ -10,7 +10,7 @@ export class PreparedScope implements ConnectionHooks {
     readonly path: string,
   ) {}
 
-  /** Makes the instances of the scope. Rejects, or throws, with what a constructor threw. */
+  /** Makes the instances of the scope. Rejects, or throws, with the error of a constructor. */
   open(): Promise<void> | undefined {
     const pending = this.scope.open();
     return pending && this.#opened(pending);
@@ -46,5 +46,5 @@ export class PreparedScope implements ConnectionHooks {
 }
 
 function ignoreFault(): void {
-  // The handshake has failed already, and its refusal says why.
+  // The handshake has failed already, and its refusal has the reason.
 }

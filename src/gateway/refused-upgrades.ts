@@ -7,7 +7,7 @@ import type { Journal } from '../journal/journal.js';
 import type { Clock } from '../time/clock.js';
 import { refuseWithClose, refuseWithHttp, type Upgrade } from '../upgrade/refusal-response.js';
 
-/** Answers upgrades that are refused, counts them and tells the journal. */
+/** Refuses upgrade requests, counts the refusals and records them in the journal. */
 export class RefusedUpgrades {
   readonly #counts = new Map<RefusalReason, number>();
 
@@ -25,7 +25,7 @@ export class RefusedUpgrades {
   /**
    * Refuses an upgrade.
    *
-   * @param rejectWith `handshake.rejectWith` if not given
+   * @param rejectWith default: the option `handshake.rejectWith`
    */
   refuse(
     upgrade: Upgrade,

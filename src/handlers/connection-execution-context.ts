@@ -4,12 +4,13 @@ import { ExecutionContextHost } from '../nest/nest-internals.js';
 
 type HttpHost = ReturnType<ExecutionContextHost['switchToHttp']>;
 
-/** There is no response to a message that could have headers. */
+/** What HTTP guards get as the response. A message has no HTTP response, so its headers are discarded. */
 const NO_RESPONSE = Object.freeze({ header: nothing, setHeader: nothing });
 
 /**
- * What guards, interceptors and decorators see. Guards that were made for HTTP, such as `ThrottlerGuard`, find the
- * client where they look for the request, with `ip` and `headers`, and a response whose headers nobody gets.
+ * The execution context that guards, interceptors and parameter decorators get. Guards made for HTTP, such as
+ * `ThrottlerGuard`, work as well: `getRequest()` returns the client, which has `ip` and `headers`, and `getResponse()`
+ * returns a response that discards its headers.
  */
 export class ConnectionExecutionContext extends ExecutionContextHost {
   constructor(args: unknown[], gateway: Type, callback: (...args: unknown[]) => unknown) {
@@ -24,5 +25,5 @@ export class ConnectionExecutionContext extends ExecutionContextHost {
 }
 
 function nothing(): void {
-  // Nobody is told.
+  // The header is discarded.
 }

@@ -7,10 +7,14 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 type ParameterFactory = (data: unknown, context: ExecutionContext) => unknown;
 
-// Our own factories, with what they read: handlers that use them need no execution context made for it.
+// The factories of this library's own decorators, each with the function that reads its value from the client. A
+// handler that uses no other decorators needs no execution context.
 const readers = new WeakMap<ParameterFactory, (client: object) => unknown>();
 
-/** What one of our parameter decorators reads from a client; `undefined` for decorators of others. */
+/**
+ * Returns the function with which a parameter decorator of this library reads its value from a client; `undefined` for
+ * any other decorator.
+ */
 export function connectionReader(factory: unknown): ((client: object) => unknown) | undefined {
   return typeof factory === 'function' ? readers.get(factory as ParameterFactory) : undefined;
 }
@@ -42,7 +46,7 @@ function connectionParameter(
   return createParamDecorator(factory);
 }
 
-/** A parameter decorator of ours stands where there is no isolated connection. */
+/** A parameter decorator of this library was used where there is no isolated connection. */
 export class NotIsolatedError extends IsolationError {
   constructor(decorator: string) {
     super(

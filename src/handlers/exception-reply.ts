@@ -7,34 +7,35 @@ import { httpStatusOf, isClientFault } from '../errors/http-status.js';
 import type { BoundFilter } from '../nest/gateway-enhancers.js';
 import { GuardRefusedError } from './handler-pipeline.js';
 
-/** A message was refused before its handler; the client may know why. */
+/** This library refused a message. The client gets the code and the text. */
 export class MessageRefusedError extends IsolationError {}
 
-/** The data of the `exception` event that answers a failed message. */
+/** The data of the `exception` event that a client gets for a failed message. */
 export interface ExceptionReply {
   readonly status: 'error';
   readonly code: string;
-  /** A list where the error has one: what a `ValidationPipe` found. */
+  /** A list of texts where the error has one, such as the faults that a `ValidationPipe` found. */
   readonly message: string | readonly string[];
   /** The `id` of the message, where it had one. */
   readonly id?: string | number;
 }
 
 /**
- * What a client may know of an error. A `WsException` says what it says, and an `HttpException` of 4xx (of a pipe, a
- * guard, the handler) too; everything else is an internal matter, and only the log has the cause.
+ * Returns the data of the `exception` event for an error. The client gets the text of a `WsException`, and of an
+ * `HttpException` of 4xx (thrown by a pipe, a guard or the handler). For any other error it gets `INTERNAL_ERROR`, and
+ * only the log has the cause.
  */
 export function exceptionReply(error: unknown, id: string | number | undefined): unknown {
   if (error instanceof MessageRefusedError) return reply(error.code, error.message, id);
   if (isClientFault(error)) return clientFaultReply(error as HttpException, id);
   if (!(error instanceof WsException)) return reply('INTERNAL_ERROR', 'Internal server error', id);
   const content = error.getError();
-  // Made with an object: that object is the whole answer, as in any Nest gateway.
+  // A `WsException` made with an object: that object is the whole reply, as in any Nest gateway.
   if (typeof content === 'object' && content !== null) return content;
   return reply(error instanceof GuardRefusedError ? 'FORBIDDEN' : 'WS_EXCEPTION', content, id);
 }
 
-// The code is the name of the status, as 403 is FORBIDDEN; the text is the exception's own, as over HTTP.
+// The code is the name of the status (403: FORBIDDEN). The text is the exception's own, as over HTTP.
 function clientFaultReply(error: HttpException, id: string | number | undefined): ExceptionReply {
   const status = httpStatusOf(error)!;
   return reply(HttpStatus[status] ?? `HTTP_${status}`, textOf(error), id);
@@ -61,7 +62,7 @@ function reply(
   return { status: 'error', code, message, ...(id !== undefined && { id }) };
 }
 
-/** The filter that wants an error: the first that catches its kind. */
+/** Returns the first filter that catches errors of this class. */
 export function filterFor(
   filters: readonly BoundFilter[],
   error: unknown,
@@ -72,7 +73,6 @@ export function filterFor(
   );
 }
 
-/** Lets a filter answer. */
 export function applyFilter(filter: BoundFilter, error: unknown, host: ArgumentsHost): unknown {
   return filter.func(error, host) as unknown;
 }

@@ -19,36 +19,36 @@ import { ANNOUNCING_PROPERTY } from '../upgrade/gateway-announcement.js';
 import { argumentsReader, type ParameterDefinition, parametersOf } from './handler-parameters.js';
 import { composePipeline, type Pipeline } from './handler-pipeline.js';
 
-/** A gateway's instance as this library calls it. */
+/** The hooks of a gateway instance that this library calls. */
 export interface GatewayInstance {
   handleConnection?: (client: object, request: unknown) => unknown;
   handleDisconnect?: (client: object, code: number) => unknown;
 }
 
-/** A handler ready to run, with the filters that stand by. */
+/** A handler that is ready to run, with its exception filters. */
 export interface HandlerPlan {
   readonly run: Pipeline;
   readonly filters: readonly BoundFilter[];
-  /** Interceptors stand around it, and say when the method has ended. */
+  /** Whether interceptors run around the method. Then the pipeline itself reports when the method has ended. */
   readonly isIntercepted: boolean;
 }
 
-/** What stands in front of `handleConnection`. */
+/** The guards, interceptors and filters of `handleConnection`. */
 export type ConnectPlan = Pick<Enhancers, 'guards' | 'interceptors' | 'filters'> & {
-  /** What guards see as the handler. */
+  /** The function that guards get from `getHandler()` of the execution context. */
   readonly callback: (...args: unknown[]) => unknown;
 };
 
 type Method = (...args: unknown[]) => unknown;
 
-/** What is known of a gateway class before anybody connects: read once, at boot. */
+/** The declarations of a gateway class: its handlers and enhancers. Read once, at boot. */
 export class GatewayDefinition {
-  /** Its name, for messages. */
+  /** Name of the class, for error messages. */
   readonly name: string;
   readonly handlers: readonly HandlerDefinition[];
-  /** One instance for all connections. */
+  /** Whether all connections share one instance. */
   readonly isStatic: boolean;
-  /** What stands around its methods. */
+  /** The guards, interceptors, pipes and filters of its methods. */
   readonly enhancers: GatewayEnhancers;
   readonly #serverProperties: readonly string[];
   readonly #connectCallback: Method;
@@ -66,33 +66,33 @@ export class GatewayDefinition {
     this.enhancers = new GatewayEnhancers(internals, wrapper);
     this.handlers = handlersOf(this);
     this.#serverProperties = serverPropertiesOf(prototype);
-    // Guards of the class stand in front of the connection also where the gateway has no hook of its own.
+    // Guards of the class run on connect even if the gateway has no `handleConnection`.
     this.#connectCallback = (prototype.handleConnection ?? handleConnection) as Method;
     this.#connectEnhancers = this.enhancers.around(this.#connectCallback, false);
   }
 
-  /** Makes what connections share: once, at boot. */
+  /** Makes the enhancers and plans that all connections share. Called once, at boot. */
   async prepare(): Promise<void> {
     await this.enhancers.prepare();
     for (const handler of this.handlers) handler.prepare();
     if (!this.#connectEnhancers.areScoped) this.#connectPlan = this.#composeConnect(STATIC_CONTEXT);
   }
 
-  /** The singleton, or for a gateway with an instance per connection an object with its prototype. */
+  /** The singleton. For a gateway with an instance per connection, an object that only has the prototype. */
   get placeholder(): GatewayInstance {
     return this.wrapper.instance as GatewayInstance;
   }
 
-  /** The gateway's instance for a connection: the singleton, or its own one. */
+  /** Returns the gateway's instance for a connection: the singleton, or the connection's own instance. */
   instanceIn(scope: ConnectionScope): GatewayInstance {
     if (this.isStatic) return this.placeholder;
     const instance = scope.instanceOf(this.wrapper) as GatewayInstance & Record<string, unknown>;
-    // Nest fills these of the placeholder only.
+    // Nest sets the properties with `@WebSocketServer()` of the placeholder only.
     for (const name of this.#serverProperties) instance[name] = this.server;
     return instance;
   }
 
-  /** What runs before `handleConnection` in a connection. */
+  /** Returns the guards, interceptors and filters of `handleConnection` for one connection. */
   connectPlan(scope: ConnectionScope): ConnectPlan {
     return this.#connectPlan ?? this.#composeConnect(scope.contextId);
   }
@@ -112,7 +112,7 @@ export class HandlerDefinition {
 
   constructor(
     gateway: GatewayDefinition,
-    /** The event it answers to. */
+    /** The event that it handles. */
     readonly event: unknown,
     methodName: string,
   ) {
@@ -124,17 +124,17 @@ export class HandlerDefinition {
     this.#enhancers = gateway.enhancers.around(this.#callback, true, pipes);
   }
 
-  /** Composes the plan that all connections share, where one can. */
+  /** Composes the plan that all connections share, unless an enhancer has an instance per connection. */
   prepare(): void {
     if (!this.#enhancers.areScoped) this.#plan = this.#compose(STATIC_CONTEXT);
   }
 
-  /** The plan that all connections share; `undefined` where each needs its own. */
+  /** The plan that all connections share; `undefined` if each connection needs its own. */
   get sharedPlan(): HandlerPlan | undefined {
     return this.#plan;
   }
 
-  /** A plan for one connection. */
+  /** Returns the plan for one connection: the shared one, if there is one. */
   planFor(scope: ConnectionScope): HandlerPlan {
     return this.#plan ?? this.#compose(scope.contextId);
   }
@@ -177,7 +177,7 @@ function serverPropertiesOf(prototype: object): string[] {
   return names;
 }
 
-// What guards see as the handler of a gateway that has no connect hook.
+// The function that guards get as the handler if the gateway has no connect hook.
 function handleConnection(): void {
   // Nothing to do.
 }

@@ -4,33 +4,33 @@ import { isThenable } from '../structures/maybe-async.js';
 import { PARAM_ARGS_METADATA, PARAMTYPES_METADATA } from '../nest/nest-internals.js';
 import { connectionReader } from './connection-parameters.js';
 
-/** What a handler is called with: the socket, the payload, the event's name. */
+/** The raw arguments of a handler call: the socket, the payload, the event's name. */
 export type HandlerArgs = [client: object, data: unknown, pattern: unknown];
 
-/** Reads one parameter. There is a context where one of the parameters needs one. */
+/** Reads one parameter. `context` is set whenever a parameter of the handler needs it. */
 type ReadParameter = (args: HandlerArgs, context: ExecutionContext | undefined) => unknown;
 
 /** One parameter of a handler, as its decorator describes it. */
 export interface ParameterDefinition {
   readonly index: number;
   readonly read: ReadParameter;
-  /** Reading it takes an execution context. */
+  /** Whether reading it needs an execution context. */
   readonly needsContext: boolean;
-  /** Pipes written into the decorator: classes or instances. */
+  /** Pipes given to the decorator: classes or instances. */
   readonly pipes: readonly unknown[];
   readonly metadata: ArgumentMetadata;
 }
 
-/** A parameter with its pipes at hand. */
+/** A parameter with the instances of its pipes. */
 export interface BoundParameter extends Omit<ParameterDefinition, 'pipes'> {
   readonly pipes: readonly PipeTransform[];
 }
 
 /** Computes a handler's arguments. */
 export interface ArgumentsReader {
-  /** One of them is read from an execution context: a decorator of the app. */
+  /** Whether an argument is read from an execution context, by a parameter decorator of the app. */
   readonly needContext: boolean;
-  /** The arguments, at once where nothing in them is asynchronous. */
+  /** Returns the arguments; a promise only if a decorator or a pipe is asynchronous. */
   read(args: HandlerArgs, context: ExecutionContext | undefined): unknown[] | Promise<unknown[]>;
 }
 
@@ -42,12 +42,12 @@ interface ParameterMetadata {
   readonly schema?: unknown;
 }
 
-// Nest's own numbers for what `@ConnectedSocket` and `@MessageBody` stand for.
+// Nest's numbers for the kinds of parameters: `@ConnectedSocket`, `@MessageBody` and the acknowledgement callback.
 const SOCKET = 0;
 const PAYLOAD = 3;
 const ACKNOWLEDGEMENT = 13;
-// A method without parameter decorators gets the socket, the payload, and what acknowledges with other
-// transports: with `ws` nothing does.
+// A method without parameter decorators gets the socket, the payload and, with other transports, the acknowledgement
+// callback. `ws` has no such callback, so the third argument is `undefined`.
 const UNDECORATED: Readonly<Record<string, ParameterMetadata>> = {
   [`${SOCKET}:0`]: { index: 0 },
   [`${PAYLOAD}:1`]: { index: 1 },
@@ -70,7 +70,7 @@ export function parametersOf(prototype: object, methodName: string): ParameterDe
   });
 }
 
-// By index and not by destructuring: every message reads its arguments here, and a pattern is an iteration.
+// By index, not by destructuring: this runs for every message, and destructuring an array iterates over it.
 function readerOf(kind: number, { data, factory }: ParameterMetadata): ReadParameter {
   if (factory) return (_args, context) => factory(data, context!);
   if (kind === SOCKET) return (args) => args[0];
@@ -79,7 +79,7 @@ function readerOf(kind: number, { data, factory }: ParameterMetadata): ReadParam
   return (args) => (args[1] as Record<PropertyKey, unknown> | null | undefined)?.[data as string];
 }
 
-/** A parameter that has no decorator beside others that have one. */
+/** A parameter without a decorator, in a method with decorators on other parameters: it is `undefined`. */
 const UNDECLARED: Omit<BoundParameter, 'index'> = {
   read: () => undefined,
   needsContext: false,
@@ -87,14 +87,14 @@ const UNDECLARED: Omit<BoundParameter, 'index'> = {
   metadata: { type: 'custom' },
 };
 
-/** Composes the reading of all parameters, once per handler. */
+/** Composes the reader of all parameters of a handler. */
 export function argumentsReader(parameters: readonly BoundParameter[]): ArgumentsReader {
   const length = Math.max(0, ...parameters.map(({ index }) => index + 1));
   const places = Array.from(
     { length },
     (_, place) => parameters.find(({ index }) => index === place) ?? UNDECLARED,
   );
-  // Copied for every message: an array that grows takes room for seventeen.
+  // Copied for every message: V8 reserves 17 elements for an empty array that grows.
   const blank = places.map((): unknown => undefined);
   return {
     needContext: parameters.some(({ needsContext }) => needsContext),
@@ -105,7 +105,7 @@ export function argumentsReader(parameters: readonly BoundParameter[]): Argument
         const { read, needsContext, pipes, metadata } = places[place]!;
         let value = read(args, context);
         if (needsContext && isThenable(value)) {
-          // Pipes get what a decorator of the app reads, not its promise.
+          // Pipes get the value that a decorator of the app resolves to, not its promise.
           value = pipes.length > 0 ? applyLater(pipes, value, metadata) : value;
         } else if (pipes.length > 0) {
           value = applyPipes(pipes, value, metadata);

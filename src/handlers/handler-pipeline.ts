@@ -8,7 +8,7 @@ import { FORBIDDEN_MESSAGE } from '../nest/nest-internals.js';
 import { ConnectionExecutionContext } from './connection-execution-context.js';
 import type { ArgumentsReader, HandlerArgs } from './handler-parameters.js';
 
-/** What one handler is composed of. */
+/** The parts that one handler is composed of. */
 export interface PipelineParts {
   readonly callback: (...args: unknown[]) => unknown;
   readonly guards: readonly CanActivate[];
@@ -16,27 +16,31 @@ export interface PipelineParts {
   readonly parameters: ArgumentsReader;
 }
 
-/** Whoever wants to know when the method itself has ended, also where an interceptor makes a stream of it. */
+/**
+ * The call of a handler, as the pipeline sees it. The pipeline reports the end of the method itself if there are
+ * interceptors, because an interceptor may turn its result into a stream that ends later.
+ */
 export interface SettlingCall {
   settled(): void;
-  /** Whether the method may still be called, now that everything in front of it has been asked. */
+  /** Whether the method may still be called, now that guards, interceptors or asynchronous pipes have run. */
   mayStart(): boolean;
 }
 
 /**
- * Runs a handler with everything around it. Answers a value, a promise or an observable, at once where
- * nothing on the way is asynchronous. Only interceptors say when the method has settled.
+ * Runs a handler with its guards, interceptors and pipes. Returns a value, a promise or an observable; synchronously
+ * if no step is asynchronous. Calls `call.settled()` only if there are interceptors: without them, the result shows
+ * when the method has ended.
  */
 export type Pipeline = (gateway: object, args: HandlerArgs, call: SettlingCall) => unknown;
 
-/** A guard said no. */
+/** A guard refused the message or the connection. */
 export class GuardRefusedError extends WsException {
   constructor() {
     super(FORBIDDEN_MESSAGE);
   }
 }
 
-/** Composes a handler once, so that a message only walks through what is there. */
+/** Composes a handler once, so that a message only runs through the steps that the handler has. */
 export function composePipeline(parts: PipelineParts): Pipeline {
   const { guards, interceptors, callback, parameters } = parts;
   if (guards.length === 0 && interceptors.length === 0) {
@@ -52,7 +56,7 @@ export function composePipeline(parts: PipelineParts): Pipeline {
   return (gateway, args, settling) => {
     const context = contextOf(gateway, callback, args);
     const next = (): unknown =>
-      // The connection may have ended while a guard or an interceptor was thinking.
+      // The connection may have ended while a guard or an interceptor was running.
       settling.mayStart()
         ? invoke(callback, gateway, parameters.read(args, context), settling)
         : undefined;
@@ -74,7 +78,7 @@ function invoke(
     : invokeLater(callback, gateway, values, call);
 }
 
-// Apart from `invoke`: a closure there would be paid for by every message, also where nothing is awaited.
+// Separate from `invoke`: a closure there would cost every message, even if nothing is awaited.
 async function invokeLater(
   callback: PipelineParts['callback'],
   gateway: object,
@@ -94,9 +98,9 @@ function contextOf(
 }
 
 /**
- * Asks the guards one after another; a promise only when one of them answers with one.
+ * Runs the guards one after another. Returns a promise only if a guard is asynchronous.
  *
- * @throws {GuardRefusedError} when one says no
+ * @throws {GuardRefusedError} when a guard refuses
  */
 export function admit(
   guards: readonly CanActivate[],
@@ -120,7 +124,7 @@ async function admitLater(
   await admit(rest, context);
 }
 
-/** Runs the interceptors around `next`; the answer is what the outermost one gives. */
+/** Runs the interceptors around `next`. Returns the result of the outermost interceptor. */
 export function intercept(
   interceptors: readonly NestInterceptor[],
   context: ExecutionContext,
@@ -142,7 +146,8 @@ function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
   const result = next();
   if (isThenable(result)) {
     const settled = (): void => call.settled();
-    // Here and below: a promise of Node's own remembers the context, others call back in that of whoever settles them.
+    // Here and below: a native promise calls back in the async context in which `then` was called. Any other promise
+    // calls back in the context of the code that settles it.
     const promise = Promise.resolve(result);
     promise.then(settled, settled);
     return promise;
@@ -151,8 +156,8 @@ function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
   return isObservable(result) ? emittingHere(result) : result;
 }
 
-// A source that connections share calls in the context of whoever makes it emit: interceptors are asked in that of their
-// own connection.
+// A source that connections share emits in the async context of the code that makes it emit. Interceptors have to run
+// in the context of their own connection.
 function emittingHere(source: Observable<unknown>): Observable<unknown> {
   const run = runningCode();
   if (!run) return source;
@@ -168,7 +173,7 @@ function emittingHere(source: Observable<unknown>): Observable<unknown> {
   });
 }
 
-// Whatever a handler may answer, as the emissions of a stream.
+// Emits the result of a handler into a stream: a value, a promise or an observable.
 function emitInto(
   subscriber: Subscriber<unknown>,
   produce: () => unknown,

@@ -4,7 +4,7 @@ import type { VerifyRequest } from '../handshake/app-answer.js';
 import type { ConnectionScope, ScopeBlueprint } from '../scope/connection-scope.js';
 import type { GatewayDefinition, HandlerDefinition, HandlerPlan } from './gateway-definition.js';
 
-/** A handler, and which of the server's gateways it belongs to. */
+/** A handler, and the index of its gateway among the server's gateways. */
 export interface HandlerRef {
   readonly gatewayIndex: number;
   readonly handler: HandlerDefinition;
@@ -27,20 +27,20 @@ export class IsolatedServer {
     }
   }
 
-  /** Who answers to an event: of every gateway on this path at most a few. */
+  /** Returns the handlers of an event, at most one per gateway; `undefined` if no gateway handles it. */
   handlersOf(event: unknown): readonly HandlerRef[] | undefined {
     return this.#handlers.get(event);
   }
 
   #add(ref: HandlerRef): void {
     const refs = this.#handlers.get(ref.handler.event) ?? [];
-    // Two methods of one gateway for one event: the last one counts, as in any gateway.
+    // If one gateway has two methods for an event, the last one counts, as in any Nest gateway.
     const others = refs.filter(({ gatewayIndex }) => gatewayIndex !== ref.gatewayIndex);
     this.#handlers.set(ref.handler.event, [...others, ref]);
   }
 }
 
-/** The plans of handlers whose enhancers have an instance per connection, made when first needed. */
+/** The plans of handlers whose enhancers have an instance per connection. Each plan is made when first needed. */
 export class ScopedPlans {
   readonly #plans = new Map<HandlerDefinition, HandlerPlan>();
 

@@ -6,26 +6,29 @@ import { IsolationError } from '../errors/isolation-error.js';
 import { kindOf } from '../errors/value-kind.js';
 import { isThenable } from '../structures/maybe-async.js';
 
-/** Whether a request may go on to authentication. Throws, or rejects with, a Nest `HttpException` to say why not. */
+/**
+ * Decides whether a request proceeds to authentication. Throws, or rejects with, a Nest `HttpException` to give the
+ * reason of a refusal.
+ */
 export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<boolean>;
 
-/** A function of the app answered something else than its question allows. It grants nothing. */
+/** A function of the app returned a value that it must not return. The value counts as a refusal. */
 export class InvalidAnswerError extends IsolationError {
-  /** @param asked the function, as the app names it; `expected` what it may answer */
+  /** @param asked the function, as the app names it; `expected` the values it may return */
   constructor(asked: string, expected: string, answer: unknown) {
     super(
       'INVALID_ANSWER',
-      `${asked} answered ${describeValue(answer)}, which counts as a refusal. ` +
+      `${asked} returned ${describeValue(answer)}, which counts as a refusal. ` +
         `Return ${expected}, or a promise of it.`,
     );
   }
 }
 
 /**
- * Asks a function of the app: the one way in which this library does. It may answer at once, with a promise or
- * with an observable. `read` sees the answer before anything is done with it, and throws for nonsense.
+ * Calls a function of the app that decides about a request; all such calls go through here. The function may return a
+ * value, a promise or an observable. `read` validates the result before it is used, and throws for an invalid one.
  *
- * Throws, or rejects with, what the function or `read` throws. The caller owns the deadline.
+ * Throws, or rejects with, what the function or `read` throws. The caller is responsible for the deadline.
  */
 export function askApp<T>(call: () => unknown, read: (answer: unknown) => T): T | Promise<T> {
   return settled(call(), read);
@@ -36,7 +39,7 @@ function settled<T>(answer: unknown, read: (answer: unknown) => T): T | Promise<
   return isObservable(answer) ? lastValueFrom(answer).then(read) : read(answer);
 }
 
-/** Reads the answer to a question of yes or no. Only `true` is yes: a text such as `'no'` is true as well. */
+/** Validates a boolean result. Only `true` means yes: a text such as `'no'` is truthy as well. */
 export function yesOrNo(asked: string): (answer: unknown) => boolean {
   return (answer) => {
     if (typeof answer === 'boolean') return answer;
@@ -46,7 +49,7 @@ export function yesOrNo(asked: string): (answer: unknown) => boolean {
 
 const LONGEST_SHOWN = 8;
 
-/** A value for an error message: what it is. Not a long text itself, which may be a secret. */
+/** Describes a value for an error message. A long text is not included: it may be a secret. */
 export function describeValue(value: unknown): string {
   if (typeof value === 'string') {
     return value.length <= LONGEST_SHOWN ? `'${value}'` : `a text of ${value.length} characters`;

@@ -13,7 +13,7 @@ import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { createId } from '../context/ids.js';
 import { askApp, InvalidAnswerError } from './app-answer.js';
 
-/** Asks the app's authenticator, whichever form it has, who somebody is. */
+/** Calls the app's authenticator, whichever form it has, to identify a client. */
 export class Authentication {
   readonly #authenticate: Authenticate;
 
@@ -22,8 +22,8 @@ export class Authentication {
   }
 
   /**
-   * The identity; `null` for somebody unknown. Throws, or rejects with, what the authenticator throws, and
-   * an error that says so where its answer is neither.
+   * The identity; `null` for an unknown client. Throws, or rejects with, what the authenticator throws, or an error
+   * that describes a result that is neither.
    */
   identify(
     request: IncomingMessage,
@@ -37,7 +37,8 @@ function identityIn(answer: unknown): ConnectionIdentity | null {
   if (answer === null) return null;
   if (typeof answer === 'object' && !Array.isArray(answer)) return answer as ConnectionIdentity;
   const error = new InvalidAnswerError('The authenticator', 'an identity or null', answer);
-  // `users.get(token)` and `isValid && user` mean null. Anything else is a mistake in the authenticator.
+  // The falsy results of `users.get(token)` and `isValid && user` mean null. Any other value is a mistake in the
+  // authenticator.
   if (!answer) throw new UnauthorizedException(undefined, { cause: error });
   throw error;
 }
@@ -61,7 +62,7 @@ function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): A
 
 function anonymous(): Authenticate {
   new Logger('WebSocketIsolation').warn(
-    'No authenticator is set: every connection is an anonymous user of its own, and limits per user limit nobody. ' +
+    'No authenticator is set: every connection is an anonymous user of its own, so limits per user have no effect. ' +
       'Write WebSocketIsolationModule.forRoot({ authenticator: YourAuthenticator }).',
   );
   return () => ({ userId: `anonymous-${createId('conn').slice('conn_'.length)}` });
@@ -78,8 +79,8 @@ function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef)
   if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
     let singleton: ConnectionAuthenticator | undefined;
     return (request, { signal }) => {
-      // Looked up when the first client comes: while the app is being made, the providers of modules that are not there
-      // yet are shells without a constructor's work.
+      // Looked up when the first client connects: while the app boots, providers of modules that are not initialised
+      // are placeholders whose constructor has not run.
       singleton ??= moduleRef.get<unknown, ConnectionAuthenticator>(type, { strict: false });
       return singleton.authenticate(request, signal);
     };

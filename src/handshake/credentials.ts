@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 
 import { errorText, stackOf } from '../errors/error-text.js';
 
-/** Anything shorter occurs in a text by chance. */
+/** Characters of the shortest text that is redacted: a shorter one occurs in a text by chance. */
 const SHORTEST = 6;
 
 /**
- * An error as it may be logged: without what the request brought along to prove who it is. Authenticators
- * like to quote the token they could not read.
+ * Returns the error without the credentials of the request, so that it may be logged. Authenticators often quote a
+ * token that they could not read.
  */
 export function withoutCredentials(error: unknown, request: IncomingMessage): unknown {
   const credentials = credentialsOf(request);

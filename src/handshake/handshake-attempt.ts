@@ -7,26 +7,29 @@ import { CloseCode } from '../wire/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type Refusal, refusalOf } from './refusal.js';
 
-/** What a handshake came to: a manager that waits for its socket, an answer, or nobody there any more. */
+/**
+ * The outcome of a handshake: a manager that waits for its socket, a refusal, or `'gone'` if the client has
+ * disconnected.
+ */
 export type HandshakeOutcome =
   { readonly manager: WebSocketManager } | { readonly refusal: Refusal } | 'gone';
 
-/** What becomes of a step that ends otherwise than expected. */
+/** Handles a step that ends otherwise than expected. */
 interface Otherwise<T> {
-  /** The value came after the attempt was over: gives it back. */
+  /** The value arrived after the attempt was over: releases it. */
   readonly tooLate?: (value: T) => void;
-  /** Translates what the step failed with. */
+  /** Translates the error with which the step failed. */
   readonly failed?: (error: unknown) => unknown;
 }
 
 /**
- * One handshake on its way. It ends once: admitted, refused, out of time, or left by the client; what
- * comes in later is given back.
+ * One handshake in progress. It ends once: admitted, refused, timed out, or left by the client. Values that arrive
+ * later are released.
  */
 export class HandshakeAttempt {
-  /** Its place among the handshakes under way. */
+  /** Its place in the list of pending handshakes. */
   readonly link = new Link<HandshakeAttempt>(this);
-  /** The manager once it exists; it goes with an attempt that fails. */
+  /** The manager, once it exists. If the attempt fails, the manager is closed. */
   manager: WebSocketManager | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #isOver = false;
@@ -34,18 +37,18 @@ export class HandshakeAttempt {
 
   constructor(
     private readonly socket: Duplex,
-    /** Monotonic milliseconds by which it has to be over. */
+    /** Monotonic milliseconds of the deadline. */
     readonly deadlineAt: number,
     private readonly onEnd: (attempt: HandshakeAttempt, outcome: HandshakeOutcome) => void,
   ) {}
 
-  /** Aborted when the attempt fails. Made when asked for: a handshake without an authenticator never is. */
+  /** Aborted when the attempt fails. Created on first use: a handshake without an authenticator needs none. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     return this.#controller.signal;
   }
 
-  /** Asks, and goes on as {@link wait} does. What the question throws refuses the handshake. */
+  /** Calls `question`, and continues as {@link wait} does. An error of `question` refuses the handshake. */
   ask<T>(
     question: () => T | PromiseLike<T>,
     next: (value: T) => void,
@@ -61,7 +64,7 @@ export class HandshakeAttempt {
     this.wait(answer, next, { failed });
   }
 
-  /** Goes on with a value when it is there, at once where it is; never when the attempt is over by then. */
+  /** Calls `next` with a value: synchronously, or when its promise resolves. Never when the attempt is over by then. */
   wait<T>(value: T | PromiseLike<T>, next: (value: T) => void, otherwise?: Otherwise<T>): void {
     if (!isThenable(value)) {
       this.#proceed(value, next, otherwise);
@@ -70,7 +73,7 @@ export class HandshakeAttempt {
     value.then(
       (ready) => this.#proceed(ready, next, otherwise),
       (error: unknown) => {
-        // `Promise.reject()`: the log still has to say that something failed.
+        // `Promise.reject()` has no reason: the log still needs an error.
         const reason = error ?? new Error(`rejected with ${error}`);
         this.refuse(otherwise?.failed ? otherwise.failed(reason) : reason);
       },
@@ -98,8 +101,8 @@ export class HandshakeAttempt {
   }
 
   /**
-   * From now on the client's leaving ends the attempt. Nobody reads the socket yet, and a peer that hangs
-   * up is noticed by reading only.
+   * From now on, the attempt ends when the client disconnects. No code reads the socket yet, and a disconnect is
+   * noticed only by reading.
    */
   watchForGoodbye(): void {
     if (this.#isOver) return;
@@ -107,7 +110,8 @@ export class HandshakeAttempt {
     const leave = (): void => this.#end('gone');
     if (socket.destroyed) return leave();
     const look = (): void => {
-      // What is there to read is for the connection. With nothing there, reading finds the end, if any.
+      // Bytes that are buffered are for the connection. With an empty buffer, reading finds the end of the stream, if
+      // any.
       if (socket.readableLength === 0) socket.read();
     };
     const hangUp = (): void => void socket.destroy();
@@ -133,7 +137,7 @@ export class HandshakeAttempt {
   }
 }
 
-/** Lets a manager go that never got its socket. */
+/** Closes a manager that never got its socket. */
 export function abandon(manager: WebSocketManager): void {
   void manager.beginClose(CloseCode.GOING_AWAY, 'handshake abandoned', 'network');
 }

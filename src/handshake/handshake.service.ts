@@ -8,7 +8,7 @@ import { HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js'
 import { PendingHandshakes } from './pending-handshakes.js';
 import { draining, HandshakeRefused, type Refusal, RETRY_AFTER_MS, starting } from './refusal.js';
 
-/** The handshakes under way: how many there may be, how long each may take, and whether any may begin. */
+/** The pending handshakes: limits their number and duration, and decides whether new ones may begin. */
 @Injectable()
 export class HandshakeService {
   readonly #pending: PendingHandshakes;
@@ -22,7 +22,7 @@ export class HandshakeService {
     this.#pending = new PendingHandshakes(clock, options.handshake.timeoutMs);
   }
 
-  /** Handshakes under way. */
+  /** Number of pending handshakes. */
   get pending(): number {
     return this.#pending.size;
   }
@@ -31,19 +31,19 @@ export class HandshakeService {
     return this.#isDraining;
   }
 
-  /** From now on handshakes are taken: the application has bootstrapped. */
+  /** From now on, handshakes are accepted: the application has bootstrapped. */
   open(): void {
     this.#isOpen = true;
   }
 
-  /** From now on every handshake is refused; those under way are given up. */
+  /** From now on, every handshake is refused, pending ones too. */
   drain(): void {
     this.#isDraining = true;
     this.#pending.refuseAll(draining());
   }
 
   /**
-   * Begins a handshake, which has `handshake.timeoutMs` from now on.
+   * Begins a handshake, with `handshake.timeoutMs` from now on as its deadline.
    *
    * @param done gets the outcome, exactly once
    * @returns `undefined` where the handshake was refused at once

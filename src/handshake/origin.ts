@@ -20,16 +20,16 @@ export function isOriginAllowed(
     return askApp(() => allowedOrigins(origin, request), readDecision);
   }
   if (allowedOrigins === '*') return true;
-  // Browsers always send an origin. A program without one is harmless, unless it comes with cookies:
-  // then it acts with somebody's ambient authority.
+  // Browsers always send an origin. A program without one is harmless, unless it comes with cookies: then it acts with
+  // the ambient authority of a user.
   if (origin === undefined) return allowMissingOrigin ?? cookie === undefined;
   if (allowedOrigins === 'same-origin') return isSameOrigin(origin, host);
   return allowedOrigins.includes(origin);
 }
 
 /**
- * Whether an Origin header names the host that was asked. The scheme is left out: behind a proxy that
- * ends TLS the server cannot know it.
+ * Whether an Origin header names the host that the request is for. The scheme is ignored: behind a proxy that
+ * terminates TLS, the server cannot know it.
  */
 export function isSameOrigin(origin: string, host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(origin)) return false;
@@ -40,7 +40,7 @@ export function isSameOrigin(origin: string, host: string | undefined): boolean 
 
 const LONGEST_SHOWN = 200;
 
-/** What the log says of a request that may not connect: both sides of the comparison, and what to do. */
+/** The log text for a request that may not connect: both sides of the comparison, and what to do. */
 function describeForeignOrigin(request: IncomingMessage, options: HandshakeOptions): string {
   const { origin, host } = request.headers;
   if (origin === undefined) {
@@ -56,7 +56,7 @@ function shown(header: string | undefined): string {
   return (header ?? 'none').slice(0, LONGEST_SHOWN);
 }
 
-/** The refusal of a page of another origin. The log says which origins may connect. */
+/** The refusal of a request whose origin is not allowed. Its error is for the log, and explains the comparison. */
 export function foreignOrigin(
   request: IncomingMessage,
   options: HandshakeOptions,
@@ -64,7 +64,7 @@ export function foreignOrigin(
   return originRefused(new Error(describeForeignOrigin(request, options)));
 }
 
-/** The refusal where `handshake.allowedOrigins` failed. */
+/** The refusal when `handshake.allowedOrigins` has failed. */
 export function originRefused(error: unknown): HandshakeRefused {
   return new HandshakeRefused('origin', { error });
 }

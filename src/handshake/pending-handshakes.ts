@@ -4,13 +4,10 @@ import { LinkedList } from '../structures/linked-list.js';
 import type { HandshakeAttempt } from './handshake-attempt.js';
 import { HandshakeRefused } from './refusal.js';
 
-/**
- * The handshakes under way, the oldest first. All have the same time, so that one timer, for the oldest,
- * is enough for all.
- */
+/** The pending handshakes, the oldest first. All have the same timeout, so one timer, for the oldest, is enough. */
 export class PendingHandshakes {
-  // Lists and not a Set: what a small Set drops is kept by the tables it has outgrown, until the next full
-  // collection, and an attempt leads to everything that belongs to its connection.
+  // Lists and not a Set: the outgrown tables of a small Set keep deleted members until the next full collection, and an
+  // attempt references everything that belongs to its connection.
   readonly #newcomers = new LinkedList<HandshakeAttempt>();
   readonly #watched = new LinkedList<HandshakeAttempt>();
   #isLookingSoon = false;
@@ -18,7 +15,7 @@ export class PendingHandshakes {
 
   constructor(
     private readonly clock: Clock,
-    /** What each of them has. */
+    /** Milliseconds that each handshake has. */
     private readonly timeoutMs: number,
   ) {}
 
@@ -36,7 +33,7 @@ export class PendingHandshakes {
     attempt.link.remove();
   }
 
-  /** Ends all of them with one answer. */
+  /** Refuses all of them with the same refusal. */
   refuseAll(refusal: HandshakeRefused): void {
     for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal);
     this.#stopTimer?.();
@@ -47,8 +44,9 @@ export class PendingHandshakes {
     return this.#watched.first ?? this.#newcomers.first;
   }
 
-  // Most are over before the event loop comes round, and nobody has to watch their clients: three listeners
-  // on a socket are a good part of what a handshake costs. One look a turn later is for all that came in this one.
+  // Most handshakes are over before the next turn of the event loop, and their clients need no watching: three
+  // listeners on a socket are a good part of a handshake's cost. One callback in the next turn serves all that arrived
+  // in this one.
   #lookSoon(): void {
     if (this.#isLookingSoon) return;
     this.#isLookingSoon = true;
@@ -61,8 +59,8 @@ export class PendingHandshakes {
     });
   }
 
-  // The timer is left running when its handshake is over: starting one for each would cost more than
-  // looking at an empty list now and then.
+  // The timer keeps running when its handshake is over: one timer for each would cost more than looking at an empty
+  // list now and then.
   #startTimer(): void {
     if (this.#stopTimer) return;
     const oldest = this.#oldest;
@@ -79,7 +77,7 @@ export class PendingHandshakes {
   #refuseOverdue(): void {
     const now = this.clock.now();
     for (let oldest = this.#oldest; oldest && oldest.deadlineAt <= now; oldest = this.#oldest) {
-      // First, so that this comes to an end whatever a refusal does.
+      // Removed first, so that the loop ends whatever a refusal does.
       oldest.link.remove();
       oldest.refuse(new HandshakeRefused('timeout'));
     }

@@ -10,7 +10,7 @@ import {
   ManagerLimitError,
 } from '../manager/manager.errors.js';
 
-/** When a refused client may try again, where nobody knows better. */
+/** Default `retryAfterMs` of a refusal, in milliseconds. */
 export const RETRY_AFTER_MS = 5_000;
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
@@ -29,12 +29,12 @@ export type RefusalReason =
   | 'cluster-unavailable'
   | 'scope-failed';
 
-/** The answer to a handshake that is refused: the same thing in HTTP and as a close code. */
+/** The response to a refused handshake, as an HTTP status and as a close code. */
 export interface Refusal {
   readonly reason: RefusalReason;
   readonly status: number;
   readonly code: number;
-  /** When trying again may make sense. */
+  /** Milliseconds after which a retry may succeed. */
   readonly retryAfterMs?: number | undefined;
   /** For the log only. */
   readonly userId?: string | undefined;
@@ -57,12 +57,12 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
   'scope-failed': [500, CloseCode.SERVER_ERROR],
 };
 
-/** All of them. */
+/** All refusal reasons. */
 export const REFUSAL_REASONS: readonly RefusalReason[] = Object.freeze(
   Object.keys(ANSWERS) as RefusalReason[],
 );
 
-/** Thrown inside a handshake to end it with an answer. */
+/** Thrown inside a handshake to end it with a refusal. */
 export class HandshakeRefused extends Error {
   readonly refusal: Refusal;
 
@@ -81,12 +81,12 @@ export function starting(): HandshakeRefused {
   return new HandshakeRefused('starting', { retryAfterMs: RETRY_AFTER_MS });
 }
 
-/** The process is going away. */
+/** The process is shutting down. */
 export function draining(): HandshakeRefused {
   return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS });
 }
 
-/** The answer to whatever ended a handshake. */
+/** The refusal for an error that ended a handshake. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
   if (error instanceof InvalidContextError) {
@@ -108,24 +108,24 @@ export function refusalOf(error: unknown): Refusal {
     const { retryAfterMs } = error;
     return new HandshakeRefused('cluster-unavailable', { retryAfterMs }).refusal;
   }
-  // The process, or somebody in it, ended the connection before it was one: it may come again.
+  // The process, or code of the app, closed the manager before it was connected: the client may try again.
   if (error instanceof ManagerClosedError) {
     return draining().refusal;
   }
   return new HandshakeRefused('auth-failed', { error }).refusal;
 }
 
-/** What a client may know of a refusal: never the cause. */
+/** The part of a refusal that the client receives: never the cause. */
 function publicAnswer({ reason, retryAfterMs }: Refusal): Record<string, unknown> {
   return { reason, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
-/** The reason text of a close frame: JSON, small enough for it. */
+/** The reason text of a close frame: JSON, short enough for the frame. */
 export function closeReasonText(refusal: Refusal): string {
   return JSON.stringify(publicAnswer(refusal));
 }
 
-/** The refusal as a complete HTTP/1.1 answer. */
+/** The refusal as a complete HTTP/1.1 response. */
 export function httpAnswer(refusal: Refusal): string {
   const { status, retryAfterMs } = refusal;
   const message = STATUS_CODES[status] ?? 'Error';
@@ -140,7 +140,10 @@ export function httpAnswer(refusal: Refusal): string {
   return `${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** The refusal where the authenticator threw: 401 and 403 have a name, any other HTTP status is passed on as it is. */
+/**
+ * The refusal for an error of the authenticator: 401 and 403 have their own reasons, any other HTTP status is passed
+ * on.
+ */
 export function authenticationRefused(error: unknown): HandshakeRefused {
   const status = httpStatusOf(error);
   if (status === 401) return new HandshakeRefused('unauthorized', { error: causeOf(error) });
@@ -151,7 +154,7 @@ export function authenticationRefused(error: unknown): HandshakeRefused {
   return new HandshakeRefused('auth-failed', { status, code: codeOfStatus(status), error });
 }
 
-// An exception of Nest says little more than its status; what it was made from may say why.
+// An exception of Nest contains little more than its status; its cause may contain the reason.
 function causeOf(error: unknown): unknown {
   return (error as { cause?: unknown }).cause ?? error;
 }

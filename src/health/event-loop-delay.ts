@@ -2,12 +2,12 @@ import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
 import type { Clock, Release } from '../time/clock.js';
 
-/** How often Node looks, in milliseconds. A look that comes on time counts as this much delay. */
+/** How often Node samples the event loop, in milliseconds. Node counts a sample that is on time as this much delay. */
 const RESOLUTION_MS = 20;
-/** What is looked back on: at least one of these, at most two. */
+/** Length of a window, in milliseconds. A reading covers at least one window and at most two. */
 const WINDOW_MS = 10_000;
 
-/** How late the event loop is, of late. */
+/** Measures the recent delay of the event loop. */
 export class EventLoopDelay {
   #histogram: IntervalHistogram | undefined;
   #previousP99Ms = 0;
@@ -29,7 +29,7 @@ export class EventLoopDelay {
     };
   }
 
-  /** 99 of 100 turns came no later than this, in milliseconds; 0 while nobody looks. */
+  /** 99th percentile of the delay, in milliseconds; 0 before {@link start}. */
   get p99Ms(): number {
     return Math.max(this.#previousP99Ms, this.#currentP99Ms());
   }

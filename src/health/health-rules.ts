@@ -1,31 +1,31 @@
 import type { ClusterState } from '../journal/isolation-events.js';
 
-/** From where on something is no longer all right. */
+/** The thresholds above which the process is degraded. */
 export interface HealthThresholds {
   /** Share of `limits.maxManagers` in use. */
   readonly usage: number;
   /** Milliseconds by which the event loop is late, 99th percentile of the last ten seconds or more. */
   readonly eventLoopDelayMs: number;
-  /** Milliseconds for which the most overdue manager has been waiting to be removed. */
+  /** Milliseconds since the most overdue manager should have been removed. */
   readonly cleanupLagMs: number;
 }
 
-/** What the rules look at. */
+/** The values that the rules check. */
 export interface HealthReading {
   readonly usage: number;
   readonly eventLoopDelayMs: number;
   readonly cleanupLagMs: number;
   readonly leakSuspects: number;
-  /** Sweeps in a row that found `created` not to be `active + disposed`. */
+  /** Consecutive sweeps that found `created` different from `active + disposed`. */
   readonly unbalancedSweeps: number;
-  /** The latest emergency clean-up did not end in time. */
+  /** Whether the latest emergency clean-up missed its deadline. */
   readonly hasEmergencyTimedOut: boolean;
   readonly isDraining: boolean;
   /** `undefined` without a cluster. */
   readonly cluster: ClusterState | undefined;
 }
 
-/** What is wrong. A closed set. */
+/** The name of a problem. A closed set. */
 export type HealthProblem =
   | 'draining'
   | 'cluster-closed'
@@ -37,16 +37,16 @@ export type HealthProblem =
   | 'cleanup-late'
   | 'leak-suspected';
 
-/** One thing that may be wrong, and how bad that is. */
+/** One possible problem, and its severity. */
 export interface HealthRule {
   readonly problem: HealthProblem;
   readonly status: 'down' | 'degraded';
-  /** A new process would not help, or the old one is needed until its end. */
+  /** Whether the rule counts for readiness only: a restart would not help, or this process has to finish its drain. */
   readonly readinessOnly: boolean;
   readonly applies: (reading: HealthReading, thresholds: HealthThresholds) => boolean;
 }
 
-/** A sweep may look between two steps of one removal; two of them cannot. */
+/** One sweep may read the ledger between two steps of a removal. Two consecutive sweeps cannot hit the same removal. */
 const SWEEPS_TO_BE_SURE = 2;
 
 export const HEALTH_RULES: readonly HealthRule[] = [
@@ -106,10 +106,10 @@ export const HEALTH_RULES: readonly HealthRule[] = [
   },
 ];
 
-/** What the rules make of a reading. */
+/** The result of the rules for one reading. */
 export interface HealthAssessment {
   readonly status: 'up' | 'degraded' | 'down';
-  /** The worst first. */
+  /** The most severe first. */
   readonly problems: readonly HealthProblem[];
 }
 
@@ -121,6 +121,6 @@ export function assess(
   const broken = HEALTH_RULES.filter(
     ({ readinessOnly, applies }) => !(isLiveness && readinessOnly) && applies(reading, thresholds),
   );
-  // Those that make it `down` stand first.
+  // The rules with status `down` come first in the list.
   return { status: broken[0]?.status ?? 'up', problems: broken.map(({ problem }) => problem) };
 }

@@ -17,10 +17,10 @@ import { LeakDetector } from '../monitoring/leak.detector.js';
 import { EventLoopDelay } from './event-loop-delay.js';
 import type { HealthReading } from './health-rules.js';
 
-/** A reading is used for this long: probes may come from many sides at once. */
+/** How long a reading is reused, in milliseconds: several probes may arrive at once. */
 const CACHE_MS = 1_000;
 
-/** Reads how this process is doing. */
+/** Reads the health of this process. */
 @Injectable()
 export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #eventLoop: EventLoopDelay;
@@ -53,7 +53,7 @@ export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutd
     this.#releases.splice(0).forEach((release) => release());
   }
 
-  /** How things stand; at most a second old, but for the drain, which shows at once. */
+  /** Returns the reading. It is at most one second old, except `isDraining`, which is always current. */
   read(): HealthReading {
     const now = this.clock.now();
     if (!this.#latest || now - this.#latest.at >= CACHE_MS) {

@@ -28,7 +28,7 @@ const RULES: OptionRules<HealthThresholds> = {
 };
 
 /**
- * Health checks of the WebSocket side, beside those of `@nestjs/terminus`.
+ * Health checks of the WebSocket side of a process, for use with `@nestjs/terminus`.
  *
  * @example
  * ```ts
@@ -38,7 +38,7 @@ const RULES: OptionRules<HealthThresholds> = {
 @Module({})
 export class WebSocketIsolationHealthModule {
   /**
-   * Imported beside `WebSocketIsolationModule`, where the health controller is.
+   * Import it in addition to `WebSocketIsolationModule`, in the module of the health controller.
    *
    * @throws {InvalidOptionsError} naming every threshold that breaks its rule
    */

@@ -33,14 +33,14 @@ export class WebSocketIsolationHealthIndicator {
     @Inject(HEALTH_INDICATORS) private readonly indicators: HealthIndicatorService,
   ) {}
 
-  /** Should new connections come here? Down from the first moment of a drain. */
+  /** Readiness: whether this process should get new connections. `down` from the start of a drain. */
   isReady<const Key extends string = typeof DEFAULT_KEY>(
     key: Key = DEFAULT_KEY as Key,
   ): HealthIndicatorResult<Key> {
     return this.#check(key, { isLiveness: false });
   }
 
-  /** Is there any hope without a restart? Never depends on the cluster, nor on a drain. */
+  /** Liveness: whether this process can go on without a restart. Does not depend on the cluster or on a drain. */
   isAlive<const Key extends string = typeof DEFAULT_KEY>(
     key: Key = DEFAULT_KEY as Key,
   ): HealthIndicatorResult<Key> {

@@ -12,20 +12,20 @@ import type {
 } from './thread-history.js';
 import { ThreadLog } from './thread-log.js';
 
-/** How much of everything is kept, all threads together. */
+/** The bounds of one thread, and those of all threads together. */
 export interface MemoryBounds extends HistoryBounds {
-  /** Threads that nobody has open. */
+  /** How many threads are kept that no connection has open. */
   readonly maxThreads: number;
   readonly maxTotalBytes: number;
 }
 
-/** How often in a window it is looked at what has expired. */
+/** How often per window expired events are dropped. */
 const SWEEPS_PER_WINDOW = 4;
 const NOBODY: DeliveryReport = Object.freeze({ sent: 0, queued: 0, dropped: 0 });
 
-/** The threads of one process, in its memory: gone with it, which whoever comes back is told. */
+/** The histories of threads in the memory of one process. They end with it: a client that resumes later gets a gap. */
 export class MemoryHistory implements ThreadHistory {
-  // Both by the thread's key, the least recently used first.
+  // Both by the key of the thread, the least recently used first.
   readonly #open = new Map<string, ThreadLog>();
   readonly #left = new Map<string, ThreadLog>();
   #listener: HistoryListener | undefined;
@@ -37,12 +37,12 @@ export class MemoryHistory implements ThreadHistory {
     private readonly clock: Clock,
   ) {}
 
-  /** Threads that are kept: those somebody has open, and those that were left within the window. */
+  /** How many threads are kept: those that connections have open, and those that were left within the window. */
   get threads(): number {
     return this.#open.size + this.#left.size;
   }
 
-  /** Bytes that are kept, of all threads. */
+  /** Bytes kept for all threads together. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -60,7 +60,7 @@ export class MemoryHistory implements ThreadHistory {
       if (!isOpen) return;
       isOpen = false;
       log.openers -= 1;
-      // A disposed history has nothing to put it back into.
+      // After `dispose()` the log is in neither map and must not get into one.
       if (this.#open.get(log.key) === log) this.#use(log);
       this.#makeRoom();
     };
@@ -113,7 +113,7 @@ export class MemoryHistory implements ThreadHistory {
     return log;
   }
 
-  // To the end of where it belongs.
+  // Moves the log to the end of the map that it belongs to.
   #use(log: ThreadLog): void {
     log.usedAt = this.clock.now();
     this.#open.delete(log.key);
@@ -129,7 +129,7 @@ export class MemoryHistory implements ThreadHistory {
     });
   }
 
-  // The least recently used go first: threads nobody has open as a whole, then what is in the others.
+  // The least recently used first: threads that no connection has open as a whole, then the events of open threads.
   #makeRoom(): void {
     const { maxThreads, maxTotalBytes } = this.bounds;
     for (const log of this.#left.values()) {
@@ -145,7 +145,7 @@ export class MemoryHistory implements ThreadHistory {
   #sweep(): void {
     const expired = this.clock.now() - this.bounds.windowMs;
     for (const log of this.#left.values()) {
-      // Those that follow were used later.
+      // The logs that follow were used later.
       if (log.usedAt > expired) break;
       this.#drop(log);
     }

@@ -3,7 +3,7 @@ import type { Position } from './position.js';
 import type { ClusterAnswers } from './cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
-/** Whose conversation it is. Nothing is ever read with the thread's id alone. */
+/** Identifies a thread of a user. A history is never read by the id of the thread alone. */
 export interface ThreadKey {
   readonly userId: string;
   readonly threadId: string;
@@ -13,13 +13,13 @@ export interface ThreadKey {
 export interface ThreadEvent {
   /** The frame `{"event", "data"}`, without its position. */
   readonly body: string;
-  /** Kept even for a thread that nobody has open. */
+  /** A critical event is recorded even for a thread that no connection has open. */
   readonly isCritical: boolean;
-  /** Meant for one connection, and for whoever resumes after it; the thread's others do not see it. */
+  /** The connection that gets the event. A client that resumes later gets it too; the thread's others do not. */
   readonly onlyFor?: string | undefined;
 }
 
-/** An event in its place. */
+/** An event with its offset. */
 export interface RecordedEvent extends ThreadEvent {
   readonly offset: number;
 }
@@ -27,57 +27,58 @@ export interface RecordedEvent extends ThreadEvent {
 /** A part of a history. */
 export interface Stretch {
   readonly epoch: string;
-  /** The offset of the latest event there was. */
+  /** The offset of the latest event of the thread. */
   readonly head: number;
-  /** Events may be missing between the position that was asked for and the first of these. */
+  /** Events may be missing between the requested position and the first of `events`. */
   readonly isGap: boolean;
-  /** Without holes, from the position that was asked for or, after a gap, from the first that is left. */
+  /** Without holes, after the requested position or, after a gap, from the oldest event that is left. */
   readonly events: readonly RecordedEvent[];
-  /** The offset up to which this part goes: those of `events`, or everything there was. */
+  /** The offset at which this part ends: the last of `events`, or `head` where the part covers the whole thread. */
   readonly end: number;
 }
 
-/** How much is kept of one thread. */
+/** The bounds of the history of one thread. */
 export interface HistoryBounds {
-  /** How long an event is kept, and a thread's place after it was left. */
+  /** How long an event is kept, and how long a thread is kept after its last connection has left. */
   readonly windowMs: number;
   readonly maxEvents: number;
   readonly maxBytes: number;
 }
 
-/** How much one read answers at most: what a socket takes in one go. */
+/** A read returns no further events after this many bytes: about what a socket takes at once. */
 export const CHUNK_BYTES = 65_536;
-/** What an event counts beside its text. */
+/** Bytes that an event counts beside its text. */
 export const EVENT_OVERHEAD_BYTES = 128;
 
-/** Whoever hands events on to the connections. */
+/** Hands events on to the connections. */
 export interface HistoryListener {
-  /** An event of a thread that is open here; each thread's come in their order, one of them now and then not at all. */
+  /** An event of a thread that is open here. Events of a thread come in order; in a cluster, one may be lost. */
   recorded(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryReport;
-  /** Something may have been missed: whoever has the thread open should read on. */
+  /** Events of the thread may have been missed: connections that have it open should read on. */
   doubtful(thread: ThreadKey): void;
 }
 
 /**
- * Where the events of threads are kept for those who come back: within bounds of events, bytes and
- * time. What was dropped is never passed over: it is a gap.
+ * Keeps the events of threads for clients that reconnect, within bounds of events, bytes and time. Dropped events are
+ * never skipped silently: a read reports them as a gap.
  */
 export interface ThreadHistory {
-  /** Sets who hands events on. Called once, before anything is recorded. */
+  /** Sets the listener that hands events on. Called once, before anything is recorded. */
   useListener(listener: HistoryListener): void;
-  /** Somebody has the thread open: it is kept until that is released, and for the window after. */
+  /** Opens a thread for a connection. The thread is kept until the connection releases it, and for the window after. */
   open(thread: ThreadKey): Release;
   /**
-   * Records an event and hands it to the listener. Answers what became of it; `'on-its-way'` when it is
-   * handed on later; `'unwanted'` when it is not kept: nobody has, or had within the window, the thread open.
+   * Records an event and hands it to the listener. Returns the report of the listener; `'on-its-way'` when the event is
+   * handed on later; `'unwanted'` when it is not recorded, because no connection has the thread open or had it open
+   * within the window.
    */
   append(thread: ThreadKey, event: ThreadEvent): DeliveryReport | 'on-its-way' | 'unwanted';
-  /** As `append`, and tells what became of it on every node; only where `append` says `'on-its-way'`. */
+  /** As `append`, and resolves to the reports of all nodes. Exists only where `append` returns `'on-its-way'`. */
   appendAndReport?(thread: ThreadKey, event: ThreadEvent): Promise<ClusterAnswers<DeliveryReport>>;
-  /** What came after a position; without one, nothing but where the thread stands. */
+  /** The events after a position; without a position, no events but the head of the thread. */
   read(thread: ThreadKey, after: Position | undefined): Stretch | Promise<Stretch>;
-  /** The critical events that are left, for somebody who was never there. Not those for one connection. */
+  /** The critical events that are left, for a client that is new to the thread. Without those for one connection. */
   readCritical(thread: ThreadKey): Stretch | Promise<Stretch>;
-  /** Forgets everything and stops its timers. */
+  /** Drops everything and stops all timers. */
   dispose(): void;
 }

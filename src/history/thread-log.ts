@@ -18,9 +18,9 @@ export class ThreadLog {
   openers = 0;
   /** The offset of the latest event. */
   head = 0;
-  /** Bytes held. */
+  /** Bytes of all events that are kept. */
   bytes = 0;
-  // From `#first` on; what is before it is dropped and not yet cut off.
+  // From `#first` on; entries before it are dropped and not cut off yet.
   #kept: (Kept | undefined)[] = [];
   #first = 0;
 
@@ -35,7 +35,7 @@ export class ThreadLog {
     return this.#kept.length - this.#first;
   }
 
-  /** The offset of the latest event that is gone; 0 when none is. */
+  /** The offset of the latest event that was dropped; 0 when none was. */
   get floor(): number {
     return this.head - this.size;
   }
@@ -62,7 +62,7 @@ export class ThreadLog {
     this.#first = 0;
   }
 
-  /** Drops what is older than an instant. */
+  /** Drops the events up to an instant, in monotonic milliseconds. */
   dropBefore(instant: number): void {
     for (;;) {
       const first = this.#kept[this.#first];
@@ -71,14 +71,14 @@ export class ThreadLog {
     }
   }
 
-  /** Drops everything; where the thread stands is remembered. */
+  /** Drops all events and keeps the head. */
   empty(): void {
     this.#kept = [];
     this.#first = 0;
     this.bytes = 0;
   }
 
-  /** A chunk of what came after a position. */
+  /** The next chunk of events after a position. */
   after(position: Position): Stretch {
     const { epoch, head, floor } = this;
     const isKnown = position.epoch === epoch && position.offset <= head;
@@ -88,7 +88,7 @@ export class ThreadLog {
     return { epoch, head, isGap, events, end: from + events.length };
   }
 
-  /** Where the thread stands, with the critical events that are left. */
+  /** The head, with the critical events that are left. Without those for one connection. */
   critical(): Stretch {
     const { epoch, head } = this;
     const events = this.#kept.filter((kept): kept is Kept =>

@@ -10,12 +10,12 @@ import {
   type IsolationEvents,
 } from './isolation-events.js';
 
-/** Gets what one event carries. */
+/** Gets the details of one event. */
 export type IsolationEventListener<Name extends IsolationEventName> = (
   details: IsolationEvents[Name],
 ) => void | Promise<void>;
 
-/** Gets every event with its name. */
+/** Gets the name and the details of every event. */
 export type AnyIsolationEventListener = <Name extends IsolationEventName>(
   name: Name,
   details: IsolationEvents[Name],
@@ -24,9 +24,9 @@ export type AnyIsolationEventListener = <Name extends IsolationEventName>(
 type Listener = (details: object, name: string) => unknown;
 
 /**
- * What happens in this application's connections, as it happens: typed and synchronous. The same events
- * go out on `node:diagnostics_channel` under `websocket-isolation:<event>`, there for all applications
- * of a process. What nobody listens to is not even made.
+ * The events of this application's connections, typed and published synchronously. The same events go out on
+ * `node:diagnostics_channel` under `websocket-isolation:<event>`, for all applications of a process. The details of an
+ * event without a listener are not even made.
  *
  * @example
  * ```ts
@@ -44,12 +44,12 @@ export class IsolationEventBus {
   }
 
   /**
-   * Calls back with every event of one name, before whatever caused it goes on, and outside of any connection's
-   * context: `UserExecutionContext.current()` throws there, the event says whom it is about. What the listener throws
-   * (or rejects with) is logged and stays there.
+   * Calls the listener for every event of one name, before the code that caused the event goes on. The listener runs
+   * outside of any connection's context: `UserExecutionContext.current()` throws there, and the event names the
+   * connection that it is about. An error that the listener throws (or rejects with) is logged and goes no further.
    *
-   * @returns takes the listener off
-   * @throws {TypeError} for a name that no event has, or a listener that is no function
+   * @returns a function that removes the listener
+   * @throws {TypeError} for an unknown event name, or a listener that is not a function
    */
   on<Name extends IsolationEventName>(name: Name, listener: IsolationEventListener<Name>): Release {
     assertListener(listener);
@@ -61,7 +61,7 @@ export class IsolationEventBus {
     return topic.add(listener as Listener);
   }
 
-  /** Calls back with every event there is; as {@link on}. Costs something on every message. */
+  /** As {@link on}, for every event. Costs something on every message. */
   onAny(listener: AnyIsolationEventListener): Release {
     assertListener(listener);
     const any: Listener = (details, name) => listener(name as IsolationEventName, details as never);
@@ -69,7 +69,7 @@ export class IsolationEventBus {
     return () => releases.forEach((release) => release());
   }
 
-  /** @internal One event, for those who ask about it often. */
+  /** @internal One event, for code that publishes it often. */
   topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
     return this.#topics.get(name)!;
   }
@@ -83,7 +83,7 @@ function assertListener(listener: unknown): void {
 /** One event: its diagnostics channel and its listeners in this application. */
 export class Topic<Name extends IsolationEventName = IsolationEventName> {
   readonly #channel: Channel;
-  // Replaced, never changed: a listener may be taken off while the others are called.
+  // Replaced, never changed: a listener may be removed while the others are called.
   #listeners: readonly Listener[] = [];
 
   constructor(
@@ -98,7 +98,7 @@ export class Topic<Name extends IsolationEventName = IsolationEventName> {
   }
 
   add(listener: Listener): Release {
-    // An entry of its own: the same function may listen twice, and each release takes off one.
+    // Each call adds an entry of its own: the same function may listen twice, and each release removes one entry.
     const entry: Listener = (details, name) => listener(details, name);
     this.#listeners = [...this.#listeners, entry];
     return () => {

@@ -1,6 +1,6 @@
 import type { CloseReason } from '../wire/close-codes.js';
 
-/** Whom an event is about. */
+/** The connection that an event is about. */
 export interface EventSubject {
   readonly userId: string;
   readonly threadId: string;
@@ -8,7 +8,7 @@ export interface EventSubject {
   readonly isolationKey: string;
 }
 
-/** Why cleanup removed a manager: the classes of victims, in their order. */
+/** Why cleanup removed a manager, in the order in which managers are chosen. */
 export type RemovalCause =
   | 'closed'
   | 'unattached'
@@ -20,12 +20,13 @@ export type RemovalCause =
   | 'lease-lost';
 
 /**
- * Which limit is in force: `up`, the cluster's; `local`, this process's own per user; `open`, only the
- * process's; `closed`, nobody gets in; `joining` and `left`, before and after (as `local` is).
+ * Which limit is in force. `up`: that of the cluster; `local`: the limit per user, on this process alone; `open`: only
+ * the limit of the process; `closed`: no arrival is admitted; `joining` and `left`: before and after the membership,
+ * with the same limit as `local`.
  */
 export type ClusterState = 'joining' | 'up' | 'local' | 'open' | 'closed' | 'left';
 
-/** What a cleanup did. */
+/** The result of one cleanup. */
 export interface CleanupReport {
   readonly kind: 'proactive' | 'emergency' | 'expired';
   /** Managers whose slot was given back. */
@@ -36,11 +37,11 @@ export interface CleanupReport {
   readonly timedOut: boolean;
 }
 
-/** How a message ended: with an answer or none, or with an error (of a guard, a pipe or the handler). */
+/** How a message ended: `ok` with an answer or none, `failed` with an error of a guard, a pipe or the handler. */
 export type HandlerOutcome = 'ok' | 'failed';
 
 /**
- * Every event, with what it carries. The names are those of the diagnostics channels, after
+ * Every event with its details. The names are those of the diagnostics channels, without the prefix
  * `websocket-isolation:`. Durations are in milliseconds.
  */
 export interface IsolationEvents {
@@ -49,7 +50,7 @@ export interface IsolationEvents {
   'manager-disposed': {
     subject: EventSubject;
     reason: CloseReason;
-    /** Since it was made. */
+    /** Since the manager was made. */
     lifetimeMs: number;
     /** Since closing began. */
     disposalMs: number;
@@ -61,7 +62,7 @@ export interface IsolationEvents {
     subject: EventSubject;
     path: string;
     reason: CloseReason;
-    /** Since its slot was taken. */
+    /** Since the slot was taken. */
     connectedMs: number;
   };
   'connection-refused': {
@@ -92,14 +93,14 @@ export interface IsolationEvents {
   'slow-consumer': { subject: EventSubject; bufferedBytes: number };
   'ping-answered': { subject: EventSubject; roundTripMs: number };
   'critical-undelivered': { subject: EventSubject; messages: number };
-  /** A client came back to find that events may have passed it by. */
+  /** A client has resumed, and events that it missed may be lost. */
   'resume-gap': { subject: EventSubject };
   'resume-failed': { subject: EventSubject; error: unknown };
-  /** A message for other nodes could not be sent: the cluster does not take it. */
+  /** A message for other nodes could not be sent, because the cluster did not take it. */
   'delivery-failed': { error: unknown };
   /**
-   * Connections were to end on all nodes, and these have not confirmed it. `isRecorded`: they do so before
-   * they handle another message of them; otherwise when this process reaches the cluster again.
+   * Connections were to end on all nodes, and these nodes have not confirmed it. Where `isRecorded` is true, they end
+   * them before they handle another message of them; otherwise when this process reaches the cluster again.
    */
   'disconnect-unconfirmed': {
     userId?: string;
@@ -113,25 +114,25 @@ export interface IsolationEvents {
   'cleanup-finished': CleanupReport;
   'leak-suspected': { subject: EventSubject; cause: string; ageMs: number; site?: string };
   'cluster-joined': { nodeId: string; nodes: number };
-  /** The cluster does not answer; `state` says which limit is in force now. */
+  /** The cluster does not respond; `state` names the limit that is in force now. */
   'cluster-degraded': { state: ClusterState; cause: string };
   'cluster-recovered': { downMs: number; leases: number };
-  /** The cluster works, but something about it should be mended. */
+  /** The cluster works, but an operator should correct something about it. */
   'cluster-warning': { what: string };
   'cluster-left': { nodeId: string };
   'drain-started': { connections: number };
   'drain-finished': { closed: number; abandoned: number; durationMs: number };
-  /** Somebody did something by hand: who, from which address, what, to whom, to how many. */
+  /** An operator acted by hand: the operator, the address, the action, its target, the number of connections. */
   'operator-action': { who: string; from: string; action: string; target?: string; count: number };
 }
 
 export type IsolationEventName = keyof IsolationEvents;
 
-/** At which level an event is logged; `'never'` for what comes too often. */
+/** The level at which an event is logged; `'never'` for an event that is too frequent. */
 export type EventLevel = 'debug' | 'log' | 'warn' | 'error' | 'never';
 
-// An operator reads `log` and above: what cleanup took, who was refused, what broke. The coming and
-// going of every connection is `debug`.
+// An operator reads `log` and above: what cleanup removed, which connections were refused, what failed. The start and
+// the end of every connection are `debug`.
 export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'manager-created': 'debug',
   'manager-closing': 'debug',

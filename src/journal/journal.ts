@@ -15,17 +15,16 @@ import {
 } from './isolation-events.js';
 import { isLevelEnabled } from './log-levels.js';
 
-/** Lines of one event per second; what is above is counted and said in the next line. */
+/** Lines of one event per second. Further lines are left out; the next line carries their number. */
 const LINES_PER_SECOND = 10;
-/** Never left out: whoever looks for a connection that was removed, or for who did it, has to find it. */
+/** Never left out: an operator has to find every removed connection and every action of an operator. */
 const ALWAYS_WRITTEN: ReadonlySet<IsolationEventName> = new Set([
   'manager-removed',
   'operator-action',
 ]);
 
 /**
- * Where the library says what happens: one structured log line and one event each. Never a payload,
- * never a token.
+ * Publishes what happens in the library: one event and one structured log line each. Never a payload, never a token.
  */
 export class Journal {
   readonly #logger = new Logger('WebSocketIsolation');
@@ -36,12 +35,12 @@ export class Journal {
     private readonly bus: IsolationEventBus = new IsolationEventBus(),
   ) {}
 
-  /** Whether anybody would notice: lets hot paths skip making the details. */
+  /** Whether an event has a listener or is logged: lets hot paths skip making the details. */
   isHeard(name: IsolationEventName): boolean {
     return this.bus.topic(name).isHeard || this.#isLogged(name);
   }
 
-  /** One event, for hot paths that ask about it on every message. Its log lines are written by {@link record} only. */
+  /** One event, for hot paths that check it on every message. Only {@link record} writes its log lines. */
   topic<Name extends IsolationEventName>(name: Name): Topic<Name> {
     return this.bus.topic(name);
   }
@@ -55,7 +54,7 @@ export class Journal {
     try {
       this.#write(level, line(name, { ...details, ...(suppressed && { suppressed }) }), details);
     } catch {
-      // A logger of the app that fails must not take a connection with it.
+      // A logger of the app that throws must not end a connection.
     }
   }
 
@@ -64,7 +63,7 @@ export class Journal {
     return level !== 'never' && isLevelEnabled(level);
   }
 
-  // How many lines were left out since the last one; `undefined` when this one is left out too.
+  // The number of lines left out since the last line; `undefined` when this line is left out too.
   #admit(name: IsolationEventName): number | undefined {
     if (ALWAYS_WRITTEN.has(name)) return 0;
     const now = this.clock.now();
@@ -78,7 +77,7 @@ export class Journal {
 
   #write(level: Exclude<EventLevel, 'never'>, text: string, details: object): void {
     const { error, status = 0 } = details as { error?: unknown; status?: number };
-    // What is refused for somebody's own bug is an error like any other.
+    // A refusal that a bug of the app causes (status 500 or above) is an error like any other.
     const isFault = level === 'error' || status >= 500;
     const stack = isFault ? stackOf(error) : undefined;
     if (error === undefined) this.#logger[level](text);
@@ -87,8 +86,8 @@ export class Journal {
   }
 }
 
-// What had to be abandoned is worth a warning, whatever it belongs to. What an app tells a client by a `WsException`,
-// or by an `HttpException` of 4xx, is an answer and no fault: anybody could fill the log with those.
+// Abandoned work is a warning, whatever the level of its event. A `WsException`, or an `HttpException` of 4xx, is an
+// answer of the app to a client and no fault: clients could fill the log with those.
 function levelOf(name: IsolationEventName, details: object): EventLevel {
   if (name === 'handler-failed') return isAnswer(details) ? 'debug' : EVENT_LEVELS[name];
   const { abandoned = 0 } = details as { abandoned?: number | readonly unknown[] };
@@ -100,13 +99,13 @@ function isAnswer({ error }: { error?: unknown }): boolean {
   return error instanceof WsException || isClientFault(error);
 }
 
-/** Whom a context is about, as events and log lines name it. */
+/** The subject of a context, as events and log lines name it. */
 export function subjectOf(context: EventSubject): EventSubject {
   const { userId, threadId, connectionId, isolationKey } = context;
   return { userId, threadId, connectionId, isolationKey };
 }
 
-// logfmt: one line, `key=value`, machine-readable and still pleasant to read.
+// logfmt: one line of `key=value`, readable by machines and by people.
 function line(name: string, details: object): string {
   const pairs = Object.entries(details).flatMap(([key, value]) => pairsOf(key, value));
   return [name, ...pairs].join(' ');
@@ -122,7 +121,7 @@ function pairsOf(key: string, value: unknown): string[] {
   return [`${key}=${quote(String(value))}`];
 }
 
-// `a,b`; as JSON where an item holds a comma itself, or two lists would read alike.
+// `a,b`; as JSON where an item contains a comma itself, because two lists would read alike otherwise.
 function listed(values: readonly unknown[]): string {
   const texts = values.map(String);
   const isPlain = texts.every(

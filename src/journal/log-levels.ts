@@ -6,8 +6,8 @@ interface LoggerState {
 }
 
 /**
- * Whether the app's logger takes lines of a level. The first Nest 12 says no to every level where the app has set
- * none, which means all of them.
+ * Whether the app's logger writes lines of a level. The first Nest 12 returns false for every level where the app has
+ * set no levels, although that means all of them.
  */
 export function isLevelEnabled(level: LogLevel): boolean {
   if (Logger.isLevelEnabled(level)) return true;

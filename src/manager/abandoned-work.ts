@@ -1,22 +1,22 @@
-/** A hook, handler or disposer of a connection that did not end within its time. */
+/** A hook, handler or disposer of a connection that did not end in time. */
 export interface AbandonedStep {
   readonly connectionId: string;
   readonly threadId: string;
   readonly isolationKey: string;
-  /** What it is: `handleDisconnect`, `message handlers`, `dispose DraftStore`, … */
+  /** Name of the step: `handleDisconnect`, `message handlers`, `dispose DraftStore`, … */
   readonly label: string;
-  /** Monotonic milliseconds at which it was given up. */
+  /** Monotonic milliseconds at which it was abandoned. */
   readonly abandonedAt: number;
-  /** The stack that made its manager, with `leaks.captureCreationSite`. */
+  /** The stack that created its manager, with `leaks.captureCreationSite`. */
   readonly creationSite: string | undefined;
 }
 
-/** Steps that are listed one by one; further ones are only counted. */
+/** Most steps that are listed one by one; further ones are only counted. */
 const MAX_LISTED = 256;
 
 /**
- * What was given up and has not ended yet. It may still hold memory, locks and sockets, so it is remembered until it
- * ends, by name and without the connection itself.
+ * Abandoned steps that have not ended yet. A step may still hold memory, locks and sockets, so its name and ids are
+ * kept until it ends, without the connection itself.
  */
 export class AbandonedWork {
   readonly #listed = new Set<AbandonedStep>();
@@ -27,12 +27,12 @@ export class AbandonedWork {
     return this.#unsettled;
   }
 
-  /** Those that are listed, the oldest first. */
+  /** The listed steps, the oldest first. */
   get steps(): readonly AbandonedStep[] {
     return [...this.#listed];
   }
 
-  /** Remembers a step until it ends. */
+  /** Keeps a step until it ends. */
   add(step: AbandonedStep, pending: PromiseLike<unknown>): void {
     this.#unsettled += 1;
     if (this.#listed.size >= MAX_LISTED) {
@@ -47,7 +47,7 @@ export class AbandonedWork {
     pending.then(ended, ended);
   }
 
-  // One function for all that are only counted.
+  // One shared function for all steps that are only counted.
   readonly #ended = (): void => {
     this.#unsettled -= 1;
   };

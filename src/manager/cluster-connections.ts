@@ -12,14 +12,14 @@ import type { Journal } from '../journal/journal.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** How `disconnectUser` and `disconnectThread` say goodbye. */
+/** The close code and reason for `disconnect`, `disconnectUser` and `disconnectThread`. */
 export interface DisconnectOptions {
   /** Default 4401: the client should sign in again before it reconnects. */
   readonly code?: number;
   readonly reason?: string;
 }
 
-/** This process, where there is no cluster. */
+/** Node id of this process when there is no cluster. */
 export const ALONE = 'local';
 
 /** @throws {RangeError} for a code that may not be sent */
@@ -39,21 +39,21 @@ function assertTarget(target: ClusterTarget): void {
   if (given.threadId !== undefined) assertIdText(given.threadId, 'threadId');
 }
 
-/** What `disconnect` tells. */
+/** The result of `disconnect`. */
 export interface DisconnectReport {
-  /** Connections that were ended, here and on all nodes that have confirmed. */
+  /** Connections that were closed, here and on all nodes that have confirmed. */
   readonly disconnected: number;
   /** Nodes that have not confirmed in time. */
   readonly unconfirmed: readonly string[];
   /**
-   * Whether the cluster keeps it: then those nodes end the connections before they handle another message
-   * of them. Where it does not, because Redis is away, they do so when this process reaches Redis again,
-   * and not at all where it ends before. True without a cluster.
+   * Whether the cluster has recorded the request: then the unconfirmed nodes end the connections before they handle
+   * another message of them. If not, because Redis is unreachable, they end them when this process reaches Redis again,
+   * and never if this process ends before. True without a cluster.
    */
   readonly isRecorded: boolean;
 }
 
-/** Connections on whichever node of the cluster they are. */
+/** Finds and ends connections on all nodes of the cluster. */
 export class ClusterConnections {
   constructor(
     private readonly registry: ManagerRegistry,
@@ -62,7 +62,7 @@ export class ClusterConnections {
     private readonly cluster: Cluster | undefined,
   ) {}
 
-  /** The managers of this process that something is for; none that is closing. */
+  /** The managers of this process that a target addresses, without closing ones. */
   addressed(target: ClusterTarget): WebSocketManager[] {
     if (!('userId' in target)) {
       const manager = this.registry.get(target.connectionId);
@@ -78,18 +78,21 @@ export class ClusterConnections {
     return [...this.connectionsHere(userId), ...[...(elsewhere?.answers.values() ?? [])].flat()];
   }
 
-  /** The connections of a user on this process, as other nodes may know them. */
+  /** The connections of a user on this process, as described to other nodes. */
   connectionsHere(userId: string): ConnectionInfo[] {
     const nodeId = this.cluster?.nodeId ?? ALONE;
     const now = this.clock.now();
     return this.addressed({ userId }).map((manager) => describeConnection(manager, nodeId, now));
   }
 
-  /** Ends connections here and on the other nodes; says so where some have not confirmed. */
+  /**
+   * Ends connections here and on the other nodes. Records an event when nodes have not confirmed, or when the cluster
+   * has not recorded the request.
+   */
   async disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<DisconnectReport> {
     assertTarget(target);
     const goodbye = goodbyeOf(options);
-    // Who is looked for by the connection's id, and found here, is nowhere else.
+    // A connection that is found here by its id is on no other node.
     const isHere = 'connectionId' in target && this.addressed(target).length > 0;
     const elsewhere = isHere ? undefined : this.cluster?.delivery.disconnect(target, goodbye);
     const here = await this.disconnectHere(target, goodbye);
@@ -101,7 +104,7 @@ export class ClusterConnections {
     return report;
   }
 
-  /** As {@link disconnect}; resolves to how many there were. */
+  /** As {@link disconnect}; resolves to the number of connections. */
   async disconnectCounted(target: ClusterTarget, options: DisconnectOptions): Promise<number> {
     return (await this.disconnect(target, options)).disconnected;
   }
@@ -116,7 +119,7 @@ export class ClusterConnections {
     return this.disconnectCounted({ userId, threadId }, options);
   }
 
-  /** Ends connections of this process that were made before an instant. */
+  /** Ends connections of this process that were created before an instant (monotonic milliseconds). */
   disconnectHere(
     target: ClusterTarget,
     goodbye: Goodbye,
@@ -125,12 +128,12 @@ export class ClusterConnections {
     return closeAll(this.addressed(target).filter(isOlder(before)), goodbye, 'server');
   }
 
-  /** Ends all connections of this process that were made before an instant. */
+  /** Ends all connections of this process that were created before an instant (monotonic milliseconds). */
   disconnectOlder(before: number, goodbye: Goodbye): Promise<number> {
     return closeAll([...this.registry.all()].filter(isOlder(before)), goodbye, 'server');
   }
 
-  /** Ends connections of this process, pinned ones too. Resolves to how many there were. */
+  /** Ends connections of this process, pinned ones too. Resolves to their number. */
   async cleanUp(target: ClusterTarget, reason: string): Promise<number> {
     assertTarget(target);
     return closeAll(this.addressed(target), { code: CloseCode.NORMAL, reason }, 'cleanup');
@@ -156,7 +159,7 @@ async function closeAll(
   return managers.length;
 }
 
-/** A connection, for other nodes. */
+/** Describes a connection to other nodes. */
 function describeConnection(
   manager: WebSocketManager,
   nodeId: string,
@@ -168,7 +171,7 @@ function describeConnection(
   return { nodeId, connectionId, userId, threadId, state, ageMs: now - createdAt, idleMs };
 }
 
-/** The sum of what was here and elsewhere. */
+/** Adds the results of the other nodes to the local one. */
 function reportOf(here: number, elsewhere: Revoked | undefined): DisconnectReport {
   let disconnected = here;
   for (const number of elsewhere?.answers.values() ?? []) disconnected += number;
@@ -176,7 +179,7 @@ function reportOf(here: number, elsewhere: Revoked | undefined): DisconnectRepor
   return { disconnected, unconfirmed, isRecorded };
 }
 
-/** Whether one of the user's managers is meant. */
+/** Whether a target addresses one of the user's managers. */
 function isAddressed(
   { context }: WebSocketManager,
   target: { readonly threadId?: string | undefined },

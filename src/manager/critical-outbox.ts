@@ -8,18 +8,18 @@ export interface CriticalMessage {
   attempts: number;
 }
 
-/** How many critical messages may wait for one connection: a bound against a client that never reads. */
+/** Most critical messages that may wait for one connection: a bound against a client that never reads. */
 export const MAX_WAITING = 1_000;
 const BACK_OFF = { firstMs: 100, longestMs: 2_000 };
 
-/** The critical messages of one connection that wait to be sent, in order. An idle one owns no timer. */
+/** The critical messages of one connection that wait to be sent, in order. An empty outbox has no timer. */
 export class CriticalOutbox {
   readonly #waiting: CriticalMessage[] = [];
   #retry: Release | undefined;
 
   constructor(
     private readonly schedule: (delayMs: number, callback: () => void) => Release,
-    /** Tries to send; false when the message has to wait. */
+    /** Tries to send; returns false when the message has to wait. */
     private readonly attempt: (message: CriticalMessage) => boolean,
   ) {}
 
@@ -27,7 +27,7 @@ export class CriticalOutbox {
     return this.#waiting.length;
   }
 
-  /** UTF-16 units of what waits: about its bytes. */
+  /** UTF-16 code units of the waiting frames: about their size in bytes. */
   get bytes(): number {
     return this.#waiting.reduce((sum, { frame }) => sum + frame.length, 0);
   }
@@ -41,13 +41,13 @@ export class CriticalOutbox {
     this.flush();
   }
 
-  /** Puts back a message whose sending failed after all; it keeps its place at the front. */
+  /** Puts a message whose write failed back to the front. */
   putBack(message: CriticalMessage): void {
     this.#waiting.unshift(message);
     this.#retryLater(message);
   }
 
-  /** Sends what can be sent, in order; comes back for the rest. */
+  /** Sends messages in order until one has to wait; then schedules a retry. */
   flush(): void {
     this.#stopRetry();
     while (this.#waiting.length > 0) {
@@ -61,7 +61,7 @@ export class CriticalOutbox {
     }
   }
 
-  /** Ends the retries and hands over what was never sent. */
+  /** Stops the retries and returns the unsent messages. */
   close(): readonly CriticalMessage[] {
     this.#stopRetry();
     return this.#waiting.splice(0);

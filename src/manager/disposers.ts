@@ -4,7 +4,7 @@ import type { CloseReason } from '../wire/close-codes.js';
 /** Runs once when the connection ends. */
 export type Disposer = (reason: CloseReason) => unknown;
 
-/** What runs when a connection ends: the last registered first, one after another. */
+/** The disposers of one connection. They run one after another, the last registered first. */
 export class Disposers {
   readonly #registered: Disposer[] = [];
 
@@ -13,9 +13,9 @@ export class Disposers {
   }
 
   /**
-   * Registers one. What this returns takes it back.
+   * Registers a disposer. The returned function removes it.
    *
-   * @throws {TypeError} for anything but a function
+   * @throws {TypeError} for a value that is not a function
    */
   add(disposer: Disposer): () => void {
     if (typeof disposer !== 'function') {
@@ -29,12 +29,12 @@ export class Disposers {
     };
   }
 
-  /** Takes all of them through `step`. */
+  /** Runs every disposer through `step`. */
   run(
     reason: CloseReason,
     step: (label: string, dispose: () => unknown) => Promise<void> | undefined,
   ): Promise<void> | undefined {
-    // Taken from the list one by one: a disposer may take another one back.
+    // Taken from the list one by one: a disposer may remove another one.
     const last = (): Disposer | undefined => this.#registered.pop();
     return inTurn(last, (disposer) => {
       const label = `onDispose ${disposer.name}`.trimEnd();

@@ -1,10 +1,10 @@
 import { type Running, runningCode } from '../context/running-code.js';
 
-/** Tells code of a connection that waits for the end of connections from code that only began it. */
+/** Distinguishes code of a connection that awaits the end of connections from code that only started it. */
 class Ending<T> extends Promise<T> {
   #caller: Running | undefined = undefined;
 
-  // What `then()` returns is waited for by others.
+  // The promise that `then()` returns is a plain one: other code waits for it, not the caller.
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
@@ -28,9 +28,9 @@ class Ending<T> extends Promise<T> {
 }
 
 /**
- * The end of connections, for the caller. A handler, hook or disposer that awaits it may belong to one of these
- * connections, or to one that waits for this one in turn: as long as it waits, its own connection's end does not wait
- * for it.
+ * The end of connections, as the calling code awaits it. A handler, hook or disposer that awaits it may belong to one
+ * of these connections, or to a connection that waits for one of them in turn. While it awaits, the end of its own
+ * connection does not wait for it, so there is no deadlock.
  */
 export function endingFor<T>(ended: Promise<T>): Promise<T> {
   const caller = runningCode();

@@ -5,25 +5,25 @@ import type { Limits } from './limits.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { ManagerState } from './web-socket-manager.js';
 
-/** The numbers of this process, true at the instant they are read. */
+/** The statistics of this process, at the instant they are read. */
 export interface FactoryStats {
   readonly factoryMetrics: {
     readonly managersCreated: number;
     readonly managersActive: number;
     readonly managersCleanedUp: number;
     readonly usersWithActiveManagers: number;
-    /** How often somebody was refused because all slots were in use. */
+    /** Connections refused because all slots were in use. */
     readonly resourceLimitHits: number;
-    /** Sockets ever bound to a manager. */
+    /** Sockets bound to a manager since the start. */
     readonly totalConnectionsManaged: number;
     readonly securityViolationsDetected: number;
-    /** Mean over the managers disposed of. */
+    /** Mean over the disposed managers. */
     readonly averageManagerLifetimeSeconds: number;
   };
   readonly configuration: {
     readonly maxManagersPerUser: number;
     readonly maxManagers: number;
-    /** Managers from which an arrival cleans up first. */
+    /** Managers of a user from which an arrival triggers cleanup first. */
     readonly proactiveFrom: number;
     readonly overflow: string;
   };
@@ -32,15 +32,15 @@ export interface FactoryStats {
     readonly usersWithManagers: number;
     readonly byState: Readonly<Record<ManagerState, number>>;
     readonly pinned: number;
-    /** Where a cluster is set. */
+    /** Present when a cluster is configured. */
     readonly cluster?: ClusterStatus;
   };
-  /** Slots held, by user. Names users: keep it inside. */
+  /** Slots held, by user id. Do not publish it: it contains user ids. */
   readonly userDistribution: Readonly<Record<string, number>>;
   readonly oldestManagerAgeSeconds: number;
 }
 
-/** What happened, as opposed to what there is. */
+/** Counts of events since the start, as opposed to the current state. */
 export interface FactoryCounters {
   readonly limitHits: number;
   readonly securityViolations: number;

@@ -5,10 +5,10 @@ import { count, type DeliveryResult, emptyReport } from '../wire/delivery-result
 import { TextFrame } from '../wire/text-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** Gives a frame to one connection; `undefined` where it is not meant for it. */
+/** Sends a frame to one connection; returns `undefined` when the frame is not for that connection. */
 export type Hand = (manager: WebSocketManager, frame: Frame) => DeliveryResult | undefined;
 
-/** Gives one text to several connections, and counts what became of it. */
+/** Sends one text to several connections, and counts the results. */
 export function fanOut(
   managers: readonly WebSocketManager[],
   text: string,
@@ -22,7 +22,7 @@ export function fanOut(
   if (managers.length === 1) handTo(managers[0]!, text);
   if (managers.length < 2) return report;
   const frame = TextFrame.of(text);
-  // What other connections' sockets do with it is none of the running handler's business.
+  // The writes belong to other connections, so they run outside the context of the handler that sends.
   runOutsideContext((all) => {
     for (const manager of all) handTo(manager, frame);
   }, managers);

@@ -1,10 +1,10 @@
 import { SingletonAccessError } from './manager.errors.js';
 
 /**
- * Always throws: there is no manager that belongs to everybody.
+ * Always throws: there is no global manager.
  *
  * @deprecated Inject `WebSocketManager`, `WebSocketEmitter` or `WebSocketManagerFactory`.
- * @throws {SingletonAccessError} that says what to use instead
+ * @throws {SingletonAccessError} whose message names what to inject instead
  */
 export function getWebSocketManager(): never {
   throw new SingletonAccessError();

@@ -1,6 +1,6 @@
 import type { LimitsOptions } from '../config/option-groups.js';
 
-/** The limits in force. They may be changed at run time, so everybody reads them here. */
+/** The current limits. {@link change} may change them at run time, so other classes read them here and keep no copy. */
 export class Limits {
   maxManagersPerUser: number;
   maxManagers: number;
@@ -15,10 +15,10 @@ export class Limits {
   }
 
   /**
-   * Sets those that are named, from now on.
+   * Changes the limits that are given, and keeps the others.
    *
-   * @throws {TypeError} for a name that no limit has
-   * @throws {RangeError} for anything but whole numbers from 1 up
+   * @throws {TypeError} for an unknown limit name
+   * @throws {RangeError} for a value that is not a whole number from 1 up
    */
   change(limits: { maxManagersPerUser?: number; maxManagers?: number }): void {
     assertLimits(limits);
@@ -26,17 +26,17 @@ export class Limits {
     this.maxManagers = limits.maxManagers ?? this.maxManagers;
   }
 
-  /** From so many managers on a user is crowded: 12 of 20. */
+  /** Number of managers from which a user is crowded: by default 12 of 20. */
   get crowdedFrom(): number {
     return Math.max(1, Math.floor(this.maxManagersPerUser * this.#proactiveThreshold));
   }
 
-  /** From so many managers on a user is in an emergency: 80 %, 16 of 20. */
+  /** Number of managers from which a user is in an emergency: 80 % of the limit, 16 of 20. */
   get criticalFrom(): number {
     return Math.max(1, Math.ceil(this.maxManagersPerUser * 0.8));
   }
 
-  /** From so many managers on the process is in an emergency: 90 %. */
+  /** Number of managers from which the process is in an emergency: 90 % of its limit. */
   get processCriticalFrom(): number {
     return Math.max(1, Math.ceil(this.maxManagers * 0.9));
   }

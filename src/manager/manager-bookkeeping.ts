@@ -11,10 +11,10 @@ import type { ManagerOwner } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import { WebSocketManager } from './web-socket-manager.js';
 
-/** Records a critical message of a connection in its thread. */
+/** Records a critical message of a connection in the history of its thread. */
 export type CriticalRecorder = (manager: WebSocketManager, frame: string) => DeliveryResult;
 
-/** Keeps the registry, the ring of pings, the slots and the journal in step with what happens to managers. */
+/** Keeps the registry, the ring of pings, the slots and the journal in step with the events of managers. */
 export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   readonly waiting: ByteBudget;
   /** Sockets attached since the start. */
@@ -35,7 +35,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     return this.#criticalRecorder.use(record);
   }
 
-  /** Makes the manager of a context and registers it, so that it holds a slot. */
+  /** Creates the manager of a context and registers it, so that it holds a slot. */
   add(context: UserExecutionContext): WebSocketManager {
     const manager = new WebSocketManager(context, this);
     if (this.options.leaks.captureCreationSite) manager.creationSite = new Error('made here').stack;
@@ -89,7 +89,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   }
 
   socketGone(manager: WebSocketManager): void {
-    // An arrival waits for this slot; what is left of the disposal needs none.
+    // An arrival waits for this slot, and the rest of the disposal needs none.
     if (manager.slots && manager.slots.waiters.length > 0) this.releaseSlot(manager);
   }
 

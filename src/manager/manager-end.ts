@@ -10,24 +10,27 @@ import type { ConnectionHooks } from './manager-owner.js';
 
 const GONE = Promise.resolve();
 
-/** What the end of a connection asks of its manager. */
+/** The part of a manager that its end uses. */
 export interface EndingManager {
   readonly context: UserExecutionContext;
   readonly hooks: ConnectionHooks | undefined;
   readonly socket: ManagedSocket | undefined;
-  /** Closing has begun: takes the manager out of all that is for live ones. */
+  /** Closing has begun: removes the manager from the places of active connections. */
   closingBegan(reason: CloseReason): void;
-  /** The socket is gone; the hooks, the disposers and the scope are next. */
+  /** The socket has closed; the hooks, the disposers and the scope are next. */
   socketIsGone(): void;
   /** Runs the disposers, the last registered first. */
   runDisposers(reason: CloseReason): Promise<void> | undefined;
-  /** Nothing of the connection is left. */
+  /** All steps have ended. */
   ended(reason: CloseReason): void;
-  /** Remembers what went wrong. */
+  /** Records an error for the statistics. */
   fail(error: unknown): unknown;
 }
 
-/** The end of one connection, step by step. Made when closing begins, so that a live connection carries nothing for it. */
+/**
+ * The end of one connection, step by step. Created when closing begins, so that an active connection needs no memory
+ * for it.
+ */
 export class ManagerEnd {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
@@ -41,21 +44,21 @@ export class ManagerEnd {
   constructor(
     private readonly manager: EndingManager,
     private readonly clock: Clock,
-    /** How long the peer has for its close frame, and a socket that was cut to say that it is gone. */
+    /** Milliseconds that the peer has to send its close frame, and a terminated socket to emit `close`. */
     private readonly closeTimeoutMs: number,
     readonly reason: CloseReason,
   ) {
     this.startedAt = clock.now();
   }
 
-  /** Resolves when the socket is gone, which disposers may outlive. */
+  /** Resolves when the socket has closed. Disposers may take longer. */
   get socketGone(): Promise<void> {
     return this.#socketGone ?? GONE;
   }
 
   /** Resolves when everything that belonged to the connection is disposed. */
   over(): Promise<void> {
-    // Made when asked for: most connections are closed by their clients, and nothing waits for the end of it.
+    // Created on first use: most connections are closed by their clients, and no code awaits the end.
     if (this.#isOver) return this.#over ?? GONE;
     this.#over ??= new Promise((resolve) => {
       this.#reportOver = resolve;
@@ -63,22 +66,22 @@ export class ManagerEnd {
     return this.#over;
   }
 
-  /** Runs all steps. @param cut skips the close handshake, for a peer that does not answer anyway */
+  /** Runs all steps. @param cut skips the close handshake, for a peer that does not respond */
   begin(cut: boolean): void {
-    // Here and in everything that follows, code of this connection runs as this connection, whatever closes it: the
-    // handler of another user, a timer, the client.
+    // All steps run in the context of this connection, whatever closes it: a handler of another user, a timer, the
+    // client.
     const code = new ConnectionCode(this.manager.context);
     runInContext(code, () => this.#begin(cut), undefined);
   }
 
-  /** The socket has closed, whichever side began. */
+  /** The socket has closed, whichever side closed it. */
   socketClosed(): void {
     this.#reportSocketGone?.();
   }
 
   /**
-   * Cuts the line. The end goes on also where the socket cannot be cut, or does not say that it is gone: a socket of the
-   * app's own class, or one in a wrapper.
+   * Terminates the socket. The end goes on even when `terminate()` throws or `close` is never emitted, for example by a
+   * socket of the app's own class or in a wrapper.
    */
   cut(): void {
     this.#rescheduleCut?.();
@@ -93,11 +96,11 @@ export class ManagerEnd {
   #begin(cut: boolean): void {
     this.manager.closingBegan(this.reason);
     this.#socketGone = this.#closeSocket(cut);
-    // A turn later even where the socket is gone already: disposers must not run inside the call that closes.
+    // A turn later even when the socket has closed already: disposers must not run inside the call that closes.
     void this.socketGone.then(() => this.#finish());
   }
 
-  // Resolves when the socket is gone; `undefined` where it is gone already.
+  // Resolves when the socket has closed; `undefined` when it has closed already.
   #closeSocket(cut: boolean): Promise<void> | undefined {
     const { socket } = this.manager;
     if (!socket || socket.readyState > SOCKET_CLOSING) return undefined;

@@ -6,7 +6,7 @@ import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 
 /**
- * Owns the managers of a process, and is told what happens to each. One object for all of them, so that a manager stays
+ * Owns the managers of a process and receives their events. One object serves all of them, so that a manager stays
  * small.
  *
  * @typeParam Manager stands for `WebSocketManager`, which imports this file
@@ -14,31 +14,31 @@ import type { CriticalMessage } from './critical-outbox.js';
 export interface ManagerOwner<Manager = object> {
   readonly clock: Clock;
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
-  /** Over what waits for the readers of all connections. */
+  /** The budget for all bytes that wait for slow readers, over all connections. */
   readonly waiting: ByteBudget;
-  /** Traffic went either way. */
+  /** There was traffic in either direction. */
   touched(manager: Manager): void;
   /** A socket was bound. */
   attached(manager: Manager): void;
-  /** A socket was bound, or the pins went from none to some or back. */
+  /** A socket was bound, the first pin was set, or the last pin was removed. */
   rearranged(manager: Manager): void;
   /** A ping was sent. */
   pinged(manager: Manager): void;
-  /** A sign of life came after a ping. */
+  /** A sign of life arrived after a ping. */
   answered(manager: Manager): void;
-  /** The pong of a ping of ours came. */
+  /** The pong to a ping of this process arrived. */
   ponged(manager: Manager, roundTripMs: number): void;
   /** Closing began: the manager is no longer among the user's managers, and still holds its slot. */
   closing(manager: Manager, reason: CloseReason): void;
-  /** The socket of a closing manager is gone; disposers are next. */
+  /** The socket of a closing manager has closed; disposers are next. */
   socketGone(manager: Manager): void;
-  /** Another connection needs the slot; the disposal goes on without one. */
+  /** Another connection needs the slot, so it is released before the disposal has ended. */
   slotGivenUp(manager: Manager): void;
-  /** The socket is gone and no code of the connection runs any more: all disposers have ended. */
+  /** The socket has closed, and all hooks and disposers have ended or were abandoned. */
   disposed(manager: Manager, reason: CloseReason): void;
-  /** A disposer or hook failed or did not end in time. */
+  /** A disposer or hook failed, or did not end in time. */
   disposalFault(manager: Manager, outcome: 'failed' | 'abandoned', error?: unknown): void;
-  /** A hook, handler or disposer did not end in time, and is waited for no longer. */
+  /** A hook, handler or disposer did not end in time, and is not waited for any longer. */
   abandoned(manager: Manager, label: string, pending: Promise<unknown>): void;
   /** Records a critical message in the thread's history; `undefined` where there is no history. */
   recordCritical(manager: Manager, frame: string): DeliveryResult | undefined;
@@ -46,20 +46,20 @@ export interface ManagerOwner<Manager = object> {
   undelivered(manager: Manager, messages: readonly CriticalMessage[]): void;
 }
 
-/** The gateway's side of a connection, which has to be wound up before its disposers run. */
+/** The gateway's side of a connection: {@link disconnected} runs before the disposers, {@link released} after them. */
 export interface ConnectionHooks {
-  /** Of the gateway: one of a few, known at boot. */
+  /** Path of the gateway: one of a few, known at boot. */
   readonly path: string;
-  /** A frame came in on a connection that is not closing. Must not throw. */
+  /** A frame arrived on a connection that is not closing. Must not throw. */
   received(frame: Buffer): void;
-  /** A frame came in on a connection that is closing, or whose socket is. */
+  /** A frame arrived while the connection or its socket was closing. */
   ignored(frame: Buffer): void;
-  /** From time to time: ends a connection whose identity has expired unnoticed. */
+  /** Called by the heartbeat: ends the connection if its identity has expired and no timer has noticed. */
   checkIdentity?(): void;
-  /** Closing begins: take no more messages, and read on for the close frame of the peer. Must not throw. */
+  /** Closing begins: take no more messages, and keep reading for the peer's close frame. Must not throw. */
   closing(): void;
-  /** The socket is gone: let handlers end and run the disconnect hooks. Bounded by itself. */
+  /** The socket has closed: waits for handlers, then runs the disconnect hooks. Has its own deadline. */
   disconnected(reason: CloseReason): Promise<void> | undefined;
-  /** The disposers have run: take down the scope. Bounded by itself. */
+  /** The disposers have run: disposes of the scope. Has its own deadline. */
   released(reason: CloseReason): Promise<void> | undefined;
 }

@@ -11,50 +11,50 @@ import type { ConnectionHooks, ManagerOwner } from './manager-owner.js';
 import type { Slots } from './slots.js';
 
 /**
- * What the registry, cleanup and the heartbeat keep about a connection: its places in their lists, its slot, its last
- * signs of life. The lowest part of a manager.
+ * The state that the registry, cleanup and the heartbeat keep for a connection: its places in their lists, its slot,
+ * its last signs of life. The base class of a manager.
  */
 export abstract class ManagerRecord {
-  /** @internal Place in one of the user's lists: what may be cleaned up, by activity, or what is pinned. */
+  /** @internal Place in one of the user's lists: unpinned managers by activity, or pinned ones. */
   readonly userLink: Link<this> = new Link(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
   readonly fleetLink: Link<this> = new Link(this);
-  /** @internal Place in the heartbeat's ring, or among those whose pong is awaited. */
+  /** @internal Place in the heartbeat's ring, or among the connections whose pong is awaited. */
   readonly ringLink: Link<this> = new Link(this);
-  /** @internal Which part of the ring is its own. */
+  /** @internal Index of its part of the ring. */
   ringPart = 0;
-  /** @internal The user's slots, one of which it holds, until that is given back. */
+  /** @internal The user's slots, of which this manager holds one; `undefined` after it is released. */
   slots: Slots<this> | undefined = undefined;
-  /** @internal Its slot in the cluster, where there is one. */
+  /** @internal Its lease in the cluster, where there is one. */
   lease: ClusterLease | undefined = undefined;
   /** @internal The gateway's side of the connection: see {@link useHooks}. */
   hooks: ConnectionHooks | undefined = undefined;
   /** @internal Monotonic milliseconds. */
   readonly createdAt: number;
-  /** @internal Monotonic milliseconds of the last traffic either way. */
+  /** @internal Monotonic milliseconds of the last traffic in either direction. */
   lastActivityAt: number;
   /** @internal Monotonic milliseconds of the last sign of life: a message or a pong. */
   lastSeenAt: number;
-  /** @internal Monotonic milliseconds of the ping that waits for its pong; 0 when none does. */
+  /** @internal Monotonic milliseconds at which the unanswered ping was sent; 0 when there is none. */
   pingedAt = 0;
-  /** Milliseconds the last answered ping took; `undefined` before the first. */
+  /** Round trip of the last answered ping in milliseconds; `undefined` before the first. */
   roundTripMs: number | undefined = undefined;
-  /** @internal Where it was made, when `leaks.captureCreationSite` is on. */
+  /** @internal The stack that created the manager, when `leaks.captureCreationSite` is on. */
   creationSite: string | undefined = undefined;
-  /** @internal Reading is paused because handlers cannot keep up: pongs cannot be heard. */
+  /** @internal Reading is paused because handlers cannot keep up (back-pressure), so pongs are not received. */
   isReadingPaused = false;
-  /** @internal Called when a probe is answered, or pointless because the connection ends. */
+  /** @internal Called when a probe is answered, or when the connection ends and makes it pointless. */
   probeAnswered: (() => void) | undefined = undefined;
-  /** @internal Counts of this connection's own events. */
+  /** @internal Counters of this connection's own events. */
   readonly counters = { sent: 0, failed: 0, attached: 0, errors: 0 };
-  /** @internal The last thing that went wrong, for the stats. */
+  /** @internal Text of the last error, for the statistics. */
   lastError: string | undefined = undefined;
   /** @internal The socket, while there is one. */
   protected attachedSocket: ManagedSocket | undefined = undefined;
 
   /** @internal */
   constructor(
-    /** Whose connection it is. */
+    /** The user, the thread and the ids of the connection. */
     readonly context: UserExecutionContext,
     /** @internal */
     protected readonly owner: ManagerOwner,
@@ -65,10 +65,10 @@ export abstract class ManagerRecord {
     this.lastSeenAt = now;
   }
 
-  /** Whether the connection still lives: neither closing nor closed. */
+  /** Whether the connection is neither closing nor closed. */
   abstract get isActive(): boolean;
 
-  /** @internal The one way out. */
+  /** @internal The only way to close a connection. */
   abstract beginClose(
     code: number,
     reason: string,
@@ -80,19 +80,19 @@ export abstract class ManagerRecord {
   abstract socketClosed(code: number, reason: string): void;
 
   /**
-   * @internal Whether anything may still be done for the client: neither the connection is closing nor its socket,
+   * @internal Whether messages may still be handled and sent: neither the connection nor its socket is closing,
    * whichever side closes it (the app by `client.close()`, the client, the network).
    */
   get mayAct(): boolean {
     return this.isActive && this.attachedSocket?.readyState === SOCKET_OPEN;
   }
 
-  /** @internal Sets the gateway's side: first that of a scope without a socket, then that of the connection. */
+  /** @internal Sets the gateway's hooks: first those of a scope without a socket, later those of the connection. */
   useHooks(hooks: ConnectionHooks): void {
     this.hooks = hooks;
   }
 
-  /** @internal A message came in: traffic, and a sign of life. */
+  /** @internal A message arrived: traffic, and a sign of life. */
   received(frame: Buffer): void {
     if (!this.mayAct) return this.hooks?.ignored(frame);
     const now = this.owner.clock.now();
@@ -103,25 +103,25 @@ export abstract class ManagerRecord {
     this.hooks?.received(frame);
   }
 
-  /** @internal Traffic: not stale. @param now monotonic milliseconds */
+  /** @internal Records traffic: the connection is not stale. @param now monotonic milliseconds */
   touch(now: number = this.owner.clock.now()): void {
     this.lastActivityAt = now;
     this.owner.touched(this);
   }
 
-  /** @internal A sign of life. */
+  /** @internal Records a sign of life. */
   seen(): void {
     this.lastSeenAt = this.owner.clock.now();
     if (this.pingedAt !== 0) this.#pingAnswered();
   }
 
-  /** @internal Bytes move, although the ping is not answered yet: traffic, and reason enough to ask again later. */
+  /** @internal Bytes have moved although the ping is unanswered: counts as traffic, and the ping is repeated later. */
   moved(): void {
     this.touch();
     this.#pingAnswered();
   }
 
-  /** @internal A pong came. */
+  /** @internal A pong arrived. */
   ponged(): void {
     if (this.pingedAt !== 0) {
       this.roundTripMs = this.owner.clock.now() - this.pingedAt;
@@ -131,8 +131,8 @@ export abstract class ManagerRecord {
   }
 
   /**
-   * @internal Pings, unless an earlier ping is not answered yet. A socket that has closed without a `close` event (its
-   * listeners were removed) is found here; one that is closing has as long as any other to come to an end.
+   * @internal Sends a ping, unless an earlier one is unanswered. A socket that has closed without a `close` event (its
+   * listeners were removed) is detected here; a socket that is closing has the same deadline as any other.
    */
   ping(): void {
     const socket = this.attachedSocket;
@@ -143,7 +143,7 @@ export abstract class ManagerRecord {
     if (socket.readyState === SOCKET_OPEN) this.attempt(sendPing, socket);
   }
 
-  /** @internal The peer broke the protocol, or the line is broken. `ws` has said goodbye by itself. */
+  /** @internal The peer violated the protocol, or the connection broke. `ws` has sent the close frame itself. */
   socketFailed(error: unknown): void {
     this.fail(error);
     const code = codeOfSocketError(error);
@@ -151,7 +151,10 @@ export abstract class ManagerRecord {
     else void this.beginClose(code, '', 'network', { cut: true });
   }
 
-  /** @internal Does something with the socket. A socket that throws is broken: of the app's own class, or in a wrapper. */
+  /**
+   * @internal Runs an operation on the socket. A socket that throws counts as broken: one of the app's own class, or in
+   * a wrapper.
+   */
   attempt<Socket>(act: (socket: Socket) => void, socket: Socket): void {
     try {
       act(socket);
@@ -160,18 +163,18 @@ export abstract class ManagerRecord {
     }
   }
 
-  /** @internal Gives the slot back before disposal has ended. */
+  /** @internal Releases the slot before disposal has ended. */
   giveUpSlot(): void {
     this.owner.slotGivenUp(this);
   }
 
-  /** @internal The socket of a closing manager is gone. */
+  /** @internal The socket of a closing manager has closed. */
   socketIsGone(): void {
     this.owner.socketGone(this);
   }
 
   /**
-   * @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: what went wrong is reported.
+   * @internal Runs one step of the end, for at most `cleanup.disposeTimeoutMs`. Never throws: failures go to `report`.
    * @param label names the step for the leak detector, where it is abandoned
    */
   runStep(label: string, step: () => unknown, report: StepReport): Promise<void> | undefined {
@@ -186,12 +189,12 @@ export abstract class ManagerRecord {
     return pending && run.left(pending);
   }
 
-  /** @internal Something of this connection is waited for no longer: the leak detector lists it until it ends. */
+  /** @internal Stops waiting for work of this connection: the leak detector lists it until it ends. */
   abandon(label: string, pending: Promise<unknown>): void {
     this.owner.abandoned(this, label, pending);
   }
 
-  /** @internal Remembers what went wrong. */
+  /** @internal Records an error for the statistics, and returns it. */
   fail<E>(error: E): E {
     this.counters.errors += 1;
     this.lastError = errorText(error);

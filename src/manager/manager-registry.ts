@@ -9,38 +9,38 @@ import type { WebSocketManager } from './web-socket-manager.js';
 
 /** `created = active + disposed`, true at every instant. */
 export interface Ledger {
-  /** Managers ever made. */
+  /** Managers created since the start. */
   readonly created: number;
-  /** Managers that exist and are not disposed: the size of the registry. */
+  /** Managers that are not disposed: the size of the registry. */
   readonly active: number;
   /** Managers disposed of. */
   readonly disposed: number;
 }
 
-/** What became of messages to clients. */
+/** Counts of messages to clients. */
 export interface Sendings {
   readonly sent: number;
-  /** Not sent: no JSON, a reader too slow, no socket any more. */
+  /** Not sent: the data is not JSON, the reader is too slow, or the socket has closed. */
   readonly failed: number;
 }
 
 /**
- * Which managers there are, whose they are, and which of them cleanup has to look at next. Adding,
- * touching, rearranging and removing cost the same however many there are.
+ * All managers of this process, by connection and by user, and the lists in which cleanup finds the next ones to look
+ * at. Adding, touching, rearranging and removing a manager takes constant time.
  */
 export class ManagerRegistry {
-  /** The least recently active first: what idles for too long is at the front. */
+  /** Managers with a socket, the least recently active first: the ones that idle for too long are at the front. */
   readonly idle = new LinkedList<WebSocketManager>();
-  /** Without a socket so far, the oldest first. */
+  /** Managers that have no socket yet, the oldest first. */
   readonly unattached = new LinkedList<WebSocketManager>();
   readonly pinned = new LinkedList<WebSocketManager>();
-  /** On their way out, the first to go first. */
+  /** Closing managers, in the order in which closing began. */
   readonly closing = new LinkedList<WebSocketManager>();
 
-  /** What their connections have left behind unfinished. */
+  /** Work that connections have left unfinished. */
   readonly abandoned = new AbandonedWork();
 
-  /** Whose turn it is to be pinged. */
+  /** The order in which connections are pinged. */
   readonly pings = new PingRing();
 
   readonly #byConnection = new Map<string, WebSocketManager>();
@@ -49,7 +49,7 @@ export class ManagerRegistry {
   #created = 0;
   #disposed = 0;
   #lifetimeMs = 0;
-  // What those had sent that are gone.
+  // Messages of the managers that are removed.
   #sentByGone = 0;
   #failedByGone = 0;
 
@@ -72,7 +72,7 @@ export class ManagerRegistry {
     return this.#disposed === 0 ? 0 : this.#lifetimeMs / this.#disposed;
   }
 
-  /** Messages of all managers there ever were. Walks through those that exist. */
+  /** Message counts of all managers since the start. Iterates over the existing managers. */
   get sendings(): Sendings {
     let sent = this.#sentByGone;
     let failed = this.#failedByGone;
@@ -83,7 +83,7 @@ export class ManagerRegistry {
     return { sent, failed };
   }
 
-  /** The manager that was made first among those that exist. */
+  /** The oldest manager that is not disposed. */
   get oldest(): WebSocketManager | undefined {
     return this.#byConnection.values().next().value;
   }
@@ -104,7 +104,7 @@ export class ManagerRegistry {
     return this.#byUser.get(userId);
   }
 
-  /** The user's slots, made when there are none yet. Whoever asks puts something in, or calls {@link forget}. */
+  /** The user's slots, created when there are none. The caller adds something to them, or calls {@link forget}. */
   openSlots(userId: string): UserSlots {
     let slots = this.#byUser.get(userId);
     if (!slots) {
@@ -114,14 +114,14 @@ export class ManagerRegistry {
     return slots;
   }
 
-  /** Drops a user of whom nothing is left. */
+  /** Removes a user that holds no slot and has no waiting arrival. */
   forget(slots: UserSlots): void {
     if (!slots.isUnused) return;
     this.#byUser.delete(slots.userId);
     slots.watchedIn?.delete(slots);
   }
 
-  /** Takes a slot. From here on the manager exists. */
+  /** Registers a manager, which takes a slot of its user. */
   add(manager: WebSocketManager): void {
     const slots = this.openSlots(manager.context.userId);
     this.#byConnection.set(manager.context.connectionId, manager);
@@ -131,7 +131,7 @@ export class ManagerRegistry {
     this.unattached.append(manager.fleetLink);
   }
 
-  /** Traffic: to the end of its lists. */
+  /** Moves a manager with traffic to the end of its lists. */
   touch(manager: WebSocketManager): void {
     const { userLink, fleetLink } = manager;
     if (fleetLink.list === this.idle) this.idle.append(fleetLink);
@@ -139,7 +139,7 @@ export class ManagerRegistry {
     if (userList && userList === manager.slots?.idle) userList.append(userLink);
   }
 
-  /** A socket came, or pins did or went: into the lists it belongs in now. */
+  /** Moves a manager to the right lists after its socket was attached, or its pins were set or removed. */
   rearrange(manager: WebSocketManager): void {
     if (!manager.isActive) return;
     const { slots } = manager;
@@ -148,19 +148,19 @@ export class ManagerRegistry {
       slots?.pinned.append(manager.userLink);
       return;
     }
-    // The end of a list is for the most recently active. Work that just ended is activity.
+    // Lists are in the order of activity, and the end of pinned work counts as activity.
     manager.lastActivityAt = this.clock.now();
     (manager.socket ? this.idle : this.unattached).append(manager.fleetLink);
     slots?.idle.append(manager.userLink);
   }
 
-  /** Closing began: out of reach for cleanup, its slot still taken. */
+  /** Closing began: moves the manager out of reach of cleanup. It still holds its slot. */
   startClosing(manager: WebSocketManager): void {
     this.closing.append(manager.fleetLink);
     this.pings.remove(manager);
   }
 
-  /** Gives the slot back. Exactly once, however often it is called. */
+  /** Releases the manager's slot and returns the user's slots; `undefined` when the slot was released before. */
   releaseSlot(manager: WebSocketManager): UserSlots | undefined {
     const { slots } = manager;
     if (!slots) return undefined;
@@ -170,12 +170,12 @@ export class ManagerRegistry {
     return slots;
   }
 
-  /** A plug: gets every manager that was removed. */
+  /** A plug: the listener gets every manager that was removed. */
   useRemovalListener(listener: (manager: WebSocketManager) => void): Unplug {
     return this.#removalListener.use(listener);
   }
 
-  /** The end of a manager. */
+  /** Removes a disposed manager, and adds its counters to the totals. */
   remove(manager: WebSocketManager): void {
     if (this.#byConnection.get(manager.context.connectionId) !== manager) return;
     this.#byConnection.delete(manager.context.connectionId);

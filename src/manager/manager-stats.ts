@@ -2,20 +2,20 @@ import { type Clock, epochAt } from '../time/clock.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
 
-/** The numbers of one connection, true at the instant they are read. */
+/** The statistics of one connection, at the instant they are read. */
 export interface ManagerStats {
   readonly userContext: Readonly<Record<string, unknown>>;
   readonly managerId: string;
   readonly isActive: boolean;
   readonly metrics: {
-    /** Sockets this manager has had: 0 before the socket is there, then 1. */
+    /** Sockets attached to this manager: 0 before its socket is attached, then 1. */
     readonly connectionsManaged: number;
     readonly messagesSentTotal: number;
     readonly messagesFailedTotal: number;
-    /** When traffic last went either way. */
+    /** Time of the last traffic in either direction. */
     readonly lastActivity: Date;
     readonly managerAgeSeconds: number;
-    /** Whether the manager is on its way out. */
+    /** Whether the manager is closing or closed. */
     readonly cleanupScheduled: boolean;
   };
   readonly connections: { readonly total: number; readonly connectionIds: readonly string[] };
@@ -24,7 +24,7 @@ export interface ManagerStats {
   readonly lastError: string | null;
 }
 
-/** What the numbers of a connection are read from. */
+/** The fields that the statistics are read from. */
 interface StatsSource {
   readonly context: UserExecutionContext;
   readonly managerId: string;

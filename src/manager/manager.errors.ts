@@ -1,15 +1,15 @@
 import { IsolationError } from '../errors/isolation-error.js';
 
-/** All slots are taken by connections that are alive. */
+/** All slots are in use by active connections. */
 export class ManagerLimitError extends IsolationError {
   declare readonly code: 'MANAGER_LIMIT';
 
   constructor(
     readonly userId: string,
     readonly limit: number,
-    /** When trying again may make sense, in milliseconds. */
+    /** Milliseconds after which a retry may succeed. */
     readonly retryAfterMs: number,
-    /** Whose limit it is: the user's or the process's. */
+    /** Which limit was reached: the user's or the process's. */
     readonly scope: 'user' | 'process' = 'user',
   ) {
     const whose = scope === 'user' ? 'This user has' : 'This process has';
@@ -21,21 +21,21 @@ export class ManagerLimitError extends IsolationError {
   }
 }
 
-/** The cluster does not answer, and the operator wants nobody in meanwhile. */
+/** The cluster is unreachable, and `onUnavailable` is `'closed'`: connections are refused meanwhile. */
 export class ClusterUnavailableError extends IsolationError {
   constructor(
-    /** When trying again may make sense, in milliseconds. */
+    /** Milliseconds after which a retry may succeed. */
     readonly retryAfterMs: number,
   ) {
     super(
       'CLUSTER_UNAVAILABLE',
-      "The cluster that counts the connections of all nodes does not answer, and onUnavailable is 'closed'. " +
-        `Try again in ${retryAfterMs} ms; to let people in meanwhile, set onUnavailable to 'local'.`,
+      "The cluster that counts the connections of all nodes is unreachable, and onUnavailable is 'closed'. " +
+        `Try again in ${retryAfterMs} ms; to admit connections meanwhile, set onUnavailable to 'local'.`,
     );
   }
 }
 
-/** Something was asked of a manager whose connection is closing or closed. */
+/** An operation was called on a manager whose connection is closing or closed. */
 export class ManagerClosedError extends IsolationError {
   constructor(readonly operation: string) {
     super(
@@ -61,14 +61,14 @@ export class SingletonAccessError extends IsolationError {
   constructor() {
     super(
       'SINGLETON_ACCESS',
-      'getWebSocketManager() does not exist: one manager for everybody would mix the connections of all users. ' +
+      'getWebSocketManager() always throws: one global manager would mix the connections of all users. ' +
         'Inject WebSocketManager (the connection’s own), WebSocketEmitter (to reach a user or a thread), ' +
         'or WebSocketManagerFactory (to look connections up).',
     );
   }
 }
 
-/** The operating system did not take a message in time. */
+/** The operating system did not accept a message in time. */
 export class SendTimeoutError extends IsolationError {
   constructor(readonly timeoutMs: number) {
     super(

@@ -15,16 +15,16 @@ const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 
-/** The sending half of a manager: bounded, counted, and never throwing where it need not. */
+/** The sending half of a manager: bounded and counted. `send` reports failures in its result instead of throwing. */
 export abstract class OutboundChannel extends ManagerRecord {
-  // Made when first asked for: most connections have nothing critical to say.
+  // Created on first use: most connections send no critical messages.
   #outbox: CriticalOutbox | undefined = undefined;
   #backlog: Backlog | undefined = undefined;
 
   /** @internal Whether the connect hooks have run. */
   protected abstract get isOpened(): boolean;
 
-  /** How many critical messages wait to be sent. */
+  /** Number of critical messages that wait to be sent. */
   get recoveryQueueSize(): number {
     return this.#outbox?.size ?? 0;
   }
@@ -35,9 +35,9 @@ export abstract class OutboundChannel extends ManagerRecord {
   }
 
   /**
-   * Sends `{"event", "data"}` without waiting. The result says what became of it.
+   * Sends `{"event", "data"}` without waiting. The result reports what happened to the message.
    *
-   * @throws {TypeError} for an event that is no text, and for nothing else
+   * @throws {TypeError} for an event that is not a string, and for nothing else
    */
   send(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
@@ -45,14 +45,14 @@ export abstract class OutboundChannel extends ManagerRecord {
     return frame === undefined ? this.#unserializable(event, data) : this.sendFrame(frame);
   }
 
-  /** @internal Sends a frame that is ready for the wire. */
+  /** @internal Sends an encoded frame. */
   sendFrame(frame: Frame): DeliveryResult {
     const result = this.writeFrame(frame);
     if (typeof result === 'string') this.noteSent();
     return result;
   }
 
-  /** @internal As {@link sendFrame}, but whoever writes to many notes it afterwards: see {@link noteSent}. */
+  /** @internal As {@link sendFrame}, but a fan-out calls {@link noteSent} itself afterwards. */
   writeFrame(frame: Frame): DeliveryResult {
     const socket = this.attachedSocket;
     if (!this.isActive) return CLOSED_RESULT;
@@ -74,14 +74,14 @@ export abstract class OutboundChannel extends ManagerRecord {
     return 'queued';
   }
 
-  /** @internal A message went out. @param now monotonic milliseconds */
+  /** @internal Counts a sent message. @param now monotonic milliseconds */
   noteSent(now?: number): void {
     this.counters.sent += 1;
     this.touch(now);
   }
 
   /**
-   * Sends and resolves when the operating system has taken the message.
+   * Sends a message. Resolves when the operating system has accepted it.
    *
    * @throws {ManagerClosedError} on a closed manager
    * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
@@ -122,9 +122,9 @@ export abstract class OutboundChannel extends ManagerRecord {
   }
 
   /**
-   * Sends a message that must not be lost silently: in order, retried with growing waits, kept while
-   * it cannot be sent. With `resume` on it is recorded in the thread, where the client finds it when it
-   * comes back; without, what is still unsent when the connection ends is reported.
+   * Sends a message that must not be lost silently. Messages are sent in order, retried with back-off, and kept while
+   * they cannot be sent. With `resume` on, the message is recorded in the thread's history, where a client that resumes
+   * finds it. Without `resume`, messages that are still unsent when the connection ends are reported.
    *
    * @throws {ManagerClosedError} on a closed manager
    * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
@@ -146,12 +146,12 @@ export abstract class OutboundChannel extends ManagerRecord {
     return 'queued';
   }
 
-  /** @internal Sends what is critical and had to wait. */
+  /** @internal Sends the critical messages that had to wait. */
   protected flushCritical(): void {
     this.#outbox?.flush();
   }
 
-  /** @internal Ends the retries, and reports what was never sent. */
+  /** @internal Stops the retries, and reports the unsent messages. */
   protected closeOutbox(): void {
     const left = this.#outbox?.close() ?? [];
     this.#outbox = undefined;
@@ -160,7 +160,7 @@ export abstract class OutboundChannel extends ManagerRecord {
 
   #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
     const waiting = socket.bufferedAmount;
-    // A single large message to a reader that keeps up is not slowness.
+    // A reader without a backlog keeps up: a single large message does not make it slow.
     if (waiting === 0) {
       if (this.#backlog) this.#backlog = undefined;
       return false;
@@ -169,15 +169,15 @@ export abstract class OutboundChannel extends ManagerRecord {
     return (this.#backlog ??= new Backlog()).exceeds(maxBufferedBytes, waiting, frame.length);
   }
 
-  /** What waits to be sent, in bytes of memory. */
+  /** Bytes of memory that waiting messages take. */
   get waitingBytes(): number {
     const { bufferedBytes } = this;
     return (this.#backlog?.weightOf(bufferedBytes) ?? bufferedBytes) + (this.#outbox?.bytes ?? 0);
   }
 
-  /** @internal The readers of this process together are too slow, and this is one of the slowest. */
+  /** @internal All connections together hold too many waiting bytes, and this one holds one of the largest shares. */
   overload(): void {
-    // At once: a close frame would wait behind everything that the reader has not taken yet.
+    // Without a close handshake: the close frame would wait behind all bytes that the reader has not accepted.
     this.#closeSlow({ cut: true });
   }
 

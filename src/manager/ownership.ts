@@ -6,7 +6,7 @@ import type { ManagerRegistry } from './manager-registry.js';
 import { IsolationViolationError } from './manager.errors.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** Which user a connection belongs to, and which connection a socket belongs to: neither ever changes. */
+/** Checks to which user a connection belongs, and to which connection a socket belongs. Neither ever changes. */
 export class Ownership {
   /** Violations since the start. */
   violations = 0;
@@ -17,7 +17,7 @@ export class Ownership {
   ) {}
 
   /**
-   * @throws {InvalidContextError} for a context that this library has not made
+   * @throws {InvalidContextError} for a context that this library has not created
    * @throws {IsolationViolationError} for a connection of another user
    */
   assertConnection(context: UserExecutionContext): void {
@@ -37,9 +37,9 @@ export class Ownership {
   }
 
   /**
-   * Gives a socket to a manager, which is ready from then on. The same socket once more changes nothing.
+   * Attaches a socket to a manager and marks the manager as ready. The same socket a second time changes nothing.
    *
-   * @throws {IsolationViolationError} where one of the two belongs to another already
+   * @throws {IsolationViolationError} when the socket has another manager, or the manager another socket
    */
   attach(manager: WebSocketManager, socket: ManagedSocket): void {
     if (manager.socket === socket) return;
@@ -50,7 +50,7 @@ export class Ownership {
     manager.markReady();
   }
 
-  /** Counts a violation, tells the journal, and returns the error to throw. */
+  /** Counts a violation, records it in the journal, and returns the error to throw. */
   violation(context: UserExecutionContext, what: string): IsolationViolationError {
     this.violations += 1;
     this.journal.record('isolation-violation', { subject: subjectOf(context), what });

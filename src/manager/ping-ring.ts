@@ -6,19 +6,19 @@ import type { WebSocketManager } from './web-socket-manager.js';
 export const RING_PARTS = 64;
 
 /**
- * Whose turn it is to be pinged. Every connection sits in a random part of the ring, so that a
- * thousand that came at once are not pinged at once; while its pong is awaited it sits in a list by
- * the time of the ping, so that what is overdue is at the front.
+ * Spreads the pings over the heartbeat interval. Every connection is in a random part of the ring, so that a thousand
+ * connections that arrive at once are not pinged at once. While its pong is awaited, it is in a list ordered by the
+ * time of the ping, so that the overdue ones are at the front.
  */
 export class PingRing {
-  /** Pinged and not answered yet, the longest wait first. */
+  /** Connections with an unanswered ping, the longest wait first. */
   readonly awaiting = new LinkedList<WebSocketManager>();
   readonly #parts = Array.from({ length: RING_PARTS }, () => new LinkedList<WebSocketManager>());
 
-  // Where the bytes of those were when they were pinged: a connection that owes nothing keeps nothing here.
+  // The byte counters of each connection in `awaiting`, at the time of its ping.
   readonly #transfers = new Map<WebSocketManager, Transfer>();
 
-  /** Gives a connection its part of the ring. */
+  /** Adds a connection to a random part of the ring. */
   add(manager: WebSocketManager): void {
     manager.ringPart = Math.floor(Math.random() * RING_PARTS);
     this.#parts[manager.ringPart]!.append(manager.ringLink);

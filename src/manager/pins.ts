@@ -1,8 +1,8 @@
-/** The work in progress of one connection, which keeps cleanup away. */
+/** The pins of one connection: work in progress that protects the connection from cleanup. */
 export class Pins {
   readonly #labels = new Map<symbol, string>();
 
-  /** @param changed called when the first pin is set and when the last one is gone */
+  /** @param changed called when the first pin is set and when the last one is removed */
   constructor(private readonly changed: () => void) {}
 
   get size(): number {
@@ -13,7 +13,7 @@ export class Pins {
     return [...this.#labels.values()];
   }
 
-  /** Sets a pin, until what this returns is disposed. */
+  /** Sets a pin. Disposing of the returned object removes it. */
   add(label: string): Disposable {
     const key = Symbol(label);
     this.#labels.set(key, label);

@@ -12,17 +12,18 @@ import type { SlotReclaimer } from './slot-reclaimer.js';
 import type { UserSlots } from './user-slots.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** What `retryAfterMs` says: about the time in which a client that was cut is found and removed. */
+/** Default `retryAfterMs`: about the time until a connection that broke without a close frame is found and removed. */
 const RETRY_AFTER_MS = 5_000;
 
 /**
- * The slots of arrivals. One that is free is taken before {@link take} returns; where none is, the arrival waits while
- * cleanup makes room; and in a cluster the same slot is leased over all nodes after that.
+ * Reserves slots for arriving connections. A free slot is taken before {@link take} returns. Where none is free, the
+ * arrival waits while cleanup makes room. In a cluster, a slot over all nodes is leased after the slot of this process.
  */
 export class SlotReservations {
-  /** Arrivals turned away since the start. */
+  /** Arrivals refused since the start because a limit was reached. */
   limitHits = 0;
-  // Arrivals that wait for a slot, here or in the cluster: the same context asked for twice is the same arrival.
+  // Arrivals that wait for a slot, here or in the cluster, by connection id. A second request for the same connection
+  // gets the same promise.
   readonly #arrivals = new Map<string, Promise<WebSocketManager>>();
   #isClosed = false;
 
@@ -31,21 +32,21 @@ export class SlotReservations {
     private readonly limits: Limits,
     private readonly reclaimer: SlotReclaimer,
     private readonly cluster: Cluster | undefined,
-    /** Makes the manager that holds the slot, and registers it. */
+    /** Creates the manager that holds the slot, and registers it. */
     private readonly create: (context: UserExecutionContext) => WebSocketManager,
   ) {}
 
-  /** The arrival of a connection that waits for its slot. */
+  /** The pending arrival of a connection; `undefined` when the connection waits for no slot. */
   waiting(connectionId: string): Promise<WebSocketManager> | undefined {
     return this.#arrivals.get(connectionId);
   }
 
   /**
-   * A manager with a slot; at once where no slot has to be waited for. Throws, or rejects with:
+   * Returns a manager that holds a slot, or a promise of it where the arrival has to wait. Throws, or rejects with:
    *
    * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
-   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
-   * @throws {ManagerClosedError} when the manager was ended while it waited
+   * @throws {ClusterUnavailableError} when the cluster is unreachable and `onUnavailable` is `'closed'`
+   * @throws {ManagerClosedError} when the manager was closed while it waited
    */
   take(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
     const reserved = this.#reserve(context);
@@ -53,7 +54,7 @@ export class SlotReservations {
     return this.#remember(context.connectionId, this.#lease(reserved, this.cluster));
   }
 
-  /** Gives a manager's slot back, and hands it to the arrival that has waited longest. */
+  /** Releases a manager's slot, and admits the arrival that has waited longest. */
   release(manager: WebSocketManager): void {
     const slots = this.registry.releaseSlot(manager);
     if (!slots) return;
@@ -62,12 +63,12 @@ export class SlotReservations {
     this.registry.forget(slots);
   }
 
-  /** Turns away every arrival from now on, those that wait too. */
+  /** From now on, arrivals that wait for a slot are rejected instead of admitted. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Whether a user has a free slot on this process, and the process has one. */
+  /** Whether this process has a free slot for a user: both the user and the process are below their limit. */
   isFree(slots: UserSlots | undefined): boolean {
     return (slots?.held ?? 0) < this.#nodeLimit() && this.registry.size < this.limits.maxManagers;
   }
@@ -103,7 +104,7 @@ export class SlotReservations {
         const place = slots.waiters.indexOf(waiter);
         if (place === -1) return;
         slots.waiters.splice(place, 1);
-        // Closing has freed no slot; a limit may have been raised meanwhile.
+        // The rescue has freed no slot for this arrival, but a limit may have been raised meanwhile.
         admit();
         this.registry.forget(slots);
       });
@@ -120,15 +121,15 @@ export class SlotReservations {
   #remember(connectionId: string, arrival: Promise<WebSocketManager>): Promise<WebSocketManager> {
     this.#arrivals.set(connectionId, arrival);
     const forget = (): void => {
-      // In a cluster the wait for a slot of this process is the first part of a longer one.
+      // In a cluster, the promise of the lease has replaced the promise of the local slot: keep it.
       if (this.#arrivals.get(connectionId) === arrival) this.#arrivals.delete(connectionId);
     };
     arrival.then(forget, forget);
     return arrival;
   }
 
-  // The slot of this process is taken; now the one that counts everywhere. If the manager is ended meanwhile, both are
-  // given back with it.
+  // Leases a slot of the cluster after the slot of this process is taken. A manager that is closed meanwhile releases
+  // both.
   async #lease(
     reserved: WebSocketManager | Promise<WebSocketManager>,
     { slots }: Cluster,

@@ -1,29 +1,31 @@
 import { LinkedList } from '../structures/linked-list.js';
 
-/** Somebody who waits for a slot while cleanup tries to make room. */
+/** An arrival that waits for a slot while cleanup tries to make room. */
 export interface SlotWaiter {
-  /** Takes the slot, so that the manager exists when this returns; or gives the arrival up. */
+  /** Takes the slot, so that the manager exists when this returns, or rejects the arrival. */
   admit(): void;
 }
 
 /**
- * The slots of one user. What is held is what is in the two lists: there is no number beside them
- * that could be wrong.
+ * The slots of one user. The number of held slots is the size of the two lists: there is no separate counter that could
+ * drift.
  */
 export class Slots<Holder> {
-  /** What cleanup may look at, the least recently active first. */
+  /** Managers that cleanup may remove, the least recently active first. */
   readonly idle = new LinkedList<Holder>();
-  /** Pinned managers: never looked at. */
+  /** Pinned managers: cleanup skips them. */
   readonly pinned = new LinkedList<Holder>();
-  /** First come, first served. Empty unless an emergency cleanup is under way. */
+  /** Waiting arrivals, first come, first served. Empty unless an emergency cleanup is in progress. */
   readonly waiters: SlotWaiter[] = [];
 
-  /** The set of users that cleanup looks at together with this one, next time. */
+  /**
+   * The bucket of users that cleanup checks together with this one; `undefined` while cleanup does not watch the user.
+   */
   watchedIn: Set<Slots<Holder>> | undefined = undefined;
 
   constructor(readonly userId: string) {}
 
-  /** Slots taken, also by managers that are closing and have not given theirs back yet. */
+  /** Slots held, including those of closing managers that have not released theirs yet. */
   get held(): number {
     return this.idle.size + this.pinned.size;
   }
@@ -32,7 +34,7 @@ export class Slots<Holder> {
     return this.held === 0 && this.waiters.length === 0;
   }
 
-  /** Who holds them: those that cleanup may look at first. */
+  /** The managers that hold the slots, the unpinned ones first. */
   managers(): Holder[] {
     const managers: Holder[] = [];
     this.idle.collectInto(managers);

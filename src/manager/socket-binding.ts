@@ -3,7 +3,7 @@ import type { ManagedSocket } from '../wire/managed-socket.js';
 
 const OWNER = Symbol('websocket-isolation:owner');
 
-/** What is told what happens on its socket. */
+/** Receives the events of its socket. */
 export interface SocketOwner {
   received(frame: Buffer): void;
   socketClosed(code: number, reason: string): void;
@@ -15,13 +15,13 @@ interface OwnedSocket extends ManagedSocket {
   [OWNER]?: SocketOwner | undefined;
 }
 
-/** What a socket was bound to. */
+/** The owner that a socket is bound to. */
 export function ownerOf(socket: object | undefined): SocketOwner | undefined {
   return (socket as OwnedSocket | undefined)?.[OWNER];
 }
 
 /**
- * Gives a socket to a manager: from now on its end is the end of the manager. {@link unbindSocket} takes it back.
+ * Binds a socket to an owner: when the socket closes, the owner ends. {@link unbindSocket} removes the binding.
  *
  * @throws {IsolationViolationError} when the socket has an owner already
  */
@@ -29,15 +29,15 @@ export function bindSocket(socket: ManagedSocket, owner: SocketOwner): void {
   const owned = socket as OwnedSocket;
   if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
   owned[OWNER] = owner;
-  // Shared functions that find the owner through `this`: a closure each would cost more than the
-  // rest of the binding.
+  // Shared functions that find the owner through `this`: closures for each socket would cost more than the rest of the
+  // binding.
   socket.on('message', onMessage);
   socket.on('close', onClose);
   socket.on('error', onError);
   socket.on('pong', onPong);
 }
 
-/** Takes a socket back from its manager. */
+/** Removes a socket's binding. */
 export function unbindSocket(socket: ManagedSocket): void {
   socket.off('message', onMessage);
   socket.off('close', onClose);

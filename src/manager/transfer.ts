@@ -1,16 +1,16 @@
 import type { ManagedSocket } from '../wire/managed-socket.js';
 import { transportOf } from '../wire/ws-internals.js';
 
-/** What a socket had read, and still had to write, at one moment. */
+/** Bytes that a socket had read, and had still to write, at one moment. */
 export interface Transfer {
   readonly readBytes: number;
-  /** Handed over to the socket, and not written yet as a whole. */
+  /** Bytes passed to the socket that are not completely written. */
   readonly bufferedBytes: number;
-  /** Of the write under way, what the operating system has not taken yet: shrinks while a large frame goes out. */
+  /** Bytes of the current write that the operating system has not accepted: decreases while a large frame is sent. */
   readonly queuedBytes: number;
 }
 
-/** The transfer of a socket at this moment. A few reads of counters that the socket keeps anyway. */
+/** The transfer of a socket at this moment. Reads only counters that the socket keeps anyway. */
 export function transferOf(socket: ManagedSocket): Transfer {
   const transport = transportOf(socket);
   return {
@@ -21,8 +21,8 @@ export function transferOf(socket: ManagedSocket): Transfer {
 }
 
 /**
- * Whether bytes have moved in either direction: the peer has sent some, or has taken some of what had waited for it
- * already. What is only handed to the operating system says nothing about the peer.
+ * Whether bytes have moved in either direction: the peer has sent some, or has accepted some of the bytes that waited
+ * for it. Bytes that were only passed to the operating system prove nothing about the peer.
  */
 export function hasMoved(before: Transfer, now: Transfer): boolean {
   if (now.readBytes !== before.readBytes) return true;

@@ -26,12 +26,12 @@ import { SlotReservations } from './slot-reservations.js';
 import { WebSocketManager } from './web-socket-manager.js';
 
 /**
- * Makes, finds, bounds and removes the managers of this process. The one singleton: it holds no
- * connection's data, only who there is.
+ * Creates, finds, limits and removes the managers of this process. A singleton that holds no data of a connection, only
+ * the list of managers.
  */
 @Injectable()
 export class WebSocketManagerFactory {
-  /** @internal Connections on whichever node of the cluster they are. */
+  /** @internal Connections on all nodes of the cluster. */
   readonly clusterConnections: ClusterConnections;
 
   readonly #bookkeeping: ManagerBookkeeping;
@@ -58,7 +58,7 @@ export class WebSocketManagerFactory {
     this.clusterConnections = new ClusterConnections(registry, clock, journal, cluster);
   }
 
-  /** @internal What has happened since the start; what there is stands in the registry. */
+  /** @internal Counts of events since the start. The current state is in the registry. */
   get counters(): FactoryCounters {
     const { limitHits } = this.#reservations;
     const { connections } = this.#bookkeeping;
@@ -66,14 +66,14 @@ export class WebSocketManagerFactory {
   }
 
   /**
-   * The manager of a context. The slot of this process is taken before this returns its promise; only
-   * where the limit is reached it waits for an emergency cleanup, and in a cluster for the cluster's
-   * answer. The same context gives the same manager.
+   * Returns the manager of a context, creating it if needed; the same context gives the same manager. The slot of this
+   * process is taken before the promise is returned. At the limit, the call waits for an emergency cleanup; in a
+   * cluster also for the lease.
    *
-   * @throws {InvalidContextError} for a context that this library has not made: a copy, a look-alike
-   * @throws {TypeError} for a socket that cannot do what one of `ws` can
+   * @throws {InvalidContextError} for a context that this library has not created: a copy, a look-alike
+   * @throws {TypeError} for a socket without the methods of a `ws` socket
    * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
-   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
+   * @throws {ClusterUnavailableError} when the cluster is unreachable and `onUnavailable` is `'closed'`
    * @throws {IsolationViolationError} when the connection belongs to another user, or the socket to another connection
    * @throws {ManagerClosedError} after `shutdown()`
    */
@@ -89,14 +89,15 @@ export class WebSocketManagerFactory {
       }
       const manager = this.arrive(context);
       const made = socket ? this.#withSocket(manager, socket) : manager;
-      // A handler may wait for the end of its own connection: to make room, or for the same connection to be made again.
+      // A handler may wait for the end of its own connection: to make room, or for the same connection to be created
+      // again.
       return isThenable(made) ? endingFor(Promise.resolve(made)) : Promise.resolve(made);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** @internal As {@link createManager}, at once where no slot has to be waited for; throws at once too. */
+  /** @internal As {@link createManager}, but synchronous, errors included, where the arrival need not wait. */
   arrive(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {
     if (this.#isShutDown) throw new ManagerClosedError('createManager');
     this.#ownership.assertConnection(context);
@@ -119,18 +120,19 @@ export class WebSocketManagerFactory {
   }
 
   /**
-   * Whether the user could get a manager right now without any cleanup, as far as this process knows: in a
-   * cluster the other nodes may hold the rest of the slots, and only asking for one tells.
+   * Whether the user could get a manager now without cleanup, as far as this process knows. In a cluster, other nodes
+   * may hold the remaining slots: only `createManager()` finds out.
    */
   hasCapacity(userId: string): boolean {
     return this.#reservations.isFree(this.registry.slotsOf(userId));
   }
 
   /**
-   * Closes and disposes the manager of a connection. True once, then false. As all methods that end connections: where a
-   * handler, hook or disposer of a connection awaits it, that connection's end does not wait for it in turn.
+   * Closes and disposes the manager of a connection. Resolves to true once, then to false. As with all methods that end
+   * connections: while a handler, hook or disposer of a connection awaits it, that connection's end does not wait for
+   * this code.
    *
-   * @throws {TypeError} for an id that is no text
+   * @throws {TypeError} for an id that is not a string
    */
   cleanupManager(connectionId: string): Promise<boolean> {
     const cleaned = this.clusterConnections.cleanUp({ connectionId }, 'cleaned up');
@@ -138,31 +140,31 @@ export class WebSocketManagerFactory {
   }
 
   /**
-   * Closes and disposes all managers of a user, pinned ones too. Resolves to how many there were.
+   * Closes and disposes all managers of a user, pinned ones too. Resolves to their number.
    *
-   * @throws {TypeError} for an id that is no text
+   * @throws {TypeError} for an id that is not a string
    */
   cleanupUser(userId: string, reason = 'cleaned up'): Promise<number> {
     return endingFor(this.clusterConnections.cleanUp({ userId }, reason));
   }
 
   /**
-   * Ends connections, in a cluster on whichever node they are: all of a user, those of one thread, or one.
-   * Meant are the connections that are there when it is called, and none that come later. A node that does not
-   * answer in time (within ten seconds) ends them before it handles another message of them; the report
-   * names it, and a `disconnect-unconfirmed` event does.
+   * Ends connections on every node of a cluster: all of a user, those of one thread, or a single one. Only connections
+   * that exist when it is called are ended. A node that does not confirm within ten seconds ends them before it handles
+   * another message of them; the report and a `disconnect-unconfirmed` event name that node.
    *
    * @param options the close code, 4401 by default, and the reason
    * @throws {RangeError} for a code that may not be sent
-   * @throws {TypeError} for an id that is no text
+   * @throws {TypeError} for an id that is not a string
    */
   disconnect(target: ClusterTarget, options: DisconnectOptions = {}): Promise<DisconnectReport> {
     return endingFor(this.clusterConnections.disconnect(target, options));
   }
 
   /**
-   * Ends all connections of a user, for example after a logout; in a cluster on every node. Resolves to how many there
-   * were, without those of nodes that do not answer in time: {@link disconnect} names these, and says what is thrown.
+   * Ends all connections of a user, for example after a logout; in a cluster on every node. Resolves to their number,
+   * without those on nodes that do not confirm in time. {@link disconnect} reports these nodes; it throws the same
+   * errors.
    */
   disconnectUser(userId: string, options: DisconnectOptions = {}): Promise<number> {
     return endingFor(this.clusterConnections.disconnectCounted({ userId }, options));
@@ -171,7 +173,7 @@ export class WebSocketManagerFactory {
   /**
    * Ends all connections of one thread of a user; as {@link disconnectUser}.
    *
-   * @throws {TypeError} also for a thread that is `undefined`, which does not mean all threads
+   * @throws {TypeError} also when the thread is `undefined`, which does not mean all threads
    */
   disconnectThread(
     userId: string,
@@ -181,31 +183,30 @@ export class WebSocketManagerFactory {
     return endingFor(this.clusterConnections.disconnectThread(userId, threadId, options));
   }
 
-  /** The user's connections, in a cluster on every node that answers in time. {@link managersOf} has those of this process. */
+  /** The user's connections on all nodes that respond in time. {@link managersOf} returns those of this process. */
   connectionsOf(userId: string): Promise<ConnectionInfo[]> {
     return this.clusterConnections.connectionsOf(userId);
   }
 
-  /** Removes what is dead, was never attached, or is stale, of all users. Resolves to how many. */
+  /** Removes the managers of all users that were never attached or are stale. Resolves to their number. */
   cleanupExpired(): Promise<number> {
     return endingFor(this.reclaimer.expire());
   }
 
   /**
-   * Changes limits at run time. Where there is more than the new limit allows, the rest is closed in the
-   * order of cleanup; pinned managers stay until their work is done. In a cluster each node counts all
-   * connections against its own limit: change it on every node, and what they hold together above it
-   * goes when it is lost or ends by itself.
+   * Changes limits at run time. Managers above a new limit are closed in the order of cleanup; pinned ones stay until
+   * their work is done. In a cluster, each node compares all connections with its own limit, so change it on every
+   * node. Connections that exceed it only together stay until they lose their slot or end by themselves.
    *
-   * @throws {RangeError} for anything but whole numbers from 1 up
-   * @throws {TypeError} for a name that no limit has
+   * @throws {RangeError} for a value that is not a whole number from 1 up
+   * @throws {TypeError} for an unknown limit name
    */
   setLimits(limits: { maxManagersPerUser?: number; maxManagers?: number }): void {
     this.limits.change(limits);
     this.reclaimer.trim();
   }
 
-  /** The numbers of this process, derived from the registry at this instant. */
+  /** The statistics of this process, derived from the registry at this instant. */
   getStats(): FactoryStats {
     const { registry, limits, counters, clock, cluster } = this;
     return readFactoryStats(registry, limits, counters, clock, cluster);
@@ -218,12 +219,12 @@ export class WebSocketManagerFactory {
     return endingFor(this.clusterConnections.shutDown());
   }
 
-  /** @internal A plug: records what is critical in its thread. Without one, it waits for its connection. */
+  /** @internal A plug: records critical messages in their thread. Without it, they wait for their own connection. */
   useCriticalRecorder(record: CriticalRecorder): Unplug {
     return this.#bookkeeping.useCriticalRecorder(record);
   }
 
-  /** @internal A connection used what belongs to another one: counts it, and returns the error to throw. */
+  /** @internal A connection used something of another one: counts the violation, and returns the error to throw. */
   violation(context: UserExecutionContext, what: string): IsolationViolationError {
     return this.#ownership.violation(context, what);
   }
@@ -231,7 +232,7 @@ export class WebSocketManagerFactory {
   #find(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> | undefined {
     const known = this.registry.get(context.connectionId);
     if (known?.isActive) return this.#reservations.waiting(context.connectionId) ?? known;
-    // The earlier one is on its way out: wait for its end, or two would share one connection id.
+    // The earlier manager is closing: wait for its end, or two managers would share one connection id.
     if (known) return known.closed().then(() => this.createManager(context));
     return this.#reservations.waiting(context.connectionId);
   }

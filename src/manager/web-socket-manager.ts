@@ -20,7 +20,7 @@ import { bindSocket, unbindSocket } from './socket-binding.js';
 export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'closed';
 
 /**
- * Owns one connection and everything held for it. Inject it, or take it with `@CurrentManager()`.
+ * Owns one connection and all resources of it. Inject it, or take it with `@CurrentManager()`.
  *
  * @example
  * ```ts
@@ -30,7 +30,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
  */
 export class WebSocketManager extends OutboundChannel {
   #state: ManagerState = 'connecting';
-  // Made when first needed: an idle connection has none of these.
+  // Created on first use: an idle connection has none of these.
   #controller: AbortController | undefined = undefined;
   #pins: Pins | undefined = undefined;
   #disposers: Disposers | undefined = undefined;
@@ -45,7 +45,7 @@ export class WebSocketManager extends OutboundChannel {
     return this.#state;
   }
 
-  /** Whether the connection still lives: neither closing nor closed. */
+  /** Whether the connection is neither closing nor closed. */
   override get isActive(): boolean {
     return this.#state !== 'closing' && this.#state !== 'closed';
   }
@@ -55,12 +55,12 @@ export class WebSocketManager extends OutboundChannel {
     return this.#state !== 'connecting';
   }
 
-  /** The socket; `undefined` before it is attached and after it is gone. */
+  /** The socket; `undefined` before it is attached and after the manager is disposed. */
   get socket(): ManagedSocket | undefined {
     return this.attachedSocket;
   }
 
-  /** Aborted when closing starts. Hand it to whatever should stop with the connection. */
+  /** Aborted when closing starts. Pass it to work that should stop with the connection. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -69,7 +69,7 @@ export class WebSocketManager extends OutboundChannel {
     return this.#controller.signal;
   }
 
-  /** Whether work in progress keeps cleanup away. */
+  /** Whether work in progress protects the connection from cleanup. */
   get isPinned(): boolean {
     return this.#pins !== undefined && this.#pins.size > 0;
   }
@@ -84,23 +84,23 @@ export class WebSocketManager extends OutboundChannel {
     return this.#end?.startedAt ?? 0;
   }
 
-  /** @internal Why and by whom closing began. */
+  /** @internal The code, reason and initiator with which closing began. */
   get closeReason(): CloseReason | undefined {
     return this.#end?.reason;
   }
 
-  /** @internal Resolves when the socket of a closing manager is gone, which disposers may outlive. */
+  /** @internal Resolves when the socket of a closing manager has closed. Disposers may take longer. */
   get socketGone(): Promise<void> {
     return this.#end?.socketGone ?? Promise.resolve();
   }
 
-  /** How many disposers wait for the end of the connection. */
+  /** Number of registered disposers that have not run. */
   get disposerCount(): number {
     return this.#disposers?.size ?? 0;
   }
 
   /**
-   * Marks work in progress: cleanup keeps away until the pin is disposed.
+   * Marks work in progress: cleanup does not close the connection until the pin is disposed.
    *
    * @example `using pin = manager.pin('report');`
    * @throws {ManagerClosedError} on a closed manager
@@ -114,7 +114,7 @@ export class WebSocketManager extends OutboundChannel {
   /**
    * Runs a function with the manager pinned while it runs.
    *
-   * @throws {ManagerClosedError} on a closed manager; and whatever the function throws
+   * @throws {ManagerClosedError} on a closed manager; and what the function throws
    */
   async run<T>(label: string, fn: () => T | Promise<T>): Promise<T> {
     const pin = this.pin(label);
@@ -126,12 +126,12 @@ export class WebSocketManager extends OutboundChannel {
   }
 
   /**
-   * Registers something to run once when the connection ends: last registered, first run, each within
+   * Registers a function that runs once when the connection ends. The last registered runs first; each has
    * `cleanup.disposeTimeoutMs`.
    *
-   * @returns takes the registration back
-   * @throws {ManagerClosedError} once disposal has begun
-   * @throws {TypeError} for anything but a function
+   * @returns a function that removes the registration
+   * @throws {ManagerClosedError} once closing has begun
+   * @throws {TypeError} for a value that is not a function
    */
   onDispose(disposer: Disposer): () => void {
     if (!this.isActive) throw new ManagerClosedError('onDispose');
@@ -139,11 +139,11 @@ export class WebSocketManager extends OutboundChannel {
   }
 
   /**
-   * Closes the connection. Resolves when everything that belonged to it is disposed. Where a handler, hook or disposer of
-   * this very connection awaits it, it resolves when everything but that has ended.
+   * Closes the connection. Resolves when all of its resources are disposed. For a handler, hook or disposer of this
+   * connection that awaits it, it resolves when everything except that code has ended.
    *
    * @param code 1000 by default; see the table of close codes
-   * @param reason up to 123 bytes of UTF-8; what is longer is cut
+   * @param reason up to 123 bytes of UTF-8; a longer text is cut
    * @throws {RangeError} for a code that may not be sent
    */
   close(code: number = CloseCode.NORMAL, reason = ''): Promise<void> {
@@ -151,7 +151,7 @@ export class WebSocketManager extends OutboundChannel {
     return endingFor(this.beginClose(code, reason, 'server'));
   }
 
-  /** The numbers of this connection. Reading them does not count as activity. */
+  /** The statistics of this connection. Reading them does not count as activity. */
   getStats(): ManagerStats {
     return readManagerStats(this, this.owner.clock);
   }
@@ -164,7 +164,7 @@ export class WebSocketManager extends OutboundChannel {
     this.counters.attached += 1;
     this.owner.attached(this);
     this.owner.rearranged(this);
-    // It has closed while the slot was waited for, and will not say so again.
+    // The socket closed while the arrival waited for its slot, and will not emit `close` again.
     if (socket.readyState === SOCKET_CLOSED) this.socketClosed(CloseCode.ABNORMAL, '');
   }
 
@@ -175,19 +175,21 @@ export class WebSocketManager extends OutboundChannel {
     this.flushCritical();
   }
 
-  /** @internal The process is going away; the close frame follows. */
+  /** @internal The process is shutting down; the close frame follows. */
   markDraining(): void {
     if (this.#state === 'ready') this.#state = 'draining';
   }
 
-  /** @internal The socket has closed, whichever side began. */
+  /** @internal The socket has closed, whichever side closed it. */
   override socketClosed(code: number, reason: string): void {
     this.#end?.socketClosed();
     if (!this.isActive) return;
     this.#startClosing(code, reason, code === CloseCode.ABNORMAL ? 'network' : 'client', false);
   }
 
-  /** @internal The one way out. `cut` skips the close handshake of a peer that does not answer anyway. */
+  /**
+   * @internal The only way to close a connection. `cut` skips the close handshake, for a peer that does not respond.
+   */
   override beginClose(
     code: number,
     reason: string,
@@ -198,7 +200,7 @@ export class WebSocketManager extends OutboundChannel {
     return this.closed();
   }
 
-  /** @internal Resolves when everything that belonged to a closing manager is disposed. */
+  /** @internal Resolves when all resources of a closing manager are disposed. */
   closed(): Promise<void> {
     return this.#end?.over() ?? Promise.reject(new Error('This manager is not closing.'));
   }
@@ -241,7 +243,7 @@ export class WebSocketManager extends OutboundChannel {
     this.owner.disposed(this, reason);
   }
 
-  /** @internal Cuts the line of a connection that is closing. */
+  /** @internal Terminates the socket of a closing connection. */
   cut(): void {
     this.#end?.cut();
   }

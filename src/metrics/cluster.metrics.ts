@@ -24,7 +24,7 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_nodes',
     kind: 'gauge',
-    help: 'Processes of the cluster that this one has heard of.',
+    help: 'Nodes of the cluster that this process knows.',
     labels: ['state'],
     read: (sources) => {
       const { nodes } = status(sources);
@@ -38,7 +38,7 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_leases',
     kind: 'gauge',
-    help: 'Slots held here: counted everywhere (held), or here only while the cluster was away (unleased).',
+    help: 'Slots of this process: with a cluster lease (held), or without one because the cluster was unreachable (unleased).',
     labels: ['kind'],
     read: (sources) => {
       const { held, unleased } = status(sources).leases;
@@ -58,7 +58,7 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_leases_lost_total',
     kind: 'counter',
-    help: 'Slots lost to others: while nobody renewed them (lease-lost), or to a newer connection (evicted).',
+    help: 'Slots lost to other connections: because the lease was not renewed (lease-lost), or to a newer connection (evicted).',
     labels: ['cause'],
     read: (sources) => {
       const { lost, evicted } = status(sources).counters;
@@ -78,14 +78,14 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_unreadable_total',
     kind: 'counter',
-    help: 'What came from other nodes or was found in Redis, could not be read and was ignored.',
+    help: 'Data from other nodes or from Redis that could not be read and was ignored.',
     labels: [],
     read: (sources) => status(sources).counters.unreadable,
   },
   {
     name: 'cluster_renewal_age_seconds',
     kind: 'gauge',
-    help: 'Since the leases held here were last renewed; 0 before the first time.',
+    help: 'Seconds since the leases of this process were last renewed; 0 before the first renewal.',
     labels: [],
     read: (sources) => {
       const { renewedAt } = status(sources);

@@ -3,15 +3,15 @@ import type { CleanupReport } from '../journal/isolation-events.js';
 import type { EventMetric } from './metric.js';
 import type { Labels, MetricValue } from './metric-value.js';
 
-/** Buckets in seconds: what happens between two turns of the event loop, up to what a client waits for. */
+/** Buckets in seconds: from less than a turn of the event loop up to the time that a client waits. */
 const SHORT = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Buckets in seconds: from a page that was closed at once to a tab that stays open all day. */
 const LONG = [0.1, 1, 5, 15, 60, 300, 900, 1_800, 3_600, 14_400, 43_200];
 
-/** What a peer may put into its close frame is up to the peer; only these get a series of their own. */
+/** Close codes that get a series of their own. A peer may send any code, so all others are counted together. */
 const KNOWN_CODES: ReadonlySet<number> = new Set([...Object.values(CloseCode), 1005]);
 
-/** Metrics of what happens and leaves no trace elsewhere. */
+/** Metrics of events whose numbers are kept nowhere else. */
 export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'connections_opened_total',
@@ -23,7 +23,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'connections_closed_total',
     kind: 'counter',
-    help: 'Sockets closed, by who began and by close code (`other`: one of the client’s own).',
+    help: 'Sockets closed, by initiator and by close code (`other`: a code of the client’s own).',
     labels: ['path', 'initiator', 'code'],
     events: {
       'connection-closed': ({ path, reason }) =>
@@ -33,7 +33,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'connection_duration_seconds',
     kind: 'histogram',
-    help: 'How long connections lived, by who ended them.',
+    help: 'How long connections lived, by the initiator of the close.',
     labels: ['path', 'initiator'],
     buckets: LONG,
     events: {
@@ -90,7 +90,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'resume_gaps_total',
     kind: 'counter',
-    help: 'Clients that came back to find that events may have passed them by.',
+    help: 'Clients that came back and may have missed events.',
     labels: [],
     events: { 'resume-gap': () => one() },
   },
@@ -107,7 +107,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'managers_removed_total',
     kind: 'counter',
-    help: 'Managers that clean-up took, by cause.',
+    help: 'Managers that clean-up removed, by cause.',
     labels: ['cause'],
     events: { 'manager-removed': ({ cause }) => one({ cause }) },
   },
@@ -148,7 +148,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'cleanup_abandoned_total',
     kind: 'counter',
-    help: 'Managers among those that were not disposed of when the time was up.',
+    help: 'Removed managers that were not fully disposed of before the deadline of the clean-up.',
     labels: ['kind'],
     events: { 'cleanup-finished': abandoned },
   },
@@ -163,7 +163,7 @@ export const EVENT_METRICS: readonly EventMetric[] = [
   {
     name: 'drain_duration_seconds',
     kind: 'histogram',
-    help: 'How long the end of the process took.',
+    help: 'How long the drain of the process took.',
     labels: [],
     buckets: SHORT,
     events: { 'drain-finished': ({ durationMs }) => seconds(durationMs) },

@@ -7,7 +7,7 @@ const STATES = ['connecting', 'ready', 'draining', 'closing'] as const;
 /** Path of a manager that the app has made itself, without a gateway. */
 const NO_GATEWAY = 'none';
 
-/** One walk through all connections and all users. */
+/** The numbers from one pass over all connections and all users. */
 export class FleetReading {
   /** Connections by path and state; zero where there are none. */
   readonly connections: readonly MetricValue[];
@@ -16,7 +16,7 @@ export class FleetReading {
   readonly sendings: Sendings;
   /** Bytes that wait for slow readers. */
   readonly bufferedBytes: number;
-  /** The most of them that wait for one. */
+  /** Most bytes that wait for one slow reader. */
   readonly mostBufferedBytes: number;
 
   constructor(registry: ManagerRegistry, limits: Limits, paths: readonly string[]) {

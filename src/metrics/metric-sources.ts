@@ -14,7 +14,7 @@ import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { FleetReading } from './fleet-reading.js';
 
-/** Where the truth is that metrics are read from. */
+/** The services that metrics are read from. */
 @Injectable()
 export class MetricSources {
   #fleet: FleetReading | undefined;
@@ -31,11 +31,11 @@ export class MetricSources {
     readonly tracker: ThreadConsistencyTracker,
     private readonly httpAdapterHost: HttpAdapterHost,
     @Inject(CLOCK) private readonly clock: Clock,
-    /** `undefined` where there is none. */
+    /** `undefined` without a cluster. */
     @Inject(CLUSTER) readonly cluster: Cluster | undefined,
   ) {}
 
-  /** What is counted by walking through all connections: once for all metrics of a scrape. */
+  /** The numbers that need a pass over all connections. The pass is made once for all metrics of a scrape. */
   get fleet(): FleetReading {
     if (!this.#fleet) {
       this.#fleet = new FleetReading(this.registry, this.limits, this.runtime.paths);

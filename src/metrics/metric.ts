@@ -6,7 +6,7 @@ import type { IsolationEventName, IsolationEvents } from '../journal/isolation-e
 import type { MetricSources } from './metric-sources.js';
 import type { MetricValue } from './metric-value.js';
 
-/** What is known of a metric before it has a value. */
+/** A metric without its values. */
 export interface MetricDefinition {
   /** Without the prefix. */
   readonly name: string;
@@ -15,7 +15,7 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
 }
 
-/** A metric that is read where the truth is, when somebody asks for it. */
+/** A metric that is read from the live state at each scrape. */
 export interface StateMetric extends MetricDefinition {
   readonly kind: 'counter' | 'gauge';
   readonly read: (sources: MetricSources) => number | readonly MetricValue[];
@@ -29,14 +29,14 @@ export type PromClient = Pick<
 
 type Reader<Name extends IsolationEventName> = (details: IsolationEvents[Name]) => MetricValue;
 
-/** A metric of what happens and leaves no trace elsewhere: counted, or measured, as events. */
+/** A metric of events whose numbers are kept nowhere else: counts the events, or measures their values. */
 export interface EventMetric extends MetricDefinition {
   readonly kind: 'counter' | 'histogram';
   readonly buckets?: readonly number[];
   readonly events: { readonly [Name in IsolationEventName]?: Reader<Name> };
 }
 
-/** Puts a metric into a registry that is read from `sources`. */
+/** Registers a metric that is read from `sources`. @returns a function that removes it */
 export function addStateMetric(
   client: PromClient,
   metric: StateMetric,
@@ -56,7 +56,8 @@ export function addStateMetric(
     };
     registry.registerMetric(new client.Gauge({ ...setUp, collect }));
   } else {
-    // It is counted elsewhere already; a counter of prom-client cannot be set, only added to.
+    // The total is counted elsewhere. A counter of prom-client can only be incremented, so each scrape starts it at
+    // zero.
     const collect = function collect(this: Counter): void {
       this.reset();
       for (const { labels, value } of read()) this.inc(labels, value);
@@ -66,7 +67,7 @@ export function addStateMetric(
   return () => registry.removeSingleMetric(setUp.name);
 }
 
-/** Puts a metric into a registry that is fed by events. */
+/** Registers a metric that events update. @returns a function that removes it */
 export function addEventMetric(
   client: PromClient,
   metric: EventMetric,
@@ -103,6 +104,6 @@ interface SetUp {
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly string[];
-  /** None: they are put into one by hand, which may be any. */
+  /** Empty: each metric is registered explicitly, in the registry that the options name. */
   readonly registers: Registry[];
 }

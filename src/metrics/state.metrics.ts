@@ -24,11 +24,11 @@ function counter(
   return { name, kind: 'counter', help, labels, read };
 }
 
-/** Metrics that are read where the truth is: no number is kept beside it. */
+/** Metrics that are read from the live state, so that no number is kept twice. */
 export const STATE_METRICS: readonly StateMetric[] = [
   gauge(
     'build_info',
-    'What runs here; the value is always 1.',
+    'Versions and HTTP platform of this process; the value is always 1.',
     ({ httpPlatform }) => [{ labels: buildInfo(httpPlatform), value: 1 }],
     ['version', 'nest_version', 'node_version', 'adapter'],
   ),
@@ -82,10 +82,14 @@ export const STATE_METRICS: readonly StateMetric[] = [
   gauge('users_active', 'Users with at least one manager.', ({ registry }) => registry.userCount),
   gauge(
     'users_crowded',
-    'Users from `limits.proactiveThreshold` on.',
+    'Users at or above `limits.proactiveThreshold`.',
     ({ fleet }) => fleet.usersCrowded,
   ),
-  gauge('users_at_limit', 'Users that hold all they may.', ({ fleet }) => fleet.usersAtLimit),
+  gauge(
+    'users_at_limit',
+    'Users that hold as many managers as they may.',
+    ({ fleet }) => fleet.usersAtLimit,
+  ),
   counter(
     'limit_hits_total',
     'Arrivals refused because all slots were in use.',
@@ -103,12 +107,12 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
   gauge(
     'leak_suspects',
-    'What should be gone and is not: not disposed in time, given up and not ended, or disposed and still in memory.',
+    'Suspected leaks: not disposed in time, abandoned and not ended, or disposed and still in memory.',
     ({ leaks }) => {
       const { suspects } = leaks.getReport();
       return LEAK_CAUSES.map((cause) => ({
         labels: { cause },
-        // Not all that was given up is listed.
+        // The report lists only some of the abandoned steps.
         value:
           cause === 'abandoned'
             ? leaks.abandoned
@@ -123,7 +127,11 @@ export const STATE_METRICS: readonly StateMetric[] = [
     ({ tracker }) => tracker.score() / 100,
   ),
   counter('messages_received_total', 'Messages that came in.', ({ traffic }) => traffic.received),
-  counter('received_bytes_total', 'Bytes of those.', ({ traffic }) => traffic.receivedBytes),
+  counter(
+    'received_bytes_total',
+    'Bytes of the messages that came in.',
+    ({ traffic }) => traffic.receivedBytes,
+  ),
   counter(
     'messages_dropped_total',
     'Messages that were not handled, by reason.',
@@ -157,7 +165,7 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
   gauge(
     'send_queue_bytes_max',
-    'The most of them that wait for one.',
+    'Most bytes that wait for one slow reader.',
     ({ fleet }) => fleet.mostBufferedBytes,
   ),
   gauge('draining', '1 while the process is going away.', ({ handshake }) =>

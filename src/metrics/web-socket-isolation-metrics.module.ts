@@ -48,7 +48,7 @@ const RULES: OptionRules<WebSocketIsolationMetricsOptions> = {
 @Module({})
 export class WebSocketIsolationMetricsModule {
   /**
-   * Imported once, beside `WebSocketIsolationModule`.
+   * Import it once, in addition to `WebSocketIsolationModule`.
    *
    * @throws {InvalidOptionsError} naming every option that breaks its rule
    */
@@ -68,7 +68,7 @@ export class WebSocketIsolationMetricsModule {
   }
 }
 
-// Made here because the path of a controller stands in its decorator.
+// Makes the class per call, because the path of a controller is an argument of its decorator.
 function controllerAt(path: string): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   class MetricsController {
@@ -77,7 +77,7 @@ function controllerAt(path: string): Type {
       private readonly host: HttpAdapterHost,
     ) {}
 
-    // Sent by hand: an interceptor of the app that wraps all answers would make it unreadable.
+    // Sent directly: an interceptor of the app that wraps all responses would make the text unreadable.
     @Get()
     async read(@Res() response: object): Promise<void> {
       const { registry } = this.metrics;

@@ -17,9 +17,9 @@ import { STATE_METRICS } from './state.metrics.js';
 
 /** How the metrics are exposed. */
 export interface WebSocketIsolationMetricsOptions {
-  /** Where the metrics go. Default: prom-client's own `register`, where the rest of the app's are. */
+  /** Registry of the metrics. Default: prom-client's own `register`, which has the other metrics of the app. */
   readonly registry?: Registry;
-  /** What their names begin with. Default: `ws_isolation_`. */
+  /** Prefix of the names of the metrics. Default: `ws_isolation_`. */
   readonly prefix?: string;
   /** Path at which the whole registry is served, for example `'metrics'`. Default: not served. */
   readonly path?: string;
@@ -33,7 +33,7 @@ export const PROM_CLIENT: unique symbol = Symbol('websocket-isolation:prom-clien
 
 export const DEFAULT_PREFIX = 'ws_isolation_';
 
-/** Every metric there is, by its name without the prefix. */
+/** All metrics, with their names without the prefix. */
 export const ISOLATION_METRICS: readonly MetricDefinition[] = [
   ...STATE_METRICS,
   ...CLUSTER_METRICS,
@@ -43,12 +43,12 @@ export const ISOLATION_METRICS: readonly MetricDefinition[] = [
 /** The metrics of this application, for as long as it runs. */
 @Injectable()
 export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShutdown {
-  /** Where the metrics are. */
+  /** Registry of the metrics. */
   readonly registry: Registry;
   readonly #prefix: string;
   #releases: Release[] = [];
 
-  /** @internal @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not take */
+  /** @internal @throws {IsolationError} `INVALID_METRIC_PREFIX` for a prefix that Prometheus does not accept */
   constructor(
     @Inject(METRICS_OPTIONS) options: WebSocketIsolationMetricsOptions,
     @Inject(PROM_CLIENT) private readonly client: PromClient,
@@ -60,7 +60,7 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
     if (!/^[a-zA-Z_:][\w:]*$/.test(this.#prefix)) throw invalidPrefix(this.#prefix);
   }
 
-  /** @throws {IsolationError} `METRICS_TAKEN` where another application has the same names in the registry */
+  /** @throws {IsolationError} `METRICS_TAKEN` if the registry already has a metric with one of the names */
   onModuleInit(): void {
     const { registry, sources, bus } = this;
     const prefix = this.#prefix;
@@ -75,7 +75,7 @@ export class WebSocketIsolationMetrics implements OnModuleInit, OnApplicationShu
     }
   }
 
-  // Late: the last scrape should still see the drain.
+  // In the last hook, so that the last scrape still sees the drain.
   onApplicationShutdown(): void {
     this.#releases.splice(0).forEach((release) => release());
   }

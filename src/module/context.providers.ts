@@ -21,7 +21,7 @@ import { NestInternals } from '../nest/nest-internals.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { httpRequestOf, outsideConnections } from './outside-connections.js';
 
-/** `UserExecutionContext`: of the connection, or of the HTTP request. */
+/** Provides the `UserExecutionContext` of the connection or of the HTTP request. */
 export const contextProvider: FactoryProvider = {
   provide: UserExecutionContext,
   scope: Scope.REQUEST,
@@ -33,7 +33,7 @@ export const contextProvider: FactoryProvider = {
     options: ResolvedOptions,
     internals: NestInternals,
   ) => {
-    // Not a promise for connections: Nest would wait a turn for it, on every connect.
+    // Synchronous for connections: Nest would wait one turn for a promise, on every connect.
     if (ConnectionRequest.isOne(request)) return request.context;
     const http = httpRequestOf(request);
     return http
@@ -42,7 +42,7 @@ export const contextProvider: FactoryProvider = {
   },
 };
 
-/** `WebSocketManager`: of the connection. */
+/** Provides the `WebSocketManager` of the connection. */
 export const managerProvider: FactoryProvider = {
   provide: WebSocketManager,
   scope: Scope.REQUEST,

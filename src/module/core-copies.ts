@@ -7,10 +7,11 @@ const OWN_ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/)?[^\s()]+):\d+:\d+\)?$/;
 
 /**
- * Compares the copy of `@nestjs/core` that the caller's file gets with ours. With two of them, Nest's
- * tokens exist twice and nothing can be injected; its own message then names some provider nobody knows.
+ * Compares the copy of `@nestjs/core` that the caller's file resolves with the copy that this library resolves. With
+ * two copies, Nest's tokens exist twice and nothing can be injected; Nest's own message then names an unrelated
+ * provider.
  *
- * @throws {IsolationError} `DUPLICATE_NEST_CORE`, saying what to do
+ * @throws {IsolationError} `DUPLICATE_NEST_CORE`; the message names the fix
  */
 export function assertOneCopyOfCore(): void {
   const caller = callerFile();
@@ -19,7 +20,7 @@ export function assertOneCopyOfCore(): void {
   if (theirs && ours && theirs !== ours) throw twoCopiesOfCore();
 }
 
-/** Two copies of `@nestjs/core` are loaded. */
+/** Returns the error for an application in which two copies of `@nestjs/core` are loaded. */
 export function twoCopiesOfCore(): IsolationError {
   return new IsolationError(
     'DUPLICATE_NEST_CORE',

@@ -47,7 +47,7 @@ function madeBy(cluster: Cluster): Cluster {
   throw new InvalidOptionsError([{ option: 'cluster.create()', value: cluster, rule }]);
 }
 
-/** Everything the module provides, from the bottom to the top. */
+/** All providers of the module, the lower layers first. */
 export const coreProviders: Provider[] = [
   NestHost,
   { provide: NestInternals, inject: [NestHost], useFactory: NestHost.internalsOf },
@@ -61,7 +61,7 @@ export const coreProviders: Provider[] = [
   },
   {
     provide: CLOCK,
-    // After the options have been looked at.
+    // Injected after the options have been checked.
     inject: [GIVEN_OPTIONS, ISOLATION_OPTIONS],
     useFactory: ({ clock }: WebSocketIsolationOptions) => clock ?? systemClock,
   },

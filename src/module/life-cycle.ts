@@ -14,9 +14,9 @@ import { NestInternals } from '../nest/nest-internals.js';
 import { Drain } from '../shutdown/drain.js';
 
 /**
- * The last to be told that the application starts, and the first to be told that it ends: `NestHost` sees to that. So
- * connections begin when everything of the app is there, and have ended before any of it goes, whatever kind of
- * application it is.
+ * Opens and drains the gateways. Of all modules, Nest calls its start hooks last and its shutdown hooks first, which
+ * `NestHost` arranges. So connections begin after all services of the app have started, and have ended before any of
+ * them stops, in every kind of application.
  */
 @Injectable()
 export class LifeCycle

@@ -11,24 +11,24 @@ import { LifeCycleModule } from './life-cycle.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 
 /**
- * The application around this library. Made first: it refuses an application it cannot work in, and
- * sets what has to be set before gateways are registered.
+ * Checks and prepares the application around this library. Made before all other providers: it refuses an application
+ * that this library cannot work in, and makes the settings that are needed before gateways are registered.
  */
 @Injectable()
 export class NestHost {
   readonly #internals: NestInternals;
 
   /**
-   * The internals of the host's application.
+   * Returns the internals of the host's application.
    *
-   * @throws {IsolationError} when the app has put a proxy around the host, and so around everything that follows
+   * @throws {IsolationError} when the app has put a proxy around the host, and so around every instance made later
    */
   static internalsOf(this: void, host: NestHost): NestInternals {
     if (!(#internals in host)) throw proxiedInstance();
     return host.#internals;
   }
 
-  /** @throws {IsolationError} saying what is wrong with the application and what to write instead */
+  /** @throws {IsolationError} that names the fault of the application and the fix */
   constructor(
     @Optional() @Inject(ModuleRef) moduleRef: ModuleRef | undefined,
     @Optional() @Inject(HttpAdapterHost) httpAdapterHost: HttpAdapterHost | undefined,
@@ -48,20 +48,21 @@ export class NestHost {
   }
 }
 
-// The module with options; a plain import of the class in another module is harmless.
+// Whether it is the module with options. A plain import of the class in another module is harmless.
 function isOurs({ providers }: NestModule): boolean {
   return providers.has(NestHost) && providers.has(GIVEN_OPTIONS);
 }
 
-// `@nestjs/schedule` starts the jobs of the whole application once per import of its module. Where the
-// app has its own, ours would double them: ours goes, and the app's starts our jobs too.
+// `@nestjs/schedule` starts the jobs of the whole application once per import of its module. If the app imports it,
+// each job would run twice. So the import of this library is removed, and the app's import starts this library's jobs
+// too.
 function keepOneSchedule(
   internals: NestInternals,
   modules: readonly NestModule[],
   own: readonly NestModule[],
 ): void {
   const schedules = modules.filter(({ metatype }) => metatype === ScheduleModule);
-  // The app's own is global, and for that reason among our imports too.
+  // The app's schedule module is global, so Nest lists it among the imports of this library's module too.
   const ours = schedules.filter(
     (schedule) => !schedule.isGlobal && own.some(({ imports }) => imports.has(schedule)),
   );

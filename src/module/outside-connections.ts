@@ -4,7 +4,7 @@ import { IsolationError } from '../errors/isolation-error.js';
 import type { NestInternals } from '../nest/nest-internals.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 
-/** What Nest asks of everything that it has made. */
+/** The properties that Nest reads on every instance that it has made. */
 const ASKED_BY_NEST: ReadonlySet<PropertyKey> = new Set([
   'constructor',
   'then',
@@ -15,13 +15,14 @@ const ASKED_BY_NEST: ReadonlySet<PropertyKey> = new Set([
   'onApplicationShutdown',
 ]);
 
-/** `@nestjs/event-emitter` makes listeners where nobody can catch what that throws: the process would end. */
+/** The loader of `@nestjs/event-emitter`. It makes listeners where an error cannot be caught: the process would end. */
 const MAKES_LISTENERS = 'EventSubscribersLoader';
 
 /**
- * What is injected where there is no connection. In an HTTP request, where an app resolves a provider by
- * hand, and in a connection that has ended, that is an error at once, which the caller gets. For consumers of events, jobs and messages it is a stand-in that throws
- * the same error when it is used, inside of the consumer, where its library handles errors.
+ * Handles an injection where there is no connection. In an HTTP request, where the app resolves a provider by hand, and
+ * in a connection that has ended, it throws at once, so that the caller gets the error. For consumers of events, jobs
+ * and messages it returns a stand-in that throws the same error when it is used: inside the consumer, where the
+ * consumer's library handles errors.
  *
  * @param request Nest's `REQUEST`
  * @throws {IsolationError} `NO_CONNECTION`
@@ -54,13 +55,16 @@ function isLoader(type: unknown): boolean {
   return (type as { name?: unknown } | null | undefined)?.name === MAKES_LISTENERS;
 }
 
-/** Express gives the request itself, Fastify its own around it, GraphQL a context that holds it. */
+/**
+ * Returns the HTTP request behind Nest's `REQUEST`, if there is one: with Express the request itself, with Fastify the
+ * request inside Fastify's own, with GraphQL the request inside the context.
+ */
 export function httpRequestOf(request: unknown): IncomingMessage | undefined {
   const { raw, req } = (request ?? {}) as { raw?: unknown; req?: unknown };
   return [raw, req, request].find(isHttpRequest);
 }
 
-// An event of the app may have `headers` too, and identifies nobody.
+// An event of the app may have `headers` too, but identifies no user.
 function isHttpRequest(value: unknown): value is IncomingMessage {
   const { headers, method, url } = (value ?? {}) as Partial<Record<keyof IncomingMessage, unknown>>;
   return typeof headers === 'object' && typeof method === 'string' && typeof url === 'string';

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Version of this package; `unknown` in bundled code, which has no files to look into. */
+/** Version of this package; `unknown` in bundled code, which has no `package.json` to read. */
 export const ownVersion = versionIn(() => new URL('../../package.json', import.meta.url));
 
-/** Version of the Nest that this package works with. */
+/** Version of `@nestjs/core` that this package uses. */
 export const nestVersion = versionIn(() => {
   const entry = createRequire(import.meta.url).resolve('@nestjs/core');
   return join(dirname(entry), 'package.json');

@@ -43,18 +43,20 @@ import { ConfigurableModuleClass } from './module-definition.js';
  */
 @Module({})
 export class WebSocketIsolationModule extends ConfigurableModuleClass {
-  /** @internal @throws {IsolationError} `MODULE_WITHOUT_OPTIONS` where no module of the application calls `forRoot()` */
+  /**
+   * @internal @throws {IsolationError} `MODULE_WITHOUT_OPTIONS` where no module of the application calls `forRoot()`
+   */
   constructor(@Optional() @Inject(ISOLATION_OPTIONS) options?: ResolvedOptions) {
     super();
     if (!options) throw withoutOptions();
   }
 
-  /** With options at hand; without any, everybody is an anonymous user of their own. */
+  /** Imports the module with options. Without an authenticator, every connection is an anonymous user of its own. */
   static override forRoot(options: WebSocketIsolationOptions = {}): DynamicModule {
     return complete(super.forRoot(options));
   }
 
-  /** With options that other providers make: `useFactory`, `useClass` or `useExisting`. */
+  /** Imports the module with options that other providers make: `useFactory`, `useClass` or `useExisting`. */
   static override forRootAsync(
     options: Parameters<typeof ConfigurableModuleClass.forRootAsync>[0],
   ): DynamicModule {
@@ -78,7 +80,7 @@ function complete(definition: DynamicModule): DynamicModule {
       ...(definition.imports ?? []),
       ConfigModule.forFeature(websocketIsolationConfig),
       LifeCycleModule,
-      // Not global: it is for our jobs, and makes way where the app has its own.
+      // Not global: it runs the jobs of this library, and `NestHost` removes it if the app imports its own.
       { ...ScheduleModule.forRoot(), global: false },
     ],
     providers: [...(definition.providers ?? []), ...coreProviders],

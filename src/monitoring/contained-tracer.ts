@@ -5,7 +5,9 @@ import type { TracedHandshake, TracedStep, Tracer } from './tracer.js';
 
 type Report = (error: unknown) => void;
 
-/** A tracer that cannot break what it traces: what it throws is logged (once for each text), and the work goes on. */
+/**
+ * Wraps a tracer so that it cannot break the traced work: its errors are logged, but not the same text twice in a row.
+ */
 export function containedTracer(tracer: Tracer): Tracer {
   const logger = new Logger('WebSocketIsolation');
   let latest: string | undefined;
@@ -63,7 +65,7 @@ function containedHandshake(
   };
 }
 
-// The part runs once, whatever the tracer does around it; what the part itself throws is the caller's.
+// The part runs once, whatever the tracer does around it. An error of the part itself is thrown to the caller.
 function runOnce<T>(step: Pick<TracedStep, 'run'> | undefined, part: () => T, report: Report): T {
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   const run = (): T => {

@@ -18,31 +18,31 @@ export const LEAK_CAUSES = ['overdue', 'abandoned', 'reachable'] as const;
 
 export type LeakCause = (typeof LEAK_CAUSES)[number];
 
-/** Something of a connection that should be gone and is not. */
+/** A resource of a connection that should be gone and is not. */
 export interface LeakSuspect {
   /**
-   * `overdue`: closed, but not disposed within its deadline. `abandoned`: a hook, handler or disposer that was given up
-   * and has not ended yet. `reachable`: disposed, but still in memory.
+   * `overdue`: closed, but not disposed within its deadline. `abandoned`: a hook, handler or disposer that did not end
+   * in time and has not ended since. `reachable`: disposed, but still in memory.
    */
   readonly cause: LeakCause;
   readonly connectionId: string;
   readonly threadId: string;
   readonly isolationKey: string;
-  /** Milliseconds since the manager was made; of what was abandoned, since then. */
+  /** Milliseconds since the manager was created; for `abandoned`, since the step was abandoned. */
   readonly ageMs: number;
-  /** What was abandoned: `handleDisconnect`, `message handlers`, `onDispose`, `dispose DraftStore`, … */
+  /** Name of the abandoned step: `handleDisconnect`, `message handlers`, `onDispose`, `dispose DraftStore`, … */
   readonly label?: string;
-  /** The stack that made it, with `leaks.captureCreationSite`. */
+  /** The stack that created the manager, with `leaks.captureCreationSite`. */
   readonly creationSite?: string;
 }
 
 export interface LeakReport {
   readonly ledger: Ledger;
-  /** Of those that were abandoned, up to 256: see {@link LeakDetector.abandoned}. */
+  /** Lists up to 256 abandoned steps; {@link LeakDetector.abandoned} counts all of them. */
   readonly suspects: readonly LeakSuspect[];
 }
 
-/** A disposed manager that the garbage collector should take. */
+/** A disposed manager that the garbage collector should collect. */
 interface WatchedManager {
   readonly manager: WeakRef<WebSocketManager>;
   /** Full collections it has survived. */
@@ -50,13 +50,13 @@ interface WatchedManager {
   isReported: boolean;
 }
 
-/** Disposed managers watched at once. Beyond, every sixteenth takes the place of the oldest. */
+/** Most disposed managers watched at a time. Beyond it, every sixteenth replaces the oldest. */
 const MAX_SAMPLES = 256;
 const SAMPLE_EVERY = 16;
-/** One collection may begin before a disposal has ended; what outlives two is held by somebody. */
+/** One collection may begin before a disposal has ended. A manager that survives two is still referenced. */
 const COLLECTIONS_TO_SURVIVE = 2;
 
-/** Proof that nothing is left: the ledger, and suspects where something is. Cheap enough to be always on. */
+/** Detects leaks: keeps the ledger, and lists suspects. Cheap enough to be always on. */
 @Injectable()
 export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #samples: WatchedManager[] = [];
@@ -86,13 +86,13 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
     this.#observer = undefined;
   }
 
-  /** The ledger, and who is suspected of leaking. A clean run has no suspects. */
+  /** The ledger, and the suspected leaks. A clean run has no suspects. */
   getReport(): LeakReport {
     const suspects = [...this.#overdue(), ...this.#abandoned(), ...this.#reachable()];
     return { ledger: this.registry.ledger, suspects };
   }
 
-  /** How many hooks, handlers and disposers were given up and have not ended yet, also those that are not listed. */
+  /** Number of hooks, handlers and disposers that were abandoned and have not ended yet, unlisted ones included. */
   get abandoned(): number {
     return this.registry.abandoned.size;
   }

@@ -4,11 +4,11 @@ import { type Clock, CLOCK } from '../time/clock.js';
 import { parseIsolationKey } from '../context/isolation-key.js';
 import { Journal } from '../journal/journal.js';
 
-/** The thread ids seen at one moment, by where they were seen. */
+/** The thread ids at one moment, by their source. */
 export interface ThreadSnapshot {
   readonly context?: string | null | undefined;
   readonly manager?: string | null | undefined;
-  /** A thread id, or an isolation key (`user:thread`), whose thread counts. */
+  /** A thread id, or an isolation key (`user:thread`), of which the thread is compared. */
   readonly key?: string | null | undefined;
   readonly message?: string | null | undefined;
   readonly cleanup?: string | null | undefined;
@@ -17,7 +17,7 @@ export interface ThreadSnapshot {
 /** A snapshot in which two thread ids differed. */
 export interface ThreadViolation {
   readonly at: Date;
-  /** What each source said. */
+  /** The thread id of each source. */
   readonly threadIds: Readonly<Partial<Record<keyof ThreadSnapshot, string>>>;
 }
 
@@ -26,16 +26,16 @@ export interface ThreadConsistencyReport {
   readonly inconsistent: number;
   /** (snapshots − inconsistent) / snapshots × 100; 100 before the first. */
   readonly score: number;
-  /** The latest of them, the oldest first. */
+  /** The latest violations, the oldest first. */
   readonly violations: readonly ThreadViolation[];
 }
 
-/** How many violations the report lists: enough to see a pattern, bounded against a flood. */
+/** Most violations that the report lists: enough to see a pattern, bounded against a flood. */
 const VIOLATIONS_KEPT = 100;
 
 const SOURCES = ['context', 'manager', 'key', 'message', 'cleanup'] as const;
 
-/** Watches that a connection, its manager, its messages and its cleanup all mean the same thread. */
+/** Checks that a connection, its manager, its messages and its cleanup all refer to the same thread. */
 @Injectable()
 export class ThreadConsistencyTracker {
   #snapshots = 0;
@@ -48,7 +48,7 @@ export class ThreadConsistencyTracker {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** Takes a snapshot. False when two of its ids differ; absent ones and `null` do not count. */
+  /** Records a snapshot. Returns false when two of its ids differ; absent and `null` ids are ignored. */
   record(snapshot: ThreadSnapshot): boolean {
     this.#snapshots += 1;
     const isConsistent = agree(snapshot);

@@ -2,25 +2,25 @@ import type { IncomingMessage } from 'node:http';
 
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
-/** Something under way that is traced. */
+/** Work in progress that is traced. */
 export interface TracedStep {
-  /** Runs a part of it. Whatever that calls sees itself inside of it. */
+  /** Runs a part of the work. Code that the part calls runs inside the traced step. */
   run<T>(part: () => T): T;
-  /** It has failed; {@link end} is still to come. */
+  /** The work has failed; {@link end} follows. */
   fail(error: unknown): void;
-  /** It is over. Once. */
+  /** The work has ended. Called once. */
   end(): void;
 }
 
-/** A handshake that is traced. One of these ends it. */
+/** A traced handshake. Exactly one of the methods other than `run` ends it. */
 export interface TracedHandshake extends Pick<TracedStep, 'run'> {
   admitted(manager: WebSocketManager): void;
   refused(reason: string, status: number): void;
-  /** The client has left. */
+  /** The client has disconnected. */
   gone(): void;
 }
 
-/** Whoever follows what happens as it happens, and not only afterwards as events do. */
+/** Follows work while it happens; events report it only afterwards. */
 export interface Tracer {
   handshake(request: IncomingMessage, path: string): TracedHandshake;
   /** The connect hooks of a connection. */

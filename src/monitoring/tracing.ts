@@ -4,19 +4,19 @@ import type { Release } from '../time/clock.js';
 import { containedTracer } from './contained-tracer.js';
 import type { Tracer } from './tracer.js';
 
-/** Where the tracer of this application is, if it has one. */
+/** Holds the tracer of this application, if it has one. */
 @Injectable()
 export class Tracing {
-  /** Contained: it never throws. */
+  /** Wrapped by {@link containedTracer}: it never throws. */
   tracer: Tracer | undefined = undefined;
-  /** @internal As it was given. */
+  /** @internal The tracer that was passed to {@link use}. */
   given: Tracer | undefined = undefined;
 
   /**
-   * Samplers, propagators and span processors are the app's: what they throw is logged, and nothing but the span is
-   * lost.
+   * Sets the tracer. Samplers, propagators and span processors belong to the app: their errors are logged, and only the
+   * span is lost.
    *
-   * @returns ends the tracing
+   * @returns a function that ends the tracing
    */
   use(tracer: Tracer): Release {
     const contained = containedTracer(tracer);

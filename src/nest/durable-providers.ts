@@ -6,12 +6,13 @@ import { GATEWAY_METADATA, type InstanceWrapper, type NestInternals } from './ne
 import { adoptInstance, hasBegun, keepIn } from './scope-instances.js';
 
 /**
- * What a connection's scope does with durable providers, where the `ContextIdStrategy` of the app says in which scope they
- * are kept. They outlive the connection and are read by others, so nothing of it may get into them: they, and all that
- * they need, are made in a scope beside the connection's own, in which `REQUEST` is the payload of the strategy.
+ * Handles a connection's durable providers, where the app's `ContextIdStrategy` decides in which scope they are kept.
+ * Durable providers outlive the connection and are shared, so no data of the connection may get into them. They and all
+ * their dependencies are created in a scope beside the connection's own, in which `REQUEST` is the payload of the
+ * strategy.
  *
- * Nest asks `getParent` where to look for a provider's instance, waits for one that is being made, and makes one that is
- * not. So it is begun here, before Nest looks.
+ * Nest calls `getParent` to find the scope of a provider's instance. It waits for an instance that is being created,
+ * and creates a missing one itself. So the creation is started here, before Nest looks.
  */
 export class DurableProviders {
   readonly #aside: ContextId;
@@ -42,15 +43,13 @@ export class DurableProviders {
     });
   }
 
-  /** Takes charge of a connection's durable providers; `undefined` where the strategy leaves them to the connection. */
+  /** Handles a connection's durable providers; `undefined` where the strategy leaves them to the connection. */
   static of(own: ContextId, internals: NestInternals): DurableProviders | undefined {
     const resolve = own.getParent?.bind(own);
     return resolve && new DurableProviders(own, resolve, internals);
   }
 
-  /**
-   * Resolves when those that were begun are complete: in a circle of them Nest hands on what is not complete yet.
-   */
+  /** Resolves when all started instances are complete: in a circular dependency, Nest passes on incomplete ones. */
   async complete(): Promise<void> {
     while (this.#making.size > 0) await Promise.all(this.#making);
   }
@@ -59,29 +58,29 @@ export class DurableProviders {
     return this.resolve(info) ?? this.own;
   }
 
-  // Only durable providers are shared, whatever the strategy says of others.
+  // Only durable providers are shared, whatever the strategy returns for others.
   #sharedUnder({ isTreeDurable, token }: HostComponentInfo): InstanceWrapper[] {
     return isTreeDurable ? this.internals.providersOf(token).filter(isShared) : [];
   }
 
   #make(wrapper: InstanceWrapper, place: ContextId): void {
     if (hasBegun(wrapper, place)) return;
-    // Timers and promises that it starts go on for others: so they are nobody's.
+    // Timers and promises that the provider starts also serve other connections, so they run outside any context.
     const making = runOutsideContext(
       () => this.internals.loadInstance(wrapper, this.#aside),
       undefined,
     );
     this.#making.add(making);
     const ended = (): void => void this.#making.delete(making);
-    // Whoever waits for the instance gets the error.
+    // The code that waits for the instance gets the error.
     making.then(ended, ended);
-    // Otherwise Nest would make it now, in the scope of the connection.
+    // Otherwise Nest would create it now, in the scope of the connection.
     if (!hasBegun(wrapper, place)) throw notBegun(wrapper);
   }
 }
 
-// What needs only durable providers is durable for Nest. A gateway is one connection's nevertheless, and a transient
-// provider is its inquirer's.
+// Nest treats a provider that has only durable dependencies as durable. But a gateway always belongs to one connection,
+// and a transient provider to its inquirer.
 function isShared(wrapper: InstanceWrapper): boolean {
   return wrapper.isDependencyTreeDurable() && !wrapper.isTransient && !isGateway(wrapper);
 }
@@ -93,7 +92,7 @@ function isGateway({ metatype }: InstanceWrapper): boolean {
 function notBegun({ name }: InstanceWrapper): IsolationError {
   return new IsolationError(
     'UNSUPPORTED_NEST',
-    `This version of @nestjs/core does not begin at once to make ${String(name)}, which is durable, so that it could get ` +
-      'the identity of one connection. Install a version of the compatibility table.',
+    `This version of @nestjs/core does not start to create the durable provider ${String(name)} synchronously, so it ` +
+      'could get the identity of one connection. Install a version of the compatibility table.',
   );
 }

@@ -25,10 +25,10 @@ import {
 } from './nest-internals.js';
 import { holdingScope } from './scope-instances.js';
 
-/** A filter: what it catches, and the function that does. */
+/** An exception filter: the types that it catches, and its `catch` function. */
 export interface BoundFilter {
   readonly func: ExceptionFilter['catch'];
-  /** Empty: everything. */
+  /** Empty: catches everything. */
   readonly exceptionMetatypes: readonly (abstract new (...args: never[]) => unknown)[];
 }
 
@@ -39,21 +39,21 @@ export interface Enhancers {
   readonly pipes: readonly PipeTransform[];
   /** The most specific first. */
   readonly filters: readonly BoundFilter[];
-  /** For each parameter those that stand in its decorator. */
+  /** For each parameter, the pipes in its decorator. */
   readonly parameterPipes: readonly (readonly PipeTransform[])[];
 }
 
 type Method = (...args: unknown[]) => unknown;
 
-/** Where Nest keeps one kind of enhancer, and by what it is recognised. */
+/** Where Nest keeps one kind of enhancer, and the method by which it is recognised. */
 interface Kind {
   readonly name: 'guard' | 'interceptor' | 'pipe' | 'filter';
   readonly metadata: string;
   readonly method: string;
-  /** Token of the global ones; none for filters, which are never global for gateways in Nest. */
+  /** Token of the global enhancers; none for filters, which are never global for gateways in Nest. */
   readonly token?: string;
   readonly global?: (config: ApplicationConfig) => readonly unknown[];
-  /** Global ones that were declared with a scope. */
+  /** Global enhancers that were declared with a scope. */
   readonly scoped?: (config: ApplicationConfig) => readonly InstanceWrapper[];
 }
 
@@ -87,10 +87,9 @@ const FILTER: Kind = { name: 'filter', metadata: EXCEPTION_FILTERS_METADATA, met
 type Declared = { readonly instance: unknown } | { readonly provider: InstanceWrapper };
 
 /**
- * The guards, interceptors, pipes and filters of one gateway. One rule for all of them: what runs was
- * constructed, with its dependencies, whatever scope it has and wherever it was declared. Nest takes what
- * its container has at that moment, which for some is an object that was never constructed, and leaves
- * others out.
+ * The guards, interceptors, pipes and filters of one gateway. One rule for all: an enhancer and its dependencies are
+ * constructed before it runs, whatever its scope and wherever it was declared. Nest itself uses what its container
+ * holds at that moment: an object that was never constructed for some enhancers, and nothing for others.
  */
 export class GatewayEnhancers {
   readonly #providers = new Set<InstanceWrapper>();
@@ -101,10 +100,10 @@ export class GatewayEnhancers {
   ) {}
 
   /**
-   * What stands around one of the gateway's methods.
+   * The enhancers of one of the gateway's methods.
    *
-   * @param withGlobals global and `APP_*` enhancers too? They run on messages only, not on connect.
-   * @param parameterPipes for each parameter what its decorator was given
+   * @param withGlobals includes global and `APP_*` enhancers, which run on messages only, not on connect
+   * @param parameterPipes for each parameter, the pipes in its decorator
    */
   around(
     callback: Method,
@@ -121,12 +120,12 @@ export class GatewayEnhancers {
     });
   }
 
-  /** Whether some have an instance per connection. */
+  /** Whether any enhancer has an instance per connection. */
   get areScoped(): boolean {
     return [...this.#providers].some((provider) => !this.isShared(provider));
   }
 
-  /** Makes those that connections share and that Nest has not made: once, at boot. */
+  /** Creates the shared enhancers that Nest has not created: once, at boot. */
   async prepare(): Promise<void> {
     for (const provider of this.#providers) {
       if (this.isShared(provider)) {
@@ -135,7 +134,7 @@ export class GatewayEnhancers {
     }
   }
 
-  /** Makes those that have an instance per connection. */
+  /** Creates the enhancers that have an instance per connection. */
   async load(contextId: ContextId): Promise<void> {
     for (const provider of this.#providers) {
       if (!this.isShared(provider)) {
@@ -144,7 +143,7 @@ export class GatewayEnhancers {
     }
   }
 
-  /** Whether connections share one instance. A transient one is its gateway's: one for each of those. */
+  /** Whether connections share one instance. A transient enhancer has one for each instance of its gateway. */
   isShared(provider: InstanceWrapper): boolean {
     if (!provider.isDependencyTreeStatic()) return false;
     return !provider.isTransient || this.gateway.isDependencyTreeStatic();
@@ -159,12 +158,12 @@ export class GatewayEnhancers {
     return [...globals, ...own.map((enhancer) => this.#resolve(kind, enhancer))];
   }
 
-  // Those without a scope of their own first, as in Nest.
+  // Enhancers without a scope of their own first, as in Nest.
   #globals({ token, global, scoped }: Kind): Declared[] {
     if (!token || !global || !scoped) return [];
     const { config } = this.internals;
-    // Declared without a scope, but in need of something that has one: Nest keeps an empty object for it,
-    // or nothing at all, and never makes an instance.
+    // Declared without a scope, but with a dependency that has one: Nest keeps an empty object for it, or nothing at
+    // all, and never creates an instance.
     const unmade = this.internals
       .globalProviders(token)
       .filter((provider) => !provider.isDependencyTreeStatic());
@@ -189,7 +188,7 @@ export class GatewayEnhancers {
   }
 }
 
-/** What stands around one method of a gateway. */
+/** The enhancers of one method of a gateway. */
 export class MethodEnhancers {
   constructor(
     private readonly owner: GatewayEnhancers,
@@ -198,7 +197,7 @@ export class MethodEnhancers {
     > & { readonly parameterPipes: readonly (readonly Declared[])[] },
   ) {}
 
-  /** Whether some have an instance per connection. */
+  /** Whether any enhancer has an instance per connection. */
   get areScoped(): boolean {
     const { guards, interceptors, pipes, filters, parameterPipes } = this.declared;
     return [guards, interceptors, pipes, filters, ...parameterPipes]
@@ -206,7 +205,7 @@ export class MethodEnhancers {
       .some((enhancer) => 'provider' in enhancer && !this.owner.isShared(enhancer.provider));
   }
 
-  /** The instances, in a scope for which they were made. */
+  /** The instances in a scope for which they were created. */
   in(contextId: ContextId): Enhancers {
     const { guards, interceptors, pipes, filters, parameterPipes } = this.declared;
     const find = <Enhancer>(kind: Kind, declared: readonly Declared[]): Enhancer[] =>
@@ -221,7 +220,7 @@ export class MethodEnhancers {
     };
   }
 
-  // A factory may answer with nothing: an enhancer that is switched off.
+  // A factory may return nothing: that enhancer is switched off.
   #instances({ method }: Kind, declared: readonly Declared[], contextId: ContextId): unknown[] {
     return declared
       .map((enhancer) =>

@@ -11,8 +11,8 @@ export function dependencyCount(wrapper: InstanceWrapper): number {
 }
 
 /**
- * The tokens that a provider injects, as it was declared: what stands for them Nest finds out for REQUEST-scoped providers
- * with the first scope only.
+ * The tokens that a provider injects, as declared. Nest resolves those of REQUEST-scoped providers only when it creates
+ * the first scope.
  */
 export function injectedTokens(wrapper: InstanceWrapper): unknown[] {
   const { inject, metatype } = wrapper;

@@ -1,6 +1,6 @@
 /**
- * The only file that imports what Nest does not publish. Everything it relies on is looked for at boot
- * by {@link NestInternals.missingFeatures}; versions are never compared.
+ * The only file that imports unpublished parts of Nest. {@link NestInternals.missingFeatures} looks for them at boot;
+ * versions are never compared.
  */
 import { Scope, type Type } from '@nestjs/common';
 import {
@@ -69,7 +69,7 @@ const BEYOND_ROOT = -1;
 const KINDS = ['providers', 'controllers', 'injectables'] as const;
 type Kind = (typeof KINDS)[number];
 
-/** What this library does with the inside of Nest's container. */
+/** The accesses of this library to the internals of Nest's container. */
 export class NestInternals {
   readonly #container: NestContainer;
   readonly #injector: Injector;
@@ -80,7 +80,7 @@ export class NestInternals {
     this.#injector = inside.injector;
   }
 
-  /** Which of the parts of Nest that this library needs are not there. Empty on a supported version. */
+  /** The parts of Nest that this library needs and that are missing. Empty on a supported version. */
   missingFeatures(): string[] {
     const features: Record<string, boolean> = {
       'ModuleRef.container': has(this.#container, 'getModules'),
@@ -96,7 +96,7 @@ export class NestInternals {
     return Object.keys(features).filter((name) => !features[name]);
   }
 
-  /** The application's configuration: where its WebSocket adapter is set. */
+  /** The application's configuration, in which its WebSocket adapter is set. */
   get config(): ApplicationConfig {
     return (this.#container as unknown as { applicationConfig: ApplicationConfig })
       .applicationConfig;
@@ -106,7 +106,7 @@ export class NestInternals {
     return [...this.#container.getModules().values()];
   }
 
-  /** What a module imports by its own words: Nest adds every global module to the imports of all. */
+  /** The imports that a module declares itself: Nest adds every global module to the imports of all modules. */
   declaredImports({ metatype, token }: Module): readonly unknown[] {
     const given = (Reflect.getMetadata('imports', metatype) ?? []) as readonly unknown[];
     const dynamic = this.#container.getDynamicMetadataByToken(token, 'imports') as
@@ -121,15 +121,15 @@ export class NestInternals {
     }
   }
 
-  /** Has the hooks of a module called last when the application starts, and first when it ends. */
+  /** Makes Nest call the hooks of a module last when the application starts, and first when it ends. */
   putLast(metatype: Type): void {
     for (const module of this.modules()) {
-      // Nest goes by the distance from the root module, which is 0 or more.
+      // Nest sorts by the distance from the root module, which is 0 or more.
       if (module.metatype === metatype) module.distance = BEYOND_ROOT;
     }
   }
 
-  /** The provider that an object is the (placeholder) instance of. */
+  /** The provider whose (placeholder) instance is the given object. */
   findProvider(instance: object): InstanceWrapper | undefined {
     const providers = this.#wrappersIn('providers');
     return providers.find((wrapper) => !wrapper.isNotMetatype && wrapper.instance === instance);
@@ -141,18 +141,18 @@ export class NestInternals {
     return providers.filter((wrapper) => !wrapper.isNotMetatype && isWanted(wrapper.metatype));
   }
 
-  /** Whether something is provided under a token, whatever it is. */
+  /** Whether any module provides something under a token. */
   isToken(token: unknown): boolean {
     return this.modules().some(({ providers }) => providers.has(token as never));
   }
 
-  /** What stands under a token, in any module: providers, controllers, enhancers. */
+  /** All providers, controllers and enhancers with a token, in any module. */
   providersOf(token: unknown): InstanceWrapper[] {
     const collections = this.modules().flatMap((module) => KINDS.map((kind) => module[kind]));
     return collections.flatMap((collection) => collection.get(token as never) ?? []);
   }
 
-  /** Every provider, controller and enhancer that says of itself that it is durable. */
+  /** Every provider, controller and enhancer that is declared as durable. */
   declaredDurable(): InstanceWrapper[] {
     const all = this.#wrappersIn(...KINDS);
     return all.filter((wrapper) => wrapper.durable && wrapper.scope === Scope.REQUEST);
@@ -163,7 +163,7 @@ export class NestInternals {
     return this.#wrappersIn('providers', 'injectables').filter(isScoped);
   }
 
-  /** The global enhancers of a kind that were declared without a scope: `APP_GUARD` and its like. */
+  /** The global enhancers of a kind that were declared without a scope: `APP_GUARD` and so on. */
   globalProviders(token: string): InstanceWrapper[] {
     const beginning = `${token} (UUID: `;
     const found: InstanceWrapper[] = [];
@@ -175,19 +175,18 @@ export class NestInternals {
     return found;
   }
 
-  // Module by module, and in each module kind by kind.
   #wrappersIn(...kinds: readonly Kind[]): InstanceWrapper[] {
     const collections = this.modules().flatMap((module) => kinds.map((kind) => module[kind]));
     return collections.flatMap((collection) => Array.from(collection.values()));
   }
 
-  /** What Nest's `REQUEST` stands for. */
+  /** The provider of Nest's `REQUEST`. */
   get requestWrapper(): InstanceWrapper {
     const { internalCoreModule } = this.#container as unknown as { internalCoreModule: Module };
     return internalCoreModule.getProviderByKey(REQUEST);
   }
 
-  /** What Nest does to every instance it has made: an instrumentation of the app, mostly nothing. */
+  /** Applies the app's instance decorator, as Nest does to every instance it creates. Most apps have none. */
   decorate(instance: unknown): unknown {
     const { instanceDecorator } = this.#injector as unknown as {
       instanceDecorator?: (instance: unknown) => unknown;
@@ -195,7 +194,7 @@ export class NestInternals {
     return instanceDecorator ? instanceDecorator(instance) : instance;
   }
 
-  /** The provider's instance in a scope, made now if need be together with what it needs. */
+  /** The provider's instance in a scope, created now with its dependencies if needed. */
   loadInstance(wrapper: InstanceWrapper, contextId: ContextId): Promise<unknown> {
     const host = wrapper.host!;
     const collection = collectionOf(wrapper);
@@ -203,17 +202,17 @@ export class NestInternals {
     return this.#injector.loadPerContext(instance, host, collection, contextId, wrapper);
   }
 
-  /** The provider of an enhancer class that stands on a gateway or on one of its methods. */
+  /** The provider of an enhancer class that is bound to a gateway or to one of its methods. */
   enhancerProvider(
     { host }: InstanceWrapper,
     type: Type,
     kind: 'guard' | 'interceptor' | 'pipe' | 'filter',
   ): InstanceWrapper {
-    // Nest looks for enhancers on the classes that are named in `providers`, not on those behind `useClass`.
+    // Nest looks for enhancers on the classes in `providers`, not on those behind `useClass`.
     return host!.injectables.get(type) ?? (host!.addInjectable(type, kind) as InstanceWrapper);
   }
 
-  /** Makes an enhancer's instance for a gateway, now if need be together with what it needs. */
+  /** Creates an enhancer's instance for a gateway, with its dependencies, if needed. */
   async loadEnhancer(
     wrapper: InstanceWrapper,
     gateway: InstanceWrapper,
@@ -226,7 +225,6 @@ export class NestInternals {
   }
 }
 
-// Where its module keeps it.
 function collectionOf(wrapper: InstanceWrapper): Module['providers'] {
   const { providers, controllers, injectables } = wrapper.host!;
   const collections: Module['providers'][] = [injectables, controllers];
@@ -237,7 +235,7 @@ function isScoped(wrapper: InstanceWrapper): boolean {
   return (wrapper.isTransient || !wrapper.isDependencyTreeStatic()) && !wrapper.isAlias;
 }
 
-/** Whether a provider is made by a plain call, once per scope. */
+/** Whether a provider is created by a plain call, once per scope. */
 export function isPlannable(wrapper: InstanceWrapper): boolean {
   return !wrapper.isTransient && !wrapper.forwardRef && !wrapper.isDependencyTreeDurable();
 }

@@ -2,7 +2,7 @@ import type { ContextId } from '@nestjs/core';
 
 import type { InstanceWrapper } from './nest-internals.js';
 
-/** Tells Nest of an instance that was made without it. */
+/** Registers an instance with Nest that Nest has not created. */
 export function adoptInstance(
   wrapper: InstanceWrapper,
   contextId: ContextId,
@@ -15,26 +15,26 @@ export function adoptInstance(
 /** Where a scope keeps a provider's instance. */
 type Place = (wrapper: InstanceWrapper) => ContextId;
 
-// By scope: `getParent` of these makes what is not there yet.
+// By scope. A lookup here, unlike `getParent`, creates no missing instance.
 const places = new WeakMap<ContextId, Place>();
 
-/** Says where a scope's providers are kept, without making them as `getParent` may. */
+/** Sets where a scope's providers are kept. Looking a place up, unlike `getParent`, creates no instance. */
 export function keepIn(contextId: ContextId, place: Place): void {
   places.set(contextId, place);
 }
 
-/** The scope that holds a provider's instance: for durable ones maybe one that connections share. */
+/** The scope that holds a provider's instance: for durable providers possibly one that connections share. */
 export function holdingScope(wrapper: InstanceWrapper, contextId: ContextId): ContextId {
   return places.get(contextId)?.(wrapper) ?? contextId;
 }
 
-/** The instance a provider has in a scope, without making one. For a transient one, see `transientInstances`. */
+/** The existing instance of a provider in a scope. For a transient provider, see `transientInstances`. */
 export function existingInstance(wrapper: InstanceWrapper, contextId: ContextId): unknown {
   const host = hostIn(wrapper, holdingScope(wrapper, contextId));
   return host?.isResolved ? host.instance : undefined;
 }
 
-/** Whether Nest has made a provider's instance in a scope, or is about to. */
+/** Whether Nest has created a provider's instance in a scope, or is creating it. */
 export function hasBegun(wrapper: InstanceWrapper, scope: ContextId): boolean {
   const host = hostIn(wrapper, scope);
   return host?.isResolved === true || host?.isPending === true;

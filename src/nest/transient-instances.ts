@@ -4,8 +4,8 @@ import type { InstanceWrapper } from './nest-internals.js';
 import { holdingScope } from './scope-instances.js';
 
 /**
- * The instances a transient provider has in a scope, without making one: one for each provider that injects it. Which
- * provider that is stands in `inquirers`, by its id. What was made for a provider that connections share is left out.
+ * The existing instances of a transient provider in a scope: one for each provider that injects it. `inquirers` has the
+ * injecting providers by their id. Instances that were created for a provider that connections share are left out.
  */
 export function transientInstances(
   wrapper: InstanceWrapper,
@@ -15,7 +15,7 @@ export function transientInstances(
   const instances: unknown[] = [];
   for (const [inquirerId, byScope] of transientHosts(wrapper)) {
     const host = byScope.get(contextId);
-    // Nest also makes hosts of transient providers whose constructor it never calls.
+    // Nest also creates hosts of transient providers whose constructor it never calls.
     if (!host?.isConstructorCalled) continue;
     const inquirer = inquirers.get(inquirerId);
     if (!inquirer || isOwnInquirer(inquirer, contextId, inquirers)) instances.push(host.instance);
@@ -23,8 +23,8 @@ export function transientInstances(
   return instances;
 }
 
-// A durable provider may be shared by connections, and with it what was made for it in the scope of the first of them.
-// A transient one is as shared as the provider that it was made for.
+// Connections may share a durable provider, together with the transient instances that were created for it in the scope
+// of the first connection. A transient inquirer is shared if the provider that it was created for is shared.
 function isOwnInquirer(
   inquirer: InstanceWrapper,
   contextId: ContextId,

@@ -18,19 +18,19 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracer.js';
 import { markFailed, SpanStep } from './span-step.js';
 
-/** What spans may say. */
+/** The options of the spans. */
 export interface WebSocketIsolationTracingOptions {
   /** Whether spans name users and threads (`user.id`, `ws_isolation.thread.id`). Default: false. */
   readonly includeIdentity?: boolean;
 }
 
 /**
- * Makes spans. A handshake continues the trace of the request, where it has one; connecting is a part
- * of it. A connection lives for hours, so messages and the end are traces of their own, with a link to
- * the handshake.
+ * Makes spans. The span of a handshake continues the trace of the upgrade request, if it has one; the span of the
+ * connect hooks is its child. A connection may live for hours, so messages and the end of a connection are traces of
+ * their own, with a link to the handshake.
  */
 export class OpenTelemetryTracer implements Tracer {
-  // The handshakes of connections that exist: put in when they are admitted, taken out at their end.
+  // The handshakes of connections that exist: added on admission, removed at the end of the connection.
   readonly #handshakes = new Map<string, SpanContext>();
 
   constructor(
@@ -38,7 +38,7 @@ export class OpenTelemetryTracer implements Tracer {
     private readonly options: WebSocketIsolationTracingOptions,
   ) {}
 
-  /** @internal Connections whose handshake is kept to link to. */
+  /** @internal The number of handshakes that are kept as targets of links. */
   get remembered(): number {
     return this.#handshakes.size;
   }
@@ -53,7 +53,7 @@ export class OpenTelemetryTracer implements Tracer {
       run: (part) => step.run(part),
       admitted: (manager) => {
         span.setAttributes(this.#identity(manager.context));
-        // Closed in the meantime, its end may have been and gone: nobody would take it out again.
+        // If the connection has closed meanwhile, `disposed()` may have run already and would not remove the entry.
         if (manager.isActive) {
           this.#handshakes.set(manager.context.connectionId, span.spanContext());
         }
@@ -95,7 +95,7 @@ export class OpenTelemetryTracer implements Tracer {
     return new SpanStep(span);
   }
 
-  /** The end of a connection: from the beginning of its closing until all of it is gone. */
+  /** Makes the span of the end of a connection: from the start of closing until it is fully disposed of. */
   disposed({ subject, reason, disposalMs }: IsolationEvents['manager-disposed']): void {
     const now = Date.now();
     const span = this.#startRoot('websocket dispose', subject, {
@@ -111,7 +111,7 @@ export class OpenTelemetryTracer implements Tracer {
   }
 
   cleaned(report: IsolationEvents['cleanup-finished']): void {
-    // Most of them find nothing, every few seconds.
+    // Most clean-ups, which run every few seconds, remove nothing.
     if (report.removed === 0) return;
     const now = Date.now();
     const options: SpanOptions = {
@@ -149,7 +149,7 @@ class ConnectStep extends SpanStep {
     super(span);
   }
 
-  // A hook that fails closes the connection, with the code that says why.
+  // A hook that fails closes the connection, with the close code of its cause.
   override end(): void {
     const { closeReason } = this.manager;
     if (closeReason?.initiator === 'server') {

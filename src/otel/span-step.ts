@@ -2,7 +2,7 @@ import { context, type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 
 import type { TracedStep } from '../monitoring/tracer.js';
 
-/** A span that is the active one while parts of its step run. */
+/** A span that is active while parts of its step run. */
 export class SpanStep implements TracedStep {
   constructor(protected readonly span: Span) {}
 
@@ -20,8 +20,8 @@ export class SpanStep implements TracedStep {
 }
 
 /**
- * Says what kind of error it was. Not what it said: messages of errors quote what users send, and the
- * log has them.
+ * Marks a span as failed, with the type of the error. The message of the error is left out, because it may quote user
+ * input; the log has it.
  */
 export function markFailed(span: Span, type: string): void {
   span.setAttribute('error.type', type);

@@ -53,8 +53,8 @@ class TracingConnector implements OnModuleInit, OnApplicationShutdown {
 }
 
 /**
- * Spans for handshakes, connect hooks, messages, clean-ups and the end of connections, through
- * `@opentelemetry/api`: they go wherever the app's SDK sends them, and nowhere without one.
+ * Spans for handshakes, connect hooks, messages, clean-ups and the end of connections, through `@opentelemetry/api`.
+ * The app's SDK exports them; without an SDK they are discarded.
  *
  * @example
  * ```ts
@@ -64,7 +64,7 @@ class TracingConnector implements OnModuleInit, OnApplicationShutdown {
 @Module({})
 export class WebSocketIsolationTracingModule {
   /**
-   * Imported once, beside `WebSocketIsolationModule`.
+   * Import it once, in addition to `WebSocketIsolationModule`.
    *
    * @throws {InvalidOptionsError} naming every option that breaks its rule
    */

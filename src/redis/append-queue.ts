@@ -1,19 +1,20 @@
 import { exactPauseAfter, pauseAfter } from '../time/back-off.js';
 import type { Clock, Release } from '../time/clock.js';
 
-/** Something that is to get into Redis, once and in its order. */
+/** An item that is written to Redis once and in order. */
 export interface Appendable {
-  /** What has to stay in order among itself. */
+  /** Items of the same thread keep their order among each other. */
   readonly thread: string;
+  /** What the item counts in the bound of the queue; 0 for a replacement, see {@link giveUp}. */
   readonly bytes: number;
   /**
-   * Sends it. `'early'` when Redis lacks what comes before it.
+   * Sends the item. Resolves to `'early'` when Redis does not have the previous item of the thread yet.
    *
-   * @param number its own, above those of all earlier ones
-   * @param previous that of the one before it in the same thread; 0 when Redis has had that for certain
+   * @param number of this item, higher than the numbers of all earlier items
+   * @param previous number of the previous item of the same thread; 0 when Redis certainly has that item
    */
   send(number: number, previous: number): Promise<'done' | 'early'>;
-  /** It cannot be sent. Answers what is to be sent in its place. */
+  /** The item cannot be sent. Returns the item to send in its place, if any. */
   giveUp(error: unknown): Appendable | undefined;
 }
 
@@ -21,26 +22,26 @@ interface Entry {
   readonly item: Appendable;
   readonly number: number;
   readonly since: number;
-  /** The one before it in the same thread, while that is not settled. */
+  /** The previous entry of the same thread, if it was not settled when this one was added. */
   before: Entry | undefined;
   isSettled: boolean;
 }
 
-/** Sent and not answered at once. */
+/** Items that are sent and wait for their reply. */
 const MAX_IN_FLIGHT = 256;
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 const MAX_WAITING = 100_000;
-/** How long something is tried. */
+/** Milliseconds for which an item is retried. */
 const HOLD_MS = 15_000;
 const BACK_OFF = { firstMs: 20, longestMs: 1_000 };
 
 /**
- * Sends things to Redis in their order, many at a time, and again after a failure: what was sent last may
- * have got there or not, so everything unanswered is sent once more, and Redis leaves out what it has. What
- * cannot be sent for too long is given up.
+ * Sends items to Redis in order, many at a time, and retries after a failure. A failed item may or may not have reached
+ * Redis, so every item without a reply is sent again, and Redis skips the items it already has. An item that cannot be
+ * sent for too long is given up.
  */
 export class AppendQueue {
-  // The oldest first; what is settled is cut off the front.
+  // Oldest first; settled entries are cut off the front.
   #entries: Entry[] = [];
   #sent = 0;
   #inFlight = 0;
@@ -56,7 +57,7 @@ export class AppendQueue {
 
   constructor(
     private readonly clock: Clock,
-    /** Whether a failure is the thing's own and no other would succeed or fail with it. */
+    /** Whether a failure concerns only the item that was sent, and says nothing about the others. */
     private readonly isOwnFailure: (error: unknown) => boolean,
     private readonly onFailure: (error: unknown) => void,
   ) {}
@@ -68,14 +69,16 @@ export class AppendQueue {
   add(item: Appendable): void {
     if (this.#isClosed) return;
     const isFull = this.#bytes + item.bytes > MAX_WAITING_BYTES || this.size >= MAX_WAITING;
-    const accepted = isFull ? this.#replacementOf(item, new Error('too much waits')) : item;
-    // Nor may the replacements of any number of threads pile up; giving up has been said aloud.
+    const accepted = isFull
+      ? this.#replacementOf(item, new Error('the queue for Redis is full'))
+      : item;
+    // Replacements are bounded too: very many threads could have one each. The loss has been reported by giveUp().
     if (!accepted || this.size >= MAX_WAITING * 2) return;
     this.#enqueue(accepted);
     this.#pump();
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when the queue is empty or closed. */
   empty(): Promise<void> {
     return new Promise((resolve) => {
       if (this.size === 0) resolve();
@@ -83,7 +86,7 @@ export class AppendQueue {
     });
   }
 
-  /** The connection is back: no need to wait any longer. */
+  /** The connection is back: ends the back-off pause. */
   hurry(): void {
     if (this.#retry) this.#tryAgain();
   }
@@ -106,7 +109,7 @@ export class AppendQueue {
     this.#bytes += item.bytes;
   }
 
-  // One replacement for a thread is enough while it waits.
+  // While a replacement is the latest item of a thread, no second one is needed.
   #replacementOf(item: Appendable, error: unknown): Appendable | undefined {
     const replacement = item.giveUp(error);
     return replacement && this.#latest.get(item.thread)?.item.bytes === 0 ? undefined : replacement;
@@ -166,14 +169,14 @@ export class AppendQueue {
     let settled = 1;
     while (this.#entries[settled]?.isSettled === true) settled += 1;
     this.#entries.splice(0, settled);
-    // What was given up may never have been sent.
+    // An entry that was given up may be settled without having been sent.
     this.#sent = Math.max(0, this.#sent - settled);
   }
 
   #tryLater(): void {
     const failure = this.#failure;
     this.#failure = undefined;
-    // Something had come too early, and what was missing has come meanwhile.
+    // Redis did not fail: items were early, and the items before them have reached Redis meanwhile.
     if (failure === undefined) {
       this.#tryAgain();
       return;
@@ -196,7 +199,8 @@ export class AppendQueue {
     this.#pump();
   }
 
-  // What grew old while this process slept was not tried: it is, until the pauses are at their longest.
+  // An item that grew old while this process slept has hardly been tried. It is given up only after the back-off has
+  // reached its longest pause.
   #giveUpOld(error: unknown): void {
     if (exactPauseAfter(this.#failuresInARow, BACK_OFF) < BACK_OFF.longestMs) return;
     const oldest = this.clock.now() - HOLD_MS;

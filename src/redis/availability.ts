@@ -4,9 +4,9 @@ import type { ClusterState } from '../journal/isolation-events.js';
 import { isOffline } from './redis-failure.js';
 import type { UnavailableMode } from './redis.options.js';
 
-/** Whether Redis can be relied upon, and which limit holds where it cannot. */
+/** Whether Redis is available, and which limit holds while it is not. */
 export class Availability {
-  /** Commands that failed or were not answered in time. */
+  /** Commands that failed or got no reply in time. */
   failures = 0;
   lastError: string | undefined = undefined;
   readonly #clock: Clock;
@@ -16,7 +16,7 @@ export class Availability {
 
   constructor(
     private readonly host: ClusterServices,
-    /** What holds while Redis is away. */
+    /** Which limit holds while Redis is away. */
     readonly mode: UnavailableMode,
     private readonly nodeId: string,
   ) {
@@ -42,14 +42,14 @@ export class Availability {
     return this.#state === 'left';
   }
 
-  /** A command failed in a way that concerns one user only. */
+  /** Counts a failure that does not mean that Redis is away, for example one that concerns a single user. */
   stumble(error: unknown): void {
     this.failures += 1;
-    // That a command found no connection says nothing of why there is none: the error of the connection does.
+    // An offline error does not explain why there is no connection. The error of the connection does, so it is kept.
     if (this.lastError === undefined || !isOffline(error)) this.lastError = messageOf(error);
   }
 
-  /** Redis is away: from now on the mode holds. */
+  /** Redis is away: from now on the mode applies. */
   fail(error: unknown): void {
     this.stumble(error);
     if (this.#state !== 'up' && this.#state !== 'joining') return;
@@ -58,7 +58,7 @@ export class Availability {
     this.host.journal.record('cluster-degraded', { state: this.mode, cause });
   }
 
-  /** Redis answers, and what is held here is counted there. */
+  /** Redis replies again, and the leases of this node are counted there. */
   recover(found: { nodes: number; leases: number }): void {
     if (this.#state === 'up' || this.#state === 'left') return;
     const isFirst = this.#state === 'joining';
@@ -75,7 +75,7 @@ export class Availability {
     this.host.journal.record('cluster-left', { nodeId: this.nodeId });
   }
 
-  /** Redis works, but something about it should be mended. */
+  /** Redis works, but its set-up or its clock should be repaired. */
   warn(what: string): void {
     this.host.journal.record('cluster-warning', { what });
   }
@@ -87,7 +87,8 @@ export class Availability {
   }
 }
 
-// A connection that could not be made has all the attempts in one error, and no message of its own.
+// When connecting fails, the error is an AggregateError: it holds one error for each attempt, and has no message
+// itself.
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
   return error instanceof Error ? error.message || error.name : String(error);

@@ -1,10 +1,11 @@
-// What comes over Redis is input: whoever can write to it can write anything, and so can another version
-// of this library. A check looks at a value and copies nothing; what it does not name may be there.
+// Data from Redis is untrusted input: every program that can write to Redis can write anything, and another version of
+// this library may write other shapes. A check inspects a value and copies nothing. Fields that it does not name are
+// allowed.
 
 /** Whether a value has a shape. Never throws. */
 export type Check<T> = (value: unknown) => value is T;
 
-/** A text of a length, by default up to that of an id. */
+/** A text of `shortest` to `longest` characters; by default, as long as an id may be. */
 export function text(longest = 256, shortest = 1): Check<string> {
   return (value): value is string =>
     typeof value === 'string' && value.length >= shortest && value.length <= longest;
@@ -22,7 +23,7 @@ export const isFlag: Check<boolean> = (value): value is boolean => typeof value 
 
 export const isNothing: Check<null> = (value): value is null => value === null;
 
-/** `undefined`, or what the check says. */
+/** `undefined`, or a value that passes the check. */
 export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value): value is T | undefined => value === undefined || check(value);
 }
@@ -31,13 +32,13 @@ export function either<One, Other>(one: Check<One>, other: Check<Other>): Check<
   return (value): value is One | Other => one(value) || other(value);
 }
 
-/** A list of at most `most`. */
+/** A list of at most `most` items that pass the check. */
 export function list<T>(check: Check<T>, most: number): Check<readonly T[]> {
   return (value): value is readonly T[] =>
     Array.isArray(value) && value.length <= most && value.every(check);
 }
 
-/** An object with these fields of its own. */
+/** An object whose own fields pass these checks; a missing field is checked as `undefined`. */
 export function record<T extends object>(fields: {
   readonly [Key in keyof T]-?: Check<T[Key]>;
 }): Check<T> {
@@ -52,7 +53,7 @@ export function record<T extends object>(fields: {
   };
 }
 
-/** JSON of a shape; `undefined` for any other text. */
+/** Parses JSON. Returns `undefined` for a text that is not JSON, or whose value does not pass the check. */
 export function parse<T>(json: string, check: Check<T>): T | undefined {
   try {
     const value: unknown = JSON.parse(json);

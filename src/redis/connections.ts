@@ -5,21 +5,21 @@ import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
 import type { ScriptClient } from './script.js';
 
-/** Commands that may wait for their answer on one connection. */
+/** Commands that may wait for their reply on one connection. */
 const LONGEST_QUEUE = 50_000;
 /**
- * Deadlines are our own. The default of the package, five seconds for each command until it is sent, loses messages on a
- * machine that is busy for so long; and it is a timer for each command.
+ * This library sets its own deadlines. The default of the `redis` package is five seconds for each command until it is
+ * sent: it loses messages on a machine that is busy for so long, and costs a timer for each command.
  */
 const COMMAND_OPTIONS = { timeout: undefined };
-/** How long making a connection may take. */
+/** Milliseconds that connecting may take. */
 export const CONNECT_TIMEOUT_MS = 2_000;
-/** How often each connection is pinged, and how long the answer may take before it is replaced. */
+/** Milliseconds between pings of each connection. A connection whose pong takes longer is replaced. */
 const PING_MS = 5_000;
-/** Between attempts to connect. */
+/** Pauses between attempts to connect. */
 const BACK_OFF = { firstMs: 50, longestMs: 2_000 };
 
-/** What every kind of client of the `redis` package can do, as far as it is used here. */
+/** The methods used here that every kind of client of the `redis` package has. */
 export interface RedisConnection extends ScriptClient {
   connect(): Promise<unknown>;
   destroy(): void;
@@ -31,24 +31,24 @@ export interface RedisConnection extends ScriptClient {
   ping?(): Promise<unknown>;
 }
 
-/** What a connection is for. Each purpose has its own: a subscriber cannot send, a blocking read blocks. */
+/** What a connection is for. Each purpose has its own connection: a subscriber, for example, cannot send commands. */
 export type ConnectionPurpose = 'leases' | 'publish' | 'subscribe' | 'streams';
 
 /**
- * The connections to Redis. None of them queues while it is away: a command that nobody waits for any
- * more must not be sent later.
+ * The connections to Redis. None of them queues commands while it is offline: a command whose caller has stopped
+ * waiting must not be sent later.
  */
 export class RedisConnections {
   readonly #open = new Map<ConnectionPurpose, RedisConnection>();
-  /** Those that were not connected at the last ping. */
+  /** Connections that were offline at the last ping. */
   readonly #unready = new Set<RedisConnection>();
   #createClient: ((options: object) => unknown) | undefined;
   #stopPinging: Release | undefined;
   #isClosed = false;
 
   /**
-   * @param onError gets what happens on a connection outside of any command
-   * @param onReady called when a connection is there, at first and after it was away
+   * @param onError gets the errors of a connection that belong to no command
+   * @param onReady called when a connection is ready, at first and after each reconnect
    */
   constructor(
     private readonly clock: Clock,
@@ -58,9 +58,10 @@ export class RedisConnections {
   ) {}
 
   /**
-   * Loads the package that connects, where the app has not brought a client of its own. Before the first {@link get}.
+   * Starts the pings, and loads the `redis` package if the app has not passed a client. Call it before the first
+   * {@link get}.
    *
-   * @throws {IsolationError} `PEER_MISSING` where it is not installed
+   * @throws {IsolationError} `PEER_MISSING` if the package is not installed
    */
   async load(): Promise<void> {
     this.#stopPinging ??= this.clock.every(PING_MS, () => this.#pingAll());
@@ -69,9 +70,9 @@ export class RedisConnections {
     this.#createClient = createClient;
   }
 
-  /** The connection for a purpose, made when first asked for. It connects, and connects again, by itself. */
+  /** The connection for a purpose, created on first use. It connects and reconnects by itself. */
   get(purpose: ConnectionPurpose): RedisConnection {
-    // Whoever comes late would make one that nobody closes.
+    // A connection that is created after close() would never be closed.
     if (this.#isClosed) throw new Error('this process has left the cluster');
     let connection = this.#open.get(purpose);
     if (!connection) {
@@ -81,12 +82,12 @@ export class RedisConnections {
     return connection;
   }
 
-  /** Whether PUBLISH counts everybody who listens: a node of a Redis Cluster counts its own listeners only. */
+  /** Whether PUBLISH returns the number of all subscribers: a node of a Redis Cluster counts only its own. */
   get seesAllReceivers(): boolean {
     return !('masters' in this.get('publish'));
   }
 
-  /** Cuts one that seems dead: the next to ask for it gets a new one. */
+  /** Closes a connection that seems dead. The next call of {@link get} creates a new one. */
   replace(purpose: ConnectionPurpose): void {
     const connection = this.#open.get(purpose);
     this.#open.delete(purpose);
@@ -95,14 +96,14 @@ export class RedisConnections {
     cut(connection);
   }
 
-  /** Cuts all of them. Commands under way are rejected. */
+  /** Closes all connections. Pending commands are rejected. */
   close(): void {
     this.#isClosed = true;
     this.#stopPinging?.();
     for (const purpose of this.#open.keys()) this.replace(purpose);
   }
 
-  // Not by the timeout of the socket: that takes the sleep of this process for silence of Redis.
+  // A ping of our own instead of the socket's timeout, which mistakes a sleep of this process for silence of Redis.
   #pingAll(): void {
     if (!isSingle(this.settings)) return;
     for (const [purpose, connection] of this.#open) void this.#ping(purpose, connection);
@@ -114,7 +115,8 @@ export class RedisConnections {
       this.#unready.delete(connection);
     } catch (error) {
       if (this.#open.get(purpose) !== connection) return;
-      // It fails at once while it connects; that may hang as well, once the line is there.
+      // A ping fails at once while the client connects. Connecting can hang too, once the socket is open: a client that
+      // is offline at two pings in a row is replaced.
       const isDead = error instanceof RedisTimeoutError;
       if (!isDead && !this.#unready.has(connection)) {
         this.#unready.add(connection);
@@ -137,11 +139,11 @@ export class RedisConnections {
     };
     // Without a listener an `error` event would end the process.
     connection.on('error', (error) => isOurs() && this.onError(purpose, error as Error));
-    // A client of a Redis Cluster speaks of its nodes only.
+    // A Redis Cluster client emits events of its nodes only.
     for (const event of ['ready', 'node-ready']) connection.on(event, isReady);
     connection.connect().then(isReady, (error: Error) => {
       if (!isOurs()) return;
-      // A single client tries again for ever, one of a Redis Cluster gives up: then a new one has to try.
+      // A single client retries for ever. A Redis Cluster client gives up, so the next use has to create a new one.
       this.replace(purpose);
       this.onError(purpose, error);
     });
@@ -153,22 +155,22 @@ function cut(connection: RedisConnection): void {
   try {
     connection.destroy();
   } catch {
-    // It is closed already.
+    // The connection is closed already.
   }
 }
 
 interface CopiedClient extends RedisClientToCopy {
-  /** A single client's; those of Sentinel and Redis Cluster are their own business. */
+  /** Set for a single client only: clients of Sentinel and Redis Cluster manage their own sockets. */
   readonly options?: { readonly socket?: object; readonly database?: number };
 }
 
-/** The database that the settings name. One behind Sentinel does not say, and counts as 0. */
+/** The number of the database that the settings name. A Sentinel client does not expose it, and counts as 0. */
 export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): number {
   if (!client) return Number(new URL(url!).pathname.slice(1)) || 0;
   return (client as CopiedClient).options?.database ?? 0;
 }
 
-// Clients of Sentinel and of a Redis Cluster look after their lines themselves.
+// Clients of Sentinel and Redis Cluster replace dead connections themselves.
 function isSingle({ client }: Readonly<RedisClusterSettings>): boolean {
   return !client || (client as CopiedClient).options !== undefined;
 }
@@ -179,7 +181,8 @@ function copyOf(client: RedisClientToCopy): RedisConnection {
   const overrides = {
     ...ours,
     ...(ours && { socket: { ...options.socket, ...ours.socket } }),
-    // Not as the app reads its own answers (as buffers, say): scripts are read as text.
+    // The options of the app may change how replies are read, for example as buffers. Replies of scripts are read as
+    // text.
     commandOptions: COMMAND_OPTIONS,
   };
   return client.duplicate(overrides as never) as RedisConnection;
@@ -190,9 +193,9 @@ function connectionOptions() {
     disableOfflineQueue: true,
     commandsQueueMaxLength: LONGEST_QUEUE,
     commandOptions: COMMAND_OPTIONS,
-    // Pings are our own.
+    // This class sends its own pings.
     pingInterval: 0,
-    // Nobody needs it, and not every user of Redis may say it.
+    // CLIENT SETINFO is not needed, and not every user of Redis has the right to it.
     disableClientInfo: true,
     socket: { connectTimeout: CONNECT_TIMEOUT_MS, socketTimeout: 0, reconnectStrategy },
   };

@@ -3,7 +3,7 @@ import type { RecordedEvent, Stretch } from '../history/thread-history.js';
 import { isFrameText } from './messages.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
-/** What `READ` answers: where the thread stands, then four parts for each event. */
+/** Reads the reply of `READ`: epoch, head, gap and end of the thread, then four parts for each event. */
 export function readStretch(reply: unknown): Stretch {
   if (!Array.isArray(reply)) throw new UnreadableReplyError('a thread');
   const [epoch, head, gap, end, ...parts] = reply as unknown[];
@@ -20,7 +20,7 @@ export function readStretch(reply: unknown): Stretch {
   };
 }
 
-/** What `TOUCH` answers; `undefined` for a thread that Redis does not know. */
+/** Reads the reply of `TOUCH`. Returns `undefined` for a thread that Redis does not know. */
 export function readPlace(reply: unknown): Position | undefined {
   const [epoch, offset] = Array.isArray(reply) ? (reply as unknown[]) : [];
   if (epoch === null) return undefined;
@@ -37,7 +37,7 @@ function readEvent([offset, kind, onlyFor, body]: readonly unknown[]): RecordedE
   };
 }
 
-// It becomes part of frames.
+// The epoch becomes part of frames, so its characters are checked.
 function readEpoch(value: unknown): string {
   const epoch = readText(value);
   if (!parsePosition(`${epoch}.0`)) throw new UnreadableReplyError('a thread');

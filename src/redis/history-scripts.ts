@@ -2,19 +2,19 @@ import { CHUNK_BYTES, EVENT_OVERHEAD_BYTES } from '../history/thread-history.js'
 import { NOW, PUBLISH } from './lua.js';
 import { Script } from './script.js';
 
-// A thread is a stream, whose ids are the offsets, and beside it a hash: `e` epoch, `s` offset of the
-// latest event, `c` of the latest critical one, `b` bytes, and for every node the number of the last event
-// that came from it. The hash lives twice as long as the window: to know that nothing was missed, more has
-// to be remembered than what was sent.
+// A thread is a stream, whose ids are the offsets, and a hash. Fields of the hash: `e` epoch, `s` offset of the latest
+// event, `c` offset of the latest critical event, `b` bytes, and for every node the number of its latest event. The
+// hash lives twice as long as the window: to prove that no event was missed, Redis has to remember the position for
+// longer than the events.
 //
-// Redis may come back from an old copy, or a replica take over that has not had everything: then the end of
-// a history is lost, and its numbers would be given out again. So a history goes on under a new epoch where
-// another server has taken over (`r` is the one it was written on) and where a node has seen more of it than
-// there is. `f` has the earlier epochs, the latest first: epoch, offset at which it ended, 1 where what came
-// after that is lost. A place in an earlier epoch is good as long as nothing behind it is lost.
+// Redis may restart from an old copy, or a replica that lagged may take over. Then the end of a history is lost, and
+// its offsets would be given out again. So a history continues under a new epoch when another server has taken over
+// (`r` is the run id of the server that wrote it), and when a node has seen more of it than there is. `f` holds the
+// earlier epochs, latest first: epoch, offset at which it ended, 1 if events after that offset are lost. A position in
+// an earlier epoch is valid as long as no event behind it is lost.
 
 const LINEAGE = `
--- Which server this is; of the one that is expected, the cheap way.
+-- Returns the run id of this server. Looking for the expected one first is cheaper than a pattern match.
 local function server(expected)
   local info = redis.pcall('INFO', 'server')
   if type(info) ~= 'string' then return expected or '' end
@@ -22,7 +22,8 @@ local function server(expected)
   return string.match(info, 'run_id:(%x+)') or ''
 end
 
--- Whether somebody was at a place that this history does not have.
+-- Whether a node or a client has seen a position that this history does not have. isUnknownBehind is the result for an
+-- epoch that is not remembered.
 local function isBehind(hash, epoch, offset, seenEpoch, seenOffset, isUnknownBehind)
   if seenEpoch == '' then return false end
   if seenEpoch == epoch then return tonumber(seenOffset) > offset end
@@ -32,8 +33,8 @@ local function isBehind(hash, epoch, offset, seenEpoch, seenOffset, isUnknownBeh
   return isUnknownBehind
 end
 
--- Goes on under a new epoch; remembers a few earlier ones, and that of a node which has seen a history that is gone:
--- what else this node has sent already says the same, and must not turn the epoch again.
+-- Continues the history under a new epoch, and remembers up to eight earlier ones. An epoch that only the node has seen
+-- is remembered too: commands that this node has already sent name it again, and must not change the epoch again.
 local function turn(hash, epoch, offset, isLost, fresh, seenEpoch, run)
   local past = { epoch .. ':' .. whole(offset) .. ':' .. (isLost and 1 or 0) }
   local isKnown = seenEpoch == '' or seenEpoch == epoch
@@ -47,14 +48,15 @@ local function turn(hash, epoch, offset, isLost, fresh, seenEpoch, run)
   return fresh
 end
 
--- A new history. A node that has seen another one has lost that.
+-- Begins a new history. Another one that the node has seen counts as lost.
 local function begin(hash, fresh, seenEpoch)
   redis.call('HSET', hash, 'e', fresh, 's', 0, 'b', 0, 'r', server())
   if seenEpoch ~= '' then redis.call('HSET', hash, 'f', seenEpoch .. ':0:1') end
 end
 `;
 
-// Drops what is too much or too old. Answers the offset of the latest event that is gone, and the bytes left.
+// Removes events beyond the bounds of age, number and bytes. Returns the offset of the latest event that is gone, and
+// the bytes left.
 const TRIM = `
 local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
   local left = redis.call('XLEN', stream)
@@ -72,8 +74,8 @@ local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
 end
 `;
 
-// Publishes to every node on which the user is. Where something else was written in the place of the leases, to the
-// node that asks: the others cannot be found.
+// Publishes to every node that holds leases of the user. If another program has written under the key of the leases,
+// the other nodes cannot be found, and the message goes only to the node that sent the command.
 const TO_HOLDERS = `${PUBLISH}
 local function publishToHolders(leases, channel, message, answer, asking)
   local members = redis.pcall('ZRANGEBYSCORE', leases, '(' .. whole(now), '+inf')
@@ -83,11 +85,11 @@ end
 `;
 
 /**
- * KEYS leases, hash, stream; ARGV beginning of a node's channel, message before and after the position,
- * body, `c` where critical, connection it is for, epoch for a new history, window, events, bytes, node,
- * number of the event on that node, number of the one before that Redis must have had, epoch and offset that
- * the node has seen. Answers `early` where Redis has not had the one before, `again` where it has had this
- * one, `unwanted`, or `done`, epoch, offset and who heard.
+ * KEYS leases, hash, stream; ARGV prefix of node channels, message before and after the position, body, `c` for a
+ * critical event, connection it is for, epoch for a new history, window, most events, most bytes, node, number of the
+ * event on that node, number of the previous event that Redis must have, epoch and offset that the node has seen.
+ * Returns `early` if Redis lacks the previous event, `again` if it already has this event, `unwanted` if there is no
+ * history and the user has no connection, or `done`, epoch, offset, then each node and its number of receivers.
  */
 export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${TO_HOLDERS}
 local leases, hash, stream = KEYS[1], KEYS[2], KEYS[3]
@@ -102,7 +104,8 @@ if last >= number then return { 'again' } end
 if last < previous then return { 'early' } end
 if not epoch then
   local from = '(' .. whole(now)
-  -- Leases may have been lost with the history: a node that has seen it knows that the thread was open.
+  -- Leases may have been lost together with the history. A node that has seen the history proves that the thread was
+  -- open.
   local isOpen = ARGV[14] ~= '' or redis.pcall('ZCOUNT', leases, from, '+inf') ~= 0
   if kind ~= 'c' and not isOpen then return { 'unwanted' } end
   epoch = ARGV[7]
@@ -128,9 +131,10 @@ return publishToHolders(leases, channel, before .. epoch .. '.' .. id .. after, 
 `);
 
 /**
- * KEYS hash, stream; ARGV epoch for a new history, window, events, bytes, epoch and offset that the node has
- * seen, then what is wanted: `after`, an epoch and an offset; `critical`; or `head`. Answers epoch, offset of the latest event, 1 for a gap, offset
- * up to which this goes, then for each event offset, kind, connection it is for, body.
+ * KEYS hash, stream; ARGV epoch for a new history, window, most events, most bytes, epoch and offset that the node has
+ * seen, then the part to read: `after`, an epoch and an offset; `critical`; or `head`. Returns epoch, offset of the
+ * latest event, 1 for a gap, offset up to which this part goes, then for each event offset, kind, connection it is for,
+ * body.
  */
 export const READ = new Script(`${NOW}${LINEAGE}${TRIM}
 local hash, stream, wanted = KEYS[1], KEYS[2], ARGV[7]
@@ -202,8 +206,8 @@ return answer
 `);
 
 /**
- * KEYS hash; ARGV window, epoch for a history whose end is lost, epoch and offset that the node has seen. Keeps
- * a thread that is open; answers its epoch and the offset of its latest event.
+ * KEYS hash; ARGV window, epoch for a history whose end is lost, epoch and offset that the node has seen. Extends the
+ * life of an open thread. Returns its epoch and the offset of its latest event.
  */
 export const TOUCH = new Script(`${LINEAGE}
 redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
@@ -215,8 +219,8 @@ return known
 `);
 
 /**
- * KEYS leases, hash, stream; ARGV beginning of a node's channel, message, epoch of the new history, window, node.
- * Begins anew, after events were lost before they got here: whoever reads on finds a gap.
+ * KEYS leases, hash, stream; ARGV prefix of node channels, message, epoch of the new history, window, node. Begins the
+ * history anew after events were lost before they reached Redis: the next read from an earlier position returns a gap.
  */
 export const RESET = new Script(`${NOW}${LINEAGE}${TO_HOLDERS}
 local known = redis.pcall('HMGET', KEYS[2], 'e', 's')

@@ -1,32 +1,32 @@
 import { createHmac } from 'node:crypto';
 
-/** 128 bits: nobody finds two users with one hash. */
+/** 128 bits: two users with the same hash cannot be found in practice. */
 const HASH_BYTES = 16;
 
-/** The keys of one user. All in one hash slot of a Redis Cluster. */
+/** The keys of one user. All of them are in one hash slot of a Redis Cluster. */
 export interface UserKeys {
-  /** The user's id, hashed: ids are personal, and may hold anything. */
+  /** The user's id, hashed: ids are personal data, and may contain any character. */
   readonly hash: string;
-  /** Sorted set: `nodeId:connectionId` → when its lease ends, by the clock of Redis. */
+  /** Sorted set: `nodeId:connectionId` → time at which its lease ends, by the clock of Redis. */
   readonly leases: string;
-  /** Sorted set: connections that had to make room → until when that is remembered. */
+  /** Sorted set: evicted connections → time until which the eviction is remembered. */
   readonly evicted: string;
 }
 
-/** Names of everything in Redis. What stands in braces decides the hash slot. */
+/** The names of all keys and channels in Redis. The part in braces determines the hash slot. */
 export class Keys {
-  /** Sorted set: node → until when it is taken for alive. */
+  /** Sorted set: node → time until which the node counts as alive. */
   readonly nodes: string;
-  /** Hash: node → what it says of itself. */
+  /** Hash: node → its description, as JSON. */
   readonly nodeInfo: string;
-  /** Stream: who is to be disconnected everywhere. */
+  /** Stream: the log of revocations, that is, of connections to close on all nodes. */
   readonly revocations: string;
-  /** What is tried on it says what the user of Redis may do. */
+  /** Key on which the rights of the user of Redis are tried. */
   readonly check: string;
-  /** All keys, and all channels, as ACLs put it. */
+  /** Pattern of all keys and all channels, as ACLs write it. */
   readonly all: string;
 
-  /** @param database pub/sub is shared by all databases of a Redis: channels say which they belong to */
+  /** @param database all databases of a Redis share pub/sub, so the names of channels contain its number */
   constructor(
     private readonly prefix: string,
     private readonly secret: string,
@@ -39,9 +39,9 @@ export class Keys {
     this.revocations = `${prefix}:{nodes}:revocations`;
   }
 
-  /** Of a user's or a thread's id. No two ids share one. */
+  /** The hash of a user's or a thread's id. No two ids share a hash. */
   hashOf(id: string): string {
-    // In UTF-16, as it is: UTF-8 has one form for all halves of surrogate pairs.
+    // As UTF-16, unchanged: UTF-8 encodes all lone surrogates as the same bytes.
     const hmac = createHmac('sha256', this.secret).update(id, 'utf16le').digest();
     return hmac.subarray(0, HASH_BYTES).toString('hex');
   }
@@ -51,18 +51,21 @@ export class Keys {
     return { hash, leases: `${user}leases`, evicted: `${user}evicted` };
   }
 
-  /** Any other key of a user, by its name; `ofUser` names those of the slots. */
+  /** Any other key of a user, by its name; {@link ofUser} returns the keys of the slots. */
   named(hash: string, name: string): string {
     return `${this.prefix}:{u:${hash}}:${name}`;
   }
 
-  /** Pub/sub channel on which a node listens. No prefix holds an `@`: two applications never share one. */
+  /** The pub/sub channel of a node. A prefix cannot contain `@`, so two applications never share a channel. */
   channelOf(nodeId: string): string {
     return `${this.prefix}:node@${this.database}:${nodeId}`;
   }
 }
 
-/** One connection in the registry of leases. Node ids are new at every start: what belonged to an earlier one stays its. */
+/**
+ * The name of a connection in the lease registry. Node ids are new at every start, so a lease of an earlier process is
+ * never taken for one of this process.
+ */
 export function memberOf(nodeId: string, connectionId: string): string {
   return `${nodeId}:${connectionId}`;
 }

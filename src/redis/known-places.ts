@@ -1,7 +1,7 @@
 import type { Clock } from '../time/clock.js';
 import type { Position } from '../history/position.js';
 
-/** Threads that nobody has open here and whose place is remembered. */
+/** Threads whose position is remembered although no connection of this node has them open. */
 const MOST_OTHERS = 10_000;
 
 interface KnownPlace {
@@ -11,21 +11,21 @@ interface KnownPlace {
 }
 
 /**
- * How far this node has seen each thread. Redis is told with every question: one that has less has lost the
- * end of the thread. What is older than the window is forgotten, as Redis forgets it.
+ * The latest position of each thread that this node has seen. It is sent to Redis with every command: a Redis that has
+ * less has lost the end of the thread. A position older than the window is ignored, because Redis forgets it too.
  */
 export class KnownPlaces {
-  // The longest unchanged first.
+  // In the order of the last change, oldest first.
   readonly #places = new Map<string, KnownPlace>();
 
   constructor(
     private readonly clock: Clock,
     private readonly windowMs: number,
-    /** Threads that are open here. */
+    /** Threads that connections of this node have open. */
     private readonly open: { readonly size: number },
   ) {}
 
-  /** A thread was seen at a place. */
+  /** Remembers that a thread was seen at a position. */
   saw(hash: string, position: Position): void {
     const known = this.#places.get(hash);
     const at = this.clock.now();
@@ -38,7 +38,7 @@ export class KnownPlaces {
     if (this.#places.size > this.open.size + MOST_OTHERS) this.#dropOne();
   }
 
-  /** As scripts take it: epoch and offset, or empty texts. */
+  /** The position of a thread as scripts take it: epoch and offset; an empty epoch and offset 0 if it is unknown. */
   of(hash: string): [epoch: string, offset: string] {
     const known = this.#places.get(hash);
     if (!known || known.at < this.clock.now() - this.windowMs) return ['', '0'];

@@ -3,14 +3,14 @@ import type { UserKeys } from './keys.js';
 import { ACQUIRE, PEEK, RECONCILE } from './lease-scripts.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
-/** What became of an arrival. */
+/** The outcome of {@link LeaseRegistry.acquire}: the evicted members, or all members if there is no room. */
 export type Acquired =
   | { readonly isHeld: true; readonly victims: readonly string[] }
   | { readonly isHeld: false; readonly members: readonly string[] };
 
 /**
- * What became of a lease that a node holds. `undecided`: there is no room, but some of those in the way may have
- * ended on nodes that could not say so yet.
+ * The outcome for a lease that a node holds. `undecided`: there is no room, but some of the leases that take it may
+ * have ended on nodes that could not give them back yet.
  */
 export type Settled = 'extended' | 'restored' | 'lost' | 'evicted' | 'undecided';
 
@@ -22,29 +22,32 @@ const SETTLED: Readonly<Record<string, Settled>> = {
   '3': 'undecided',
 };
 
-/** What a node has of a user, as it knows it. */
+/** The leases of a user that a node knows it has. */
 export interface Holding {
-  /** Members, the oldest first. */
+  /** Members, oldest first. */
   readonly held: readonly string[];
-  /** Members whose answer is not there yet. */
+  /** Members that are being acquired: their reply has not arrived yet. */
   readonly asking: readonly string[];
-  /** A time of Redis: members renewed since then are certainly alive. `undefined` where that was not asked before. */
+  /** A time of Redis: members renewed since then are certainly alive. `undefined` if there was room so far. */
   readonly doubtedSince: number | undefined;
 }
 
-/** What Redis has of a user and a node, after it was told. */
+/** The outcome of {@link LeaseRegistry.reconcile}. */
 export interface Reconciled {
-  /** By the clock of Redis. */
+  /** Epoch milliseconds by the clock of Redis. */
   readonly at: number;
-  /** In the order of what is held. */
+  /** One for each held member, in the same order. */
   readonly outcomes: readonly Settled[];
-  /** Members in the way that may have ended. */
+  /** Members that take the room, but may have ended. */
   readonly doubtful: readonly string[];
 }
 
-/** Who holds slots, in Redis. Every command may fail or hang: whoever calls sets the deadline. */
+/** The registry of leases in Redis. Every command may fail or hang: the caller sets the deadline. */
 export class LeaseRegistry {
-  /** The latest time that Redis is known to have reached; what a node says now, it knew by then. */
+  /**
+   * The latest time of Redis that this node has heard. It is sent with every list of leases: a lease that was taken or
+   * renewed later is not given back, although the list does not name it.
+   */
   #heardAt = 0;
 
   constructor(
@@ -53,15 +56,15 @@ export class LeaseRegistry {
     private readonly leaseMs: number,
   ) {}
 
-  /** Redis has said what time it is. */
+  /** Redis has returned its time. */
   heard(serverTime: number): void {
     this.#heardAt = serverTime;
   }
 
   /**
-   * Takes a slot, or extends the one the member has: asking again after a lost answer does no harm.
+   * Takes a slot, or extends the lease that the member already has. Repeating it after a lost reply is safe.
    *
-   * @param evictable members that may make room, the first first
+   * @param evictable members that may be evicted, in this order
    */
   async acquire(
     keys: UserKeys,
@@ -76,9 +79,9 @@ export class LeaseRegistry {
   }
 
   /**
-   * Makes what Redis has of this node and a user what the node has: gives back the rest, extends what is held,
-   * takes what Redis has lost or was never told. Carried out late, by a line that was given up, it does not
-   * take back what has come since.
+   * Makes the leases of a user that Redis has of this node match those of the node: gives back the others, extends the
+   * held ones, takes those that Redis has lost or never got. If it is executed late, over a connection that was given
+   * up, it does not give back leases that were taken since.
    */
   async reconcile(
     keys: UserKeys,
@@ -104,7 +107,7 @@ export class LeaseRegistry {
     await this.connection().zRem(keys.leases, members);
   }
 
-  /** The members that hold a slot at this moment. */
+  /** The members that hold a slot now. */
   async peek(keys: UserKeys): Promise<string[]> {
     return (await PEEK.run(this.connection(), [keys.leases], [])) as string[];
   }

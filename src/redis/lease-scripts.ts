@@ -2,8 +2,8 @@ import { NOW } from './lua.js';
 import { Script } from './script.js';
 
 /**
- * KEYS leases, evicted; ARGV member, limit, lease, then members that may make room, the first first.
- * Answers what became of it (0 full, 1 taken, 2 held already), then who had to go, or who is there.
+ * KEYS leases, evicted; ARGV member, limit, lease, then members that may be evicted, in this order. Returns the outcome
+ * (0 full, 1 taken, 2 held already), then the evicted members, or all members if it is full.
  */
 export const ACQUIRE = new Script(`${NOW}
 local member, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -37,11 +37,11 @@ return answer
 `);
 
 /**
- * KEYS leases, evicted; ARGV node, limit, lease, a time at which the node already knew all that follows, a
- * time since which others are in doubt, how many members it holds, these, the oldest first, then members
- * it is still asking for. Gives back what the node has in Redis and does not name, then extends what it
- * holds or takes it. Answers the time, for each that it holds 1 extended, 2 put back, 0 lost and no room,
- * -1 had to make room, 3 no room as far as can be told, and then the members that nobody has renewed since.
+ * KEYS leases, evicted; ARGV node, limit, lease, a time at which the node already knew the following lists, a time
+ * since which the leases of others are in doubt, number of held members, the held members, oldest first, then the
+ * members that are being acquired. Gives back the leases of the node that it does not name, then extends or takes the
+ * held ones. Returns the time, for each held member its outcome (1 extended, 2 restored, 0 lost for lack of room, -1
+ * evicted, 3 undecided: no room as far as is known), and then the members that were not renewed since.
  */
 export const RECONCILE = new Script(`${NOW}
 local prefix, limit, lease = ARGV[1] .. ':', tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -97,7 +97,7 @@ end
 return answer
 `);
 
-/** KEYS leases. Answers the members whose lease has not ended. */
+/** KEYS leases. Returns the members whose lease has not ended. */
 export const PEEK = new Script(`${NOW}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
 `);

@@ -2,7 +2,10 @@ import type { Clock } from '../time/clock.js';
 import type { ClusterLease, LeaseAnswer } from '../cluster/cluster-slots.js';
 import { type Keys, memberOf, type UserKeys } from './keys.js';
 
-/** `asking`: the answer is not there yet. `gone`: given back or lost, and of no further interest. */
+/**
+ * `asking`: the reply of Redis has not arrived yet. `unleased`: held here, but not counted in Redis as far as is known.
+ * `gone`: given back or lost, and of no further interest.
+ */
 export type LeaseState = 'asking' | 'held' | 'unleased' | 'gone';
 
 /** One slot of this node. */
@@ -13,7 +16,7 @@ export class Lease implements ClusterLease {
   constructor(
     readonly user: UserLeases,
     readonly connectionId: string,
-    /** Its name in the registry. */
+    /** The name of the lease in the registry. */
     readonly member: string,
     private readonly giveBack: (lease: Lease) => void,
   ) {}
@@ -27,19 +30,24 @@ export class Lease implements ClusterLease {
   }
 }
 
-/** How often Redis is told what is held here, after a command whose outcome is unknown: it may be carried out late. */
+/**
+ * How often the leases of a user are reported to Redis after a command whose outcome is unknown. Once is not enough:
+ * that command may still be executed late.
+ */
 const TELLINGS = 2;
-/** Users without a connection here of whom Redis has to be told. The leases of further ones end by themselves. */
+/** Users whose leases still have to be reported to Redis. The leases of further users end by themselves. */
 const MOST_LEFT = 50_000;
 
-/** The slots that one user has on this node, the oldest first. */
+/** The slots that one user has on this node, oldest first. */
 export class UserLeases {
   readonly leases = new Set<Lease>();
   /** The emergency cleanup that runs for this user on all nodes. */
   rescue: Promise<string[]> | undefined = undefined;
-  /** How often Redis still has to be told what is held here. */
+  /** How often the leases of this user still have to be reported to Redis. */
   tellings = 0;
-  /** A time of Redis since when there is no room: of those in the way, who has not renewed since then may have ended. */
+  /**
+   * A time of Redis since which there is no room. A lease that takes the room and was not renewed since may have ended.
+   */
   contestedSince: number | undefined = undefined;
 
   constructor(
@@ -47,12 +55,12 @@ export class UserLeases {
     readonly keys: UserKeys,
   ) {}
 
-  /** Those that Redis is to know of. One whose answer is not there yet may be refused: renewing would let it in. */
+  /** The leases that Redis has to count. One that is being acquired may be refused: renewing it would admit it. */
   get renewable(): Lease[] {
     return [...this.leases].filter(({ state }) => state === 'held' || state === 'unleased');
   }
 
-  /** Members whose answer is not there yet. */
+  /** Members that are being acquired: their reply has not arrived yet. */
   get asking(): string[] {
     const asking = [...this.leases].filter(({ state }) => state === 'asking');
     return asking.map(({ member }) => member);
@@ -60,12 +68,12 @@ export class UserLeases {
 }
 
 /**
- * The slots of this node. A user without any is kept only while Redis may have leases of this node that live no
- * more, and not for longer than those last.
+ * The slots of this node. A user without a slot is kept only while Redis may still have leases of this node that have
+ * ended here, and no longer than those leases last.
  */
 export class LeaseTable {
   readonly #users = new Map<string, UserLeases>();
-  // Users of whom Redis has to be told, and since when: the earliest first.
+  // Users whose leases have to be reported to Redis, and since when; earliest first.
   readonly #untold = new Map<UserLeases, number>();
 
   constructor(
@@ -75,7 +83,7 @@ export class LeaseTable {
     private readonly leaseMs: number,
   ) {}
 
-  /** @param giveBack what {@link Lease.release} does */
+  /** @param giveBack called by {@link Lease.release} */
   add(userId: string, connectionId: string, giveBack: (lease: Lease) => void): Lease {
     const hash = this.keys.hashOf(userId);
     let user = this.#users.get(hash);
@@ -88,7 +96,7 @@ export class LeaseTable {
     return lease;
   }
 
-  /** Takes a lease out; it is `gone`. */
+  /** Removes a lease; its state becomes `gone`. */
   remove(lease: Lease): void {
     const { user } = lease;
     lease.state = 'gone';
@@ -96,7 +104,7 @@ export class LeaseTable {
     this.#forgetIfDone(user);
   }
 
-  /** What Redis has of this user and this node is uncertain: it has to be told, however soon the user leaves. */
+  /** The leases that Redis has of this user are uncertain: they have to be reported, even if the user leaves before. */
   mustTell({ userId, keys }: UserLeases): void {
     let user = this.#users.get(keys.hash);
     if (!user) {
@@ -109,7 +117,7 @@ export class LeaseTable {
     if (this.#untold.size > MOST_LEFT) this.#forget(first(this.#untold));
   }
 
-  /** Redis was told what is held here of a user. */
+  /** The leases of a user were reported to Redis. */
   told(user: UserLeases): void {
     if (user.tellings === 0) return;
     user.tellings -= 1;
@@ -118,12 +126,12 @@ export class LeaseTable {
     this.#forgetIfDone(user);
   }
 
-  /** Users of whom Redis was not told yet since they became uncertain. */
+  /** Users whose leases were not reported yet since they became uncertain. */
   untold(): UserLeases[] {
     return [...this.#untold.keys()].filter(({ tellings }) => tellings === TELLINGS);
   }
 
-  /** Forgets users whose leases have ended by themselves. */
+  /** Forgets users whose uncertain leases have ended by themselves. */
   forgetEnded(): void {
     const oldest = this.clock.now() - this.leaseMs;
     for (const [user, since] of this.#untold) {
@@ -136,7 +144,7 @@ export class LeaseTable {
     return this.#users.get(hash);
   }
 
-  /** Names of a user of whom nothing is known here. */
+  /** The keys of a user, also of one that has no slot here. */
   keysOf(hash: string): UserKeys {
     return this.keys.ofUser(hash);
   }
@@ -151,7 +159,7 @@ export class LeaseTable {
     return size;
   }
 
-  /** How many there are in each state. */
+  /** The number of leases in each state. */
   count(): Readonly<Record<LeaseState, number>> {
     const counts = { asking: 0, held: 0, unleased: 0, gone: 0 };
     for (const { leases } of this.#users.values()) {

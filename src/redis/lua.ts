@@ -1,8 +1,8 @@
-// What several scripts begin with.
+// Beginnings that several scripts share.
 
 /**
- * `now`: the time of Redis in whole milliseconds, so that a node whose clock is wrong harms no other. `whole(number)`:
- * a number as text, without an exponent.
+ * `now`: the time of Redis in whole milliseconds, so that the wrong clock of a node does not affect other nodes.
+ * `whole(number)`: formats a number without an exponent.
  */
 export const NOW = `
 local time = redis.call('TIME')
@@ -11,8 +11,9 @@ local function whole(number) return string.format('%.0f', number) end
 `;
 
 /**
- * `publish(members, channel, message, answer, except)`: publishes once to every node that `members` begin with, but for
- * one, on the channel that begins with `channel`. Adds each node and how many listened to `answer`, and returns it.
+ * `publish(members, channel, message, answer, except)`: publishes a message once to each node that `members` begin
+ * with, except to the node `except`. The channel is `channel` followed by the node. Appends each node and its number of
+ * receivers to `answer`, and returns `answer`.
  */
 export const PUBLISH = `
 local function publish(members, channel, message, answer, except)

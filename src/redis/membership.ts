@@ -6,7 +6,7 @@ import type { NodeRegistry } from './node-registry.js';
 import { answerWithin } from './redis-deadline.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
-/** What a membership needs of its cluster. */
+/** What a membership needs from its cluster. */
 export interface MembershipServices {
   readonly clock: Clock;
   readonly settings: Readonly<RedisClusterSettings>;
@@ -14,11 +14,11 @@ export interface MembershipServices {
   readonly registry: NodeRegistry;
   /** Connections on this node. */
   connections(): number;
-  /** The clock of Redis showed this. @param askedAt monotonic milliseconds when it was asked */
+  /** Redis has returned its time. @param askedAt monotonic milliseconds at which the command was sent */
   heardTime(serverTime: number, askedAt: number): void;
 }
 
-/** This node among the others: says again and again that it is there, and learns which others are. */
+/** The membership of this node: registers the node with every heartbeat, and learns which other nodes there are. */
 export class Membership {
   #nodes: readonly ClusterNode[] = [];
   #isDraining = false;
@@ -28,7 +28,7 @@ export class Membership {
     this.#startedAt = services.clock.epoch();
   }
 
-  /** All nodes at the last heartbeat, this one too. */
+  /** All nodes at the last heartbeat, this one included. */
   get nodes(): readonly ClusterNode[] {
     return this.#nodes;
   }
@@ -39,12 +39,12 @@ export class Membership {
     return this.#nodes.map((node) => node.nodeId).filter((known) => known !== nodeId);
   }
 
-  /** From now on this node says that it is going away. */
+  /** From the next heartbeat on, this node is registered as draining. */
   drain(): void {
     this.#isDraining = true;
   }
 
-  /** Says that this node is there, and asks which others are. Rejects when Redis does not answer in time. */
+  /** Registers this node and fetches all nodes. Rejects when Redis does not reply in time. */
   async beat(): Promise<void> {
     const { clock, settings, registry } = this.services;
     const askedAt = clock.now();

@@ -16,27 +16,27 @@ import {
   text,
 } from './checks.js';
 
-/** What a node may send another: its name, and the shapes of it and of its answer. */
+/** A kind of message between nodes: its name, and the shapes of its body and of the answer. */
 export interface Topic<Body, Answer> {
   readonly name: string;
   readonly isBody: Check<Body>;
   readonly isAnswer: Check<Answer>;
 }
 
-/** More than any frame: what a node keeps for Redis at most. */
+/** Characters; more than any frame has, because a node queues at most this many bytes for Redis. */
 const LONGEST_FRAME = 16 * 1_048_576;
-/** More than any user has. */
+/** More connections than any user has. */
 const MOST_CONNECTIONS = 10_000;
 
 const isId = text();
 const isHash: Check<string> = (value): value is string =>
   typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
 
-/** A node's id: it becomes part of a channel's name, and a key of reports. */
+/** The id of a node. It becomes part of the name of a channel, and a key of reports. */
 export const isNodeId: Check<string> = (value): value is string =>
   typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value);
 
-/** The frame of an event, as far as that can be told without reading all of it. */
+/** The frame of an event, as far as that can be checked without parsing it. */
 export const isFrameText: Check<string> = (value): value is string =>
   typeof value === 'string' &&
   value.length <= LONGEST_FRAME &&
@@ -74,19 +74,19 @@ const isConnection: Check<ConnectionInfo> = record<ConnectionInfo>({
 
 const isThread: Check<ThreadKey> = record<ThreadKey>({ userId: isId, threadId: isId });
 
-/** Hand a frame to connections. */
+/** Hands a frame to connections. */
 export const DELIVER: Topic<{ target: ClusterTarget; frame: string }, DeliveryReport> = {
   name: 'deliver',
   isBody: record({ target: isTarget, frame: isFrameText }),
   isAnswer: isReport,
 };
 
-/** Connections that are to end. `at` stands last: Redis fills it in. */
+/** Connections to close. `at` is the last field: Redis fills it in. */
 export interface Revocation {
   readonly target: ClusterTarget;
   readonly goodbye: Goodbye;
   readonly id?: string | undefined;
-  /** By the clock of Redis: connections made later are not meant. Where it is missing, all are. */
+  /** A time of Redis: connections made later stay open. If it is missing, all connections are closed. */
   readonly at?: number | undefined;
 }
 
@@ -97,21 +97,21 @@ export const isRevocation: Check<Revocation> = record<Revocation>({
   at: optional(count()),
 });
 
-/** End connections. Answered with how many there were. */
+/** Closes connections. The answer is the number of connections. */
 export const DISCONNECT: Topic<Revocation, number> = {
   name: 'disconnect',
   isBody: isRevocation,
   isAnswer: count(),
 };
 
-/** Which connections has a user there? */
+/** Asks for the connections that a user has on the node. */
 export const CONNECTIONS: Topic<{ target: { userId: string } }, readonly ConnectionInfo[]> = {
   name: 'connections',
   isBody: record({ target: record({ userId: isId }) }),
   isAnswer: list(isConnection, MOST_CONNECTIONS),
 };
 
-/** An event on its way between nodes. `position` stands last: Redis fills it in. */
+/** An event on its way between nodes. `position` is the last field: Redis fills it in. */
 export interface EventBody {
   readonly thread: ThreadKey;
   readonly frame: string;
@@ -120,7 +120,7 @@ export interface EventBody {
   readonly position: string;
 }
 
-/** An event of a thread has its place. */
+/** An event of a thread that has got its position. */
 export const EVENT: Topic<EventBody, DeliveryReport> = {
   name: 'event',
   isBody: record<EventBody>({
@@ -134,44 +134,44 @@ export const EVENT: Topic<EventBody, DeliveryReport> = {
   isAnswer: isReport,
 };
 
-/** Events of a thread were lost before they got into Redis. */
+/** Events of a thread were lost before they reached Redis. */
 export const DOUBT: Topic<{ thread: ThreadKey }, null> = {
   name: 'doubt',
   isBody: record({ thread: isThread }),
   isAnswer: isNothing,
 };
 
-/** A user, by the hash of the id. */
+/** A user, identified by the hash of the id. */
 export interface HashedUser {
   readonly hash: string;
 }
 
-/** A connection that could make room for another one, as the registry of leases names it. */
+/** A connection that may be evicted, by its name in the lease registry. */
 export interface IdleMember {
   readonly member: string;
-  /** Milliseconds without traffic when the question came; negative where there was some since. */
+  /** Milliseconds without traffic at the time of the question; negative if there was traffic since. */
   readonly idleMs: number;
 }
 
-/** What of this user is dead, and what could make room? */
+/** Starts the emergency cleanup of a user on the node. The answer is the connections that may be evicted. */
 export const RESCUE: Topic<HashedUser, readonly IdleMember[]> = {
   name: 'rescue',
   isBody: record<HashedUser>({ hash: isHash }),
   isAnswer: list(record<IdleMember>({ member: text(512), idleMs: isFinite }), MOST_CONNECTIONS),
 };
 
-/** A hint: look at what this user holds there, something had to make room. */
+/** A hint to reconcile the leases of a user: one of them was evicted or is in doubt. */
 export const RENEW: Topic<HashedUser, null> = {
   name: 'renew',
   isBody: record<HashedUser>({ hash: isHash }),
   isAnswer: isNothing,
 };
 
-/** What everything between nodes is wrapped in. */
+/** The wrapper of every message between nodes. */
 export interface Envelope {
   readonly from: string;
   readonly topic: string;
-  /** Of a question, and of its answer. */
+  /** The id of a question, repeated in its answers; other messages have none. */
   readonly id?: string | undefined;
   readonly body: unknown;
 }

@@ -12,7 +12,7 @@ import type { Published } from './published.js';
 import { Question } from './question.js';
 import type { Unreadable } from './unreadable.js';
 
-/** Answers a question of another node; what it throws is no answer. */
+/** Handles a message of another node, and returns the answer to a question. If it throws, there is no answer. */
 export type BusHandler<Body, Answer> = (
   body: Body,
 ) => Answer | undefined | void | Promise<Answer | undefined | void>;
@@ -24,12 +24,12 @@ interface Subject {
 
 const ANSWER = 'answer';
 const ECHO = 'echo';
-/** Own messages that may stay unheard before the line is taken for dead. */
+/** Own echo messages that may be missing before the connection counts as dead. */
 const PATIENCE = 4;
 
 /**
- * Messages from node to node, over pub/sub: fast, and lost now and then. Whoever sends one must be able to
- * do without.
+ * Messages from node to node, over pub/sub: fast, but one is lost now and then. A sender must not depend on their
+ * delivery.
  */
 export class NodeBus {
   readonly #subjects = new Map<string, Subject>();
@@ -45,22 +45,22 @@ export class NodeBus {
     private readonly clock: Clock,
     private readonly nodeId: string,
     private readonly unreadable: Unreadable,
-    /** The other nodes, as far as they are known. */
+    /** The other nodes that are known. */
     private readonly others: () => readonly string[],
     private readonly onError: (error: unknown) => void,
-    /** The user of Redis may not listen. */
+    /** The user of Redis lacks the right to subscribe. */
     private readonly onDenied: (missing: readonly string[]) => void,
-    /** This node hears nothing any more, not even itself; or hears again. */
+    /** This node receives no messages any more, not even its own; or it receives messages again. */
     private readonly onHearing: (isHearing: boolean) => void,
   ) {}
 
-  /** Sets who deals with a topic. One for each. Gets what has the topic's shape and nothing else. */
+  /** Sets the handler of a topic, one for each. It gets only bodies that have the topic's shape. */
   use<Body, Answer>(topic: Topic<Body, Answer>, handler: BusHandler<Body, Answer>): void {
     const subject = { topic, handler: handler as BusHandler<unknown, unknown> };
     this.#subjects.set(topic.name, subject);
   }
 
-  /** Listens on this node's own channel, as soon as there is a connection. Call it whenever one has come up. */
+  /** Subscribes to the channel of this node. Call it whenever the connection has become ready. */
   async listen(): Promise<void> {
     const connection = this.connections.get('subscribe');
     if (connection === this.#listening) return;
@@ -76,13 +76,13 @@ export class NodeBus {
   }
 
   /**
-   * Sends a message to this node itself: a line that looks open and carries nothing, and one that cannot come up again,
-   * is replaced. Call it at every heartbeat.
+   * Sends a message to this node itself. If such messages do not arrive, the connection is replaced: it looks open but
+   * is dead, or it cannot reconnect. Call it at every heartbeat.
    */
   async check(): Promise<void> {
     if (this.#unheard >= PATIENCE) {
       this.#unheard = 0;
-      // What is denied has been said already.
+      // A missing right has been reported already.
       if (!this.#isDeaf && !this.#isDenied) {
         this.#isDeaf = true;
         this.onHearing(false);
@@ -91,16 +91,16 @@ export class NodeBus {
       await this.listen();
     }
     const receivers = await this.#receivers(this.nodeId, this.#wrap(ECHO, null));
-    // A message that could not be published means that Redis is away, which the renewal of leases reports.
+    // If the message could not be published, Redis is away; the renewal of leases reports that.
     if (receivers !== undefined) this.#unheard += 1;
   }
 
-  /** Sends a message. Resolves to whether the node listened, as far as can be known. */
+  /** Sends a message. Resolves to whether the node received it, as far as that can be known. */
   async tell<Body>(nodeId: string, topic: Topic<Body, unknown>, body: Body): Promise<boolean> {
     return this.#publish(nodeId, this.envelope(topic, body));
   }
 
-  /** Asks nodes. Resolves to the answers that came in time; never rejects. */
+  /** Asks nodes. Resolves to the answers that arrive in time; never rejects. */
   async ask<Body, Answer>(
     nodeIds: readonly string[],
     topic: Topic<Body, Answer>,
@@ -113,7 +113,7 @@ export class NodeBus {
     return [...answers.values()];
   }
 
-  /** Asks whoever `publish` reaches, which it finds out itself. Never rejects unless `publish` does. */
+  /** Asks the nodes that `publish` reaches; `publish` resolves to those nodes. Rejects only if `publish` does. */
   async collect<Body, Answer>(
     topic: Topic<Body, Answer>,
     body: Body,
@@ -137,7 +137,7 @@ export class NodeBus {
     return { answers, silent: question.silent };
   }
 
-  /** A message as nodes understand it, for whoever publishes it by other means. `body` stands last. */
+  /** The text of a message, for callers that publish it themselves. `body` is the last field. */
   envelope<Body>(topic: Topic<Body, unknown>, body: Body, id?: string): string {
     return this.#wrap(topic.name, body, id);
   }
@@ -155,14 +155,14 @@ export class NodeBus {
     };
   }
 
-  // Whether the node listened, as far as can be known.
+  // Whether the node received the text, as far as that can be known.
   async #publish(nodeId: string, text: string): Promise<boolean> {
     const receivers = await this.#receivers(nodeId, text);
     if (receivers === undefined) return false;
     return receivers > 0 || !this.connections.seesAllReceivers;
   }
 
-  // `undefined` where it could not be sent.
+  // The number of receivers; `undefined` if the text could not be published.
   async #receivers(nodeId: string, text: string): Promise<number | undefined> {
     try {
       return await this.connections.get('publish').publish(this.keys.channelOf(nodeId), text);

@@ -8,12 +8,12 @@ import { isNodeId } from './messages.js';
 import { Script } from './script.js';
 import type { Unreadable } from './unreadable.js';
 
-/** A node is taken for dead when it has been silent for so many heartbeats. */
+/** A node counts as dead after this many heartbeats of silence. */
 const TTL_HEARTBEATS = 7 / 3;
 
 /**
- * KEYS nodes, info; ARGV node, time to live, what it says of itself. Removes the dead, answers the time of
- * Redis in milliseconds and what all nodes say of themselves.
+ * KEYS nodes, info; ARGV node, time to live, description of the node. Removes dead nodes. Returns the time of Redis in
+ * milliseconds, and the descriptions of all nodes.
  */
 const BEAT = new Script(`${NOW}
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
@@ -30,7 +30,7 @@ end
 return { whole(now), redis.call('HVALS', KEYS[2]) }
 `);
 
-/** KEYS nodes, info. Forgets all nodes: something else was written there. */
+/** KEYS nodes, info. Removes all nodes, after another program has written under these keys. */
 const FORGET = new Script(`
 redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[2])
@@ -42,7 +42,7 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 `);
 
-/** What a node says of itself; another version of the library may leave something out. */
+/** The description of a node. Another version of the library may leave fields out. */
 type NodeInfo = Pick<ClusterNode, 'nodeId'> & {
   readonly [Key in keyof Omit<ClusterNode, 'nodeId'>]?: ClusterNode[Key] | undefined;
 };
@@ -55,14 +55,14 @@ const isNode: Check<NodeInfo> = record<NodeInfo>({
   isDraining: optional(isFlag),
 });
 
-/** What a heartbeat brought back. */
+/** The reply to a heartbeat. */
 export interface Beat {
   /** Epoch milliseconds by the clock of Redis. */
   readonly serverTime: number;
   readonly nodes: readonly ClusterNode[];
 }
 
-/** Which nodes there are, in Redis. */
+/** The registry of nodes in Redis. */
 export class NodeRegistry {
   readonly #keys: string[];
   readonly #ttlMs: number;
@@ -77,13 +77,13 @@ export class NodeRegistry {
     this.#ttlMs = Math.ceil(heartbeatMs * TTL_HEARTBEATS);
   }
 
-  /** Says that a node is there, and asks who else is. */
+  /** Registers a node, and returns all nodes. */
   async beat(node: ClusterNode): Promise<Beat> {
     try {
       return await this.#beat(node);
     } catch (error) {
       if (!concernsOneKey(error)) throw error;
-      // Every node says again that it is there, within a heartbeat.
+      // Every other node registers again within a heartbeat.
       this.unreadable.note('the list of nodes');
       await FORGET.run(this.connection(), this.#keys, []);
       return this.#beat(node);
@@ -105,7 +105,7 @@ export class NodeRegistry {
   #read(info: unknown): ClusterNode[] {
     const node = parse(String(info), isNode);
     if (!node) {
-      this.unreadable.note('what a node says of itself');
+      this.unreadable.note('the description of a node');
       return [];
     }
     const { nodeId, name = nodeId, startedAt = 0, connections = 0, isDraining = false } = node;

@@ -4,39 +4,39 @@ import type { Clock, Release } from '../time/clock.js';
 import { answerWithin } from './redis-deadline.js';
 import type { ThreadKeys } from './thread-keys.js';
 
-/** Threads that are touched at once. */
+/** Threads that are touched at the same time. */
 const BATCH = 250;
 const LONGEST_TOUCH_MS = 5_000;
 
-/** A thread that a connection of this node has open. */
+/** A thread that connections of this node have open. */
 export interface OpenThread {
   readonly thread: ThreadKey;
   readonly keys: ThreadKeys;
   openers: number;
-  /** The latest event that came over the bus. */
+  /** The position of the latest event that arrived over the bus or was read. */
   heard: Position | undefined;
-  /** Where the thread was the last time it was looked at. */
+  /** The position of the thread in Redis at the last look. */
   seen: Position | undefined;
 }
 
-/** What open threads need of their history. */
+/** What open threads need from their history. */
 export interface OpenThreadsOwner {
   readonly clock: Clock;
   readonly windowMs: number;
   readonly commandTimeoutMs: number;
-  /** Keeps the thread in Redis for another window; resolves to where it is, `undefined` where Redis has nothing of it. */
+  /** Keeps the thread in Redis. Resolves to its position, `undefined` if Redis does not have the thread. */
   touch(open: OpenThread): Promise<Position | undefined>;
-  /** As {@link touch}, and begins the thread anew where something else was written in its place. */
+  /** As {@link touch}, and begins the thread anew if another program has written under its key. */
   look(open: OpenThread): Promise<Position | undefined>;
-  /** Events of a thread may not have got here. */
+  /** Events of a thread may not have reached this node. */
   doubtful(thread: ThreadKey): void;
-  /** Redis did not do what it was asked. */
+  /** A command to Redis failed. */
   stumbled(error: unknown): void;
 }
 
 /**
- * The threads that connections of this node have open. Touches them while they are, so that Redis keeps them, and finds
- * out where an event did not get here.
+ * The threads that connections of this node have open. Touches them periodically, so that Redis keeps them, and detects
+ * events that did not reach this node.
  */
 export class OpenThreads {
   readonly #open = new Map<string, OpenThread>();
@@ -52,7 +52,7 @@ export class OpenThreads {
     return this.#open.size;
   }
 
-  /** Opens a thread until what this returns is called. */
+  /** Opens a thread. It stays open until the returned function is called. */
   open(thread: ThreadKey, keys: ThreadKeys): Release {
     let open = this.#open.get(keys.hash);
     if (!open) {
@@ -66,7 +66,7 @@ export class OpenThreads {
     return once(() => this.#leave(open));
   }
 
-  /** Looks where all of them are. @param isDoubtful messages to this node may have been lost just now */
+  /** Compares all open threads with Redis. @param isDoubtful messages to this node may have been lost just now */
   async lookAtAll(isDoubtful: boolean): Promise<void> {
     const { clock, commandTimeoutMs } = this.owner;
     const open = [...this.#open.values()];
@@ -91,19 +91,20 @@ export class OpenThreads {
     open.openers -= 1;
     if (open.openers > 0) return;
     this.#open.delete(open.keys.hash);
-    // The window begins now. Where this fails, it began when the thread was last touched.
+    // The window begins now. If this fails, it began with the last touch.
     void this.owner.touch(open).catch((error: unknown) => this.owner.stumbled(error));
     if (this.#open.size > 0) return;
     this.#stopTouching?.();
     this.#stopTouching = undefined;
   }
 
-  // Twice in a row without having heard of it: it did not get here. Once may be a matter of moments.
+  // An event that Redis already had at the previous look and that has not arrived by now is lost. One look is not
+  // enough: the event may still be on its way. It is enough where messages may have been lost just now.
   async #look(open: OpenThread, isDoubtful: boolean): Promise<void> {
     const now = await this.owner.look(open);
     const { seen, heard, thread } = open;
     const due = isDoubtful ? now : seen;
-    // Redis knows nothing of it any more: connections that have it open should hear of the gap before the next event.
+    // Redis has lost the thread: connections that have it open should get the gap before the next event.
     const isLost = now === undefined && heard !== undefined && heard.offset > 0;
     if (isLost || (due && !isAtLeast(heard, due))) {
       open.heard = now;

@@ -2,7 +2,7 @@ import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
 import { Script } from './script.js';
 
-/** What is sent outside of scripts, beside scripts themselves; tried one by one. */
+/** A command that is sent outside of scripts, other than EVAL and EVALSHA. Each is tried on its own. */
 type Attempt = (connection: RedisConnection, keys: Keys) => Promise<unknown>;
 
 const OUTSIDE: Readonly<Record<string, Attempt>> = {
@@ -11,8 +11,8 @@ const OUTSIDE: Readonly<Record<string, Attempt>> = {
   publish: (connection, keys) => connection.publish(keys.channelOf('check'), ''),
 };
 
-// Tries every command that the scripts call on a key of its own, and takes it away again. What fails for any
-// other reason may be called.
+// Tries every command that the scripts call, on a key of its own that is deleted at the end. A command that fails for
+// any other reason than a missing right is allowed.
 const TRY = new Script(`
 local key, missing = KEYS[1], {}
 local function try(name, ...)
@@ -54,16 +54,16 @@ try('del', key)
 return missing
 `);
 
-/** A command, a key or a channel is closed to the user with whom this process is connected. */
+/** Whether the user of Redis lacks the right to a command, a key or a channel. */
 export function isDenied(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return /^NOPERM\b|can't run this command|^ERR unknown command/i.test(error.message);
 }
 
 /**
- * What the user of Redis lacks, in the words of an ACL; an empty list where there is everything.
+ * The rights that the user of Redis lacks, as an ACL writes them; an empty list if none is missing.
  *
- * @throws whatever else Redis fails with
+ * @throws any other error of Redis
  */
 export async function missingPermissions(
   connection: RedisConnection,
@@ -107,11 +107,11 @@ async function unlessDenied(
   }
 }
 
-/** What to say about that. */
+/** The warning about missing rights. */
 export function permissionWarning(missing: readonly string[]): string {
   return (
-    `The user of Redis lacks ${missing.join(' ')}: what needs it does not work. ` +
-    'Run ACL SETUSER with what docs/cluster.md lists; what is renamed in redis.conf (rename-command) ' +
-    'has to have its own name.'
+    `The user of Redis lacks ${missing.join(' ')}: features that need these rights do not work. ` +
+    'Run ACL SETUSER with the rights that docs/cluster.md lists. Commands that are renamed in redis.conf ' +
+    '(rename-command) have to get their original names back.'
   );
 }

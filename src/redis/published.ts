@@ -1,22 +1,26 @@
 import { isNodeId } from './messages.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
-/** Nodes that a message was published to. */
+/** The nodes that a message was published to. */
 export interface Published {
-  /** Those that listened, as far as can be known. */
+  /** Nodes that received it, as far as that can be known. */
   readonly heard: readonly string[];
-  /** Those that did not. */
+  /** Nodes that did not receive it. */
   readonly unheard: readonly string[];
 }
 
-/** What a script answers that has published: nodes, and how many listened to each. */
+/**
+ * Reads the reply of a script that publishes: nodes, each with its number of receivers.
+ *
+ * @param isCountTrue whether that number includes all receivers; otherwise every node counts as reached
+ */
 export function readPublished(reply: unknown, isCountTrue: boolean): Published {
-  if (!Array.isArray(reply)) throw new UnreadableReplyError('who listened');
+  if (!Array.isArray(reply)) throw new UnreadableReplyError('the receivers of a message');
   const heard: string[] = [];
   const unheard: string[] = [];
   for (let index = 0; index < reply.length; index += 2) {
     const node: unknown = reply[index];
-    // What was written by something else is the name of no node.
+    // A text that another program has written may not be the id of a node.
     if (!isNodeId(node)) continue;
     const listened = !isCountTrue || Number(reply[index + 1]) > 0;
     (listened ? heard : unheard).push(node);

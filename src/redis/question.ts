@@ -1,17 +1,17 @@
 import type { Topic } from './messages.js';
 import type { Published } from './published.js';
 
-/** More than there are nodes. */
+/** More answers than there are nodes. */
 const MOST_ANSWERS = 10_000;
 
 /**
- * A question to other nodes: waits until every node that it reached has answered. Answers may come before it is known
- * which nodes these are.
+ * A question to other nodes. `answered` resolves when every node that the question reached has answered. Answers may
+ * arrive before it is known which nodes these are.
  */
 export class Question {
   readonly answers = new Map<string, unknown>();
   readonly answered: Promise<void>;
-  /** Those that said something, an answer or not. */
+  /** Nodes that have replied, with a readable answer or without. */
   readonly #heardFrom = new Set<string>();
   #published: Published | undefined;
   #done!: () => void;
@@ -25,7 +25,7 @@ export class Question {
     });
   }
 
-  /** The nodes that were to answer and did not: all others, where the question has not got out in time. */
+  /** The nodes that should have answered and did not. All other nodes, if the question was not published in time. */
   get silent(): string[] {
     const { heard, unheard } = this.#published ?? { heard: this.others(), unheard: [] };
     return [...heard, ...unheard].filter((nodeId) => !this.answers.has(nodeId));
@@ -36,7 +36,7 @@ export class Question {
     this.#check();
   }
 
-  /** Returns whether the answer could be read; `null` is that of a node that has none. */
+  /** Returns whether the answer could be read. A node that has no answer sends `null`. */
   answer(nodeId: string, answer: unknown): boolean {
     const isRead = this.topic.isAnswer(answer);
     if (isRead && this.answers.size < MOST_ANSWERS) this.answers.set(nodeId, answer);

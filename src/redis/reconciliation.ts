@@ -9,14 +9,14 @@ import { answerWithin } from './redis-deadline.js';
 import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
-/** Users who are dealt with at once: enough to keep Redis busy, too few to make others wait. */
+/** Users that are reconciled at the same time: enough to keep Redis busy, too few to delay other commands. */
 const BATCH = 250;
-/** How often it is looked again, within one renewal, at what became uncertain meanwhile. */
+/** How often one renewal repeats for users whose leases became uncertain meanwhile. */
 const PASSES = 3;
-/** The first pause before those for whom there was no room are asked for again. */
+/** The first pause, in milliseconds, before leases without room are asked for again. Further pauses are doubled. */
 const SHORTEST_PAUSE_MS = 100;
 
-/** What a reconciliation needs of its node. */
+/** What a reconciliation needs from its node. */
 export interface ReconciliationServices {
   readonly clock: Clock;
   readonly settings: Readonly<RedisClusterSettings>;
@@ -25,27 +25,28 @@ export interface ReconciliationServices {
   readonly registry: LeaseRegistry;
   readonly bus: NodeBus;
   readonly holder: () => SlotHolder;
-  /** Whether this process has slept for so long that others may have its slots: then it has no claim to them. */
+  /** Whether this process has slept for so long that other nodes may have its slots: then it has no claim to them. */
   readonly isOverslept: () => boolean;
   /** A command failed in a way that concerns one user only. */
   readonly stumbled: (error: unknown) => void;
 }
 
 /**
- * Makes what Redis has of this node what lives here, user by user: gives back leases that live no more, extends
- * those that do, takes those that Redis does not have. Only the node knows which of its leases live, and this is
- * the only way it says so: at renewals, after Redis was away, and after any command whose outcome is unknown.
+ * Makes the leases that Redis has of this node match its connections, user by user: gives back leases of connections
+ * that have ended, extends those of living ones, takes those that Redis does not have. Only the node knows which of its
+ * connections live, and this is the only way in which it reports that: at renewals, after Redis was away, and after any
+ * command whose outcome is unknown.
  */
 export class Reconciliation {
   readonly counters = { lost: 0, evicted: 0, restored: 0 };
-  // Users for whom there was no room, as far as could be told.
+  // Users for whom there is no room, as far as is known.
   readonly #contested = new Set<UserLeases>();
   #pauseMs = SHORTEST_PAUSE_MS;
   #stopTimer: Release | undefined;
 
   constructor(private readonly host: ReconciliationServices) {}
 
-  /** All users of this node, and those that became uncertain meanwhile. Rejects when Redis does not answer for all. */
+  /** Reconciles all users of this node, and those that became uncertain meanwhile. Rejects if Redis fails for any. */
   async all(): Promise<void> {
     const { table } = this.host;
     table.forgetEnded();
@@ -57,7 +58,7 @@ export class Reconciliation {
     }
   }
 
-  /** One user. Rejects when Redis does not answer. */
+  /** Reconciles one user. Rejects when Redis does not reply. */
   one(hash: string): Promise<void> {
     const { clock, settings, table } = this.host;
     const user = table.user(hash);
@@ -65,7 +66,7 @@ export class Reconciliation {
     return answerWithin(clock, settings.commandTimeoutMs, done);
   }
 
-  /** Gives everything back; the connections may take their time to leave. Rejects when Redis does not answer. */
+  /** Gives all slots back, before their connections have closed. Rejects when Redis does not reply. */
   releaseAll(): Promise<void> {
     const { table, registry } = this.host;
     const released = table.users().map((user) => {
@@ -78,12 +79,12 @@ export class Reconciliation {
     });
   }
 
-  /** Gives one back. Safe to repeat; rejects when Redis does not answer. */
+  /** Gives one slot back. Safe to repeat. Rejects when Redis does not reply. */
   release({ user, member }: Lease): Promise<void> {
     return this.told(user, this.host.registry.release(user.keys, [member]));
   }
 
-  /** Passes on what became of a command; where that is unknown, Redis is told later what lives here. */
+  /** Passes on the outcome of a command. If it fails, its effect is unknown, and the leases are reported later. */
   async told<T>(user: UserLeases, command: Promise<T>): Promise<T> {
     try {
       return await command;
@@ -111,7 +112,7 @@ export class Reconciliation {
     const doubtedSince = isOverslept() ? 0 : contestedSince;
     const asked = registry.reconcile(user.keys, { held, asking, doubtedSince }, holder().limit);
     try {
-      // What was to be given back only ends by itself.
+      // With nothing held, a failure does not have to be repaired: the leases to give back end by themselves.
       const { at, outcomes, doubtful } = await (held.length > 0 ? this.told(user, asked) : asked);
       table.told(user);
       this.#contest(user, outcomes.includes('undecided') ? at : undefined, doubtful);
@@ -123,7 +124,7 @@ export class Reconciliation {
     }
   }
 
-  // Of a user who has nothing here; another node says that there is something in Redis.
+  // For a user without a slot here: another node has found leases of this node in Redis.
   async #giveBackAll(keys: UserKeys): Promise<void> {
     const nothing = { held: [], asking: [], doubtedSince: undefined };
     await this.host.registry.reconcile(keys, nothing, this.host.holder().limit);
@@ -131,7 +132,7 @@ export class Reconciliation {
 
   #settle(lease: Lease, outcome: Settled): void {
     if (lease.isGone) {
-      // A script that had to be sent again in full came after the lease was given back, and took it anew.
+      // The script was sent again in full, ran after the lease was given back, and took it anew.
       if (outcome === 'restored') this.release(lease).catch(this.host.stumbled);
       return;
     }
@@ -148,7 +149,8 @@ export class Reconciliation {
     }
   }
 
-  // Their nodes are asked to renew what lives there: then it is certain. What nobody renews ends within a lease.
+  // The nodes of the doubtful leases are asked to renew those of living connections, which proves that they live. A
+  // lease that its node does not renew ends within `leaseMs`.
   #contest(user: UserLeases, at: number | undefined, doubtful: readonly string[]): void {
     if (at === undefined) {
       user.contestedSince = undefined;
@@ -172,7 +174,7 @@ export class Reconciliation {
     try {
       await this.#each(contested);
     } catch (error) {
-      // The next renewal asks again.
+      // The next renewal tries again.
       this.host.stumbled(error);
     }
     if (this.#contested.size === 0) this.#pauseMs = SHORTEST_PAUSE_MS;
@@ -186,7 +188,8 @@ export class Reconciliation {
     let failure: PromiseRejectedResult | undefined;
     for (let start = 0; start < items.length; start += BATCH) {
       const steps = Promise.allSettled(items.slice(start, start + BATCH).map(step));
-      // Whoever does not answer is not asked any further; an error may concern a part of a Redis Cluster.
+      // A timeout ends the loop, because Redis does not reply. An error does not: it may concern one part of a Redis
+      // Cluster.
       const outcomes = await answerWithin(clock, settings.commandTimeoutMs, steps);
       failure ??= outcomes.find((outcome) => outcome.status === 'rejected');
     }

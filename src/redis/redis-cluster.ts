@@ -17,7 +17,7 @@ import {
 } from './redis.options.js';
 import { LOOK_MS } from './revocations.js';
 
-/** Answers that may stay out in a row before the connection itself is taken for dead. */
+/** Timeouts in a row after which the connection itself counts as dead. */
 const PATIENCE = 3;
 
 /**
@@ -31,7 +31,7 @@ export function redisCluster(options: RedisClusterOptions): ClusterDefinition {
   return { create: (host) => new RedisCluster(host, settings) };
 }
 
-/** This process's part of a cluster over Redis. */
+/** The membership of this process in a cluster over Redis. */
 export class RedisCluster implements Cluster {
   readonly #node: RedisNode;
   #timeoutsInARow = 0;
@@ -128,7 +128,7 @@ export class RedisCluster implements Cluster {
     };
   }
 
-  // Resolves with the first renewal that goes through.
+  // Resolves after the first successful renewal.
   #joined(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenJoined = resolve;
@@ -140,16 +140,17 @@ export class RedisCluster implements Cluster {
     if (purpose === 'subscribe') void this.#listen();
     if (purpose === 'streams') {
       this.#history?.hurry();
-      // Redis may have come back with less than it had.
+      // Redis may have lost data while the connection was down.
       this.#history?.doubtAll();
     }
-    // It may have lost everything while it was away: put back what is held here.
+    // Redis may have lost all data while it was away: the renewal restores the leases of this node.
     if (purpose !== 'leases') return;
     void this.#node.renewal.now();
     void this.#node.setup.run(this.#node.connections.get('leases'));
   }
 
-  // What was sent while nobody listened is lost on the way, not in the history.
+  // Messages that were published while this node was not subscribed are lost. Revocations and events are still in
+  // Redis.
   async #listen(): Promise<void> {
     await this.#node.bus.listen();
     void this.#look();
@@ -158,7 +159,7 @@ export class RedisCluster implements Cluster {
 
   #onError(purpose: ConnectionPurpose, error: Error): void {
     if (this.#node.availability.hasLeft) return;
-    // What this user of Redis may not do is no sign of Redis being away.
+    // A missing right does not mean that Redis is away, and neither does an error of a connection of another purpose.
     if (purpose !== 'leases' || isDenied(error)) {
       this.#node.availability.stumble(error);
       return;
@@ -183,11 +184,11 @@ export class RedisCluster implements Cluster {
     const leases = this.#node.table.count().held;
     this.#node.availability.recover({ nodes: this.#node.membership.nodes.length, leases });
     this.#whenJoined?.();
-    // While a user was not known to be here, their messages went elsewhere.
+    // While Redis lacked the leases of a user, events of that user were not published to this node.
     if (!wasUp || this.#node.reconciliation.counters.restored > restored) this.#history?.doubtAll();
   }
 
-  // Nobody on this node was disconnected from elsewhere without having been told.
+  // Applies the revocations of other nodes. Until shortly after, no connection here can have been revoked unnoticed.
   async #look(): Promise<void> {
     if (!this.#node.availability.isUp) return;
     const askedAt = this.services.clock.now();
@@ -209,7 +210,8 @@ export class RedisCluster implements Cluster {
     }
   }
 
-  // A line that was cut without a word stays open for a quarter of an hour, and nothing comes over it.
+  // A connection that the network has cut silently stays open for about a quarter of an hour, but carries nothing. It
+  // is replaced after some timeouts in a row.
   #noteTimeout(error: unknown): void {
     this.#timeoutsInARow = error instanceof RedisTimeoutError ? this.#timeoutsInARow + 1 : 0;
     if (this.#timeoutsInARow < PATIENCE) return;

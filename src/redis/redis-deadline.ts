@@ -1,7 +1,7 @@
 import type { Clock } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
 
-/** Redis did not answer in time. */
+/** Redis did not reply in time. */
 export class RedisTimeoutError extends Error {
   override readonly name = 'RedisTimeoutError';
 
@@ -11,10 +11,10 @@ export class RedisTimeoutError extends Error {
 }
 
 /**
- * Waits for an answer of Redis, but not longer than `ms`; that this process slept says nothing about Redis. What
- * comes later is swallowed.
+ * Waits for a reply of Redis, but not longer than `ms`. Time that this process slept does not count, see
+ * {@link afterSilence}. A reply or an error that arrives later is ignored.
  *
- * @throws {RedisTimeoutError} and whatever the command fails with
+ * @throws {RedisTimeoutError} at the deadline, or the error of the command
  */
 export function answerWithin<T>(clock: Clock, ms: number, answer: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

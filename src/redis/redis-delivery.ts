@@ -17,14 +17,14 @@ import { type Published, readPublished } from './published.js';
 import type { Revocations } from './revocations.js';
 import { Script } from './script.js';
 
-/** How long it is waited for what became of a message. */
+/** Milliseconds that a caller waits for the report about a message. */
 export const REPORT_MS = 2_000;
-/** Bytes of messages that Redis has not taken yet; what is above is not sent. */
+/** Bytes of messages that wait for the reply of Redis. A message beyond that is not sent. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
 /**
- * KEYS a sorted set whose members begin with a node; ARGV beginning of a node's channel, a node to leave
- * out, message. Publishes to every node of which something is alive; answers each and how many listened.
+ * KEYS a sorted set whose members begin with a node; ARGV prefix of node channels, a node to skip, message. Publishes
+ * to every node with a member that has not expired. Returns each of these nodes and its number of receivers.
  */
 const BROADCAST = new Script(`${NOW}${PUBLISH}
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')
@@ -41,9 +41,9 @@ export class RedisDelivery implements ClusterDelivery {
     private readonly bus: NodeBus,
     private readonly nodeId: string,
     private readonly revocations: Pick<Revocations, 'useLocalDelivery' | 'revoke'>,
-    /** The other nodes, as far as they are known. */
+    /** The other nodes that are known. */
     private readonly others: () => readonly string[],
-    /** A message did not get out. */
+    /** A message could not be published. */
     private readonly failed: (error: unknown) => void,
   ) {}
 
@@ -80,12 +80,12 @@ export class RedisDelivery implements ClusterDelivery {
       return await this.bus.collect(topic, request, publish, withinMs);
     } catch (error) {
       this.failed(error);
-      // Which of them hold the user cannot be known now.
+      // It is unknown which nodes hold the user, so all of them count as silent.
       return { answers: new Map<string, Answer>(), silent: [...this.others()] };
     }
   }
 
-  // Nobody knows where a connection is: all nodes are asked. Where a user is, the leases say.
+  // The leases of a user name the nodes that hold it. No key names the node of a connection, so all nodes are asked.
   async #broadcast(target: ClusterTarget, text: string): Promise<Published> {
     const key =
       'userId' in target
@@ -103,7 +103,7 @@ export class RedisDelivery implements ClusterDelivery {
   }
 }
 
-/** Redis takes messages more slowly than they are sent. */
+/** Messages are sent faster than Redis takes them. */
 class BacklogError extends Error {
   override readonly name = 'BacklogError';
 

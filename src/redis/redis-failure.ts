@@ -1,9 +1,11 @@
-/** A script answered what it never answers: what it found in Redis was written by something else. */
+/**
+ * A script returned a reply of another shape than its own: another program has written the data that it found in Redis.
+ */
 export class UnreadableReplyError extends Error {
   override readonly name = 'UnreadableReplyError';
 
   constructor(what: string) {
-    super(`Redis answered what could not be read (${what})`);
+    super(`Redis sent a reply that could not be read (${what})`);
   }
 }
 
@@ -13,13 +15,13 @@ export function isOffline(error: unknown): boolean {
 }
 
 const OTHER_KIND = /\bWRONGTYPE\b/;
-/** A script stopped: before 7.0 Redis named scripts otherwise. */
+/** The error of a script: the first form is that of Redis 7.0 and later, the second that of earlier versions. */
 const IN_SCRIPT = /\buser_script\b|Error running script/;
-/** What concerns the server, or what this user of it may do. */
+/** Errors that concern the whole server, or the rights of the user of Redis. */
 const SERVER_WIDE =
   /\b(OOM|READONLY|MISCONF|NOREPLICAS|NOPERM|NOAUTH|LOADING|MASTERDOWN|BUSY|CLUSTERDOWN|CROSSSLOT)\b|can't run this command|can't access|[Uu]nknown Redis command/;
 
-/** Whether something else was written under a key: that key is in the way, and all others are well. */
+/** Whether an error means that another program has written under a key. Only that key is affected. */
 export function concernsOneKey(error: unknown): boolean {
   if (error instanceof UnreadableReplyError) return true;
   if (!(error instanceof Error)) return false;

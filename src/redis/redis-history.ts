@@ -29,7 +29,7 @@ import { type AppendServices, ThreadAppends } from './thread-appends.js';
 import { type ThreadKeys, threadKeysOf } from './thread-keys.js';
 import type { Unreadable } from './unreadable.js';
 
-/** What the history needs of its node. */
+/** What the history needs from its node. */
 export interface HistoryServices {
   readonly clock: Clock;
   readonly connections: RedisConnections;
@@ -38,15 +38,15 @@ export interface HistoryServices {
   readonly nodeId: string;
   readonly commandTimeoutMs: number;
   readonly unreadable: Unreadable;
-  /** Redis did not do what it was asked; it is asked again. */
+  /** A command to Redis failed; it is retried. */
   stumbled(error: unknown): void;
-  /** An event was given up: those who resume in its thread will find a gap. */
+  /** An event was given up: clients that resume its thread get a gap. */
   lost(thread: ThreadKey, error: unknown): void;
 }
 
 /**
- * The threads of a cluster, in Redis: a stream for each. An event gets its place there, and comes back to
- * every node that holds the user in that order; what a node did not hear it reads.
+ * The threads of a cluster in Redis, one stream for each. Redis assigns each event its position, and publishes the
+ * events in that order to every node that holds the user. A node reads the events that it did not receive.
  */
 export class RedisHistory implements ThreadHistory {
   readonly #open: OpenThreads;
@@ -72,7 +72,7 @@ export class RedisHistory implements ThreadHistory {
     services.bus.use(DOUBT, ({ thread }) => this.#listener?.doubtful(thread));
   }
 
-  /** Events that Redis does not have yet. */
+  /** The number of events that Redis has not confirmed yet. */
   get waiting(): number {
     return this.#queue.size;
   }
@@ -115,12 +115,14 @@ export class RedisHistory implements ThreadHistory {
     return this.#read(thread, 'critical');
   }
 
-  /** Messages may have been lost on the way here: whoever lacks one reads on. */
+  /**
+   * Messages to this node may have been lost: compares the open threads with Redis, so that missing events are read.
+   */
   doubtAll(): void {
     void this.#open.lookAtAll(true);
   }
 
-  /** Redis can be reached again. */
+  /** Redis is reachable again. */
   hurry(): void {
     this.#queue.hurry();
   }
@@ -130,7 +132,7 @@ export class RedisHistory implements ThreadHistory {
     this.#known.clear();
   }
 
-  /** The process leaves the cluster: lets what waits get out, for a while. */
+  /** The process leaves the cluster: waits until the queued events are sent, but not longer than the deadline. */
   async leave(): Promise<void> {
     this.dispose();
     const { clock, commandTimeoutMs } = this.services;
@@ -188,8 +190,8 @@ export class RedisHistory implements ThreadHistory {
       const stretch = readStretch(await READ.run(this.#connection, names, args));
       const head = { epoch: stretch.epoch, offset: stretch.head };
       this.#known.saw(keys.hash, head);
-      // Every event after this one has to be heard. Taken at the first look, seconds later, the baseline would pass over
-      // the events that came in between and were not heard.
+      // The baseline: every later event has to arrive over the bus. Taken at the first look, seconds later, it would
+      // hide events that were missed in between.
       const open = this.#open.get(keys.hash);
       if (open) open.heard ??= head;
       return stretch;
@@ -198,8 +200,8 @@ export class RedisHistory implements ThreadHistory {
     return answerWithin(this.services.clock, this.services.commandTimeoutMs, asked);
   }
 
-  // What something else has written in place of a thread is not a thread that was lost on the way: it
-  // stays in the way until the thread begins anew.
+  // Data that another program has written under the key of a thread stays in the way until the thread begins anew, so
+  // the thread is reset before the retry.
   async #mended<T>(thread: ThreadKey, keys: ThreadKeys, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();

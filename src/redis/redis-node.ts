@@ -23,25 +23,25 @@ import { ServerOffset } from './server-offset.js';
 import { SetupCheck } from './setup-check.js';
 import { Unreadable } from './unreadable.js';
 
-const HEARING = 'This node hears the others again.';
+const HEARING = 'This node receives messages from the other nodes again.';
 const DEAF =
-  'This node hears nothing from the others: its connection for messages cannot subscribe, or carries nothing. ' +
-  'Messages to users here that other nodes send do not arrive; threads with `resume` are read from Redis, late. ' +
-  'It is tried again and again. Look for `maxclients`, for the rights of the user of Redis, and for a firewall or proxy in between.';
+  'This node receives no messages from the other nodes: its connection for messages cannot subscribe, or is dead. ' +
+  'Messages that other nodes send to users of this node are lost; threads with `resume` are read from Redis with a ' +
+  'delay. Subscribing is retried. Check `maxclients`, the rights of the user of Redis, and firewalls and proxies.';
 
-/** What the parts of a node leave to the cluster. */
+/** What the parts of a node need from the cluster. */
 export interface RedisNodeOwner {
-  /** Something failed on a connection outside of any command. */
+  /** A connection failed outside of any command. */
   connectionFailed(purpose: ConnectionPurpose, error: Error): void;
-  /** A connection is there, at first and after it was away. */
+  /** A connection is ready, at first and after each reconnect. */
   connectionReady(purpose: ConnectionPurpose): void;
-  /** Renews everything; rejects when Redis does not answer. */
+  /** Renews all leases; rejects when Redis does not reply. */
   renew(): Promise<void>;
 }
 
-/** All parts of this process's side of a cluster over Redis, and how they hang together. */
+/** All parts of this process's membership in a cluster over Redis, wired together. */
 export class RedisNode {
-  /** 128 random bits, new at every start: what an earlier process held is never taken for ours. */
+  /** 128 random bits, new at every start: leases of an earlier process are never taken for those of this one. */
   readonly nodeId = randomBytes(16).toString('hex');
   readonly keys: Keys;
   readonly availability: Availability;

@@ -18,7 +18,7 @@ import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 import type { Renewal } from './renewal.js';
 
-/** What an answer of another node may take, beyond the time it has for its probes. */
+/** Milliseconds that the answer of another node may take, in addition to the time for its probes. */
 const ROUND_TRIP_MS = 250;
 
 /** The slots of this node's connections, counted over all nodes. */
@@ -76,7 +76,7 @@ export class RedisSlots implements ClusterSlots {
     }
   }
 
-  // Redis is told as soon as it can be.
+  // The mode decides. A slot without a lease is reported as soon as Redis is back.
   #withoutRedis(lease: Lease): LeaseAnswer {
     if (this.availability.mode === 'closed') {
       lease.release();
@@ -100,7 +100,7 @@ export class RedisSlots implements ClusterSlots {
       return 'full';
     }
     for (const victim of acquired.victims) void this.#announceEviction(lease.user, victim);
-    // A script that had to be sent again may have come after the lease was given back.
+    // A script that had to be sent again may have run after the lease was given back.
     if (lease.isGone) this.#release(lease);
     else lease.state = 'held';
     return 'held';
@@ -117,12 +117,12 @@ export class RedisSlots implements ClusterSlots {
     if (!this.availability.hasLeft) this.#release(lease);
   }
 
-  // Commands of one connection are carried out in their order: what is asked for is there by then.
+  // Redis executes the commands of one connection in order: a pending request for the lease is executed before.
   #release(lease: Lease): void {
     this.reconciliation.release(lease).catch((error: unknown) => this.#failed(error));
   }
 
-  // Once for all arrivals of a user that wait at the same time.
+  // One rescue serves all arrivals of a user that wait at the same time.
   #rescue(user: UserLeases, members: readonly string[]): Promise<string[]> {
     user.rescue ??= this.#rescueEverywhere(user, members).finally(() => {
       user.rescue = undefined;
@@ -134,7 +134,7 @@ export class RedisSlots implements ClusterSlots {
     const holder = this.#holder!;
     const withinMs = holder.probeTimeoutMs + ROUND_TRIP_MS;
     const { hash } = user.keys;
-    // What was written by something else is the name of no node.
+    // A text that another program has written may not be the id of a node.
     const others = new Set(members.map(nodeOf).filter(isNodeId));
     others.delete(this.nodeId);
     const [here, there] = await Promise.all([
@@ -146,9 +146,9 @@ export class RedisSlots implements ClusterSlots {
     return idle.toSorted((one, other) => other.idleMs - one.idleMs).map(({ member }) => member);
   }
 
-  // What lives here no more is given back first: the user may have left while Redis was away. How long a
-  // connection is idle counts up to the question, not up to the answer: all nodes are asked at about the same
-  // time, and a node that waits for pongs answers seconds after one that does not.
+  // Leases of connections that have ended are given back first: the user may have left while Redis was away. Idle time
+  // is measured up to the question, not up to the answer: all nodes are asked at about the same time, but a node that
+  // waits for pongs answers seconds later than one that does not.
   async #rescueHere(hash: string): Promise<IdleMember[]> {
     const askedAt = this.clock.now();
     await this.#reconcileHere(hash);
@@ -162,7 +162,8 @@ export class RedisSlots implements ClusterSlots {
     }));
   }
 
-  // Its reconciliation is what ends it: a message that is lost costs time, one that comes twice nothing.
+  // The reconciliation on its node closes the victim. If the message is lost, that happens at the next renewal; a
+  // duplicate has no effect.
   async #announceEviction({ keys }: UserLeases, victim: string): Promise<void> {
     const { hash } = keys;
     const nodeId = nodeOf(victim);

@@ -22,7 +22,7 @@ export interface RedisClientToCopy {
   duplicate(overrides?: never): unknown;
 }
 
-/** Which limit holds while Redis is away. */
+/** Which limit holds while Redis is away, see the option `onUnavailable`. */
 export type UnavailableMode = 'local' | 'closed' | 'open';
 
 const msFrom =
@@ -39,7 +39,7 @@ const text = (longest: number): PropertyDecorator => {
   return (target, key) => {
     IsString({ message })(target, key);
     MaxLength(longest, { message })(target, key);
-    // As bytes, two secrets would be one.
+    // Lone surrogates are all encoded as the same bytes: two different secrets would be equal.
     Matches(/^\P{Cs}*$/su, { message: 'must be well-formed Unicode' })(target, key);
   };
 };
@@ -48,49 +48,52 @@ const text = (longest: number): PropertyDecorator => {
 
 /** The settings of a cluster over Redis, with every default filled in. */
 export class RedisClusterSettings {
-  /** `redis[s]://[[user][:password]@]host[:port][/db]`. This or `client`. */
+  /** `redis[s]://[[user][:password]@]host[:port][/db]`. Either this or `client` is required. */
   @IsOptional()
   @Matches(/^rediss?:\/\/./, { message: 'must be an address like redis://host:6379' })
   url: string | undefined = undefined;
 
-  /** A client to copy: for Sentinel, Redis Cluster, certificates. It need not be connected, and is never closed. */
+  /** A client to copy: for Sentinel, Redis Cluster or certificates. It need not be connected, and is never closed. */
   @Allow()
   client: RedisClientToCopy | undefined = undefined;
 
-  /** First part of every key and channel. Two applications in one database need two. */
+  /** First part of the name of every key and channel. Applications that share a database need different prefixes. */
   @Matches(/^[\w.:-]{1,64}$/, { message: 'must be 1 to 64 letters, digits or . : _ -' })
   keyPrefix = 'wsi';
 
-  /** Makes the hashes of user ids in keys unguessable. The same on all nodes. */
+  /** Makes the hashes of user ids in keys unguessable. It has to be the same on all nodes. */
   @text(1024)
   secret = '';
 
-  /** What people call this node. Default: host name and process id. */
+  /** Display name of this node. Default: host name and process id. */
   @IsOptional()
   @text(256)
   nodeName: string | undefined = undefined;
 
-  /** While Redis is away: each process's own limit, or nobody gets in, or only the process's capacity counts. */
+  /**
+   * What holds while Redis is away. `'local'`: each process applies the limit per user to its own connections.
+   * `'closed'`: new connections are refused. `'open'`: only the capacity of the process counts.
+   */
   @IsIn(['local', 'closed', 'open'], { message: "must be one of 'local', 'closed', 'open'" })
   onUnavailable: UnavailableMode = 'local';
 
-  /** A slot that is not renewed for this long is free again. */
+  /** Milliseconds after which a slot that is not renewed is free again. */
   @msFrom(200)
   leaseMs = 30_000;
 
-  /** How often slots are renewed, give or take a fifth. At most a third of `leaseMs`: three tries fit in. */
+  /** Milliseconds between renewals, with a jitter of a quarter. At most a third of `leaseMs`: three attempts fit in. */
   @msFrom(50)
   renewMs = 10_000;
 
-  /** How long an arrival waits for Redis. */
+  /** Milliseconds that an arrival waits for Redis. */
   @msFrom(1)
   acquireTimeoutMs = 250;
 
-  /** How long everything else waits for Redis. */
+  /** Milliseconds that all other commands wait for Redis. */
   @msFrom(1)
   commandTimeoutMs = 1_000;
 
-  /** How often a node says that it is there. One that has missed two is taken for dead. */
+  /** Milliseconds between heartbeats of a node. A node that has missed two heartbeats counts as dead. */
   @msFrom(50)
   heartbeatMs = 3_000;
 }
@@ -100,7 +103,7 @@ export type RedisClusterOptions = {
   readonly [Key in keyof RedisClusterSettings]?: RedisClusterSettings[Key] | undefined;
 };
 
-/** Not for error messages: they hold passwords, or are no text. */
+/** Options whose values are left out of error messages: they contain passwords, or are not text. */
 const SECRET_OPTIONS = new Set(['url', 'client', 'secret']);
 
 /** @throws {InvalidOptionsError} naming every option that breaks its rule */

@@ -5,30 +5,32 @@ import type { Availability } from './availability.js';
 import { CONNECT_TIMEOUT_MS } from './connections.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
-/** After renewals that failed. */
+/** Pauses after failed renewals. */
 const BACK_OFF = { firstMs: 100, longestMs: 2_000 };
-/** A lease is doubted so long before it ends. For short ones: a sixth of it. */
+/** Milliseconds before its end from which a lease is in doubt; at most a sixth of the lease. */
 const MARGIN_MS = 5_000;
 /**
- * How long it is taken for granted that no connection here was disconnected from elsewhere. Whoever
- * disconnects one waits longer than this for the nodes that do not answer.
+ * Milliseconds for which this node relies on its last look at the revocations of other nodes. A node that makes a
+ * revocation waits longer than this for nodes that do not confirm it.
  */
 const INFORMED_MS = 8_000;
 
 /**
- * Renews what this node holds, again and again, and knows until when that is good. One renewal runs at a
- * time. While Redis is away it is tried more often; that is how the node finds out that it is back.
+ * Renews the leases of this node periodically, and knows until when they are valid. One renewal runs at a time. While
+ * Redis is away, renewals are tried more often; the first one that succeeds shows that Redis is back.
  */
 export class Renewal {
-  /** Monotonic milliseconds until which connections here need no doubt. A plain field: every message looks at it. */
+  /**
+   * Monotonic milliseconds until which the slots here are beyond doubt. A plain field: it is read for every message.
+   */
   freshUntil = Number.POSITIVE_INFINITY;
-  /** Epoch milliseconds of the last one that went through; 0 before the first. */
+  /** Epoch milliseconds of the last successful renewal; 0 before the first. */
   renewedAt = 0;
 
   #leasesUntil = Number.POSITIVE_INFINITY;
   #informedUntil = Number.POSITIVE_INFINITY;
   readonly #held = new Set<HeldTraffic>();
-  /** Since when it is asked, without an answer, whether what is past {@link freshUntil} still holds. */
+  /** Monotonic milliseconds since which this node, past {@link freshUntil}, waits for Redis to confirm its slots. */
   #doubtfulSince: number | undefined;
   #running: Promise<void> | undefined;
   #isWantedAgain = false;
@@ -36,9 +38,7 @@ export class Renewal {
   #stopTimer: Release | undefined;
   #isStopped = true;
 
-  /**
-   * @param attempt renews everything; rejects when Redis does not answer
-   */
+  /** @param attempt renews all leases; rejects when Redis does not reply */
   constructor(
     private readonly clock: Clock,
     private readonly settings: Readonly<RedisClusterSettings>,
@@ -46,21 +46,23 @@ export class Renewal {
     private readonly attempt: () => Promise<void>,
   ) {}
 
-  /** Whether this process has slept for so long that others may have what it holds, and Redis has not said yet. */
+  /**
+   * Whether this process has slept for so long that other nodes may have its slots, and Redis has not confirmed them.
+   */
   get isOverslept(): boolean {
     return this.clock.now() >= this.freshUntil;
   }
 
   /**
-   * Redis does not answer. Then the mode decides, unless this process has overslept: what failed on its side failed
-   * while it slept, and it does not know whether Redis is away before it has asked again.
+   * A command failed because Redis does not reply. Then the mode decides, unless this process has overslept: the
+   * command failed while the process slept, so it has to ask again before it knows whether Redis is away.
    */
   failed(error: unknown): void {
     const { availability } = this;
     const wasUp = availability.isUp;
     if (this.#isInDoubt()) availability.stumble(error);
     else availability.fail(error);
-    // From then on it is tried again, each time after a pause.
+    // Only the first failure renews at once. Later renewals follow after pauses.
     if (wasUp && this.#failuresInARow === 0) void this.now();
   }
 
@@ -79,20 +81,20 @@ export class Renewal {
     this.#letGo();
   }
 
-  /** What was decided on other nodes was asked for at this instant, and is known now. */
+  /** The revocations of other nodes are known. @param at monotonic milliseconds at which Redis was asked for them */
   informed(at: number): void {
     this.#informedUntil = at + INFORMED_MS;
     this.#update();
   }
 
-  /** Others may have what is held here, although the time for that is not up by the clock of this process. */
+  /** Other nodes may have slots of this node, although by its own clock the leases have not ended. Renews at once. */
   doubt(): void {
     this.#leasesUntil = this.clock.now();
     this.#update();
     void this.now();
   }
 
-  /** Renews at once, or right after the renewal that is running. */
+  /** Renews at once, or right after the renewal that is running. Resolves when the renewals are done. */
   now(): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
     this.#isWantedAgain = true;
@@ -102,7 +104,7 @@ export class Renewal {
 
   hold(held: HeldTraffic): void {
     this.#held.add(held);
-    // For further ones it is asked already, or will be after a pause.
+    // For further ones a renewal is already running, or scheduled.
     if (this.#held.size === 1) void this.now();
   }
 
@@ -130,11 +132,11 @@ export class Renewal {
     }
     const isFresh = this.clock.now() < this.freshUntil;
     if (isFresh) this.#letGo();
-    // Frozen while it was under way: the answers are old news.
+    // The process was frozen during the renewal: the replies are outdated.
     else if (this.#failuresInARow === 0) this.#isWantedAgain = true;
   }
 
-  // The mode serves those who are here.
+  // Redis is away: connections that are open continue to be served, in every mode.
   #goOnWithoutAnswer(error: unknown): void {
     if (this.#isInDoubt()) return this.availability.stumble(error);
     this.availability.fail(error);
@@ -143,7 +145,8 @@ export class Renewal {
     this.informed(now);
   }
 
-  // A connection that has died meanwhile is made again first.
+  // Whether the slots are in doubt and Redis may still confirm them. If the connection has died meanwhile, that
+  // includes the time for a new one.
   #isInDoubt(): boolean {
     const now = this.clock.now();
     if (now < this.freshUntil) return false;
@@ -151,7 +154,7 @@ export class Renewal {
     return now < this.#doubtfulSince + this.#longestDoubtMs;
   }
 
-  // Time to make a new connection, and to ask on it twice.
+  // Time for a new connection, and for two commands on it.
   get #longestDoubtMs(): number {
     return CONNECT_TIMEOUT_MS + 2 * this.settings.commandTimeoutMs;
   }

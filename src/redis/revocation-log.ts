@@ -1,6 +1,6 @@
 import { UnreadableReplyError } from './redis-failure.js';
 
-/** A revocation in the log of Redis. */
+/** An entry in the log of revocations. */
 export interface LogEntry {
   readonly id: string;
   readonly at: string;
@@ -8,20 +8,20 @@ export interface LogEntry {
   readonly what: string;
 }
 
-/** What a look at the log has found. */
+/** The result of a look at the log. */
 export interface Look {
   /** Epoch milliseconds by the clock of Redis. */
   readonly now: number;
-  /** Whether entries are gone that were not read. */
+  /** Whether entries are gone that this node has not read. */
   readonly isMissed: boolean;
-  /** Whether entries that this node has made are gone. */
+  /** Whether entries that this node has added are gone. */
   readonly isOwnLost: boolean;
   /** The id of the last entry. */
   readonly last: string;
   readonly entries: readonly LogEntry[];
 }
 
-/** Reads what the script `LOOK` answers. @throws {UnreadableReplyError} */
+/** Reads the reply of the script `LOOK`. @throws {UnreadableReplyError} */
 export function readLook(reply: unknown): Look {
   const parts = Array.isArray(reply) ? (reply as unknown[]).map(String) : [];
   const [now, isMissed, isOwnLost, last] = parts;
@@ -35,7 +35,7 @@ export function readLook(reply: unknown): Look {
   return { now: Number(now), ...flags, last, entries };
 }
 
-/** Whether an id of a stream comes before another: milliseconds, and a number for those of the same millisecond. */
+/** Whether a stream id comes before another one. An id is milliseconds and a number within the same millisecond. */
 export function isBefore(one: string, other: string): boolean {
   const [oneMs = 0, oneNumber = 0] = one.split('-').map(Number);
   const [otherMs = 0, otherNumber = 0] = other.split('-').map(Number);

@@ -1,12 +1,12 @@
 import { NOW, PUBLISH } from './lua.js';
 import { Script } from './script.js';
 
-// The log of revocations is one stream for all nodes: few are made, and every node reads all of them. Its
-// ids are the time of Redis at which an entry came; `at` is when the revocation was made.
+// The log of revocations is one stream for all nodes: revocations are rare, and every node reads all of them. The id of
+// an entry is the time of Redis at which it was added; `at` is the time at which the revocation was made.
 
-/** Revocations that are kept at most, the latest. */
+/** Most revocations that are kept; the oldest are removed. */
 export const MOST_REVOCATIONS = 100_000;
-/** How long a revocation is kept: for nodes that are frozen or out of touch meanwhile. */
+/** Milliseconds for which a revocation is kept, for nodes that are frozen or cut off meanwhile. */
 export const REVOCATION_LIFE_MS = 3_600_000;
 
 const BOUNDS = `
@@ -14,9 +14,9 @@ local most, life = ${MOST_REVOCATIONS}, ${REVOCATION_LIFE_MS}
 `;
 
 /**
- * KEYS log, nodes; ARGV milliseconds since it was made, what it is, node, beginning of a node's channel,
- * message before and after the time at which it was made. Keeps it and publishes it to every other node that
- * is alive; answers its id, its time, each node and how many listened.
+ * KEYS log, nodes; ARGV milliseconds since the revocation was made, the revocation, node, prefix of node channels,
+ * message before and after the time at which it was made. Adds the revocation to the log, and publishes it to every
+ * other node that is alive. Returns its id, its time, then each node and its number of receivers.
  */
 export const REVOKE = new Script(`${NOW}${BOUNDS}${PUBLISH}
 local at = whole(now - ARGV[1])
@@ -29,10 +29,10 @@ return publish(alive, ARGV[4], ARGV[5] .. at .. ARGV[6], { id, at }, ARGV[3])
 `);
 
 /**
- * KEYS log; ARGV id of the last entry that was read, or an empty text; milliseconds since the last look, or
- * since the node was made; id of the last entry that the node itself has made, or an empty text. Answers
- * the time, 1 where entries are gone that were not read, 1 where the node's own are gone, the last id,
- * then for each entry id, time at which it was made, node, what it is.
+ * KEYS log; ARGV id of the last entry that the node has read, or an empty text; milliseconds since the last look, or
+ * since the start of the node; id of the last entry that the node itself has added, or an empty text. Returns the time,
+ * 1 if entries are gone that the node has not read, 1 if its own entries are gone, the last id, then for each entry id,
+ * time at which the revocation was made, node, the revocation.
  */
 export const LOOK = new Script(`${NOW}${BOUNDS}
 local log, cursor, since, own = KEYS[1], ARGV[1], now - ARGV[2], ARGV[3]
@@ -53,5 +53,5 @@ end
 return answer
 `);
 
-/** KEYS log. Begins it anew: something else was written there. */
+/** KEYS log. Deletes the log, after another program has written under its key. */
 export const CLEAR = new Script(`redis.call('DEL', KEYS[1])`);

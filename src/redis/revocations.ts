@@ -22,16 +22,16 @@ import type { Script } from './script.js';
 import type { ServerOffset } from './server-offset.js';
 import type { Unreadable } from './unreadable.js';
 
-/** How often each node looks at what was revoked. */
+/** Milliseconds between looks of a node at the log of revocations. */
 export const LOOK_MS = 3_000;
 /**
- * How long it is waited for the nodes: longer than a node takes for granted what it read last. One that
- * has not confirmed by then handles nothing before it has looked.
+ * Milliseconds to wait for confirmations of the nodes: longer than a node relies on its last look at the log. A node
+ * that has not confirmed by then handles no message before it has looked again.
  */
 const CONFIRM_MS = 10_000;
-/** Revocations of its own that a node remembers, in case Redis loses them. */
+/** Own revocations that a node remembers, in case Redis loses them. */
 const MOST_OWN = 10_000;
-/** Revocations that came as a message and will come again in the log. */
+/** Remembered revocations that arrived as a message and will be read again from the log. */
 const MOST_APPLIED = 10_000;
 const NEVER_READ = '0-0';
 
@@ -40,16 +40,16 @@ const OUT_OF_TOUCH: Goodbye = {
   reason: 'the server was out of touch for too long',
 };
 
-/** One that this node has made. */
+/** A revocation that this node has made. */
 interface Own {
   readonly revocation: Revocation;
   /** Monotonic milliseconds. */
   readonly at: number;
-  /** Its place in the log; `undefined` while it has none. */
+  /** The id of its entry in the log; `undefined` while it is not recorded. */
   id: string | undefined;
 }
 
-/** What revocations need of their node. */
+/** What revocations need from their node. */
 export interface RevocationServices {
   readonly clock: Clock;
   readonly connection: () => RedisConnection;
@@ -60,18 +60,18 @@ export interface RevocationServices {
   readonly seesAllReceivers: () => boolean;
   readonly unreadable: Unreadable;
   readonly offset: ServerOffset;
-  /** Nodes that hold a user, as Redis has it. */
+  /** Nodes that hold leases of a user, according to Redis. */
   holders(userId: string): Promise<readonly string[]>;
-  /** Nodes last heard of. */
+  /** The other nodes at the last heartbeat. */
   known(): readonly string[];
-  /** Redis did not do what it was asked. */
+  /** A command to Redis failed. */
   failed(error: unknown): void;
 }
 
 /**
- * Who is to be disconnected on all nodes. It is a fact in Redis and not only a message: a node that did not
- * hear of it (frozen, cut off, the message lost) reads it before it handles another message. It ends
- * connections that were there when it was made; later ones are welcome.
+ * Closes connections on all nodes. A revocation is recorded in Redis, and not only sent as a message: a node that did
+ * not receive the message (it was frozen or cut off, or the message was lost) reads the revocation before it handles
+ * another message. A revocation closes connections that were open when it was made; later ones stay.
  */
 export class Revocations {
   #local: LocalDelivery | undefined;
@@ -89,7 +89,7 @@ export class Revocations {
     this.host.bus.use(DISCONNECT, (revocation) => this.#apply(revocation));
   }
 
-  /** Makes one. Resolves when all nodes have confirmed, or some have not in time. Never rejects. */
+  /** Makes a revocation. Resolves when all nodes have confirmed it, or at the deadline. Never rejects. */
   async revoke(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {
     const { clock, bus } = this.host;
     const revocation = { target, goodbye, id: randomUUID(), at: 0 };
@@ -106,7 +106,7 @@ export class Revocations {
     }
   }
 
-  /** Applies what was revoked since the last look, and puts back what Redis has lost. */
+  /** Applies the revocations since the last look, and adds own ones again that Redis has lost. */
   async look(): Promise<void> {
     this.#forgetOld();
     for (let isMore = true; isMore;) isMore = await this.#readOn();
@@ -116,7 +116,7 @@ export class Revocations {
     }
   }
 
-  // Returns whether there is more.
+  // Reads one part of the log. Returns whether there is more.
   async #readOn(): Promise<boolean> {
     const { clock, offset } = this.host;
     const askedAt = clock.now();
@@ -133,13 +133,13 @@ export class Revocations {
     return isMore;
   }
 
-  // Returns whether there is more behind where the cursor is now.
+  // Returns whether there are entries behind the new cursor.
   #moveOn(last: string, read: string | undefined): boolean {
     if (read !== undefined) {
       this.#cursor = read;
       return isBefore(read, last);
     }
-    // The log has begun anew.
+    // The log has begun anew if its last id is before the cursor.
     const isRegressed = this.#cursor !== '' && isBefore(last, this.#cursor);
     if (isRegressed) this.#cursor = NEVER_READ;
     else if (this.#cursor === '') this.#cursor = last;
@@ -156,7 +156,8 @@ export class Revocations {
 
   #apply({ target, goodbye, id, at }: Revocation): Promise<number> | undefined {
     if (id !== undefined) {
-      // It came as a message, and comes again in the log: who is new since then is welcome.
+      // A revocation arrives as a message and again in the log. Only the first one is applied, so that newer
+      // connections stay.
       if (this.#applied.has(id)) return Promise.resolve(0);
       this.#applied.add(id);
       if (this.#applied.size > MOST_APPLIED) this.#applied.delete(first(this.#applied));
@@ -164,13 +165,13 @@ export class Revocations {
     return this.#local?.disconnect(target, goodbye, at && this.host.offset.monotonic(at));
   }
 
-  // Out of touch for longer than revocations are kept: of those who were here then, anybody may have been
-  // disconnected meanwhile. They come back and are asked again who they are.
+  // This node was cut off for longer than revocations are kept, so every connection from before may have been revoked.
+  // They are closed; their clients reconnect and are authenticated again.
   #missed(): void {
     void this.#local?.disconnectOlder(this.host.clock.now() - REVOCATION_LIFE_MS, OUT_OF_TOUCH);
   }
 
-  // To every node that is alive, and to those that hold the user and are not known to be.
+  // Publishes to every node that is alive, and to nodes that hold leases of the user but are not registered as alive.
   async #publish(own: Own, envelope: string): Promise<Published> {
     const { host } = this;
     const { revocation } = own;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** What runs scripts: every kind of client of the `redis` package. */
+/** The methods that run scripts. Every kind of client of the `redis` package has them. */
 export interface ScriptClient {
   evalSha(sha: string, parts: ScriptParts): Promise<unknown>;
   eval(source: string, parts: ScriptParts): Promise<unknown>;
@@ -11,7 +11,9 @@ export interface ScriptParts {
   readonly arguments: string[];
 }
 
-/** A Lua script: sent by its hash, and in full where the server has lost it (a restart, a failover, SCRIPT FLUSH). */
+/**
+ * A Lua script. It is sent as its hash, or in full if the server does not have it (restart, failover, SCRIPT FLUSH).
+ */
 export class Script {
   readonly sha: string;
 

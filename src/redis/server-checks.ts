@@ -1,15 +1,16 @@
 import type { Clock } from '../time/clock.js';
 import type { RedisConnection } from './connections.js';
 
-/** What the clocks may differ in, between two looks at them. */
+/** Milliseconds that the clocks may drift apart between two readings. */
 const DRIFT_MS = 1_000;
 
 /**
- * Watches the clock of Redis, by which all leases end: when it jumps, they end early or late. Renewals
- * mend it; somebody should mend the clock. A machine that was paused with its clocks sees the same.
+ * Watches the clock of Redis, by which all leases end: when it jumps, leases end early or late. Renewals repair the
+ * leases; the administrator has to repair the clock. On a machine that was paused together with its clocks, it looks
+ * the same.
  */
 export class ServerClock {
-  // The clock of Redis minus our monotonic one lies between these two.
+  // The clock of Redis minus the monotonic clock of this process lies between these two.
   #least = Number.NaN;
   #most = Number.NaN;
 
@@ -19,10 +20,10 @@ export class ServerClock {
   ) {}
 
   /**
-   * Returns whether leases may have ended early, without this process having known.
+   * Takes a reading. Returns whether leases may have ended early, unnoticed by this process.
    *
-   * @param serverTime what Redis said
-   * @param askedAt monotonic milliseconds when it was asked; it is heard now
+   * @param serverTime epoch milliseconds that Redis has returned
+   * @param askedAt monotonic milliseconds at which Redis was asked; the reply has arrived now
    */
   heard(serverTime: number, askedAt: number): boolean {
     const least = serverTime - this.clock.now();
@@ -34,15 +35,15 @@ export class ServerClock {
     if (ahead > DRIFT_MS || behind > DRIFT_MS) {
       const jumpMs = Math.round(ahead > DRIFT_MS ? ahead : -behind);
       this.warn(
-        `The clock of Redis has jumped by ${jumpMs} ms: leases end at the wrong time. Where this machine was paused ` +
-          'meanwhile, it is its own clock that stood still.',
+        `The clock of Redis has jumped by ${jumpMs} ms: leases end at the wrong time. If this machine was paused ` +
+          'meanwhile, its own clock stood still instead.',
       );
     }
     return ahead > DRIFT_MS;
   }
 }
 
-/** What to say about a Redis that may throw keys away; `undefined` where it does not, or does not tell. */
+/** The warning about a Redis that may evict keys; `undefined` if it does not, or if its policy is unknown. */
 export async function evictionWarning(connection: RedisConnection): Promise<string | undefined> {
   let info: string | undefined;
   try {
@@ -53,7 +54,7 @@ export async function evictionWarning(connection: RedisConnection): Promise<stri
   const policy = /^maxmemory_policy:(\S+)/m.exec(String(info))?.[1];
   if (policy === undefined || policy === 'noeviction') return undefined;
   return (
-    `Redis runs with maxmemory-policy ${policy}: when it is full it throws slots away without a word. ` +
+    `Redis runs with maxmemory-policy ${policy}: when its memory is full, it evicts slots without an error. ` +
     'Set it to noeviction.'
   );
 }

@@ -1,28 +1,30 @@
 import type { Clock } from '../time/clock.js';
 
-/** What clocks may drift apart from one look to the next. */
+/** Milliseconds that the clocks may drift apart between two readings. */
 const DRIFT_MS = 3;
 
-/** Says which monotonic instant of this process a time of Redis was: never too early, and late by little. */
+/** Converts a time of Redis to a monotonic instant of this process: never too early, and only a little too late. */
 export class ServerOffset {
-  // Our monotonic clock minus that of Redis is at most this.
+  // The monotonic clock of this process minus the clock of Redis is at most this.
   #most: number | undefined;
 
   constructor(private readonly clock: Clock) {}
 
   /**
-   * @param serverTime what Redis said
-   * @param askedAt monotonic milliseconds when it was asked; it is heard now
+   * Takes a reading.
+   *
+   * @param serverTime epoch milliseconds that Redis has returned
+   * @param askedAt monotonic milliseconds at which Redis was asked; the reply has arrived now
    */
   heard(serverTime: number, askedAt: number): void {
     const most = this.clock.now() - serverTime;
     const least = askedAt - serverTime;
     const remembered = this.#most === undefined ? most : this.#most + DRIFT_MS;
-    // An answer that took its time says less than an earlier one that did not, but not nothing.
+    // A slow reply bounds the offset less tightly than an earlier fast one, but it still bounds it.
     this.#most = Math.max(least, Math.min(most, remembered));
   }
 
-  /** `undefined` before anything was heard. */
+  /** Monotonic milliseconds of a time of Redis; `undefined` before the first reading. */
   monotonic(serverTime: number): number | undefined {
     return this.#most === undefined ? undefined : serverTime + this.#most;
   }

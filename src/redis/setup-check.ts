@@ -3,14 +3,14 @@ import type { Keys } from './keys.js';
 import { isDenied, missingPermissions, permissionWarning } from './permissions.js';
 import { evictionWarning } from './server-checks.js';
 
-/** Says once what is wrong with the set-up of Redis: rights that its user lacks, a policy that evicts keys. */
+/** Warns once about faults in the set-up of Redis: rights that its user lacks, a policy that evicts keys. */
 export class SetupCheck {
   #isDone = false;
   readonly #saidMissing = new Set<string>();
 
   /**
    * @param warn gets each warning
-   * @param failed gets what Redis answered instead
+   * @param failed gets the errors of Redis that are not reported as a warning
    */
   constructor(
     private readonly keys: Keys,
@@ -18,7 +18,7 @@ export class SetupCheck {
     private readonly failed: (error: unknown) => void,
   ) {}
 
-  /** Checks once. Where Redis does not answer, the next call checks again. */
+  /** Checks once. If Redis fails, the next call checks again. */
   async run(connection: RedisConnection): Promise<void> {
     if (this.#isDone) return;
     this.#isDone = true;
@@ -32,14 +32,14 @@ export class SetupCheck {
     }
   }
 
-  /** Rights are missing. Each is said once, whichever part misses it first. */
+  /** Warns about missing rights: once for each right, whichever part of the node finds it first. */
   missing(missing: readonly string[]): void {
     const unsaid = missing.filter((right) => !this.#saidMissing.has(right));
     for (const right of unsaid) this.#saidMissing.add(right);
     if (unsaid.length > 0) this.warn(permissionWarning(unsaid));
   }
 
-  /** Lets pass what the user of Redis may not do, which was said when it was found; throws everything else again. */
+  /** Accepts an error about a missing right, which {@link missing} reports. Throws every other error again. */
   tolerate(error: unknown): void {
     if (!isDenied(error)) throw error;
     this.failed(error);

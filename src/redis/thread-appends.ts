@@ -15,18 +15,18 @@ import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
 import { namesOf, type ThreadKeys } from './thread-keys.js';
 
-/** What appending needs of its node. */
+/** What appending needs from its node. */
 export interface AppendServices {
   readonly connection: () => RedisConnection;
   readonly keys: Keys;
   readonly bus: NodeBus;
   readonly nodeId: string;
   readonly seesAllReceivers: () => boolean;
-  /** An event was given up: connections that resume in its thread will find a gap. */
+  /** An event was given up: clients that resume its thread get a gap. */
   lost(thread: ThreadKey, error: unknown): void;
 }
 
-/** What is appended to threads: events, and a new beginning where events were lost. */
+/** Makes the items that are appended to threads: events, and resets of threads whose events were lost. */
 export class ThreadAppends {
   constructor(
     private readonly services: AppendServices,
@@ -36,10 +36,10 @@ export class ThreadAppends {
   ) {}
 
   /**
-   * An event on its way into a thread.
+   * Makes the item for an event.
    *
-   * @param envelope what is published; `body.position` is filled in by Redis
-   * @param published told which nodes it was published to
+   * @param envelope the message to publish; Redis fills in `body.position`
+   * @param published called with the nodes that the message was published to
    */
   event(
     thread: ThreadKey,
@@ -90,7 +90,7 @@ export class ThreadAppends {
     };
   }
 
-  /** Begins a thread anew, and tells every node that holds its user. */
+  /** Begins a thread anew, and notifies every node that holds its user. */
   async beginAnew(thread: ThreadKey, keys: ThreadKeys): Promise<void> {
     const { services } = this;
     const envelope = services.bus.envelope(DOUBT, { thread });

@@ -1,7 +1,7 @@
 import type { ThreadKey } from '../history/thread-history.js';
 import type { Keys } from './keys.js';
 
-/** What Redis calls the parts of a thread. */
+/** The names of a thread's keys in Redis. */
 export interface ThreadKeys {
   readonly leases: string;
   readonly hash: string;
@@ -18,7 +18,7 @@ export function threadKeysOf(keys: Keys, { userId, threadId }: ThreadKey): Threa
   };
 }
 
-/** In the order in which the scripts of threads take them. */
+/** The names in the order in which the scripts take them as KEYS. */
 export function namesOf({ leases, hash, stream }: ThreadKeys): string[] {
   return [leases, hash, stream];
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../time/clock.js';
 
-/** How long nothing more is said of one kind. */
+/** Milliseconds for which further warnings of the same kind are suppressed. */
 const QUIET_MS = 600_000;
 
-/** What came over Redis and could not be read: counted, and of each kind said once in a while. */
+/** Counts data from Redis that could not be read, and warns of each kind once in a while. */
 export class Unreadable {
   count = 0;
   readonly #saidAt = new Map<string, number>();
@@ -13,7 +13,7 @@ export class Unreadable {
     private readonly warn: (what: string) => void,
   ) {}
 
-  /** @param kind what it was taken for: one of few, never a part of what came */
+  /** @param kind what the data should have been: one of a few fixed texts, never a part of the data */
   note(kind: string): void {
     this.count += 1;
     const now = this.clock.now();

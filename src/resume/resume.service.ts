@@ -21,14 +21,14 @@ import type {
 } from '../history/thread-history.js';
 import { type ReaderServices, ThreadReader } from './thread-reader.js';
 
-/** The parameter of the upgrade request's query with which a client says up to where it had got. */
+/** The query parameter of the upgrade request in which a client sends its last position. */
 const PARAMETER = 'resume';
-/** What a text that is no position counts as: a place in a history nobody has. */
+/** Stands for a text that is not a position. Its epoch matches no history, so the client gets a gap. */
 const NOWHERE: Position = { epoch: '', offset: 0 };
 
 /**
- * What the events of threads go through where `resume` is on: into the history, and from there to the
- * connections, each in its place.
+ * The path of a thread's events when `resume` is on: an event is recorded in the history, and sent to each connection
+ * in the order of the thread.
  */
 export class Resume implements OnModuleDestroy {
   readonly #readers = new Map<WebSocketManager, ThreadReader>();
@@ -54,7 +54,7 @@ export class Resume implements OnModuleDestroy {
     factory.useCriticalRecorder((manager, body) => this.#recordCritical(manager, body));
   }
 
-  /** Connections that have a place in their thread. */
+  /** Number of connections that have a position in their thread. */
   get readers(): number {
     return this.#readers.size;
   }
@@ -66,7 +66,7 @@ export class Resume implements OnModuleDestroy {
     throw this.factory.violation(context, 'This position belongs to another user');
   }
 
-  /** A connection begins. Its thread's events wait in the history until {@link start}. */
+  /** A connection arrives. Events of its thread are kept in the history until {@link start}. */
   enter(manager: WebSocketManager, request: IncomingMessage): void {
     if (!manager.isActive) return;
     const release = this.history.open(manager.context);
@@ -74,7 +74,7 @@ export class Resume implements OnModuleDestroy {
     this.#readers.set(manager, new ThreadReader(this.#host, manager, requested, release));
   }
 
-  /** The connection is ready: guards have let it in. */
+  /** The connection is ready: its guards have admitted it. */
   start(manager: WebSocketManager): void {
     this.#readers.get(manager)?.start();
   }
@@ -85,8 +85,8 @@ export class Resume implements OnModuleDestroy {
   }
 
   /**
-   * Records an event of a thread and hands it to the connections here; `undefined` when nobody has, or
-   * had within the window, the thread open, and the event is not critical.
+   * Records an event of a thread, and sends it to the connections on this node. Returns `undefined` when the event is
+   * not critical, and no connection has the thread open or had it open within the window.
    */
   publish(thread: ThreadKey, event: ThreadEvent): DeliveryReport | undefined {
     const outcome = this.history.append(thread, event);
@@ -95,7 +95,7 @@ export class Resume implements OnModuleDestroy {
     return { ...emptyReport(), queued: this.#managersOf(thread).length };
   }
 
-  /** As {@link publish}; resolves to what became of it on every node, where there are others. */
+  /** As {@link publish}; resolves to the reports of all nodes. `undefined` when there are no other nodes. */
   publishAndReport(
     thread: ThreadKey,
     event: ThreadEvent,
@@ -137,7 +137,7 @@ export class Resume implements OnModuleDestroy {
   ): DeliveryResult | undefined {
     const reader = this.#readers.get(manager);
     if (reader) return reader.hear(epoch, event, frame);
-    // A manager without a gateway has no hooks to wait for and no client to resume.
+    // A manager that was created without a gateway has no connect hooks to wait for, and no client that resumes.
     if (event.onlyFor !== undefined && event.onlyFor !== manager.context.connectionId) {
       return undefined;
     }

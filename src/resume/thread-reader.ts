@@ -12,37 +12,37 @@ import {
   type ThreadHistory,
 } from '../history/thread-history.js';
 
-/** Between attempts to read. */
+/** Back-off between attempts to read the history. */
 const BACK_OFF = { firstMs: 200, longestMs: 5_000 };
-/** How often it is looked whether a client has read what it missed. */
+/** Milliseconds between checks of whether a client has read the events sent so far. */
 const DRAIN_CHECK_MS = 20;
 
-/** What the `resume` event tells a client. */
+/** The status that the `resume` event sends to a client. */
 export type ResumeStatus = 'live' | 'recovered' | 'gap';
 
-/** What readers share. */
+/** Services that all readers share. */
 export interface ReaderServices {
   readonly history: ThreadHistory;
   readonly clock: Clock;
-  /** Events may have passed this connection by; the client has been told. */
+  /** The connection may have missed events; the client has received the status `gap`. */
   gap(manager: WebSocketManager): void;
-  /** The history could not be read; it is tried again. */
+  /** The history could not be read; the read is retried. */
   failed(manager: WebSocketManager, error: unknown): void;
 }
 
 /**
- * One connection's place in its thread. Sends what comes next and nothing else; where something is
- * between, it reads that from the history first. Needs no memory for what comes meanwhile: that is in
- * the history too.
+ * The position of one connection in its thread. Sends only the event that comes next; when events in between are
+ * missing, it reads them from the history first. It needs no memory for events that arrive meanwhile, because they are
+ * in the history too.
  */
 export class ThreadReader {
   #state: 'waiting' | 'reading' | 'live' | 'left' = 'waiting';
   #position: Position | undefined;
-  /** The first event since the connection began, while it waits. */
+  /** Position of the first event since the connection began, while it waits. */
   #firstHeard: Position | undefined;
-  /** The latest event since reading began. */
+  /** Position of the latest event since reading began. */
   #heard: Position | undefined;
-  /** Whether the client knows how it stands: new, recovered, or with a gap. */
+  /** Whether the client has received its status: live, recovered or gap. */
   #isTold = false;
   #wasLive = false;
   #wake: (() => void) | undefined;
@@ -50,12 +50,12 @@ export class ThreadReader {
   constructor(
     private readonly host: ReaderServices,
     private readonly manager: WebSocketManager,
-    /** Up to where the client had got; `undefined` for one that is new. */
+    /** The last position of the client; `undefined` for a new client. */
     private readonly requested: Position | undefined,
     private readonly release: Release,
   ) {}
 
-  /** The connection is ready: what it missed, then what comes. */
+  /** The connection is ready: sends the events that it missed, then new ones as they arrive. */
   start(): void {
     if (this.#state === 'waiting') void this.#read();
   }
@@ -68,7 +68,9 @@ export class ThreadReader {
     this.release();
   }
 
-  /** An event of the thread; `undefined` when it is not for this connection. */
+  /**
+   * Handles an event of the thread. Returns `undefined` when the event is not for this connection, or was sent already.
+   */
   hear(epoch: string, event: RecordedEvent, frame: Frame): DeliveryResult | undefined {
     const at = this.#position;
     if (this.#state === 'live' && at?.epoch === epoch) {
@@ -81,13 +83,13 @@ export class ThreadReader {
     return 'queued';
   }
 
-  /** Events may have come that were not heard: reads on from where the connection is. */
+  /** Events may have been missed: continues to read from the connection's position. */
   checkAgain(): void {
-    // Not in the context of the handler that has sent what is read.
+    // Outside the context of the handler that sent the event.
     if (this.#state === 'live') runOutsideContext(ThreadReader.#readOn, this);
   }
 
-  // From the position on to where the thread is, in pieces that the client's socket can take.
+  // Reads from the position to the head of the thread, in chunks that the client's socket can take.
   async #catchUp(): Promise<void> {
     this.#position ??= this.requested ?? (await this.#placeOfNewcomer());
     for (let isBehind = true; isBehind;) {
@@ -106,7 +108,7 @@ export class ThreadReader {
     this.#wasLive = true;
   }
 
-  // Behind what happened before it came, but for what is critical.
+  // A new client starts at the head of the thread. The critical events of the window are the exception: it gets them.
   async #placeOfNewcomer(): Promise<Position> {
     const { epoch, head, events } = await this.host.history.readCritical(this.manager.context);
     const offset = this.#firstHeard?.epoch === epoch ? this.#firstHeard.offset - 1 : head;
@@ -126,7 +128,7 @@ export class ThreadReader {
     }
   }
 
-  // What was meant for one connection is for whoever resumes after it, too.
+  // A client that resumes also gets the events that were for one earlier connection.
   #isDue(event: RecordedEvent): boolean {
     return isFor(event, this.manager) || (this.requested !== undefined && !this.#wasLive);
   }
@@ -151,7 +153,7 @@ export class ThreadReader {
     this.manager.sendFrame(positioned(body, position));
   }
 
-  // A client that takes its time is not pushed: what it has not read stays in the history.
+  // Back-pressure: a slow client gets no more for now. Events that it has not read stay in the history.
   async #drained(): Promise<void> {
     while (this.#state === 'reading' && this.manager.bufferedBytes > CHUNK_BYTES) {
       await this.#pause(DRAIN_CHECK_MS);

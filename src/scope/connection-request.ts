@@ -5,7 +5,7 @@ import type { ContextId } from '@nestjs/core';
 import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
-/** The scope, as far as its request knows it. */
+/** The part of a scope that its request uses. */
 interface ScopeName {
   readonly nameForRequest: ContextId | undefined;
 }
@@ -13,11 +13,11 @@ interface ScopeName {
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
 
 /**
- * What Nest's `REQUEST` is inside a connection: a small frozen value, never the socket or the upgrade
+ * The value of Nest's `REQUEST` inside a connection: a small frozen object. It is never the socket or the upgrade
  * request, which would stay in memory for as long as the connection.
  */
 export class ConnectionRequest {
-  /** Only what `handshake.keepHeaders` names. */
+  /** Only the headers that `handshake.keepHeaders` names. */
   readonly headers: Readonly<Record<string, string>>;
   readonly #search: string;
   #query: Readonly<Record<string, string>> | undefined = undefined;
@@ -41,9 +41,9 @@ export class ConnectionRequest {
   }
 
   /**
-   * @internal Reads an upgrade request; keeps nothing of it.
+   * @internal Reads an upgrade request, and does not keep it.
    *
-   * @throws {InvalidContextError} for a context that this library has not made
+   * @throws {InvalidContextError} for a context that this library has not created
    */
   static from(
     context: UserExecutionContext,
@@ -55,31 +55,29 @@ export class ConnectionRequest {
     return new ConnectionRequest(context, path, request, keepHeaders);
   }
 
-  /** @internal Whether this library made it, with {@link from}. */
+  /** @internal Whether a value was created by {@link from}. */
   static isOne(value: unknown): value is ConnectionRequest {
     return typeof value === 'object' && value !== null && #search in value;
   }
 
-  /** @internal Names the scope in which this is the `REQUEST`. */
+  /** @internal Sets the scope in which this is the `REQUEST`. */
   static bind(request: ConnectionRequest, scope: ScopeName): void {
     request.#scope = scope;
   }
 
-  /**
-   * Address of the peer: of a proxy, where there is one.
-   */
+  /** Address of the peer; behind a proxy, the address of the proxy. */
   get remoteAddress(): string | undefined {
     this.#remoteAddress ??= this.#peer?.remoteAddress;
     return this.#remoteAddress;
   }
 
-  /** @internal Reads what the socket alone can tell, and lets go of it. */
+  /** @internal Reads the peer's address from the socket, and releases the socket. */
   static settle(request: ConnectionRequest): void {
     request.#remoteAddress ??= request.#peer?.remoteAddress;
     request.#peer = undefined;
   }
 
-  /** The query's parameters; of one that is repeated, the last. */
+  /** The parameters of the query; for a repeated one, the last value. */
   get query(): Readonly<Record<string, string>> {
     this.#query ??= readQuery(this.#search);
     return this.#query;

@@ -14,7 +14,7 @@ import { disposerOf } from './disposer-of.js';
 import { assertNoIdentity } from './durable-payload.js';
 import { type Instances, ScopePlan } from './scope-plan.js';
 
-/** Runs a disposer of one instance, bounded. Never throws. @param name of what is disposed of: its class, or its token */
+/** Runs a disposer of one instance, with a deadline. Never throws. @param name class or token of the instance */
 export type RunDisposer = (dispose: () => unknown, name: string) => Promise<void> | undefined;
 
 interface OwnDisposer {
@@ -22,7 +22,7 @@ interface OwnDisposer {
   readonly dispose: () => unknown;
 }
 
-/** What the scopes of one path share. */
+/** Shared by the scopes of one path. */
 export class ScopeBlueprint {
   #plan: ScopePlan | undefined;
   #hasLearned = false;
@@ -32,16 +32,16 @@ export class ScopeBlueprint {
     readonly internals: NestInternals,
     /** The providers every scope begins with: the gateways. */
     readonly roots: readonly InstanceWrapper[],
-    /** Guards and other enhancers with instances in these scopes, which only Nest makes. */
+    /** Guards and other enhancers with instances in these scopes. Only Nest can create them. */
     readonly enhancers: readonly { load(contextId: ContextId): Promise<void> }[],
   ) {}
 
-  /** How instances are made, once that is known. */
+  /** The plan by which instances are created, once it is known. */
   get plan(): ScopePlan | undefined {
     return this.#plan;
   }
 
-  /** Nest has made a first scope: only then it knows what each of these providers needs. */
+  /** Called when Nest has created a first scope: only then Nest knows the dependencies of these providers. */
   learn(): void {
     if (this.#hasLearned) return;
     this.#hasLearned = true;
@@ -49,42 +49,42 @@ export class ScopeBlueprint {
   }
 }
 
-/** The request whose scope is getting its name at this moment, if any. */
+/** The request whose context id is being created at this moment, if any. */
 let naming: ConnectionRequest | undefined;
 
 const SCOPE = Symbol('websocket-isolation:scope');
 
-/** A client that leads to its scope. */
+/** A client that references its scope. */
 interface ScopedClient {
   [SCOPE]?: { readonly contextId: ContextId } | undefined;
 }
 
-/** The `REQUEST` of a client's scope, until that has ended. */
+/** The `REQUEST` of a client's scope; `undefined` when the scope has ended. */
 export function requestOf(client: object): ConnectionRequest | undefined {
   const scope = (client as ScopedClient)[SCOPE];
   return scope instanceof ConnectionScope ? scope.request : undefined;
 }
 
-/** The name of a client's scope: when that has ended without one, the name of an empty scope. */
+/** The context id of a client's scope. If the scope has ended without one: the id of an empty scope. */
 export function contextIdOf(client: object): ContextId {
   const scoped = client as ScopedClient;
   return (scoped[SCOPE] ??= { contextId: ContextIdFactory.create() }).contextId;
 }
 
 /**
- * The dependency-injection scope of one connection: REQUEST-scoped providers resolve to instances of
- * its own, and all of them are disposed of at its end.
+ * The dependency-injection scope of one connection: REQUEST-scoped providers have instances of their own in it, which
+ * are all disposed of when the connection ends.
  */
 export class ConnectionScope {
   readonly #host: ScopeBlueprint;
-  // As it was when the scope was made: a scope that Nest has begun, Nest finishes.
+  // The plan at the time the scope was created. A scope that Nest has begun is also completed by Nest.
   readonly #plan: ScopePlan | undefined;
   readonly #instances: Instances;
   #contextId: ContextId | undefined = undefined;
-  // Where the app's ContextIdStrategy has put durable providers into a scope that connections share.
+  // Set when the app's ContextIdStrategy keeps durable providers in a scope that connections share.
   #durable: DurableProviders | undefined = undefined;
   #client: ScopedClient | undefined = undefined;
-  // Made for the first instance that has something to dispose of.
+  // Created for the first instance that has a disposer.
   #disposed: object[] | undefined = undefined;
 
   constructor(host: ScopeBlueprint, request: ConnectionRequest) {
@@ -92,31 +92,31 @@ export class ConnectionScope {
     this.#plan = host.plan;
     this.#instances = this.#plan?.begin(request) ?? [request];
     ConnectionRequest.bind(request, this);
-    // Asking the operating system for the peer's address costs as much as the rest of a scope: only where
-    // somebody may want to know it, and then while the socket is there.
+    // Reading the peer's address from the operating system costs as much as the rest of a scope. It is read only where
+    // a provider may use it, and then while the socket is there.
     if (!this.#plan || this.#plan.readsRequest) ConnectionRequest.settle(request);
   }
 
-  /** What Nest's `REQUEST` is in this scope. */
+  /** The value of Nest's `REQUEST` in this scope. */
   get request(): ConnectionRequest {
     return this.#instances[0] as ConnectionRequest;
   }
 
   /**
-   * Nest's name for the scope. Made when somebody asks: few connections are ever looked at by their
-   * name, and a name costs Nest an entry for every provider.
+   * Nest's id of the scope. Created on first use: few connections need it, and each id costs Nest an entry for every
+   * provider.
    */
   get contextId(): ContextId {
     return this.#contextId ?? this.#makeContextId();
   }
 
-  /** As {@link contextId}, but `undefined` while it is being made. */
+  /** As {@link contextId}, but `undefined` while it is being created. */
   get nameForRequest(): ContextId | undefined {
     return naming === this.#instances[0] ? undefined : this.contextId;
   }
 
   #makeContextId(): ContextId {
-    // Nest asks the app's ContextIdStrategy only for a request that has no name yet.
+    // Nest calls the app's ContextIdStrategy only for a request that has no context id yet.
     const { request } = this;
     naming = request;
     let contextId: ContextId;
@@ -135,12 +135,12 @@ export class ConnectionScope {
     return contextId;
   }
 
-  /** Makes the instances the scope begins with. A promise only where one of them is asynchronous. */
+  /** Creates the instances the scope begins with. Returns a promise only where one of them is asynchronous. */
   open(): Promise<void> | undefined {
     const { roots, enhancers } = this.#host;
     if (roots.length === 0 && enhancers.length === 0) return undefined;
     const { context } = this.request;
-    // What is constructed belongs to the connection, and so does all that it begins.
+    // Constructors run as code of the connection, and so does everything that they start.
     return this.#plan
       ? runInContext(new ConnectionCode(context), ConnectionScope.#makePlanned, this)
       : runInContext(new ConstructionRun(context), ConnectionScope.#makeByNest, this);
@@ -161,7 +161,7 @@ export class ConnectionScope {
       .then(() => scope.#host.learn());
   };
 
-  /** The instance of one of the providers that {@link open} has made. */
+  /** The instance of one of the providers that {@link open} has created. */
   instanceOf(wrapper: InstanceWrapper): unknown {
     if (wrapper.isDependencyTreeStatic()) return wrapper.instance as unknown;
     return this.#plan
@@ -170,11 +170,11 @@ export class ConnectionScope {
   }
 
   /**
-   * Disposes of every instance that was made in this scope: those that need others first, each with
-   * `Symbol.asyncDispose`, `Symbol.dispose` or `onModuleDestroy`, whichever it has first. Each once,
-   * however often this is called: a provider that was still being made the first time is found the next.
+   * Disposes of every instance that was created in this scope, dependants before their dependencies, with the first of
+   * `Symbol.asyncDispose`, `Symbol.dispose` and `onModuleDestroy` that it has. Each instance is disposed of once,
+   * however often this is called: a further call finds providers that were still being created during the first.
    *
-   * @param run runs each of them
+   * @param run runs each disposer
    */
   dispose(run: RunDisposer): Promise<void> | undefined {
     ConnectionRequest.settle(this.request);
@@ -190,14 +190,14 @@ export class ConnectionScope {
     this.#client[SCOPE] = this;
   }
 
-  // A client that is gone may stay in memory for long: `ws` has it in a Set, and what a Set drops while it is
-  // small is kept by the tables it has outgrown until the next full collection. So it takes nothing along.
+  // A closed client may stay in memory for long: `ws` keeps it in a Set, and the outgrown tables of a small Set keep
+  // deleted members until the next full collection. So it must not reference its scope.
   #unbind(): undefined {
     if (this.#client && !this.#contextId) this.#client[SCOPE] = undefined;
     this.#client = undefined;
   }
 
-  // The last made first: it may need those that were made before it. The first place is the request's.
+  // In reverse order of creation: an instance may need earlier ones. Index 0 is the request.
   #disposePlanned(run: RunDisposer): Promise<void> | undefined {
     let place = this.#instances.length;
     const next = (): number | undefined => {
@@ -219,13 +219,13 @@ export class ConnectionScope {
     }
   }
 
-  // Somebody used the scope's name: there may be more in it than the plan knows.
+  // The context id was used, so Nest may have created instances that the plan does not know.
   #disposersIn(contextId: ContextId): OwnDisposer[] {
     const found: OwnDisposer[] = [];
     const wrappers = this.#host.internals.scopedWrappers();
     const byId = new Map(wrappers.map((wrapper) => [wrapper.id, wrapper]));
     for (const wrapper of wrappers) {
-      // What connections share, by the app's strategy, outlives this one.
+      // Instances that connections share, by the app's strategy, outlive this scope.
       if (holdingScope(wrapper, contextId) !== contextId) continue;
       const instances = wrapper.isTransient
         ? transientInstances(wrapper, contextId, byId)
@@ -238,7 +238,7 @@ export class ConnectionScope {
     return dependantsFirst(found);
   }
 
-  // One object under two tokens is one object.
+  // An object under two tokens is disposed of once.
   #isFirst(instance: object): boolean {
     if (this.#disposed?.includes(instance)) return false;
     if (this.#disposed) this.#disposed.push(instance);

@@ -3,8 +3,9 @@ import type { Running } from '../context/running-code.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 
 /**
- * The construction of a scope. Node.js 20 keeps the last promise of a scope that Nest makes, and with it the store of the
- * context in which that was made: so it must not lead to the connection.
+ * The construction of a scope. Node.js 20 keeps the last promise of a scope that Nest creates in memory, and with it
+ * the async-context store in which the promise was created. So this store references the connection's context only
+ * weakly.
  */
 export class ConstructionRun implements Running {
   readonly #context: WeakRef<UserExecutionContext>;

@@ -1,6 +1,6 @@
 import type { InstanceWrapper } from '../nest/nest-internals.js';
 
-/** Sorts so that whatever needs another comes before it; independent ones keep their order. */
+/** Sorts so that dependants come before their dependencies; independent items come in reverse order. */
 export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper }>(
   items: readonly Item[],
 ): Item[] {
@@ -8,7 +8,7 @@ export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper
   const byWrapper = groupByWrapper(items);
   const sorted: Item[] = [];
   const visited = new Set<InstanceWrapper>();
-  // Depth first: a wrapper is put down after everything it needs.
+  // Depth first: a wrapper is added after all its dependencies; the result is reversed.
   const visit = (wrapper: InstanceWrapper): void => {
     if (visited.has(wrapper)) return;
     visited.add(wrapper);
@@ -19,7 +19,7 @@ export function dependantsFirst<Item extends { readonly wrapper: InstanceWrapper
   return sorted.toReversed();
 }
 
-// A transient provider has an instance for each that injects it.
+// A transient provider has an instance for each provider that injects it.
 function groupByWrapper<Item extends { readonly wrapper: InstanceWrapper }>(
   items: readonly Item[],
 ): Map<InstanceWrapper, Item[]> {

@@ -1,10 +1,10 @@
-/** Products of factories that were made for one connection. */
+/** Products of factories that were created for one connection. */
 const handedOver = new WeakSet<object>();
 
 /**
- * Hands what a factory has made for one connection over to that connection, which disposes of it at its end, after
- * everything that injects it. Without this the product of a factory is the factory's: it may be a client that
- * connections share. Outside of a connection, for example in an HTTP request, nothing is disposed of.
+ * Makes a connection the owner of what a factory has created for it: the connection disposes of the product at its end,
+ * after everything that injects it. Without this, the product stays with its factory, because connections may share it.
+ * Outside a connection, for example in an HTTP request, nothing is disposed of.
  *
  * @example
  * ```ts
@@ -26,17 +26,17 @@ export function disposeWithConnection<Product extends object>(product: Product):
   return product;
 }
 
-/** Whether a factory has said that this belongs to one connection. */
+/** Whether {@link disposeWithConnection} was called for the product. */
 export function isHandedOver(product: object): boolean {
   return handedOver.has(product);
 }
 
-/** Name of the method that disposes of something; `undefined` where there is none. */
+/** Name of the method that disposes of a value; `undefined` where it has none. */
 export function disposeMethodOf(value: unknown): PropertyKey | undefined {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'function')
     return undefined;
   const disposable = value as Partial<Record<PropertyKey, unknown>>;
-  // One by one, and not from a list: that way V8 remembers where each kind of instance has its own.
+  // Separate checks instead of a loop: V8 caches each lookup per kind of instance.
   if (typeof disposable[Symbol.asyncDispose] === 'function') return Symbol.asyncDispose;
   if (typeof disposable[Symbol.dispose] === 'function') return Symbol.dispose;
   return typeof disposable['onModuleDestroy'] === 'function' ? 'onModuleDestroy' : undefined;

@@ -3,7 +3,7 @@ import { disposeMethodOf, isHandedOver } from './dispose-with-connection.js';
 
 type Disposable = Record<PropertyKey, () => unknown>;
 
-/** How an instance is disposed of; `undefined` where it needs nothing, or is not the scope's to dispose of. */
+/** The disposer of an instance; `undefined` where it has none, or does not belong to the scope. */
 export function disposerOf(
   instance: unknown,
   wrapper: InstanceWrapper,
@@ -13,8 +13,8 @@ export function disposerOf(
   return () => (instance as Disposable)[method]!();
 }
 
-// Only what was constructed for this scope is certainly its own. A factory may return what connections share, a value or
-// an alias is made elsewhere.
+// Only an instance that was constructed for this scope certainly belongs to it. A factory may return an object that
+// connections share; a value or an alias is created elsewhere.
 function isOwn(instance: object, wrapper: InstanceWrapper): boolean {
   return !wrapper.isNotMetatype || isHandedOver(instance);
 }

@@ -4,10 +4,10 @@ import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ConnectionRequest } from './connection-request.js';
 
 /**
- * Looks at what the app's `ContextIdStrategy` gives to durable providers, which connections share and which outlive them:
- * the payload itself, and what it holds.
+ * Checks the payload that the app's `ContextIdStrategy` gives to durable providers, and the values in it. Connections
+ * share durable providers, which outlive them.
  *
- * @throws {IsolationError} `PAYLOAD_WITH_IDENTITY` for one that belongs to a connection
+ * @throws {IsolationError} `PAYLOAD_WITH_IDENTITY` for a payload that belongs to a connection
  */
 export function assertNoIdentity(payload: unknown): void {
   if (typeof payload !== 'object' || payload === null) return;
@@ -17,8 +17,8 @@ export function assertNoIdentity(payload: unknown): void {
   throw new IsolationError(
     'PAYLOAD_WITH_IDENTITY',
     `The payload of the ContextIdStrategy is, or holds, the ${name} of one connection, and durable providers would show it ` +
-      'to all that share them. Give them plain values that are the same for all of these, for example ' +
-      'payload: { tenantId }.',
+      'to all connections that share them. Use plain values that are the same for all of these connections, ' +
+      'for example payload: { tenantId }.',
   );
 }
 

@@ -4,10 +4,10 @@ import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { dependencyCount } from '../nest/injected-tokens.js';
 import { type InstanceWrapper, isPlannable, type NestInternals } from '../nest/nest-internals.js';
 
-/** Where an argument comes from: a singleton, or the instance at a place in the scope's list. */
+/** Where an argument comes from: a singleton, or an index in the scope's list of instances. */
 type Source = { readonly value: unknown } | { readonly place: number };
 
-/** How one provider is made. */
+/** How one provider is created. */
 interface Recipe {
   readonly wrapper: InstanceWrapper;
   readonly dependencies: readonly Source[];
@@ -18,13 +18,13 @@ interface Recipe {
 export type Instances = unknown[];
 
 /**
- * How the instances of a scope are made, worked out once. Nest finds that out anew for every scope, with
- * a dozen promises for each provider; here it is a list of constructor calls, dependencies first.
+ * A list of constructor calls that creates the instances of a scope, dependencies first. It is computed once; Nest
+ * resolves every scope anew, with a dozen promises for each provider.
  */
 export class ScopePlan {
   /** The providers that have an instance of their own in a scope, dependencies first. */
   readonly wrappers: readonly InstanceWrapper[];
-  /** Whether a provider of the app gets the `REQUEST`. */
+  /** Whether a provider of the app injects the `REQUEST`. */
   readonly readsRequest: boolean;
   readonly #recipes: readonly Recipe[];
   readonly #blank: readonly undefined[];
@@ -45,8 +45,8 @@ export class ScopePlan {
   }
 
   /**
-   * Works out a plan for some providers and everything they need. `undefined` where something in it is
-   * beyond a plan (transient or durable providers, forward references, holes): Nest does it then.
+   * Computes a plan for some providers and all their dependencies. `undefined` where a plan is not possible (transient
+   * or durable providers, forward references, missing dependencies): then Nest creates the scope.
    */
   static for(
     wrappers: readonly InstanceWrapper[],
@@ -88,7 +88,7 @@ export class ScopePlan {
 
   /** The instances of a scope in which only the request exists so far. */
   begin(request: unknown): Instances {
-    // With room for exactly what is to come: an array that grows takes room for sixteen more.
+    // Reserves exactly the capacity that is needed: an array that grows reserves sixteen more places.
     const instances: Instances = this.#blank.slice();
     instances.length = 1;
     instances[0] = request;
@@ -102,15 +102,15 @@ export class ScopePlan {
   }
 
   /**
-   * Makes what is not made yet, into `instances`. A promise only where a factory is asynchronous.
+   * Creates the missing instances and adds them to `instances`. Returns a promise only where a factory is asynchronous.
    *
-   * @param adopt an instance that exists already by another way
+   * @param adopt returns an instance that exists already, created by Nest
    */
   complete(
     instances: Instances,
     adopt: (wrapper: InstanceWrapper) => unknown,
   ): Promise<void> | undefined {
-    // What exists is in its place, so that the next recipe is the one behind the last instance.
+    // Instances are in the order of the recipes, so the next recipe follows the last instance.
     const next = (): Recipe | undefined => this.#recipes[instances.length - 1];
     return inTurn(next, (recipe) => {
       const instance = adopt(recipe.wrapper) ?? this.#make(recipe, instances);
@@ -160,7 +160,7 @@ function allOf(
 ): Source[] | undefined {
   const sources: Source[] = [];
   for (let index = 0; index < expected; index += 1) {
-    // An optional dependency that is not there leaves a hole.
+    // A missing optional dependency leaves a hole.
     const wrapper = wrappers[index];
     const source = wrapper && sourceOf(wrapper);
     if (!source) return undefined;

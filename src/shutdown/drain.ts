@@ -12,24 +12,27 @@ import { CloseCode } from '../wire/close-codes.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 
-/** Connections that are told at once; clients that all come back in one instant would storm the next process. */
+/**
+ * Connections that get a close frame at once. If all clients reconnected in one instant, they would overload a node.
+ */
 const BATCH = 100;
-/** Longest pause between two batches, in milliseconds; the actual one is random. */
+/** Longest pause between two batches, in milliseconds; the actual pause is random (jitter). */
 const LONGEST_PAUSE_MS = 50;
-/** The share of the deadline in which everybody has been told; the rest is for disposers. */
+/** The share of the deadline within which all close frames are sent; the rest is for disposers. */
 const TELLING_SHARE = 1 / 4;
 
-/** What the cluster gets at least to let this process go, also where the deadline is over. */
+/** Milliseconds that leaving the cluster gets at least, even if the deadline is over. */
 const LEAVING_MS = 2_000;
 
 /**
- * The end of the process, gently: no new connections, a close frame for everybody, their disposers, and
- * a deadline. It runs before every shutdown hook of the application (see `LifeCycle`), so that whatever
- * disposers need is still there.
+ * The graceful shutdown: refuses new connections, sends a close frame to every connection, and runs the disposers,
+ * within a deadline. It runs before every shutdown hook of the application (see `LifeCycle`), so that the services that
+ * disposers need still work.
  */
 @Injectable()
 export class Drain {
-  // The real time, whatever clock the application has: who would move a clock of tests while `app.close()` is awaited?
+  // Always the system clock, whatever clock the application has: a test that awaits `app.close()` cannot move its own
+  // clock.
   readonly #clock: Clock = systemClock;
   #run: Promise<void> | undefined;
 
@@ -42,14 +45,15 @@ export class Drain {
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {}
 
-  /** Whether the process is going away. */
+  /** Whether the process is shutting down. */
   get isDraining(): boolean {
     return this.handshake.isDraining;
   }
 
-  /** Drains; resolves when it is over. Calling it again gives the same promise. */
+  /** Drains; resolves when the drain is over. Further calls return the same promise. */
   start(): Promise<void> {
-    // A handler that closes the application is waited for by its connection: it awaits the end of it itself.
+    // A handler that closes the application awaits the end of its own connection, so the connection must not wait for
+    // it.
     const goesOn = runningCode()?.waits();
     this.#run ??= this.#drain();
     if (goesOn) void this.#run.then(goesOn, goesOn);
@@ -64,7 +68,7 @@ export class Drain {
     this.journal.record('drain-started', { connections: leaving.length });
     for (const manager of leaving) manager.markDraining();
 
-    // Whoever is told goodbye comes back at once, on another node: the slot has to be free by then.
+    // A client may reconnect to another node as soon as it gets the close frame: its slot has to be free by then.
     if (this.cluster) {
       await withDeadline(this.#clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
     }
@@ -72,7 +76,7 @@ export class Drain {
     await withDeadline(this.#clock, this.#left(startedAt), goodbyes);
     const abandoned = leaving.filter(({ state }) => state !== 'closed');
     for (const manager of abandoned) manager.cut();
-    // Whoever slipped in through a handshake that had already been let through.
+    // Closes connections whose handshake was admitted before the drain and that were registered after it began.
     await withDeadline(this.#clock, this.#left(startedAt), this.factory.shutdown());
     if (this.cluster) {
       const departure = this.cluster.leave();

@@ -1,20 +1,20 @@
-/** A connection for which something waits. */
+/** A connection for which bytes wait in memory. */
 export interface Holder {
-  /** What waits for it at this moment, in bytes of memory. */
+  /** Bytes of memory that wait for this connection at this moment. */
   readonly waitingBytes: number;
-  /** Ends the connection, since all connections together hold more than this process may: nothing waits for it then. */
+  /** Ends the connection, because all connections together exceed the budget. Afterwards nothing waits for it. */
   overload(): void;
 }
 
-/** The budget is counted after each such share of it that was added: between two counts it may be exceeded by so much. */
+/** A count runs each time this share of the budget was added. Between two counts it may be exceeded by as much. */
 const COUNT_EVERY = 1 / 64;
-/** From this share of the budget on, connections that hold more than others are slowed down. */
+/** From this share of the budget on, connections that hold more than {@link ByteBudget.share} are slowed down. */
 const TIGHT_FROM = 1 / 2;
 
 /**
- * A bound over everything that waits in this process. The bounds per connection are not enough: a thousand connections
- * that each stay inside their own megabyte hold a gigabyte. Counted from the connections themselves, and only from those
- * for which something waits.
+ * A bound for all bytes that wait in this process. The bounds per connection are not enough: a thousand connections
+ * that each stay within their own megabyte hold a gigabyte. The total is read from the connections themselves, and only
+ * from those for which bytes wait.
  */
 export class ByteBudget {
   readonly #holders = new Set<Holder>();
@@ -23,19 +23,19 @@ export class ByteBudget {
 
   constructor(private readonly maxBytes: number) {}
 
-  /** How much one connection may hold before it should be slowed down: infinite while the budget is not tight. */
+  /** Bytes that one connection may hold before it should be slowed down. Infinite while the budget is not tight. */
   get share(): number {
     return this.#share;
   }
 
-  /** More waits for a connection. Ends those that hold most when the budget is exceeded; it may be this one. */
+  /** Adds waiting bytes of a connection. Over budget, the connections that hold most are ended, perhaps this one. */
   add(connection: Holder, bytes: number): void {
     this.#holders.add(connection);
     this.#addedBytes += bytes;
     if (this.#addedBytes >= this.maxBytes * COUNT_EVERY) this.#count();
   }
 
-  /** Nothing waits for a connection any more. */
+  /** Removes a connection for which nothing waits any more. */
   delete(connection: Holder): void {
     this.#holders.delete(connection);
   }

@@ -1,4 +1,4 @@
-/** A place in a {@link LinkedList}. Belongs to one owner for its whole life; is in at most one list at a time. */
+/** A place in a {@link LinkedList}. Belongs to one owner for its whole life and is in at most one list at a time. */
 export class Link<Owner> {
   list: LinkedList<Owner> | undefined = undefined;
   previous: Link<Owner> | undefined = undefined;
@@ -6,15 +6,14 @@ export class Link<Owner> {
 
   constructor(readonly owner: Owner) {}
 
-  /** Takes the owner out of whichever list it is in. */
+  /** Takes the owner out of the list that it is in, if any. */
   remove(): void {
     this.list?.remove(this);
   }
 }
 
 /**
- * A list whose members know their own place: adding, removing and moving to the end cost the same
- * for three members and for a million.
+ * A list whose members know their own place: adding, removing and moving to the end take constant time.
  */
 export class LinkedList<Owner> {
   #head: Link<Owner> | undefined = undefined;
@@ -29,7 +28,7 @@ export class LinkedList<Owner> {
     return this.#head?.owner;
   }
 
-  /** Puts a link at the end; out of the list it was in, if any. */
+  /** Puts a link at the end, and takes it out of the list that it was in, if any. */
   append(link: Link<Owner>): void {
     if (link.list === this) {
       this.#moveToEnd(link);
@@ -44,10 +43,10 @@ export class LinkedList<Owner> {
     this.#size += 1;
   }
 
-  // What every message does to two lists: with half the writes of taking a link out and putting it in.
+  // Every message moves a link in two lists. This needs half the writes of a removal and an append.
   #moveToEnd(link: Link<Owner>): void {
     const { previous, next } = link;
-    // The last one is where it belongs.
+    // The link is at the end already.
     if (!next) return;
     if (previous) previous.next = next;
     else this.#head = next;
@@ -70,7 +69,7 @@ export class LinkedList<Owner> {
     this.#size -= 1;
   }
 
-  /** Adds the members from first to last to an array: without the iterator that costs more than a short visit. */
+  /** Adds the owners to an array, from first to last. Avoids the iterator, which costs more than a short visit. */
   collectInto(owners: Owner[]): void {
     for (let link = this.#head; link; link = link.next) owners.push(link.owner);
   }

@@ -1,11 +1,11 @@
-/** Whether a value is a promise, of Node's own or of any library. */
+/** Whether a value is a promise, native or of any library. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
 }
 
 /**
- * Goes on after a step: at once where the step returned no promise, so that a chain of steps without anything to wait
- * for costs no promise at all. `pending` must not reject.
+ * Continues after a step. Where the step returned no promise, `goOn` runs at once, so that a chain of synchronous steps
+ * creates no promise. `pending` must not reject.
  */
 export function afterwards(
   pending: Promise<void> | undefined,
@@ -15,8 +15,8 @@ export function afterwards(
 }
 
 /**
- * Takes one item after another through a step. As long as the step returns no promise, all of it happens at once; an
- * item after one with a promise waits for it.
+ * Passes one item after another to a step. Runs synchronously as long as the step returns no promise. Where the step
+ * returns one, the next item waits for it.
  *
  * @param take returns the next item, and `undefined` after the last one
  */

@@ -1,4 +1,4 @@
-/** A queue whose ends cost the same however long it is. It gives its memory back when it is empty. */
+/** A queue with constant-time `push` and `shift`, whatever its length. Frees its memory when it becomes empty. */
 export class MessageQueue<Item> {
   #items: (Item | undefined)[] = [];
   #head = 0;
@@ -17,7 +17,7 @@ export class MessageQueue<Item> {
     this.#items[this.#head] = undefined;
     this.#head += 1;
     if (this.#head === this.#items.length) this.clear();
-    // A queue that never runs empty would keep its past otherwise.
+    // A queue that never becomes empty would keep its consumed places for ever otherwise.
     else if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;

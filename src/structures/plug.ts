@@ -1,9 +1,9 @@
-/** Takes back what was plugged in. */
+/** Removes the part that was plugged in. */
 export type Unplug = () => void;
 
 /**
- * A place for a part of a higher room, which a lower room must not import. The higher room fills it while the
- * application boots, by the `use…` method of the class that has the plug. All plugs stand in docs/architecture.md.
+ * A place for a part of a higher folder, which a lower folder must not import. The higher folder fills it while the
+ * application boots, through the `use…` method of the class that has the plug. docs/architecture.md lists all plugs.
  */
 export class Plug<Part> {
   #part: Part | undefined = undefined;
@@ -13,7 +13,7 @@ export class Plug<Part> {
     return this.#part;
   }
 
-  /** Fills the place. A part that is plugged in later takes it over: Nest may tell of the same start twice. */
+  /** Fills the place. A later part replaces an earlier one, because Nest may announce the same start twice. */
   use(part: Part): Unplug {
     this.#part = part;
     return () => {

@@ -1,6 +1,6 @@
 const SECOND_MS = 1_000;
 
-/** Counts what happens within one second, against a bound. A new second is a new window. */
+/** Counts events within one second, against a limit. Each new second needs a new window. */
 export class SecondWindow {
   #count = 0;
 
@@ -10,18 +10,18 @@ export class SecondWindow {
     private readonly since: number,
   ) {}
 
-  /** Whether its second has passed. @param now monotonic milliseconds */
+  /** Whether the second of this window has passed. @param now monotonic milliseconds */
   isOver(now: number): boolean {
     return now - this.since >= SECOND_MS;
   }
 
-  /** Counts one more. False beyond the bound. */
+  /** Counts one more event. False beyond the limit. */
   admit(): boolean {
     this.#count += 1;
     return this.#count <= this.atMost;
   }
 
-  /** How many came beyond the bound. */
+  /** How many events came beyond the limit. */
   get leftOut(): number {
     return Math.max(0, this.#count - this.atMost);
   }

@@ -1,4 +1,4 @@
-/** Lets through so many per so much time, with bursts up to the same number. No timer: it is refilled when asked. */
+/** A token bucket: `capacity` tokens per `perMs`, bursts up to `capacity`. No timer: each call refills it first. */
 export class TokenBucket {
   #tokens: number;
   #refilledAt: number;
@@ -12,7 +12,7 @@ export class TokenBucket {
     this.#refilledAt = now;
   }
 
-  /** Whether nobody would notice if it were a new one. */
+  /** Whether the bucket is full. A full bucket equals a new one, so its owner may drop it. */
   isFull(now: number): boolean {
     this.#refill(now);
     return this.#tokens >= this.capacity;
@@ -26,7 +26,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** Gives back a token that was taken for nothing. */
+  /** Puts back a token that was taken but not needed. */
   putBack(): void {
     this.#tokens = Math.min(this.capacity, this.#tokens + 1);
   }

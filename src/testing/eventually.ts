@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { patienceMs } from './patience.js';
 
 /**
- * Tries an assertion again until it holds. For what happens soon, but not at once: better than a sleep,
- * which is too long or too short.
+ * Retries an assertion until it passes. Use it for effects that take a moment, instead of a sleep, which is too long or
+ * too short.
  *
- * @param timeoutMs when it fails; default: 5 seconds, see `setPatience()`
- * @throws whatever the assertion threw last, when the time is up
+ * @param timeoutMs after which it fails; default: 5 seconds, see `setPatience()`
+ * @throws the last error of the assertion, when the time is up
  */
 export async function eventually(
   assertion: () => void | Promise<void>,

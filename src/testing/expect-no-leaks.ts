@@ -9,11 +9,11 @@ import { LeakDetector } from '../monitoring/leak.detector.js';
 import { eventually } from './eventually.js';
 
 /**
- * Fails when something of a connection is left after all of them have ended: managers, users, handlers,
- * handshakes, hooks and disposers that were given up, and with `node --expose-gc` objects that somebody still holds. Close your clients first; it
- * waits for the server to notice.
+ * Fails if any part of a connection is left after all connections have ended: managers, users, handlers, handshakes,
+ * hooks and disposers that were abandoned, and with `node --expose-gc` managers that are still in memory. Close your
+ * clients first; the function waits until the server has noticed.
  *
- * @throws {Error} that names what is left
+ * @throws {Error} that lists the parts that are left
  */
 export async function expectNoLeaks(
   app: INestApplicationContext,
@@ -54,7 +54,7 @@ function assertNothing(counts: Readonly<Record<string, number>>): void {
   throw new Error(`Something is left of connections that should be gone: ${list}.`);
 }
 
-// What survives two full collections is held by somebody. The detector hears of each a turn later.
+// A manager that survives two full collections is still referenced. The detector is notified one turn after each.
 async function collectGarbage(): Promise<void> {
   const { gc } = globalThis as { gc?: () => void };
   if (!gc) return;

@@ -10,12 +10,12 @@ interface FakeTimer {
 }
 
 /**
- * Time that moves when a test says so. Hand it in with `forRoot({ clock })`.
+ * A clock that only a test moves. Pass it to the module with `forRoot({ clock })`.
  *
  * @example
  * ```ts
  * const clock = new FakeClock();
- * await clock.advance(600_000); // ten minutes, with everything that is due in them
+ * await clock.advance(600_000); // ten minutes; fires all timers that are due in them
  * ```
  */
 export class FakeClock implements Clock {
@@ -42,15 +42,17 @@ export class FakeClock implements Clock {
     return this.#add(intervalMs, intervalMs, callback);
   }
 
-  /** Timers that were set and neither fired nor released; repeating ones count as long as they run. */
+  /** Timers that were set and neither fired nor released. Repeating timers count until they are released. */
   get pendingTimers(): number {
     return this.#timers.size;
   }
 
-  /** Moves time, firing what is due in its order; promises get their turns in between. */
+  /**
+   * Moves time forward and fires the timers that are due, in order. Between two timers, pending promises may settle.
+   */
   async advance(ms: number): Promise<void> {
     assertForward('advance', ms);
-    // What was begun just before may be about to set its timers.
+    // Code that was started just before may still have to set its timers.
     await this.settle();
     const until = this.#now + ms;
     for (let timer = this.#next(until); timer; timer = this.#next(until)) {
@@ -62,13 +64,13 @@ export class FakeClock implements Clock {
     await this.settle();
   }
 
-  /** Moves time without firing anything: a process that was frozen. */
+  /** Moves time forward without firing any timer, as in a process that was frozen. */
   jump(ms: number): void {
     assertForward('jump', ms);
     this.#now += ms;
   }
 
-  /** Lets promises and socket events that are ready have their turn. */
+  /** Waits one turn of the event loop, so that ready promises and socket events are handled. */
   async settle(): Promise<void> {
     await nextTurn();
   }

@@ -6,8 +6,8 @@ export function patienceMs(): number {
 }
 
 /**
- * Sets how long `eventually()` and the waits of a `TestClient` last before they fail, where they are not told otherwise.
- * 5 seconds by default; give more on machines that are slow or busy, for example in CI. It costs nothing while tests pass.
+ * Sets the default timeout of `eventually()` and of the waits of a `TestClient`. 5 seconds by default; set more on slow
+ * or busy machines, for example in CI. A longer timeout takes no time while tests pass.
  *
  * @param ms milliseconds
  * @throws {RangeError} for anything but a number above 0

@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import type { Release } from '../time/clock.js';
 
 /**
- * Makes a socket read no faster than a bad mobile network: after each piece it rests for as long as that
- * piece would have taken.
+ * Makes a socket read no faster than a bad mobile network: after each chunk it pauses for the time that the chunk would
+ * have taken.
  *
- * @returns lets it read at full speed again
+ * @returns a function that restores full speed
  * @throws {RangeError} for a speed that is not above 0
  */
 export function readSlowly(socket: Socket, bytesPerSecond: number): Release {

@@ -20,9 +20,9 @@ import { withTicket } from './test-authenticator.js';
 export interface TestApplicationSetup {
   /** Express by default. */
   readonly adapter?: AbstractHttpAdapter;
-  /** What `main.ts` does between making the app and listening: pipes, filters, prefixes. */
+  /** Called between making the app and listening, for the set-up that `main.ts` does: pipes, filters, prefixes. */
   readonly prepare?: (app: INestApplication) => void | Promise<void>;
-  /** As Nest's own; silent by default. */
+  /** As the `logger` option of Nest. Default: no output. */
   readonly logger?: NonNullable<NestApplicationOptions['logger']>;
 }
 
@@ -56,7 +56,7 @@ export async function startTestApplication(
     await prepare?.(app);
     await app.listen(0, '127.0.0.1');
   } catch (error) {
-    // What was started already would keep the test process alive.
+    // The parts that have started already would keep the test process alive.
     await app.close();
     throw error;
   }
@@ -86,10 +86,10 @@ export class TestApplication implements AsyncDisposable {
   }
 
   /**
-   * Connects a client. It is cut when the application is closed, if it is still there.
+   * Connects a client. If the client is still connected when the application is closed, it is cut.
    *
    * @param options as `ws` takes them: `headers`, `origin`, …
-   * @throws {UpgradeRefused} with the status of the answer
+   * @throws {UpgradeRefused} with the status of the response
    */
   async connect(path: string, options: ClientOptions = {}): Promise<TestClient> {
     const client = await TestClient.open(this.url(path), options);
@@ -98,7 +98,7 @@ export class TestApplication implements AsyncDisposable {
     return client;
   }
 
-  /** Connects as somebody, past all tokens; the app's authenticator has to be {@link TestAuthenticator}. */
+  /** Connects with a given identity and no token. The app's authenticator has to be {@link TestAuthenticator}. */
   connectAs(
     identity: ConnectionIdentity,
     path: string,
@@ -109,7 +109,7 @@ export class TestApplication implements AsyncDisposable {
     );
   }
 
-  /** Closes the application, as a deployment would: with its drain. Cuts what is left. */
+  /** Closes the application with its drain, as a deployment would. Cuts the clients that are left. */
   async close(): Promise<void> {
     await this.app.close();
     for (const client of this.#clients) client.terminate();

@@ -8,12 +8,13 @@ import type { ConnectionIdentity } from '../context/connection-identity.js';
 
 const HEADER = 'x-test-ticket';
 
-// Whoever is on the way in this process, by ticket: a header alone gets nobody in, wherever this is used.
+// Identities of clients that are connecting from this process, by ticket. A header without such a ticket admits no
+// client, wherever this class is used.
 const tickets = new Map<string, ConnectionIdentity>();
 
 /**
- * Believes in identities that {@link TestApplication.connectAs} has announced, and in nobody else. Put it
- * in the place of the app's own authenticator: `.overrideProvider(TokenAuthenticator).useClass(TestAuthenticator)`.
+ * Admits only identities that {@link TestApplication.connectAs} has announced. Use it in place of the app's own
+ * authenticator: `.overrideProvider(TokenAuthenticator).useClass(TestAuthenticator)`.
  */
 @Injectable()
 export class TestAuthenticator implements ConnectionAuthenticator {
@@ -23,7 +24,7 @@ export class TestAuthenticator implements ConnectionAuthenticator {
   }
 }
 
-/** Announces somebody who is about to connect, and takes that back when the attempt is over. */
+/** Announces the identity of a client that is about to connect, and withdraws it when the attempt is over. */
 export async function withTicket<T>(
   identity: ConnectionIdentity,
   connect: (headers: Record<string, string>) => Promise<T>,

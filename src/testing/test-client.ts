@@ -6,25 +6,25 @@ import { type Release, systemClock } from '../time/clock.js';
 import { patienceMs } from './patience.js';
 import { readSlowly } from './slow-reader.js';
 
-/** A message as stock clients get it. */
+/** A message as a stock client receives it. */
 export interface ReceivedMessage {
   /** Empty for a frame that is no JSON. */
   readonly event: string;
   // Tests know what they expect: they compare it, or read a field of it.
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly data: any;
-  /** A binary frame, whose `data` is a `Buffer`, or a text that is no JSON, whose `data` is that text. */
+  /** Set for a binary frame, whose `data` is a `Buffer`, and for a text that is no JSON, whose `data` is that text. */
   readonly raw?: 'binary' | 'text';
 }
 
-/** Whoever waits for something to happen on the socket: looks again after each message and at the end. */
+/** Checks a waiting condition again. Called after each message and at the end of the connection. */
 type Watcher = () => void;
 
 /** How many messages an error names. */
 const MESSAGES_NAMED = 20;
 
 /**
- * A stock `ws` client that remembers what it got, and that can behave badly.
+ * A stock `ws` client that records the messages it receives, and that can behave badly: read slowly, freeze, be cut.
  *
  * @example
  * ```ts
@@ -34,12 +34,12 @@ const MESSAGES_NAMED = 20;
  * ```
  */
 export class TestClient {
-  /** Everything that came, taken or not. */
+  /** All messages received, taken or not. */
   readonly messages: ReceivedMessage[] = [];
   /** `undefined` while the connection is open. */
   closeCode: number | undefined;
   closeReason: string | undefined;
-  // Places in `messages`: all before the first are taken, and these beyond it.
+  // Indexes in `messages`. All messages before `#firstUntaken` are taken, and after it those in `#takenEarly`.
   #firstUntaken = 0;
   readonly #takenEarly = new Set<number>();
   readonly #watchers = new Set<Watcher>();
@@ -67,7 +67,7 @@ export class TestClient {
   /**
    * Connects. Resolves when the socket is open.
    *
-   * @throws {UpgradeRefused} with the status and the body of the answer
+   * @throws {UpgradeRefused} with the status and the body of the response
    */
   static open(url: string, options: ClientOptions = {}): Promise<TestClient> {
     return new Promise((resolve, reject) => {
@@ -91,10 +91,10 @@ export class TestClient {
   }
 
   /**
-   * The next message that was not taken yet; with a name, the next one of that event.
+   * Takes the next message that was not taken yet; with `event`, the next message of that event.
    *
    * @param timeoutMs default: 5 seconds, see {@link setPatience}
-   * @throws {Error} that says what came instead, when the time is up or the connection ends
+   * @throws {Error} that names the messages received instead, when the time is up or the connection ends
    */
   next(event?: string, timeoutMs: number = patienceMs()): Promise<ReceivedMessage> {
     return this.#when(() => this.#take(event), {
@@ -104,7 +104,7 @@ export class TestClient {
     });
   }
 
-  /** Sends, and takes the next message. */
+  /** Sends a message, and takes the next one received. */
   ask(event: string, data?: unknown, id?: unknown): Promise<ReceivedMessage> {
     this.send(event, data, id);
     return this.next();
@@ -119,21 +119,21 @@ export class TestClient {
     });
   }
 
-  /** Says goodbye, and waits for the end. */
+  /** Sends a close frame, and waits until the connection has ended. */
   async close(code = 1000, reason?: string): Promise<void> {
     this.socket.close(code, reason);
     await this.closed();
   }
 
-  /** Cuts the connection without a goodbye, as a crash or a lost network does. */
+  /** Cuts the connection without a close frame, as a crash or a lost network does. */
   terminate(): void {
     this.socket.terminate();
   }
 
   /**
-   * Stops reading while the connection stays up, as a laptop that is closed does: pings are not answered.
+   * Stops reading while the connection stays open, as a laptop that is closed does: pings are not answered.
    *
-   * @returns goes on reading
+   * @returns a function that resumes reading
    */
   freeze(): Release {
     this.socket.pause();
@@ -141,9 +141,9 @@ export class TestClient {
   }
 
   /**
-   * Reads no faster than this, as a bad network does.
+   * Limits the speed of reading, as a bad network does.
    *
-   * @returns reads at full speed again
+   * @returns a function that restores full speed
    */
   readSlowly(bytesPerSecond: number): Release {
     if (!this.#transport) throw new Error('The connection is not open yet.');
@@ -153,7 +153,7 @@ export class TestClient {
   #take(event: string | undefined): ReceivedMessage | undefined {
     for (let place = this.#firstUntaken; place < this.messages.length; place += 1) {
       const message = this.messages[place]!;
-      // Any JSON may come, `null` too.
+      // A message may be any JSON value, `null` too.
       const isWanted = event === undefined || message?.event === event;
       if (!isWanted || this.#takenEarly.has(place)) continue;
       this.#takenEarly.add(place);
@@ -209,7 +209,7 @@ export class TestClient {
   }
 }
 
-// An app may speak in another format than the stock client: what it sent is kept as it came.
+// An app may use another format than the stock client: such a frame is kept as it was received.
 function readFrame(frame: Buffer, isBinary: boolean): ReceivedMessage {
   if (isBinary) return { event: '', data: frame, raw: 'binary' };
   const text = frame.toString();

@@ -1,23 +1,23 @@
-/** The pauses between attempts that fail. */
+/** The pauses between failed attempts. */
 export interface BackOff {
-  /** Milliseconds after the first failure. */
+  /** The pause after the first failure, in milliseconds. */
   readonly firstMs: number;
-  /** Milliseconds that no pause exceeds, but for the jitter. */
+  /** The longest pause before jitter, in milliseconds. */
   readonly longestMs: number;
 }
 
-/** Doubling further would leave the numbers behind which are exact. */
+/** Further doublings would leave the range in which numbers are exact. */
 const MOST_DOUBLINGS = 30;
 
 /**
- * Up to a quarter more or less, at random: so that processes and connections that failed at the same moment do not try
- * again at the same moment.
+ * Adds jitter: up to a quarter more or less, at random. Processes and connections that failed at the same moment must
+ * not try again at the same moment.
  */
 export function jittered(ms: number): number {
   return ms * (0.75 + Math.random() / 2);
 }
 
-/** The pause after so many failures in a row, in milliseconds: doubled by each, with jitter. */
+/** The pause after a number of failures in a row, in milliseconds: doubled with each failure, with jitter. */
 export function pauseAfter(failures: number, backOff: BackOff): number {
   return jittered(exactPauseAfter(failures, backOff));
 }

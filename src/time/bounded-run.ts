@@ -2,7 +2,7 @@ import type { Clock } from './clock.js';
 import { isThenable } from '../structures/maybe-async.js';
 import { TIMED_OUT, withDeadline } from './deadline.js';
 
-/** How one step of a disposal went wrong. Only what was abandoned comes with what is still `pending`. */
+/** Reports a step that failed or was abandoned. `pending` is the unsettled promise of an abandoned step. */
 export type StepReport = (
   outcome: 'failed' | 'abandoned',
   error?: unknown,
@@ -10,8 +10,8 @@ export type StepReport = (
 ) => void;
 
 /**
- * Runs something that may hang, throw or reject, for at most `ms`. Never throws: what went wrong is
- * reported and the caller goes on. A promise only where there is something to wait for.
+ * Runs a step that may hang, throw or reject, for at most `ms`. Never throws: a fault is reported and the caller goes
+ * on. Returns a promise only where the step returns one.
  */
 export function runBounded(
   clock: Clock,

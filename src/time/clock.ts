@@ -1,29 +1,29 @@
 import { AsyncResource } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 
-/** Undoes what handed it out. Safe to call twice. */
+/** Undoes the call that returned it, for example stops a timer. Safe to call twice. */
 export type Release = () => void;
 
 /**
- * Where time comes from. The system's clock by default; tests hand in one they can move.
+ * The source of time. Default: the clock of the system. Tests pass a clock that they can move.
  */
 export interface Clock {
-  /** Milliseconds that only ever grow: for durations and deadlines. */
+  /** Monotonic milliseconds, for durations and deadlines. */
   now(): number;
-  /** Milliseconds since 1970: for what people read, and for `expiresAt`. */
+  /** Milliseconds since 1970, for times that people read and for `expiresAt`. */
   epoch(): number;
-  /** Calls back once. */
+  /** Calls back once, after a delay. */
   after(delayMs: number, callback: () => void): Release;
-  /** Calls back again and again. */
+  /** Calls back once per interval. */
   every(intervalMs: number, callback: () => void): Release;
 }
 
-/** Node's own timers fire at once for anything above this; about 24.8 days. */
+/** A timer of Node fires at once when its delay is above this; about 24.8 days. */
 export const LONGEST_DELAY_MS = 2_147_483_647;
 
 /**
- * Calls back again and again, however long the interval: one timer, of which every so many ticks counts. It does not
- * keep the process alive.
+ * Calls back once per interval, however long the interval is. An interval above {@link LONGEST_DELAY_MS} is split into
+ * ticks of one timer, and only the last tick calls back. The timer does not keep the process alive.
  */
 export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout {
   const ticks = Math.max(1, Math.ceil(intervalMs / LONGEST_DELAY_MS));
@@ -41,17 +41,17 @@ export function repeat(intervalMs: number, callback: () => void): NodeJS.Timeout
   return timer.unref();
 }
 
-// Timers are made in the async context of the process, not in that of a handler that happens to need one first: it would
-// call back in the name of that handler's user for ever, and keep the connection in memory.
+// Timers are made in the async context of the process. A timer made in the context of the first handler that needs it
+// would call back as that handler's user for ever, and keep the connection in memory.
 const ofProcess = new AsyncResource('websocket-isolation:clock');
 
-/** The wall clock was set, and not only corrected, when it differs by more than this. */
+/** A difference above this means that the wall clock was set, and not only corrected. */
 const CLOCK_SET_MS = 1_000;
 const offsets = new WeakMap<Clock, number>();
 
 /**
- * When a monotonic instant was, in milliseconds since 1970: the same answer whenever it is asked, as long as nobody sets
- * the wall clock. The two clocks are read one after the other, so their difference is never twice the same.
+ * A monotonic instant in milliseconds since 1970. Returns the same value for the same instant until the wall clock is
+ * set. The two clocks are read one after the other, so their difference varies; the first difference is remembered.
  */
 export function epochAt(clock: Clock, monotonicMs: number): number {
   const offset = clock.epoch() - clock.now();
@@ -67,8 +67,8 @@ export function epochAt(clock: Clock, monotonicMs: number): number {
 export const CLOCK: unique symbol = Symbol('websocket-isolation:clock');
 
 /**
- * The real time. A repeating timer never keeps the process alive; one that somebody waits for does,
- * or a shutdown could end in the middle of its last deadline.
+ * The real time. A repeating timer never keeps the process alive. A timer of `after()` does, or the process could end
+ * before the last deadline of its shutdown has passed.
  */
 export const systemClock: Clock = {
   now: () => performance.now(),

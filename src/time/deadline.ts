@@ -1,13 +1,12 @@
 import type { Clock } from './clock.js';
 import { afterSilence } from './silence.js';
 
-/** What {@link withDeadline} answers when the time was up first. */
+/** What {@link withDeadline} resolves to when the deadline passed first. */
 export const TIMED_OUT: unique symbol = Symbol('websocket-isolation:timed-out');
 
 /**
- * Waits for a promise, but not longer than `ms`; the time that this process slept does not count, see
- * {@link afterSilence}. The loser is left alone: a rejection that comes after the deadline is swallowed, the timer
- * of a promise that came in time is cleared.
+ * Waits for a promise for at most `ms`. The time that this process slept does not count, see {@link afterSilence}.
+ * A rejection after the deadline is swallowed. The timer is cleared when the promise settles in time.
  */
 export function withDeadline<T>(
   clock: Clock,

@@ -1,15 +1,14 @@
 import type { Clock, Release } from './clock.js';
 
 /**
- * A timer that comes later than this was not kept waiting by ordinary work: the process slept. It was frozen, its
- * machine was paused, or something blocked it.
+ * A timer that is later than this was not delayed by ordinary work: the process slept. It was frozen, its machine was
+ * paused, or something blocked the event loop.
  */
 const LATE_MS = 100;
 
 /**
- * Calls back when the sockets have been read once more. A process that was busy or frozen finds its
- * timers due first and what its peers have answered only then: whoever judges a peer by its silence
- * has to listen once more before.
+ * Calls back when the sockets have been read once more. After a process was busy or frozen, its timers fire before the
+ * answers of its peers are read. Code that judges a peer by its silence has to read once more first.
  */
 export function afterReading(callback: () => void): Release {
   const immediate = setImmediate(callback);
@@ -17,11 +16,11 @@ export function afterReading(callback: () => void): Release {
 }
 
 /**
- * As `clock.after`, for judging another that stayed silent for so long: a peer, Redis, or code of the app that waits
- * for something itself. The time that this process slept is not theirs: they get it back, but never more than `graceMs`,
- * and once only, so that a process that is always late comes to an end too.
+ * As `clock.after`, for a deadline of another party: a peer, Redis, or code of the app that waits for something itself.
+ * The time that this process slept does not count as silence of that party: the deadline is extended by it. It is
+ * extended by at most `graceMs` and only once, so that a process that is always late reaches the deadline too.
  *
- * @param graceMs `silenceMs` if not given
+ * @param graceMs the longest extension. Default: `silenceMs`
  */
 export function afterSilence(
   clock: Clock,
@@ -42,16 +41,16 @@ export function afterSilence(
 }
 
 /**
- * What a repeating timer does where it judges peers by their silence. The same as {@link afterSilence}: it reads first,
- * and where the timer comes late because the process slept, peers get the time back.
+ * {@link afterSilence} for a repeating timer that judges peers by their silence. The sockets are read before `judge`
+ * runs. Where a tick is late because the process slept, `judge` runs later by the time slept.
  */
 export class SilenceCheck {
   #dueAt: number;
   #release: Release | undefined;
 
   /**
-   * @param intervalMs of the timer
-   * @param graceMs the longest that peers get back
+   * @param intervalMs the interval of the timer
+   * @param graceMs the longest time by which `judge` is put off
    */
   constructor(
     private readonly clock: Clock,
@@ -62,12 +61,12 @@ export class SilenceCheck {
     this.#dueAt = clock.now() + intervalMs;
   }
 
-  /** The timer has come. */
+  /** Call it whenever the timer fires. */
   tick(): void {
     const now = this.clock.now();
     const sleptMs = now - this.#dueAt;
     this.#dueAt = now + this.intervalMs;
-    // What is being waited for already is what this tick is for.
+    // A check that is under way covers this tick too.
     if (this.#release) return;
     if (sleptMs <= LATE_MS) return this.#read();
     this.#release = this.clock.after(Math.min(this.graceMs, sleptMs), () => this.#read());

@@ -7,9 +7,9 @@ import { unboundGateways, isIsolatedGateway } from './isolated-gateway.decorator
 import { IsolatedWsAdapter } from './isolated-ws.adapter.js';
 
 /**
- * The adapter of the application, which has to be ours.
+ * Returns the WebSocket adapter of the application, which has to be an {@link IsolatedWsAdapter}.
  *
- * @throws {IsolationError} `FOREIGN_ADAPTER`, saying what to write
+ * @throws {IsolationError} `FOREIGN_ADAPTER`; the message names the fix
  */
 export function adapterOf(internals: NestInternals): IsolatedWsAdapter {
   const adapter: unknown = internals.config.getIoAdapter();
@@ -22,7 +22,7 @@ export function adapterOf(internals: NestInternals): IsolatedWsAdapter {
   );
 }
 
-/** The error of a boot that left isolated gateways without their server; `undefined` when all have one. */
+/** Returns an error if the boot left isolated gateways without a server; `undefined` if all have one. */
 export function unattachedGateways(
   internals: NestInternals,
   attached: readonly object[],
@@ -40,8 +40,8 @@ export function unattachedGateways(
 }
 
 /**
- * Isolated gateways of this process that are in no `providers` of this application, nor were in another: nobody can
- * connect to them, and Nest says nothing.
+ * Returns the names of isolated gateways that are in no `providers` of this application and that no other application
+ * of this process has bound. No client can connect to them, and Nest does not report that.
  */
 export function unprovidedGateways(internals: NestInternals): string[] {
   const provided = internals.providersWhere(isIsolatedGateway).map(({ metatype }) => metatype);
@@ -51,21 +51,21 @@ export function unprovidedGateways(internals: NestInternals): string[] {
     );
   return (
     unboundGateways()
-      // A test that overrides a gateway by a value leaves its token.
+      // A test that overrides a gateway with a value keeps the class as a token: such a gateway is not missing.
       .filter((type) => !isUsed(type) && !internals.isToken(type))
       .map((type) => (type as { name: string }).name)
   );
 }
 
 /**
- * Looks at the declared durable providers, which connections and requests share and which outlive them: none may be made
- * of the identity of the one that comes first.
+ * Checks the declared durable providers. Connections and requests share them, and they outlive both. So none may inject
+ * an identity: it would keep that of the first connection or request.
  *
- * @throws {IsolationError} `DURABLE_IDENTITY`, saying what to write
+ * @throws {IsolationError} `DURABLE_IDENTITY`; the message names the fix
  */
 export function assertNoDurableIdentity(internals: NestInternals): void {
   for (const wrapper of internals.declaredDurable()) {
-    // A gateway is never shared.
+    // Connections never share an instance of a REQUEST-scoped gateway, even if it is declared durable.
     if (isIsolatedGateway(wrapper.metatype)) continue;
     const way = wayToIdentity(wrapper, internals, new Set());
     if (!way) continue;
@@ -82,7 +82,7 @@ export function assertNoDurableIdentity(internals: NestInternals): void {
 
 const IDENTITIES: ReadonlySet<unknown> = new Set([UserExecutionContext, WebSocketManager]);
 
-// The names of what lies between a provider and an identity, and of the identity.
+// Returns the names of the providers between a provider and an identity that it depends on, and of that identity.
 function wayToIdentity(
   wrapper: InstanceWrapper,
   internals: NestInternals,
@@ -91,7 +91,7 @@ function wayToIdentity(
   seen.add(wrapper);
   for (const token of injectedTokens(wrapper)) {
     if (IDENTITIES.has(token)) return [(token as { name: string }).name];
-    // As Nest does: the module's own, and otherwise that of another, if it is certain which.
+    // As in Nest: the provider of the own module, otherwise that of another module if there is exactly one.
     const own = wrapper.host?.providers.get(token as never);
     const [next, other] = own ? [own] : internals.providersOf(token);
     if (!next || other || seen.has(next)) continue;
@@ -105,9 +105,10 @@ function wayToIdentity(
 const PATTERN = /(?:^|\/):|[*(){}?+]/;
 
 /**
- * Paths are compared as they are: one with a parameter would be reached by nothing but its own text.
+ * Rejects a path with parameters or wildcards. Paths are compared literally, so a client would reach such a path only
+ * by its literal text, for example `/rooms/:id`.
  *
- * @throws {IsolationError} `PATH_PATTERN`, saying what to write
+ * @throws {IsolationError} `PATH_PATTERN`; the message names the fix
  */
 export function assertLiteralPath(path: string | undefined, gateway: string): void {
   if (path === undefined || !PATTERN.test(path)) return;

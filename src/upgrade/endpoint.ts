@@ -5,15 +5,15 @@ import type { UpgradeListener, UpgradeRouter } from './upgrade-router.js';
 /** A `ws` server of this adapter and the isolated gateways that were bound to it. */
 export interface Endpoint {
   readonly webSocketServer: WebSocketServer;
-  /** What brings its upgrades. */
+  /** Passes upgrade requests to the server. */
   readonly router: UpgradeRouter;
-  /** `undefined`: a gateway on its own port that takes every path that no other has. */
+  /** `undefined` for a gateway on its own port that takes every path that no other gateway has. */
   readonly path: string | undefined;
-  /** What the app has said about its `ws` server. */
+  /** The options that the app has given for its `ws` server. */
   readonly given: Readonly<ServerOptions>;
-  /** As Nest knows them: the singleton, or an object with the prototype of the instances to come. */
+  /** The objects that Nest binds: the singleton, or an object with the prototype of the instances per connection. */
   readonly gateways: object[];
 }
 
-/** What takes the upgrades of isolated gateways. */
+/** Takes an upgrade request of isolated gateways. */
 export type AcceptUpgrade = (endpoint: Endpoint, ...upgrade: Parameters<UpgradeListener>) => void;

@@ -2,12 +2,12 @@ import type { ServerOptions, WebSocketServer } from 'ws';
 
 import { LARGEST_FRAME_BYTES } from '../config/option-rules.js';
 
-/** Pieces, fragments or chunks, in which the smallest of messages may arrive. */
+/** Smallest bound for the pieces (fragments or buffered chunks) in which a message may arrive. */
 const LEAST_PIECES = 1_024;
-/** Above that, one for so many bytes. */
+/** Above that bound, one piece is allowed for each of so many bytes of `maxPayload`. */
 const BYTES_PER_PIECE = 64;
 
-/** The bounds of one message as `ws` knows them. */
+/** The options of `ws` that bound one message. */
 interface FrameBounds {
   readonly maxPayload: number;
   readonly maxFragments: number;
@@ -15,8 +15,8 @@ interface FrameBounds {
 }
 
 /**
- * Bounds what one unfinished message may cost, where the app has not said otherwise: in bytes, and in
- * pieces, because a message of single bytes costs a hundred times what it weighs.
+ * Bounds the memory of one unfinished message, unless the app has given other bounds: in bytes, and in pieces, because
+ * a message that arrives in pieces of one byte costs a hundred times its size.
  */
 export function boundFrames(
   server: WebSocketServer,

@@ -13,7 +13,7 @@ import { assertLiteralPath } from './boot-check.js';
 import { isIsolatedGateway } from './isolated-gateway.decorator.js';
 import { canonicalPath } from './upgrade-path.js';
 
-/** Where the decorator of a gateway puts it. */
+/** The address of a gateway, from its decorator. */
 interface GatewayAddress {
   readonly name: string;
   readonly port: number;
@@ -22,10 +22,10 @@ interface GatewayAddress {
 }
 
 /**
- * Looks at where all gateways of the application want to be, plain ones too, before any of them listens.
+ * Checks the addresses of all gateways of the application, plain gateways included, before any of them listens.
  *
- * @throws {IsolationError} `PATH_PATTERN`; `GATEWAY_HOSTS_DIFFER`: two gateways share a port and not its host, so that
- * one of them would be reached from where it must not
+ * @throws {IsolationError} `PATH_PATTERN`; `GATEWAY_HOSTS_DIFFER`: two gateways share a port but not the host, so that
+ * one of them would be reachable on a host that its decorator does not name
  */
 export function assertAddressesFit(internals: NestInternals): void {
   const addresses = internals.providersWhere(isGateway).map(({ metatype, name }) => {
@@ -37,7 +37,7 @@ export function assertAddressesFit(internals: NestInternals): void {
   for (const address of addresses) {
     const { port, path } = address;
     const ofPort = firstOf(ports, port, address);
-    // Port 0 is that of the application, whose host `app.listen()` says.
+    // Port 0 stands for the application's own port, whose host is an argument of `app.listen()`.
     if (port !== 0 && ofPort.options['host'] !== address.options['host']) {
       throw hostsDiffer(ofPort, address);
     }
@@ -75,7 +75,7 @@ function hostsDiffer(first: GatewayAddress, second: GatewayAddress): IsolationEr
   );
 }
 
-// Gateways of one path share a server, and a server is made with the options of one of them.
+// Gateways on one path share a server, and the server is made with the options of one gateway.
 function warnOfLostOptions(first: GatewayAddress, second: GatewayAddress): void {
   const names = [...new Set([...Object.keys(first.options), ...Object.keys(second.options)])];
   const lost = names.filter(
@@ -83,7 +83,7 @@ function warnOfLostOptions(first: GatewayAddress, second: GatewayAddress): void 
   );
   if (lost.length === 0) return;
   new Logger('WebSocketIsolation').warn(
-    `${first.name} and ${second.name} share one WebSocket server, and say different things about it: ` +
-      `${lost.join(', ')}. What ${first.name} says holds for both. Write the same options on both.`,
+    `${first.name} and ${second.name} share one WebSocket server, but give it different options: ` +
+      `${lost.join(', ')}. The options of ${first.name} apply to both. Write the same options on both.`,
   );
 }

@@ -4,17 +4,21 @@ interface Announcement {
   readonly server: unknown;
 }
 
-// Nest tells an adapter the server of a gateway but not which gateway it is. It does set the gateway's properties
-// with `@WebSocketServer()` immediately before, in the same turn: whoever is announced there is the one.
+// Nest passes the server of a gateway to the adapter, but not the gateway. Immediately before, in the same turn, Nest
+// sets the gateway's properties with `@WebSocketServer()`. A setter among them announces the gateway here.
 let announced: Announcement | undefined;
 
 /**
- * The property with `@WebSocketServer()` that every isolated gateway has on its prototype, with a setter that
- * announces it. No field of the app can stand before it, as one named `afterInit` could.
+ * The property with `@WebSocketServer()` that every isolated gateway has on its prototype. Its setter announces the
+ * gateway. A field of the app cannot shadow this property, as a field named `afterInit` could shadow that hook.
  */
 export const ANNOUNCING_PROPERTY = 'websocket-isolation:server';
 
-/** @param ignored called when no adapter of ours takes it: the gateway is being bound without any isolation */
+/**
+ * Announces a gateway that Nest is about to bind.
+ *
+ * @param ignored called if no `IsolatedWsAdapter` takes the gateway: it is being bound without any isolation
+ */
 export function announceGateway(gateway: object, server: unknown, ignored: () => void): void {
   const announcement = { gateway, server };
   announced = announcement;
@@ -25,7 +29,7 @@ export function announceGateway(gateway: object, server: unknown, ignored: () =>
   });
 }
 
-/** The isolated gateway that is being bound to a server right now, if it is one of ours. */
+/** Returns the isolated gateway that is being bound to a server right now; `undefined` for a plain gateway. */
 export function takeAnnouncedGateway(server: unknown): object | undefined {
   const announcement = announced;
   announced = undefined;

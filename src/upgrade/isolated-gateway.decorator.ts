@@ -11,13 +11,13 @@ import { announceGateway, ANNOUNCING_PROPERTY } from './gateway-announcement.js'
 
 const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
 
-// Weak: classes that are made in a function are not kept.
+// Weak, so that classes that are made inside a function can be garbage-collected.
 const declared = new Set<WeakRef<object>>();
 
 // Classes that some application of this process has bound to a server.
 const bound = new WeakSet<object>();
 
-/** Every class of this process that is decorated, and that no application has bound to a server so far. */
+/** Returns every decorated class of this process that no application has bound to a server so far. */
 export function unboundGateways(): object[] {
   return [...declared].flatMap((reference) => {
     const type = reference.deref();
@@ -26,12 +26,12 @@ export function unboundGateways(): object[] {
   });
 }
 
-/** What `@WebSocketGateway` takes; further options go to the `ws` server of the gateway's path. */
+/** The options of `@WebSocketGateway`. Further options go to the `ws` server of the gateway's path. */
 export type IsolatedGatewayOptions = GatewayMetadata & Readonly<Record<string, unknown>>;
 
 /**
- * A gateway whose connections are isolated: each has its own context, manager and scope. Takes what
- * `@WebSocketGateway` takes.
+ * Class decorator of a gateway whose connections are isolated: each has its own context, manager and scope. Takes the
+ * same arguments as `@WebSocketGateway`.
  *
  * @example
  * ```ts
@@ -66,8 +66,8 @@ export function IsolatedGateway(
 }
 
 /**
- * Whether a class is an isolated gateway. A class without a decorator of its own is what its parent is;
- * one with a plain `@WebSocketGateway` is a plain gateway.
+ * Whether a class is an isolated gateway. A class without a decorator of its own inherits the kind of its parent. A
+ * class with a plain `@WebSocketGateway` is a plain gateway.
  */
 export function isIsolatedGateway(type: unknown): boolean {
   for (
@@ -86,7 +86,7 @@ function announceWhenBound(prototype: object): void {
   Reflect.defineMetadata(GATEWAY_SERVER_METADATA, true, prototype, ANNOUNCING_PROPERTY);
   Object.defineProperty(prototype, ANNOUNCING_PROPERTY, {
     configurable: true,
-    // Nest looks for such properties in what can be enumerated.
+    // Nest finds such properties by enumeration.
     enumerable: true,
     get: () => undefined,
     set(this: object, server: unknown): void {
@@ -97,7 +97,7 @@ function announceWhenBound(prototype: object): void {
   });
 }
 
-// With its parents: a class that others only extend is used by them.
+// Marks the parents too: a class that is only extended is in use through its subclasses.
 function markBound(type: object): void {
   for (
     let current: unknown = type;
@@ -108,8 +108,9 @@ function markBound(type: object): void {
   }
 }
 
-// Whoever binds the gateway has no idea of isolation: its connections would be open to everybody. Nest calls this hook
-// next, and lets the start of the application fail with what it throws; an instance per connection has no hooks.
+// The adapter that binds this gateway does not isolate it: every client could connect, without authentication. Nest
+// calls `onModuleInit` next, so its error makes the start of the application fail. Nest calls no hooks of gateways with
+// an instance per connection: for these, the error is only logged.
 function refuseToStart(gateway: object): void {
   const error = moduleMissing(gateway.constructor.name);
   new Logger('WebSocketIsolation').error(error.message);
@@ -119,7 +120,7 @@ function refuseToStart(gateway: object): void {
   Object.defineProperty(gateway, 'onModuleInit', { configurable: true, value: onModuleInit });
 }
 
-/** An isolated gateway is bound in an application without the module. */
+/** Returns the error for an isolated gateway that is bound in an application without the module. */
 export function moduleMissing(gateway: string): IsolationError {
   return new IsolationError(
     'MODULE_NOT_IMPORTED',

@@ -6,7 +6,7 @@ import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 import type { ConnectionRequest } from '../scope/connection-request.js';
 import { contextIdOf, requestOf } from '../scope/connection-scope.js';
 
-/** The sockets of isolated gateways, on top of those that the `ws` server would make. */
+/** Returns the socket class of isolated gateways, which extends the class that the `ws` server would use. */
 export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
   if (typeof Base !== 'function') {
     throw new TypeError(
@@ -14,12 +14,12 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
     );
   }
   return class IsolatedSocket extends Base {
-    /** Where Nest looks for the scope of a client. */
+    /** The property in which Nest looks for the scope of a client. */
     get [REQUEST_CONTEXT_ID](): ContextId {
       return contextIdOf(this);
     }
 
-    /** Address of the peer, where guards made for HTTP look for it. An app may put its own in this place. */
+    /** Address of the peer, under the name that guards made for HTTP read. The app may set its own value. */
     get ip(): string | undefined {
       return requestOf(this)?.remoteAddress;
     }
@@ -28,7 +28,7 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
       own(this, 'ip', value);
     }
 
-    /** Those that `handshake.keepHeaders` names. An app may put its own in this place. */
+    /** The headers that `handshake.keepHeaders` names. The app may set its own value. */
     get headers(): ConnectionRequest['headers'] {
       return requestOf(this)?.headers ?? {};
     }
@@ -37,7 +37,7 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
       own(this, 'headers', value);
     }
 
-    // Also called by `ws` itself, for the answer to a close frame.
+    // `ws` itself also calls this method, to reply to a close frame.
     override close(code?: number, reason?: string | Buffer): void {
       super.close(code, reason);
       endOnce(this);

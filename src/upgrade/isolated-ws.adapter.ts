@@ -18,12 +18,12 @@ import { canonicalPath } from './upgrade-path.js';
 import { answer, type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
 import { forgetClients, serverOn } from './ws-server.js';
 
-/** What `new IsolatedWsAdapter(app, options)` takes: a parser, and options of the `ws` servers. */
+/** The options of `new IsolatedWsAdapter(app, options)`: a parser, and options of the `ws` servers. */
 export interface IsolatedWsAdapterOptions extends Omit<
   ServerOptions,
   'host' | 'port' | 'backlog' | 'server' | 'noServer' | 'path'
 > {
-  /** Reads a frame. Default: JSON. */
+  /** Parses a frame. Default: JSON. */
   messageParser?: MessageParser;
 }
 
@@ -42,7 +42,7 @@ export class IsolatedWsAdapter extends WsAdapter {
   readonly #endpoints = new Map<unknown, Endpoint>();
   readonly #closings = new Map<unknown, Promise<void>>();
   readonly #app: Partial<INestApplicationContext>;
-  /** Nest's own; `undefined` where the app has given another. */
+  /** Nest's own parser; `undefined` if the app has given a parser. */
   readonly #stockParser: unknown;
   readonly #acceptor = new Plug<AcceptUpgrade>();
   readonly #drain = new Plug<() => Promise<void>>();
@@ -77,18 +77,18 @@ export class IsolatedWsAdapter extends WsAdapter {
     return this.messageParser !== this.#stockParser;
   }
 
-  /** @internal Names the HTTP server when it was not there yet at construction. */
+  /** @internal Sets how the HTTP server is found, if it did not exist yet at construction. */
   useHttpServer(httpServer: () => unknown): void {
     if (this.httpServer) return;
     Object.defineProperty(this, 'httpServer', { configurable: true, get: httpServer });
   }
 
-  /** @internal A plug: takes the upgrades of isolated gateways. Without one they get 503. */
+  /** @internal A plug: takes the upgrade requests of isolated gateways. Without it, they get 503. */
   useAcceptor(accept: AcceptUpgrade): Unplug {
     return this.#acceptor.use(accept);
   }
 
-  /** @internal A plug: what is waited for before the first socket is cut. */
+  /** @internal A plug: the drain, which is awaited before the first socket is cut. */
   useDrain(drain: () => Promise<void>): Unplug {
     return this.#drain.use(drain);
   }
@@ -106,12 +106,12 @@ export class IsolatedWsAdapter extends WsAdapter {
     const isEveryPath = !path && this.#ownServers.has(router.httpServer);
     const canonical = isEveryPath ? undefined : canonicalPath(path as string | undefined);
     const known = this.#endpointAt(router, canonical);
-    // The same path in other words: the gateways share a server, as they do where the words are the same.
+    // The same path, perhaps written in another way: the gateways share a server.
     if (known) return known.webSocketServer;
     const webSocketServer = isEveryPath
       ? serverOn(router.httpServer, given)
       : new WebSocketServer({ noServer: true, ...given });
-    // An HTTP server of our own tells its errors itself, and passes them on.
+    // An `OwnServer` logs the errors of its HTTP server itself; `ws` emits them here a second time.
     webSocketServer.on('error', isEveryPath ? ignore : this.#logError);
     const endpoint: Endpoint = { webSocketServer, router, path: canonical, given, gateways: [] };
     this.#endpoints.set(webSocketServer, endpoint);
@@ -127,12 +127,12 @@ export class IsolatedWsAdapter extends WsAdapter {
     const endpoint = this.#endpoints.get(server);
     if (gateway && endpoint) {
       if (this.#isModuleMissing()) throw moduleMissing(gateway.constructor.name);
-      // Nest's handler stays unused: an isolated gateway has its own way from here on.
+      // Nest's handler stays unused: this library handles the connections of an isolated gateway itself.
       endpoint.gateways.push(gateway);
     } else super.bindClientConnect(server, callback);
   }
 
-  // Nest closes a server once for each of its gateways' ways to write the path.
+  // Nest closes a server once for each way in which its gateways write the path.
   override close(server: WebSocketServer): Promise<void> {
     let closing = this.#closings.get(server);
     if (!closing) this.#closings.set(server, (closing = this.#close(server)));
@@ -145,15 +145,15 @@ export class IsolatedWsAdapter extends WsAdapter {
     await super.close(server);
   }
 
-  /** Closes the ports of its own. Whoever still asks on another one is refused until {@link leave}. */
+  /** Closes the adapter's own ports. Upgrade requests on the application's port are refused until {@link leave}. */
   override async dispose(): Promise<void> {
     await Promise.all([...this.#ownServers.values()].map((server) => server.close()));
-    // Without the module there is nobody to say when the application has closed its port.
+    // Without the module, no code calls `leave()` after the application has closed its port.
     if (!this.#acceptor.part) this.leave();
     await super.dispose();
   }
 
-  /** @internal Lets go of the application's HTTP server, which is closed by now. */
+  /** @internal Removes the listeners from the application's HTTP server, which is closed by now. */
   leave(): void {
     for (const router of this.#routers.values()) router.dispose();
     this.#routers.clear();
@@ -162,7 +162,7 @@ export class IsolatedWsAdapter extends WsAdapter {
     this.#closings.clear();
   }
 
-  // The module makes itself known by its options. Where the adapter was given a server only, it cannot be asked for.
+  // The module is found by its options. If the adapter was given only a server, it cannot look for the module.
   #isModuleMissing(): boolean {
     if (typeof this.#app.get !== 'function') return false;
     try {
@@ -176,12 +176,13 @@ export class IsolatedWsAdapter extends WsAdapter {
   #routerFor(port: number, path: unknown, given: ServerOptions): UpgradeRouter {
     const isApplication = port === APPLICATION_PORT && this.httpServer !== undefined;
     if (isApplication) return this.#routerAt(port, () => this.httpServer as HttpServer);
-    // As in `WsAdapter`, where the options of a gateway that takes every path win over its port.
+    // As in `WsAdapter`: for a gateway that takes every path, `port` in the options wins over the port of the
+    // decorator.
     const own = path ? port : (given.port ?? port);
     const { host, backlog } = given;
-    // Any free port, one for each: there is no HTTP server to share.
+    // Port 0 without an HTTP server of the application: each gateway gets a free port of its own.
     const key = own === APPLICATION_PORT ? Symbol('free port') : own;
-    // Gateways of one port agree on where it listens: `assertAddressesFit` has seen to it.
+    // Gateways on one port have the same host: `assertAddressesFit` has checked that.
     return this.#routerAt(key, () => {
       const server = new OwnServer({ port: own, host, backlog }, this.logger);
       this.#ownServers.set(server.http, server);
@@ -222,7 +223,7 @@ export class IsolatedWsAdapter extends WsAdapter {
         webSocketServer.emit('connection', client, request);
       });
     } catch (error) {
-      // Functions of the app that `ws` asks: `verifyClient`, `handleProtocols`.
+      // Thrown by functions of the app that `ws` calls: `verifyClient`, `handleProtocols`.
       this.#logError(error as Error);
       answer(socket, '500 Internal Server Error');
     }
@@ -232,5 +233,5 @@ export class IsolatedWsAdapter extends WsAdapter {
 }
 
 function ignore(): void {
-  // Said by the HTTP server already.
+  // `OwnServer` has logged the error already.
 }

@@ -6,7 +6,7 @@ export function asksForWebSocket({ headers }: IncomingMessage): boolean {
   return headers.upgrade?.toLowerCase() === 'websocket';
 }
 
-/** Whether bytes of a body come behind the head of a request. An upgrade has none; they would be taken for frames. */
+/** Whether a request has a body. An upgrade request has none: the bytes of a body would be read as frames. */
 export function hasBody({ headers }: IncomingMessage): boolean {
   const length = headers['content-length'];
   return (
@@ -17,10 +17,11 @@ export function hasBody({ headers }: IncomingMessage): boolean {
 const ABOUT_THE_UPGRADE = new Set(['upgrade', 'http2-settings']);
 
 /**
- * Serves a request that asks for another protocol as if it had not asked. A server may ignore `Upgrade` (RFC 9110,
- * section 7.8), but Node.js hands every upgrade to whoever listens for them, and has stopped reading the socket as
- * HTTP by then. So the head of the request is put back in front of what came after it, without the header, and the
- * server reads it anew. Java's HTTP client asks for `h2c` in its first request, `curl --http2` in every one.
+ * Serves a request that asks for another protocol as if it had no `Upgrade` header. A server may ignore that header
+ * (RFC 9110, section 7.8), but Node.js passes every such request to the `upgrade` listeners, and has stopped reading
+ * the socket as HTTP by then. So the head of the request is put back without the header, in front of the bytes that
+ * followed it, and the server parses it again. Java's HTTP client asks for `h2c` in its first request, `curl --http2`
+ * in every request.
  */
 export function serveWithoutUpgrade(
   server: Server,
@@ -35,6 +36,6 @@ export function serveWithoutUpgrade(
     if (!ABOUT_THE_UPGRADE.has(name.toLowerCase())) text += `${name}: ${rawHeaders[index + 1]}\r\n`;
   }
   socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]));
-  // TLS servers read HTTP from the sockets of this other event.
+  // A TLS server reads HTTP from the sockets of `secureConnection`.
   server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
 }

@@ -4,7 +4,7 @@ import type { Logger } from '@nestjs/common';
 
 import { IsolationError } from '../errors/isolation-error.js';
 
-/** Where a gateway listens that does not share the application's own HTTP server. */
+/** The address of a gateway that does not share the application's own HTTP server. */
 export interface OwnAddress {
   readonly port: number;
   /** Default: all interfaces. */
@@ -13,17 +13,17 @@ export interface OwnAddress {
 }
 
 /**
- * How long a client may take over its upgrade request, and how often that is looked at, in milliseconds.
- * Node's own 60 s and 30 s leave half-sent requests a long time.
+ * How long a client may take to send its upgrade request, and how often that is checked, in milliseconds. Node's
+ * defaults of 60 s and 30 s keep half-sent requests open for a long time.
  */
 const OWN_SERVER = { headersTimeout: 10_000, connectionsCheckingInterval: 2_000 };
-/** How long a request that is on its way may take to arrive once nobody new is let in, in milliseconds. */
+/** How long a request on its way may take to arrive after the port has closed, in milliseconds. */
 const LAST_REQUESTS_MS = 1_000;
 
-/** An HTTP server that does nothing but upgrades, for a gateway on a port of its own. */
+/** An HTTP server that only takes upgrade requests, for a gateway on a port of its own. */
 export class OwnServer {
   readonly http: Server;
-  /** Rejects with {@link IsolationError} `PORT_UNAVAILABLE` when it cannot listen where it is to. */
+  /** Rejects with {@link IsolationError} `PORT_UNAVAILABLE` when the server cannot listen on its address. */
   readonly listening: Promise<void>;
 
   constructor(address: OwnAddress, logger: Logger) {
@@ -35,16 +35,16 @@ export class OwnServer {
     this.http.on('error', (error) => logger.error(error));
     this.listening = new Promise((resolve, reject) => {
       this.http.once('listening', resolve);
-      // The application closes while it starts.
+      // The application may close while it starts.
       this.http.once('close', resolve);
       this.http.once('error', (error) => reject(portUnavailable(address, error)));
     });
-    // An application without the module does not wait for it, and has the line in the log.
+    // An application without the module does not await this promise; the error is logged above.
     this.listening.catch(() => undefined);
     this.http.listen(address);
   }
 
-  /** Lets no new client in. A client that is connected already and has not asked yet still gets an answer. */
+  /** Accepts no new connection. A client that is connected but has not sent its request yet still gets a response. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       const cut = setTimeout(() => this.http.closeAllConnections(), LAST_REQUESTS_MS);

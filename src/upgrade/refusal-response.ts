@@ -8,7 +8,7 @@ import { afterSilence } from '../time/silence.js';
 import { closeReasonText, httpAnswer, type Refusal } from '../handshake/refusal.js';
 import { endWith } from './upgrade-router.js';
 
-/** One upgrade request on its way. */
+/** One upgrade request that is being handled. */
 export interface Upgrade {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
@@ -22,7 +22,7 @@ export function refuseWithHttp({ socket }: Pick<Upgrade, 'socket'>, refusal: Ref
   endWith(socket, httpAnswer(refusal));
 }
 
-/** Accepts and closes at once: the only way a browser can learn why. */
+/** Accepts the upgrade and closes the socket at once: a browser can read a close code, but not an HTTP status. */
 export function refuseWithClose(
   { request, socket, head }: Upgrade,
   refusal: Refusal,
@@ -40,7 +40,7 @@ export function refuseWithClose(
   }
 }
 
-/** Closes a socket that belongs to no connection, and cuts it when its peer does not answer. */
+/** Closes a socket that belongs to no connection, and cuts it if the peer does not reply in time. */
 export function dismiss(
   client: WebSocket,
   code: number,

@@ -9,10 +9,10 @@ import { chooseProtocol } from './subprotocol.js';
 import { verifyingWith } from './verify-client.js';
 
 /**
- * Gives a `ws` server the options of isolated gateways: what the app has said about it holds, and where it has said
- * nothing, the safer defaults of this library.
+ * Sets the options of a `ws` server for isolated gateways: those that the app has given, and the safer defaults of this
+ * library for the others.
  *
- * @returns the app's `verifyClient`, to be asked in the handshake: `ws` is called when all is decided
+ * @returns the app's `verifyClient`, which the handshake calls, because `ws` is called only after the decision
  */
 export function isolateServer(
   webSocketServer: WebSocketServer,
@@ -22,7 +22,7 @@ export function isolateServer(
   boundFrames(webSocketServer, given, inbound.maxPayloadBytes);
   const { WebSocket: Base = WebSocket } = webSocketServer.options;
   const { credentialProtocols } = handshake;
-  // Also for a client that says goodbye first: `ws` would wait 30 s for it to hang up.
+  // Also for a client that sends its close frame first: `ws` would wait 30 s for the client to hang up.
   const { closeTimeout = cleanup.closeTimeoutMs } = given as { closeTimeout?: number };
   const { handleProtocols = (offered) => chooseProtocol(offered, credentialProtocols) } = given;
   Object.assign(webSocketServer.options, {

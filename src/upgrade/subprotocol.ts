@@ -1,12 +1,12 @@
-/** Names of subprotocols are shorter; what is longer is a token. */
+/** Names of subprotocols are not longer than this; a longer text is taken for a token. */
 const LONGEST_NAME = 32;
 
 /**
- * Which of the offered subprotocols to answer with, where the app does not choose: the first that is no credential.
- * Browsers can send a token only there, as in `new WebSocket(url, ['chat', token])`, and a token must not appear in
- * a reply.
+ * Chooses the subprotocol of the response, if the app does not: the first offered one that is no credential. Browsers
+ * can send a token only as a subprotocol, as in `new WebSocket(url, ['chat', token])`, and a token must not appear in a
+ * response.
  *
- * @param credentialPrefixes what names that are credentials begin with
+ * @param credentialPrefixes prefixes of names that are credentials
  */
 export function chooseProtocol(
   offered: Iterable<string>,

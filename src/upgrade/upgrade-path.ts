@@ -1,12 +1,12 @@
-// Nothing in it that has another form: no encoded characters, no empty and no dotted segments.
+// Only characters that have no other form. Empty and dotted segments are checked separately.
 const PLAIN_PATH = /^\/[\w\-./~]*$/;
 const ENCODED = /%[\da-f]{2}/gi;
 const UNRESERVED = /[\w\-.~]/;
 
 /**
- * The one form of a path in which gateways and requests are compared: with a leading slash, without a trailing or
- * a double one, with the segments `.` and `..` resolved, and encoded no more than it has to be (RFC 3986, 6.2.2). A
- * query is no part of it; case counts.
+ * Returns the canonical form of a path, in which gateways and requests are compared: with a leading slash, without
+ * trailing or double slashes, with the segments `.` and `..` resolved, and with as little percent-encoding as possible
+ * (RFC 3986, 6.2.2). The query is no part of it; case counts.
  */
 export function canonicalPath(path: string | undefined): string {
   if (!path) return '/';
@@ -18,9 +18,9 @@ export function canonicalPath(path: string | undefined): string {
   return collapsed.length > 1 && collapsed.endsWith('/') ? collapsed.slice(0, -1) : collapsed;
 }
 
-/** The canonical path of an upgrade request; `undefined` when its target is not one. */
+/** Returns the canonical path of an upgrade request; `undefined` if the request target is no path. */
 export function requestPath(url: string | undefined): string | undefined {
-  // A target that begins with two slashes would be read as a host by whoever parses it after us.
+  // Code that parses the target later would read a host after two leading slashes.
   if (url === undefined || !url.startsWith('/') || url.startsWith('//')) return undefined;
   const end = url.indexOf('?');
   return canonicalPath(end === -1 ? url : url.slice(0, end));

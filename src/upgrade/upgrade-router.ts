@@ -8,12 +8,12 @@ export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: B
 
 // The listeners of all routers of this process: applications may share an HTTP server.
 const routers = new WeakSet<object>();
-// What a router has taken where others listen as well.
+// Requests that a router has taken on a server with other `upgrade` listeners.
 const taken = new WeakSet<IncomingMessage>();
 
 /**
- * Hands the upgrade requests of one HTTP server to whoever has their path. Paths nobody here knows are
- * left to the other listeners of the server; where there are none, the client gets an answer.
+ * Passes the upgrade requests of one HTTP server to the endpoint that has their path. Requests with an unknown path are
+ * left to the other listeners of the server; if there are none, the router itself responds.
  */
 export class UpgradeRouter {
   readonly #routes = new Map<string, UpgradeListener>();
@@ -24,13 +24,13 @@ export class UpgradeRouter {
     routers.add(this.#route);
   }
 
-  /** @param path `undefined`: every path that nobody else has */
+  /** @param path `undefined`: every path that no other endpoint of this router has */
   add(path: string | undefined, accept: UpgradeListener): void {
     if (path === undefined) this.#everyOtherPath = accept;
     else this.#routes.set(path, accept);
   }
 
-  /** Takes the router off its server. */
+  /** Removes the router from its server. */
   dispose(): void {
     this.httpServer.off('upgrade', this.#route);
     this.#routes.clear();
@@ -43,7 +43,7 @@ export class UpgradeRouter {
     const accept = asksForWebSocket(request) ? this.#listenerAt(request) : undefined;
     if (accept) {
       if (!isAlone) taken.add(request);
-      // Whatever happens to the client from here on: an error without a listener would end the process.
+      // From here on the socket may fail at any time: an `error` event without a listener would end the process.
       socket.on('error', ignore);
       accept(request, socket, head);
     } else if (isAlone || this.#isLastOfOurs()) {
@@ -66,25 +66,25 @@ export class UpgradeRouter {
     answer(socket, isPath ? '404 Not Found' : '400 Bad Request');
   }
 
-  // Nobody but routers listens, and all others have been asked.
+  // All `upgrade` listeners are routers, and this router is the last of them.
   #isLastOfOurs(): boolean {
     const listeners = this.httpServer.listeners('upgrade');
     return listeners.at(-1) === this.#route && listeners.every((listener) => routers.has(listener));
   }
 }
 
-/** Writes a last HTTP answer and lets the socket go. */
+/** Writes a last HTTP response without a body, and ends the socket. */
 export function answer(socket: Duplex, statusLine: string): void {
   endWith(socket, `HTTP/1.1 ${statusLine}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-/** Writes the last thing a socket is to carry. */
+/** Writes a last text to a socket, and ends the socket. */
 export function endWith(socket: Duplex, text: string): void {
-  // Without this, a peer that never closes its half would keep the socket.
+  // Without this, a peer that never closes its side would keep the socket open.
   socket.once('finish', () => socket.destroy());
   socket.end(text);
 }
 
 function ignore(): void {
-  // Said by the socket's close already.
+  // The socket's `close` event reports the failure.
 }

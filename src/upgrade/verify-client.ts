@@ -12,8 +12,8 @@ type VerifyClient = NonNullable<ServerOptions['verifyClient']>;
 const readDecision = yesOrNo('The function verifyClient');
 
 /**
- * The `verifyClient` of the app's `ws` server, in either of its two forms, as a step of the handshake: before a
- * slot is taken, within the deadline. `ws` itself takes any truthy answer for a yes, also a promise.
+ * Turns the `verifyClient` of the app's `ws` server, in either of its two forms, into a step of the handshake, which
+ * runs before a slot is taken and within the deadline. `ws` itself would accept any truthy result, even a promise.
  */
 export function verifyingWith(verifyClient: VerifyClient): VerifyRequest {
   return (request) => {
@@ -33,7 +33,7 @@ function called(verifyClient: VerifyClient, info: ReturnType<typeof infoOf>): Pr
       else resolve(answer);
     };
     const returned: unknown = verifyClient(info, done);
-    // An `async` function with a callback: its answer comes by the callback, its failure by the promise.
+    // An `async` function with a callback passes its result to the callback, and its failure rejects the promise.
     Promise.resolve(returned).catch(reject);
   });
 }

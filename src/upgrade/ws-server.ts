@@ -5,8 +5,8 @@ import { type ServerOptions, WebSocketServer } from 'ws';
 import type { UpgradeListener } from './upgrade-router.js';
 
 /**
- * Empties the list of a server whose connections have ended. `close()` waits for all that are in it, and takes them out
- * by a listener on each, which an app may have removed with all others.
+ * Empties the client list of a server whose connections have ended. `close()` waits until the list is empty. `ws`
+ * removes each client by a listener on its socket, which the app may have removed together with all other listeners.
  */
 export function forgetClients({ clients }: WebSocketServer): void {
   for (const client of clients ?? []) {
@@ -15,7 +15,7 @@ export function forgetClients({ clients }: WebSocketServer): void {
   }
 }
 
-/** A server that knows where it listens, and yet gets its upgrades from a router. */
+/** Makes a `ws` server that has an address, but gets its upgrade requests from a router. */
 export function serverOn(httpServer: HttpServer, given: ServerOptions): WebSocketServer {
   const { port: _port, ...options } = given;
   const webSocketServer = new WebSocketServer({ ...options, server: httpServer });

@@ -1,19 +1,20 @@
-/** What a waiting frame costs beside its bytes: buffers, a write request, their places in queues. */
+/** Memory that a waiting frame takes beside its bytes: buffers, a write request, their places in queues. */
 const FRAME_OVERHEAD_BYTES = 384;
-/** So much of the bound for bytes may be spent on bytes and overhead together. */
+/** Bytes and overhead together may take this multiple of the bound for bytes. */
 const WITH_OVERHEAD = 1.4;
-/** The mean is one of the last frames: about so many. */
+/** The mean size of a frame covers about this many of the latest frames. */
 const REMEMBERED_FRAMES = 4_096;
 
 /**
- * What waits for a slow reader. A socket tells its bytes but not its frames, and a megabyte of tiny
- * ones costs ten: their number is worked out from the mean of what was sent since nothing waited.
+ * The memory that waits for a slow reader. A socket reports its waiting bytes but not its frames, and a megabyte of
+ * tiny frames takes ten megabytes. The number of frames is estimated from the mean size of the frames that were sent
+ * since the last moment at which nothing waited.
  */
 export class Backlog {
   #frames = 0;
   #bytes = 0;
 
-  /** One more frame is to wait behind `waiting` bytes: whether that is too much. */
+  /** Counts a frame that is to wait behind `waiting` bytes. Returns whether that exceeds the bound. */
   exceeds(maxBytes: number, waiting: number, frameBytes: number): boolean {
     if (this.#frames === REMEMBERED_FRAMES) {
       this.#frames /= 2;
@@ -25,7 +26,7 @@ export class Backlog {
     return total > maxBytes || this.weightOf(total) > maxBytes * WITH_OVERHEAD;
   }
 
-  /** What so many waiting bytes take of memory, with the overhead of their frames. */
+  /** Memory that `waiting` bytes take, with the overhead of their frames. */
   weightOf(waiting: number): number {
     return waiting + (waiting / this.#bytes) * this.#frames * FRAME_OVERHEAD_BYTES;
   }

@@ -1,6 +1,6 @@
 /**
- * The WebSocket close codes this library uses. 1xxx are the protocol's own (RFC 6455); 44xx mirror
- * the HTTP status of the same meaning; 444x say why a running connection had to go.
+ * The WebSocket close codes this library uses. 1xxx are defined by the protocol (RFC 6455); 44xx mirror the HTTP status
+ * of the same meaning; 444x are reasons for which the server ends an open connection.
  */
 export const CloseCode = {
   NORMAL: 1000,
@@ -22,7 +22,7 @@ export const CloseCode = {
   UNRESPONSIVE: 4443,
 } as const;
 
-/** Who began to close: the peer, our program, the network, cleanup, or the end of the process. */
+/** Who began to close: the peer, code of this server, the network, cleanup, or the shutdown of the process. */
 export type CloseInitiator = 'client' | 'server' | 'network' | 'cleanup' | 'shutdown';
 
 /** Why a connection ended. */
@@ -32,7 +32,10 @@ export interface CloseReason {
   readonly initiator: CloseInitiator;
 }
 
-/** What `ws` says by itself to a peer that breaks the protocol, or sends what is not UTF-8 or cannot be inflated. */
+/**
+ * Codes with which `ws` closes by itself: 1002 when the peer breaks the protocol, 1007 when its data is not UTF-8 or
+ * cannot be inflated.
+ */
 const PROTOCOL_ERROR = 1002;
 const INVALID_DATA = 1007;
 
@@ -43,21 +46,21 @@ const SOCKET_ERROR_CODES: Readonly<Record<string, number>> = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.TOO_BIG,
 };
 
-/** The code with which `ws` closes after an error of its own; 1006 when the line is broken. */
+/** The code with which `ws` closes after an error of its own; 1006 when the network connection is broken. */
 export function codeOfSocketError(error: unknown): number {
   const { code } = (error ?? {}) as { code?: unknown };
   if (typeof code !== 'string') return CloseCode.ABNORMAL;
   if (code.startsWith('WS_ERR_')) return SOCKET_ERROR_CODES[code] ?? PROTOCOL_ERROR;
-  // zlib could not inflate what the peer has sent.
+  // zlib could not inflate the data of the peer.
   return code.startsWith('Z_') ? INVALID_DATA : CloseCode.ABNORMAL;
 }
 
-/** A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5). */
+/** A close frame holds 125 bytes; two of them are the code (RFC 6455, section 5.5). */
 const MAX_REASON_BYTES = 123;
 
-/** A close reason that fits its frame: cut at a character border, never inside one. */
+/** A close reason that fits into a close frame: cut between two characters, never inside one. */
 export function fitReason(given: unknown): string {
-  // Anything but a text would reach the wire as the bytes it is made of, and half a surrogate pair as U+FFFD.
+  // A value that is not a string would be sent as its raw bytes, and a lone surrogate as U+FFFD.
   const reason = String(given).toWellFormed();
   if (reason.length <= MAX_REASON_BYTES / 3 || Buffer.byteLength(reason) <= MAX_REASON_BYTES) {
     return reason;
@@ -73,7 +76,7 @@ export function fitReason(given: unknown): string {
 }
 
 /**
- * @throws {RangeError} for a code that may not be put into a close frame; `ws` would throw too, but in the middle of the end
+ * @throws {RangeError} for a code that a close frame must not carry; `ws` would throw too, but in the middle of closing
  */
 export function assertSendable(code: unknown): void {
   if (isSendableCode(code)) return;
@@ -82,9 +85,9 @@ export function assertSendable(code: unknown): void {
   );
 }
 
-/** Codes that a program may put into a close frame. */
+/** Whether a program may put a code into a close frame. */
 export function isSendableCode(code: unknown): code is number {
-  // `'4001' >= 3000` is true as well.
+  // Refuses strings: `'4001' >= 3000` is true as well.
   if (!Number.isInteger(code)) return false;
   const number = code as number;
   return (
@@ -95,6 +98,6 @@ export function isSendableCode(code: unknown): code is number {
 
 function shown(value: unknown): string {
   return typeof value === 'string'
-    ? `the text '${value.slice(0, 64)}'`
+    ? `the string '${value.slice(0, 64)}'`
     : String(value).slice(0, 64);
 }

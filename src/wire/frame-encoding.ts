@@ -2,32 +2,32 @@ import { errorText } from '../errors/error-text.js';
 import { lostInEmpty, lostInJson } from './json-loss.js';
 import type { TextFrame } from './text-frame.js';
 
-/** A message that is ready to be sent: its text, or for several receivers the bytes of the wire. */
+/** A message that is ready to be sent: its text, or, for several receivers, a complete WebSocket frame. */
 export type Frame = string | TextFrame;
 
-/** @throws {TypeError} for a name of an event that is no text */
+/** @throws {TypeError} for an event name that is not a string */
 export function assertEvent(event: unknown): void {
   if (typeof event === 'string') return;
-  throw new TypeError(`Expected the name of an event to be a text, got ${typeof event}.`);
+  throw new TypeError(`Expected the name of an event to be a string, got ${typeof event}.`);
 }
 
 /**
- * The stock client's frame, `{"event", "data"}`, or `undefined` for data that JSON cannot express: see
- * {@link whyNoFrame}.
+ * Encodes a frame in the format of Nest's `WsAdapter`, `{"event", "data"}`. Returns `undefined` for data that JSON
+ * cannot express: see {@link whyNoFrame}.
  *
- * @throws {TypeError} for a name of an event that is no text
+ * @throws {TypeError} for an event name that is not a string
  */
 export function encodeFrame(event: string, data: unknown): string | undefined {
   assertEvent(event);
   return encodeAnswer({ event, data });
 }
 
-/** The answer of a handler as a frame; `undefined` for one that JSON cannot express, itself or its `data`. */
+/** Encodes the answer of a handler. Returns `undefined` where JSON cannot express the answer or its `data`. */
 export function encodeAnswer(answer: unknown): string | undefined {
   try {
     if (lostIn(answer, lostInJson) !== undefined) return undefined;
     const text = JSON.stringify(answer);
-    // Looked at last, since nearly nothing is empty.
+    // Checked last, because few answers are empty.
     const isEmpty = text === '{}' || text.endsWith(EMPTY_DATA);
     return isEmpty && lostIn(answer, lostInEmpty) !== undefined ? undefined : text;
   } catch {
@@ -37,12 +37,12 @@ export function encodeAnswer(answer: unknown): string | undefined {
 
 const EMPTY_DATA = '"data":{}}';
 
-/** Why there is no frame: says what of the value JSON cannot express, with the cause where it threw. */
+/** The error for a value without a frame. Names what JSON cannot express; where encoding threw, with the cause. */
 export function whyNoFrame(value: unknown): TypeError {
   try {
     const lost = lostIn(value, lostInJson) ?? lostIn(value, lostInEmpty);
     if (lost === undefined) JSON.stringify(value);
-    return inexpressible(`JSON cannot express ${lost ?? 'it'}`);
+    return inexpressible(`JSON cannot express ${lost ?? 'the value'}`);
   } catch (error) {
     return inexpressible(errorText(error), error);
   }

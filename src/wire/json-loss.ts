@@ -2,24 +2,24 @@ import { isObservable } from 'rxjs';
 
 import { isThenable } from '../structures/maybe-async.js';
 
-/** What `JSON.stringify` unwraps although it keeps its value elsewhere than in properties. */
+/** Tags of boxed primitives: their value is not kept in properties, but `JSON.stringify` writes it. */
 const BOXED: ReadonlySet<string> = new Set(['String', 'Number', 'Boolean']);
 
 /**
- * Names what `JSON.stringify` would leave out, or write as `{}` although there is something in it: a function, a
- * generator, a stream, a Map, a promise that nobody has awaited, … `undefined` for everything that JSON expresses. Only
- * the value itself is looked at; what is deeper inside is written as `JSON.stringify` does it.
+ * Names a value that `JSON.stringify` would leave out, or write as `{}` although it has content: a function, a
+ * generator, a stream, a Map, a promise that was not awaited, … Returns `undefined` for every value that JSON
+ * expresses. Checks only the value itself; nested values are left to `JSON.stringify`.
  */
 export function lostInJson(value: unknown): string | undefined {
   if (typeof value !== 'object') return lostPrimitive(value);
   if (value === null) return undefined;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // Nearly everything that is ever sent.
+  // The fast path: nearly every value that is sent is an array or a plain object.
   if (prototype === Array.prototype) return undefined;
   return prototype === Object.prototype || prototype === null ? undefined : lostObject(value);
 }
 
-/** As {@link lostInJson}, for a value that was written as `{}`: a plain object may be iterable all the same. */
+/** As {@link lostInJson}, for a value that was written as `{}`: a plain object may be an async iterable too. */
 export function lostInEmpty(value: unknown): string | undefined {
   const isObject = typeof value === 'object' && value !== null;
   return isObject && Symbol.asyncIterator in value ? lostObject(value) : undefined;
@@ -31,17 +31,17 @@ function lostPrimitive(value: unknown): string | undefined {
 }
 
 function lostObject(value: object): string | undefined {
-  // It says itself what it is in JSON: a Date, a Buffer, a URL, a document of a database.
+  // The object defines its own JSON: a Date, a Buffer, a URL, a document of a database.
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return undefined;
   if (isThenable(value)) return 'a promise that was not awaited';
-  if (isObservable(value)) return 'an Observable inside of an answer';
+  if (isObservable(value)) return 'an Observable inside an object';
   if (Symbol.asyncIterator in value) return `a stream (${nameOf(value)})`;
   if (value instanceof Map || value instanceof Set) return `a ${nameOf(value)}`;
   return hasHiddenContent(value) ? `a ${nameOf(value)}` : undefined;
 }
 
-// An object of a class without properties is as empty as it looks; one of the platform (a generator, an Error, a
-// URLSearchParams, an ArrayBuffer), or one that can be walked through, is not.
+// An instance of a class of the app without properties is really empty. An object of the platform (a generator, an
+// Error, a URLSearchParams, an ArrayBuffer) or an iterable object is not.
 function hasHiddenContent(value: object): boolean {
   if (Array.isArray(value) || ArrayBuffer.isView(value)) return false;
   if (Object.keys(value).length > 0) return false;

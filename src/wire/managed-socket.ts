@@ -1,13 +1,13 @@
-// Any arguments, as every emitter declares it: anything narrower would refuse emitters that fit.
+// Any arguments, as every emitter declares them: a narrower type would refuse emitters that fit.
 // oxlint-disable-next-line typescript/no-explicit-any
 export type SocketListener = (...args: any[]) => void;
 
-/** What a manager needs of a socket. A `ws` WebSocket has it. */
+/** The members of a socket that a manager uses. A `ws` WebSocket has them. */
 export interface ManagedSocket {
   readonly readyState: number;
   /** Bytes handed over but not yet taken by the operating system. */
   readonly bufferedAmount: number;
-  /** Whether its reading is paused. */
+  /** Whether reading from the socket is paused. */
   readonly isPaused?: boolean;
   send(
     data: string | Buffer,
@@ -25,12 +25,12 @@ export interface ManagedSocket {
 export const SOCKET_OPEN = 1;
 /** `readyState` of a socket whose close handshake is under way. */
 export const SOCKET_CLOSING = 2;
-/** `readyState` of a socket that is gone. */
+/** `readyState` of a closed socket. */
 export const SOCKET_CLOSED = 3;
 
 const METHODS = ['send', 'close', 'terminate', 'ping', 'on', 'off'] as const;
 
-/** @throws {TypeError} naming what a socket lacks */
+/** @throws {TypeError} naming the members that a socket lacks */
 export function assertSocket(socket: ManagedSocket): void {
   const lacks = METHODS.filter((name) => typeof socket[name] !== 'function').map(
     (name) => `${name}()`,
@@ -38,6 +38,6 @@ export function assertSocket(socket: ManagedSocket): void {
   if (typeof socket.readyState !== 'number') lacks.push('readyState');
   if (lacks.length === 0) return;
   throw new TypeError(
-    `A manager needs a socket like one of ws; this one has no ${lacks.join(', ')}`,
+    `A manager needs a socket with the methods of a ws WebSocket; this one has no ${lacks.join(', ')}`,
   );
 }

@@ -1,18 +1,18 @@
-/** A message of a client. `id` is the client's own, for recognising the answer to a failed message. */
+/** A message of a client. `id` is chosen by the client: the reply to a failed message carries it. */
 export interface InboundMessage {
   readonly event: unknown;
   readonly data: unknown;
   readonly id?: unknown;
 }
 
-/** Reads a frame: text, or binary with JSON in it. May throw; may answer nothing to drop the frame. */
+/** Parses a frame: text, or binary with JSON in it. May throw; returns `undefined` to drop the frame. */
 export type MessageParser = (
   frame: Buffer | ArrayBuffer | Buffer[],
 ) => InboundMessage | undefined | void;
 
 const LONGEST_ID = 256;
 
-/** The id to answer with: short and plain, or none. */
+/** The id that a reply carries: a number, or a string of at most 256 characters; `undefined` for any other id. */
 export function messageId({ id }: InboundMessage): string | number | undefined {
   if (typeof id === 'number') return id;
   return typeof id === 'string' && id.length <= LONGEST_ID ? id : undefined;

@@ -1,16 +1,16 @@
-/** A final frame with text in it: RFC 6455, section 5.2. */
+/** First byte of a final frame with text in it: RFC 6455, section 5.2. */
 const FINAL_TEXT = 0x81;
-/** Up to here the length stands in the second byte itself. */
+/** Up to this length, the second byte holds the length itself. */
 const SHORT_LENGTH = 125;
-/** In the second byte: the length follows in two bytes. */
+/** Value of the second byte where the length follows in two bytes. */
 const TWO_BYTES = 126;
-/** In the second byte: the length follows in eight bytes. */
+/** Value of the second byte where the length follows in eight bytes. */
 const EIGHT_BYTES = 127;
 
-/** A text message as the wire wants it, header and all: made once, for any number of receivers. */
+/** A text message as a complete WebSocket frame, with its header: made once, for any number of receivers. */
 export class TextFrame {
   private constructor(
-    /** Everything that goes over the wire. */
+    /** The whole frame. */
     readonly bytes: Buffer,
     private readonly headerLength: number,
   ) {}

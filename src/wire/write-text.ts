@@ -2,16 +2,16 @@ import type { ManagedSocket } from './managed-socket.js';
 import { TextFrame } from './text-frame.js';
 import { plainSenderOf } from './ws-internals.js';
 
-/** Called when the operating system has the message, or will never have it. */
+/** Called when the operating system has taken the message, or with an error when it never will. */
 export type Written = (error?: Error | null) => void;
 
 const TEXT = Object.freeze({ binary: false });
 
 /**
- * Sends a text. `ws` makes a header for every receiver and writes it beside the text, in a system call
- * for several pieces; a frame in one piece is made once and written as it is. The text goes through `send()` where
- * that is not possible: the connection compresses, an app or a tracing agent has replaced `send()`, or `ws` has
- * changed inside.
+ * Sends a text. `ws` makes a header for every receiver and writes header and text as two buffers in one system call.
+ * Here the complete frame is one buffer, made once and written as it is. Where that is not possible, the text goes
+ * through `send()`: the connection compresses, an app or a tracing agent has replaced `send()`, or the internals of
+ * `ws` have changed.
  */
 export function writeText(
   socket: ManagedSocket,

@@ -4,20 +4,20 @@ import * as ws from 'ws';
 
 import type { ManagedSocket } from './managed-socket.js';
 
-// Everything that the library knows of the inside of `ws`. `unit/ws-internals.spec.ts` fails when `ws` changes; in an app
-// with another version, what is not there is done without: frames go through `send()`, and a connection ends a little
-// slower.
+// Everything that this library knows about the internals of `ws`. `unit/ws-internals.spec.ts` fails when `ws` changes.
+// In an app with another version, a missing internal is not used: frames go through `send()`, and a connection ends a
+// little slower.
 
-/** The fields of a `ws` socket. */
+/** Internal fields of a `ws` socket. */
 interface Inside {
-  /** Clients have to mask what they send. */
+  /** False for the socket of a client, which has to mask its frames. */
   readonly _isServer: boolean;
   readonly _sender: FrameSender;
   readonly _closeFrameReceived: boolean;
   readonly _socket: Transport | null;
 }
 
-/** What sends the frames of a socket. Socket.IO relies on it as well. */
+/** The object that writes the frames of a socket. Socket.IO relies on it as well. */
 export interface FrameSender {
   readonly _state: number;
   /** False in the middle of a message that the app sends in fragments. */
@@ -27,35 +27,35 @@ export interface FrameSender {
   sendFrame(pieces: Buffer[], written?: (error?: Error | null) => void): void;
 }
 
-/** What carries the frames: a socket of `node:net` or `node:tls`. */
+/** The stream that carries the frames: a socket of `node:net` or `node:tls`. */
 export interface Transport extends Duplex {
   readonly bytesRead?: number;
-  /** Node's own; gone when the socket is. */
+  /** Internal handle of Node; `null` or missing once the socket is closed. */
   readonly _handle?: { readonly writeQueueSize?: number } | null;
 }
 
 /** `_state` of a sender while nothing waits to be compressed or read. */
 const IDLE = 0;
 const COMPRESSION = 'permessage-deflate';
-/** How `ws` calls its listener for the end of what a client sends. */
+/** Name of the listener that `ws` adds for the end of the stream from a client. */
 const END_LISTENER = 'socketOnEnd';
 
 const { send: sendOfSocket } = ws.WebSocket.prototype as { readonly send: unknown };
-// `ws` exports it, its types do not.
+// `ws` exports `Sender`; its type declarations do not.
 const { Sender } = ws as unknown as { readonly Sender: { readonly prototype: FrameSender } };
 const { send: sendOfSender } = Sender.prototype;
 
 /**
  * Whether both `send()` functions were those of `ws` when this file was loaded. A tracing agent that is loaded first
- * (`node --import agent`) has put its own in their place by then. Only the source text can tell, since nothing else
- * keeps the original: the functions of `ws` contain these calls, a wrapper calls the function that it wraps.
+ * (`node --import agent`) has replaced them by then. Only the source text shows that, because the original is kept
+ * nowhere: the functions of `ws` contain these calls, a wrapper calls the function that it wraps.
  */
 const isSendOfWs =
   isWrittenWith(sendOfSocket, '_sender.send(') && isWrittenWith(sendOfSender, 'this.dispatch(');
 
 /**
- * The sender of a socket, where a whole frame can be handed to it: the connection does not compress, and neither an app
- * nor a tracing agent has replaced `send()`.
+ * The sender of a socket, where it can take a complete frame: the connection does not compress, and neither an app nor
+ * a tracing agent has replaced `send()`. `undefined` otherwise.
  */
 export function plainSenderOf(socket: ManagedSocket): FrameSender | undefined {
   if (!isSendOfWs || socket.send !== sendOfSocket) return undefined;
@@ -63,15 +63,15 @@ export function plainSenderOf(socket: ManagedSocket): FrameSender | undefined {
   return isServer === true && sender && isPlain(sender) ? sender : undefined;
 }
 
-/** What carries the frames of a socket; `undefined` where it is not known. */
+/** The stream that carries the frames of a socket; `undefined` where it is unknown. */
 export function transportOf(socket: object): Transport | undefined {
   return (socket as Partial<Inside>)._socket ?? undefined;
 }
 
 /**
- * Call it when a socket has been closed. Where both sides have said goodbye, `ws` ends the transport when its own frame is
- * out. It would do so again when the client hangs up, and end its receiver twice: two errors with their stacks, which
- * nothing reads.
+ * Call it when a socket has been closed. Where both sides have sent a close frame, `ws` ends the transport when its own
+ * frame is written. When the client hangs up, `ws` would do so again and end its receiver twice, which makes two errors
+ * with stacks that no code reads. Therefore this takes off the listener that would do so.
  */
 export function endOnce(socket: object): void {
   const { _closeFrameReceived: isAnswered, _socket: transport } = socket as Partial<Inside>;

@@ -54,7 +54,7 @@ async function signIn(page: Page): Promise<Locator> {
 
 describe('the demo of two nodes, in a browser', () => {
   it(
-    'spans messages and limits over both, and brings back what a tab has missed',
+    'shares messages and limits between both nodes, and replays what a tab has missed',
     async () => {
       const [left, right] = [await openPage('left'), await openPage('right')];
       await left.locator('#cluster', { hasText: '“left”, which shares' }).waitFor();
@@ -80,7 +80,7 @@ describe('the demo of two nodes, in a browser', () => {
 
       await onRight.getByRole('button', { name: 'Open until refused' }).click();
       await onRight.getByText(/was refused with 4429/).waitFor();
-      // The one on the left counts too.
+      // The connection on the left node counts too.
       expect(await onRight.locator('.tab.open').count()).toBe(19);
     },
     PATIENCE_MS * 2,

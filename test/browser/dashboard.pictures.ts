@@ -13,7 +13,7 @@ import { Crowd, crowdOf } from '../support/crowd.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-// Draws the pictures of the README: `npm run pictures`.
+// `npm run pictures`: takes the screenshots of the README.
 const folder = fileURLToPath(new URL('../../docs/images', import.meta.url));
 const STEP_MS = 5_000;
 const STEPS = 178;
@@ -58,7 +58,7 @@ describe('pictures of the dashboard', () => {
   }, 120_000);
 });
 
-// Nothing that waits for the server's time is awaited: it stands still between two steps.
+// The fake clock stands still between two steps, so calls that wait for the server's time are not awaited.
 async function live({ app }: TestApp, crowd: Crowd, clock: FakeClock): Promise<void> {
   const cleanup = app.get(CleanupService, { strict: false });
   await crowd.open(crowdOf(1_500));
@@ -81,7 +81,7 @@ async function live({ app }: TestApp, crowd: Crowd, clock: FakeClock): Promise<v
   }
 }
 
-// Some talk all the time, more and fewer in turn; some never do.
+// A varying number of clients sends messages in each step. A fifth of the clients never sends.
 function chat(crowd: Crowd, step: number): void {
   const wave = 1 + Math.sin(step / 14) + 0.5 * Math.sin(step / 5);
   const talking = Math.floor(90 * wave) + 60;
@@ -111,10 +111,10 @@ async function draw(
     .first()
     .click();
   await page.locator('#detail-facts dd').first().waitFor();
-  // Once more for lines that have a before and after.
+  // A second response, so that the charts have more than one sample.
   await page.waitForResponse(/state/);
   await page.evaluate('document.activeElement.blur(); scrollTo(0, 0)');
-  // Which machine drew it is nobody's business.
+  // Hides the name of the machine that takes the picture.
   await page.evaluate('document.querySelector("#node-name").textContent = "web-1:4711"');
   await page.screenshot({ path: `${folder}/dashboard-${name}.png` });
   const shownWidth: number = await page.evaluate('document.documentElement.scrollWidth');

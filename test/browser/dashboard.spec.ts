@@ -41,7 +41,7 @@ afterAll(async () => {
   await running.close();
 });
 
-// One page for all: what a person would do, too.
+// All tests share a page, as a person would use it.
 beforeAll(async () => {
   const viewport = { width: 1280, height: 900 };
   page = await browser.newPage({ viewport, reducedMotion: 'reduce' });
@@ -104,7 +104,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await eventually(async () => expect(await text('#no-connections')).toBe('Nothing matches.'));
   });
 
-  it('shows a hostile name as the text it is', async () => {
+  it('shows a hostile name as plain text', async () => {
     await search('onerror');
     await eventually(async () => expect(await text('#connections th')).toBe(HOSTILE));
     await rows().first().getByRole('button').click();
@@ -131,7 +131,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await dialog.getByRole('button', { name: 'Cancel' }).click();
     expect(victim.closeCode).toBeUndefined();
     await detail.getByRole('button', { name: 'Disconnect', exact: true }).click();
-    await dialog.getByLabel('It may come back at once').check();
+    await dialog.getByLabel('The client may reconnect at once').check();
     await dialog.getByRole('button', { name: 'Disconnect' }).click();
     expect(await victim.closed()).toBe(1001);
     await eventually(async () => expect(await text('#announcement')).toBe('Disconnected.'));
@@ -141,7 +141,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     });
   });
 
-  it('shows nothing to press to those who may only look', async () => {
+  it('shows no action buttons to users without the right to act', async () => {
     mayAct = false;
     try {
       await page.reload();
@@ -154,7 +154,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     }
   });
 
-  it('lets the events stand still, and filters them', async () => {
+  it('pauses the events, and filters them', async () => {
     await come('early');
     await eventually(async () => expect(await text('#feed')).toContain('early connected'));
     await page.getByRole('button', { name: 'Pause' }).click();
@@ -173,7 +173,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await page.getByRole('searchbox', { name: 'Filter the events' }).fill('');
   });
 
-  it('is dark where the system is, and where one asks for it', async () => {
+  it('is dark if the system is, or if the user selects the dark theme', async () => {
     const light = await background();
     await page.getByLabel('Theme').selectOption('dark');
     const dark = await background();
@@ -200,7 +200,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     await page.setViewportSize({ width: 1280, height: 900 });
   });
 
-  it('says when nobody answers, and when one may not look any more', async () => {
+  it('shows when the server does not answer, and when access is refused', async () => {
     await page.route('**/state?*', (route) => route.abort());
     const status = page.locator('#status');
     await eventually(async () =>
@@ -213,15 +213,15 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
       expect(await status.textContent()).toContain('You may not see this any more.'),
     );
     mayLook = true;
-    // It does not ask again by itself: whoever was refused five times is shut out for a minute.
+    // The page stops polling: the dashboard blocks a caller for a minute after five refusals.
     expect(await status.getAttribute('data-kind')).toBe('ended');
-    // The browser says of each that it failed, which it did.
+    // The browser logs each failed request as an error. These errors are expected.
     problems.splice(0);
     await page.reload();
     await rows().first().waitFor();
   });
 
-  it('works from the keyboard, and names everything that can be reached', async () => {
+  it('works from the keyboard, and labels every control', async () => {
     await page.keyboard.press('/');
     expect(await page.evaluate('document.activeElement.id')).toBe('search');
     await page.keyboard.type('linus');

@@ -70,7 +70,7 @@ describe('the demo, in a browser', () => {
     ]);
     expect(await text(ada.locator('.messages'))).toContain('coffee or tea');
     expect(await text(bob.locator('.messages'))).toBe('');
-    // A second tab of the same thread hears what the first one says.
+    // A second tab of the same thread gets the messages of the first tab.
     await ada.getByRole('button', { name: 'New tab', exact: true }).click();
     await eventually(async () => expect(await ada.locator('.tab.open').count()).toBe(2));
     await ada.getByRole('textbox').fill('hello');
@@ -83,7 +83,7 @@ describe('the demo, in a browser', () => {
     expect(problems).toEqual([]);
   });
 
-  it('refuses the 21st with its reason, and keeps the ledger true when a line is cut', async () => {
+  it('refuses the 21st with its reason, and keeps the ledger balanced when a connection is cut', async () => {
     const ada = await signIn('ada');
     await ada.getByRole('button', { name: 'Open until refused' }).click();
     await eventually(async () =>
@@ -108,7 +108,7 @@ describe('the demo, in a browser', () => {
     const ada = await signIn('ada');
     await ada.getByRole('button', { name: 'Open until refused' }).click();
     await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
-    // 15 s of silence, and the job every 5 s.
+    // Tabs are stale after 15 s of silence, and the job runs every 5 s.
     await eventually(async () =>
       expect(await text(page.locator('#feed'))).toContain('with 4440: stale'),
     );

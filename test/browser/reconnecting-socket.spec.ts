@@ -14,7 +14,7 @@ import { startBrowser } from '../support/browser.js';
 import { plain, projectFile, tableOf } from '../support/readme.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** What the table says, in the words of the module. */
+/** Maps the texts of the table in the docs to the reactions of the module. */
 const REACTION_OF: Readonly<Record<string, string>> = {
   no: 'stop',
   'yes, at once': 'at once',
@@ -71,7 +71,7 @@ class LineGateway {
   }
 }
 
-// `ada`, `doomed`; `new-token` is what signing in gives.
+// The users are `ada`, `bob` and `doomed`. Signing in gives the token `new-token`.
 function authenticate(request: {
   url?: string;
   headers: NodeJS.Dict<string | string[]>;
@@ -144,14 +144,14 @@ interface Entry {
 }
 
 describe('docs/guide/reconnecting-socket.js', () => {
-  it('has every code of the documentation with what that says', async () => {
+  it('has every close code of the documentation, with the documented reaction', async () => {
     const reactions = await inPage<Record<string, string>>('return REACTIONS;');
     const ours = Object.fromEntries(documented.map(({ code, reaction }) => [code, reaction]));
     const ofWs = { 1002: 'stop', 1003: 'stop', 1007: 'stop' };
     expect(reactions).toEqual({ ...ours, ...ofWs });
   });
 
-  it.each(documented.filter(isStop))('stays away after $code', async ({ code }) => {
+  it.each(documented.filter(isStop))('does not reconnect after $code', async ({ code }) => {
     const log = await inPage<Entry[]>(`
       const socket = open_('?user=ada');
       await socket.until('open');
@@ -164,7 +164,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
   });
 
   it.each(documented.filter((row) => !isStop(row)))(
-    'comes back after $code: $reaction',
+    'reconnects after $code: $reaction',
     async ({ code, reaction }) => {
       const { log, signIns } = await inPage<{ log: Entry[]; signIns: number }>(`
         let signIns = 0;
@@ -182,7 +182,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
         'back off': [10, 20],
         'after retryAfterMs': [130, 140],
         'sign in': [0, 0],
-        // Not before it has to.
+        // It does not reconnect by a timer, only when there is a message to send.
         'when needed': [Infinity, Infinity],
       }[reaction]!;
       expect(log.slice(1, 3)).toMatchObject([
@@ -195,7 +195,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     },
   );
 
-  it('waits double, up to its bound, even where each connection opens first', async () => {
+  it('doubles its delay up to the bound, even if each connection opens first', async () => {
     const waits = await inPage<Entry[]>(`
       const socket = open_('?user=doomed');
       const waits = await socket.until('waiting', 6);
@@ -210,7 +210,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     }
   });
 
-  it('begins anew after a connection that has held', async () => {
+  it('resets its back-off after a stable connection', async () => {
     const waits = await inPage<Entry[]>(`
       const socket = open_('?user=ada', { stableAfterMs: 1 });
       for (let count = 1; count <= 3; count += 1) {
@@ -225,7 +225,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     for (const { delayMs } of waits) expect(delayMs).toBeLessThanOrEqual(20);
   });
 
-  it('signs in where it is unknown, and comes back with the new token', async () => {
+  it('signs in when it is unauthorized, and reconnects with the new token', async () => {
     const log = await inPage<Entry[]>(`
       let token = 'none';
       const protocols = () => ['chat', token];
@@ -241,7 +241,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
   });
 
   it.each(['() => false', 'undefined', 'async () => { throw new Error(); }', '() => { throw 1; }'])(
-    'stops where signing in comes to nothing: %s',
+    'stops if signing in fails: %s',
     async (signIn) => {
       const log = await inPage<Entry[]>(`
         const signIn = ${signIn};
@@ -253,7 +253,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     },
   );
 
-  it('waits as long as the server says when all connections are in use', async () => {
+  it('waits for the retryAfterMs of the server when all connections are in use', async () => {
     const [wait] = await inPage<Entry[]>(`
       const others = [1, 2, 3].map(() => open_('?user=bob'));
       await Promise.all(others.map((other) => other.until('open')));
@@ -266,7 +266,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     expect(wait!.delayMs).toBeGreaterThanOrEqual(5_000);
   });
 
-  it('keeps what is said meanwhile, in order and up to its bound', async () => {
+  it('queues messages while it is disconnected, in order and up to its bound', async () => {
     const { kept, log } = await inPage<{ kept: boolean[]; log: Entry[] }>(`
       const socket = open_('?user=ada', { maxWaiting: 2 });
       await socket.until('open');
@@ -283,7 +283,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     expect(echoes).toEqual([1, 2, 'later']);
   });
 
-  it('gets what it has missed, once', async () => {
+  it('gets missed messages once', async () => {
     const emitter = server.app.get(WebSocketEmitter);
     const say = (text: string): unknown => emitter.toThread('ada', 'tea').send('said', text);
     await inPage(`
@@ -300,7 +300,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     `);
     say('meanwhile');
     const messages = await inPage<Entry[]>(`
-      window.dispatchEvent(new Event('online')); // and does not wait when the network is back
+      window.dispatchEvent(new Event('online')); // reconnects without a delay when the network is back
       await socket.until('open', 2);
       socket.send('echo', 'again');
       const messages = await socket.until('message', 4);
@@ -310,7 +310,7 @@ describe('docs/guide/reconnecting-socket.js', () => {
     expect(messages.map(({ data }) => data)).toEqual(['ready', 'before', 'meanwhile', 'again']);
   });
 
-  it('is gone when it is closed', async () => {
+  it('does not reconnect after close()', async () => {
     const log = await inPage<Entry[]>(`
       const socket = open_('?user=ada');
       await socket.until('open');

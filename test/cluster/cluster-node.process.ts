@@ -21,7 +21,7 @@ import { startApp } from '../support/test-app.js';
 export interface NodeConfig {
   readonly cluster: RedisClusterOptions;
   readonly options?: WebSocketIsolationOptions;
-  /** Milliseconds that everybody's disconnect hook takes. */
+  /** The duration of each disconnect hook, in milliseconds. */
   readonly goodbyeMs?: number;
 }
 
@@ -57,26 +57,26 @@ for (const name of ['cluster-degraded', 'cluster-recovered'] as const) {
   node.app.get(IsolationEventBus).on(name, () => void events.push(name));
 }
 
-/** What the test may ask a node. */
+/** The methods of a node that a test can call. */
 const methods = {
   port: (): number => node.port,
   live: (userId: string): number => factory.managersOf(userId).length,
   disconnect: (userId: string): Promise<DisconnectReport> => factory.disconnect({ userId }),
-  /** Resolves when the event is on its way. */
+  /** Sends an event to a thread. Returns when the event has been passed to the emitter. */
   say: (userId: string, threadId: string, data: unknown): void => {
     node.app.get(WebSocketEmitter).toThread(userId, threadId).send('news', data);
   },
   status: (): ClusterStatus => factory.getStats().currentState.cluster!,
   handled: (): readonly HandledMessage[] => handled,
-  /** Messages that reached a handler since the last question. */
+  /** Returns the messages that reached a handler since the last call. */
   takeHandled: (): HandledMessage[] => {
     const taken = handled;
     handled = [];
     return taken;
   },
-  /** What became of the cluster, in its order. */
+  /** Returns the changes of the cluster's state, in order. */
   events: (): readonly string[] => events,
-  /** Does nothing else until there is a file. */
+  /** Blocks the event loop until a file exists. */
   block: (path: string): void => {
     while (!existsSync(path));
   },
@@ -85,7 +85,7 @@ const methods = {
     const { userDistribution } = factory.getStats();
     await Promise.all(Object.keys(userDistribution).map((userId) => factory.cleanupUser(userId)));
   },
-  /** Moves what people call the time, as a bad clock or an operator does. */
+  /** Moves the wall clock, like a bad clock or an operator. */
   jump: (ms: number): void => {
     const { now } = Date;
     Date.now = () => now() + ms;

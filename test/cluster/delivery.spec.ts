@@ -28,7 +28,7 @@ class ChatGateway {
   }
 }
 
-/** What Redis takes longer for than its deadline is dropped, and nodes without leases are not told: on a busy machine that may take long. */
+/** Long times, for busy machines: late commands are dropped, and nodes without leases get no messages. */
 const PATIENT = { acquireTimeoutMs: 60_000, commandTimeoutMs: 60_000, leaseMs: 60_000 };
 
 function heard({ messages }: TestClient, event = 'news'): unknown[] {
@@ -47,7 +47,7 @@ function say(node: TestApp, data: unknown): void {
   emitterOf(node).toThread('ada', 'tea').send('news', data);
 }
 
-/** Comes back with a position. */
+/** Reconnects with a position. */
 function back(
   node: TestApp,
   position: string,
@@ -88,7 +88,7 @@ describe('delivery in a cluster', () => {
     }
     return apps;
   }
-  it('finds a user on every node, and a thread, and a connection', async () => {
+  it('reaches a user, a thread and a connection on every node', async () => {
     const [a, b, c] = (await nodes(3)) as [TestApp, TestApp, TestApp];
     const [onA, onB, coffee] = [
       await open(a, 'ada'),
@@ -96,7 +96,7 @@ describe('delivery in a cluster', () => {
       await open(b, 'ada', 'coffee'),
     ];
     const other = await open(c, 'bob');
-    // Right after the handshake: no time to spread the word.
+    // Right after the handshake, without time for nodes to exchange information.
     expect(emitterOf(a).toUser('ada').send('news', 'user')).toEqual({
       sent: 1,
       queued: 0,
@@ -114,7 +114,7 @@ describe('delivery in a cluster', () => {
     const report = await emitterOf(a).toConnection(info!.connectionId).sendAsync('news', 'one');
     expect(report).toMatchObject({ sent: 1, nodes: { [nodeIdOf(b)]: { sent: 1 } } });
     await eventually(() => {
-      // Two nodes have sent these: nobody promises which comes first.
+      // Two nodes have sent these messages, so their order is not defined.
       for (const client of [onA, onB]) {
         expect(new Set(heard(client))).toEqual(new Set(['user', 'thread']));
         expect(heard(client)).toHaveLength(2);
@@ -124,12 +124,12 @@ describe('delivery in a cluster', () => {
     expect(heard(other)).toEqual([]);
   });
 
-  it('reports by node, and contacts only those that hold the user', async () => {
+  it('reports by node, and contacts only nodes that hold the user', async () => {
     const [a, b, c] = (await nodes(3)) as [TestApp, TestApp, TestApp];
     await open(a, 'ada');
     await open(b, 'ada');
     await open(b, 'ada');
-    // What node C would hear, beside hearing itself.
+    // The messages that node C gets, except those it sends to itself.
     const overheard: string[] = [];
     const spy = await createClient({ url: redis.url }).connect();
     await spy.subscribe(`wsi:node@0:${nodeIdOf(c)}`, (text) => {
@@ -169,18 +169,18 @@ describe('delivery in a cluster', () => {
     });
   });
 
-  it('loses nothing of a burst before the process is busy for longer than Redis clients wait', async () => {
+  it('loses no message of a burst when the process is then busy beyond the Redis client’s timeout', async () => {
     const [a, b] = (await nodes(2, {}, PATIENT)) as [TestApp, TestApp];
     const onB = await open(b, 'ada');
     const all = Array.from({ length: 2_000 }, (_, index) => index);
     for (const index of all) emitterOf(a).toUser('ada').send('n', index);
-    // More than one write takes: most are still to be sent. The default of the package is 5 s for each.
+    // Most messages are still to be written. By default, the `redis` package waits 5 s for a command.
     const until = performance.now() + 5_500;
     while (performance.now() < until);
     await eventually(() => expect(heard(onB, 'n')).toEqual(all));
   });
 
-  it('ends a user’s connections on every node, and says how many there were', async () => {
+  it('ends a user’s connections on every node, and returns their number', async () => {
     const [a, b] = (await nodes(2)) as [TestApp, TestApp];
     const tea = [await open(a, 'ada'), await open(b, 'ada')];
     const coffee = await open(b, 'ada', 'coffee');
@@ -195,7 +195,7 @@ describe('delivery in a cluster', () => {
     expect(await factoryOf(a).connectionsOf('ada')).toEqual([]);
   });
 
-  it('delivers here and does not wait when Redis is gone', async () => {
+  it('delivers locally without waiting when Redis is unreachable', async () => {
     const [a, b] = (await nodes(2, {}, { heartbeatMs: 200 })) as [TestApp, TestApp];
     const [onA, onB] = [await open(a, 'ada'), await open(b, 'ada')];
     await eventually(() =>
@@ -207,7 +207,7 @@ describe('delivery in a cluster', () => {
       await eventually(() => expect(heard(onA)).toEqual([1]));
       const report = await emitterOf(a).toUser('ada').sendAsync('news', 2);
       expect(report).toMatchObject({ sent: 1, nodes: { [nodeIdOf(a)]: { sent: 1 } } });
-      // It may hold the user: that is not known, and is not passed over.
+      // Node B may hold the user. That is unknown, so the report lists B as silent.
       expect(report.silent).toEqual([nodeIdOf(b)]);
     } finally {
       redis.thaw();
@@ -217,7 +217,7 @@ describe('delivery in a cluster', () => {
 
   describe('with resume', () => {
     const resume = { windowMs: 60_000, maxEvents: 100, maxBytes: 500_000 };
-    it('gives a client what it missed on another node', async () => {
+    it('replays what a client has missed on another node', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const onA = await open(a, 'ada');
       await onA.next();
@@ -237,13 +237,13 @@ describe('delivery in a cluster', () => {
       await eventually(() => expect(heard(onB)).toEqual([3, 4, 5]));
     });
 
-    it('says how many received it, on every node', async () => {
+    it('reports the number of receivers on every node', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       await (await open(a, 'ada')).next();
       await (await open(b, 'ada')).next();
       const report = await emitterOf(a).toThread('ada', 'tea').sendAsync('news', 1);
       expect(report).toMatchObject({ dropped: 0, silent: [] });
-      // One that has only just come may still be reading what there was: then it is queued behind that.
+      // A client that has just connected may still be reading the history. Then the event is queued behind it.
       expect(report.sent + report.queued).toBe(2);
       const byNode = Object.entries(report.nodes).map(
         ([node, { sent, queued }]) => [node, sent + queued] as const,
@@ -256,7 +256,7 @@ describe('delivery in a cluster', () => {
       );
     });
 
-    it('says so when the gap cannot be filled', async () => {
+    it('reports a gap that cannot be filled', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const client = await open(a, 'ada');
       await client.next();
@@ -272,9 +272,9 @@ describe('delivery in a cluster', () => {
       expect(Number(await redis.command('XLEN', await streamKey(redis)))).toBe(100);
     });
 
-    it('keeps what is critical while the user is nowhere', async () => {
+    it('keeps critical events while the user has no connection', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
-      emitterOf(a).toThread('ada', 'tea').send('news', 'nobody there');
+      emitterOf(a).toThread('ada', 'tea').send('news', 'no connection yet');
       emitterOf(a).toThread('ada', 'tea').sendCritical('news', 'paid');
       await eventually(async () =>
         expect(await redis.command('KEYS', '*thread:*')).toHaveLength(1),
@@ -283,7 +283,7 @@ describe('delivery in a cluster', () => {
       await eventually(() => expect(heard(client)).toEqual(['paid']));
     });
 
-    it('gives nobody the events of somebody else', async () => {
+    it('gives no client the events of another user', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const ada = await open(a, 'ada');
       await ada.next();
@@ -295,7 +295,7 @@ describe('delivery in a cluster', () => {
       expect(heard(other)).toEqual([]);
     });
 
-    it('loses nothing while Redis does not answer, and does not send twice', async () => {
+    it('loses and duplicates nothing while connections to Redis break', async () => {
       const [a, b] = (await nodes(2, { resume: { ...resume, maxEvents: 1_000 } })) as [
         TestApp,
         TestApp,
@@ -315,13 +315,13 @@ describe('delivery in a cluster', () => {
       expect(client.messages.filter(({ event }) => event === 'resume')).toHaveLength(1);
     });
 
-    it('begins a thread anew, and says so, where somebody has written over it', async () => {
+    it('begins a new thread history, and reports a gap, when another program has overwritten it', async () => {
       const [a] = (await nodes(1, { resume })) as [TestApp];
       const client = await open(a, 'ada');
       await client.next();
       say(a, 1);
       await eventually(() => expect(heard(client)).toEqual([1]));
-      await redis.command('SET', await streamKey(redis), 'somebody else’s');
+      await redis.command('SET', await streamKey(redis), 'data of another program');
       say(a, 2);
       say(a, 3);
       await eventually(() => expect(client.messages.at(-1)).toMatchObject({ event: 'resume' }));
@@ -330,7 +330,7 @@ describe('delivery in a cluster', () => {
       await eventually(() => expect(heard(client).at(-1)).toBe(4));
     });
 
-    it('gets out at the end what was sent before it', async () => {
+    it('delivers all events that were sent before the shutdown', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const client = await open(b, 'ada');
       await client.next();
@@ -340,7 +340,7 @@ describe('delivery in a cluster', () => {
       await eventually(() => expect(heard(client)).toHaveLength(200));
     });
 
-    it('tells everybody when Redis has lost its data', async () => {
+    it('reports a gap to every client when Redis has lost its data', async () => {
       const [a, b] = (await nodes(2, { resume })) as [TestApp, TestApp];
       const client = await open(a, 'ada');
       await client.next();
@@ -351,7 +351,7 @@ describe('delivery in a cluster', () => {
       expect(await second.next()).toMatchObject({ data: { status: 'gap' } });
       await emitterOf(b).toThread('ada', 'tea').sendAsync('news', 2);
       await eventually(() => expect(heard(second)).toEqual([2]));
-      // The first one’s lease comes back with its renewal; what happened meanwhile it reads, with a notice.
+      // The renewal restores the lease of the first client. The client then gets the missed events, after a gap notice.
       await eventually(() => expect(heard(client)).toEqual([1, 2]));
       expect(client.messages.findLast(({ event }) => event === 'resume')).toMatchObject({
         data: { status: 'gap' },

@@ -45,7 +45,7 @@ const target = fc.oneof(
 const goodbye = fc.oneof(
   anything,
   fc.record(
-    // None of them may be sent.
+    // These codes are not allowed in a close frame.
     {
       code: fc.constantFrom('4001', 0, 1005, 1006, 2999, 5000, 4001.5, null, 1e9),
       reason: anything,
@@ -58,7 +58,7 @@ const thread = fc.oneof(
   fc.record({ userId: anything, threadId: anything }, { requiredKeys: [] }),
 );
 const frame = fc.oneof(anything, fc.constantFrom('not a frame', '"text"', '[1]'));
-/** What a node would take for a message, but for one thing or more. */
+/** The body of an almost valid message: at least one field is wrong. */
 const body = fc.oneof(
   anything,
   fc.record({ target, goodbye }, { requiredKeys: [] }),
@@ -88,7 +88,7 @@ const message = fc.oneof(
   },
 );
 
-/** What another program may do to a key: write something else there, or into it. */
+/** A write of another program: it replaces a key, or adds data to it. */
 const garbage = fc.string({ minLength: 1, maxLength: 12 });
 const writing = fc.record({
   kind: fc.constantFrom('SET', 'LPUSH', 'HSET', 'ZADD', 'XADD', 'DEL'),
@@ -104,7 +104,7 @@ function commandFor(key: string, { kind, field, value }: { [key: string]: string
   return [kind!, key, value!];
 }
 
-describe('what something else writes to Redis', () => {
+describe('data of another program in Redis', () => {
   let redis: TestRedis;
   let nodes: [TestApp, TestApp];
   let clients: TestClient[];
@@ -136,7 +136,7 @@ describe('what something else writes to Redis', () => {
     for (const client of clients) await client.ask('echo', 0);
   }
 
-  /** Everybody is still there, is answered, and hears what is sent on the other node. */
+  /** Checks that all clients are connected, get replies, and get the messages that are sent on the other node. */
   async function allIsWell(mark: unknown): Promise<void> {
     for (const client of clients) {
       client.send('echo', mark);
@@ -155,7 +155,7 @@ describe('what something else writes to Redis', () => {
     expect(nodes.map((node) => statusOf(node).state)).toEqual(['up', 'up']);
   }
 
-  it('on the channels of nodes is ignored, counted and said once: nobody is closed', async () => {
+  it('on the channels of nodes is ignored, counted and logged once, and no connection is closed', async () => {
     await connect();
     warnings.length = 0;
     const before = statusOf(nodes[0]).counters.unreadable;
@@ -168,7 +168,7 @@ describe('what something else writes to Redis', () => {
     );
     await allIsWell('after the messages');
     expect(statusOf(nodes[0]).counters.unreadable).toBeGreaterThan(before);
-    // Once for each kind, however much of it comes.
+    // There is one warning per kind, regardless of the number of messages.
     expect(warnings.length).toBe(new Set(warnings).size);
     const { nodeId } = statusOf(nodes[1]);
     expect(await factoryOf(nodes[0]).connectionsOf('ada')).toHaveLength(2);
@@ -176,11 +176,11 @@ describe('what something else writes to Redis', () => {
   });
 
   it.each([
-    ['a code that is a text', { code: '4001', reason: '' }],
-    ['a code that may not be sent', { code: 1006, reason: '' }],
+    ['a code that is a string', { code: '4001', reason: '' }],
+    ['a code that is not allowed', { code: 1006, reason: '' }],
     ['no code', { reason: 'gone' }],
-    ['a reason that is none', { code: 4001, reason: { a: 1 } }],
-  ])('is no order to disconnect with %s', async (_what, wrong) => {
+    ['a reason that is not a string', { code: 4001, reason: { a: 1 } }],
+  ])('does not disconnect a user with %s', async (_what, wrong) => {
     await connect();
     const { nodeId } = statusOf(nodes[0]);
     const order = {
@@ -199,7 +199,7 @@ describe('what something else writes to Redis', () => {
     ).toEqual(['ready']);
   });
 
-  it('as the answer of a node is no answer: it counts as silent', async () => {
+  it('as the reply of a node is ignored: the node counts as silent', async () => {
     await connect();
     const spy = await redis.subscriber();
     const asked = new Promise<{ id: string; from: string }>((resolve) => {
@@ -221,7 +221,7 @@ describe('what something else writes to Redis', () => {
     spy.destroy();
   });
 
-  it('over and into keys stops no node: what can be mended is, the rest concerns its user', async () => {
+  it('in keys stops no node: nodes repair what they can, and the rest affects one user only', async () => {
     await connect();
     await allIsWell('before');
     await fc.assert(
@@ -234,7 +234,7 @@ describe('what something else writes to Redis', () => {
       }),
       { numRuns: RUNS, timeout: 100_000 },
     );
-    // Only what leases were written over with has to be taken away by hand.
+    // Only overwritten lease keys do not heal: delete them by hand.
     for (const key of (await redis.command('KEYS', '*:leases')) as string[]) {
       if ((await redis.command('TYPE', key)) !== 'zset') await redis.command('DEL', key);
       else await redis.command('ZREMRANGEBYSCORE', key, '9999999999999', '+inf');
@@ -245,7 +245,7 @@ describe('what something else writes to Redis', () => {
     fresh.terminate();
   });
 
-  /** The channel of a node, whatever the keys are called. */
+  /** Resolves with the channel of a node, without knowing the key prefix. */
   async function channelOf(nodeId: string): Promise<string> {
     const channels = (await redis.command('PUBSUB', 'CHANNELS', '*')) as string[];
     const own = channels.find((channel) => channel.endsWith(statusOf(nodes[0]).nodeId))!;

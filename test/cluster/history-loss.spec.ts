@@ -13,7 +13,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 const PATIENCE_MS = 120_000;
 const KEPT = 5;
 const LOST = 15;
-/** What waits for Redis is sent at once when it is back. */
+/** The number of events that wait for Redis. They are sent at once when Redis is back. */
 const WAITING = 60;
 
 @IsolatedGateway({ path: '/chat' })
@@ -24,7 +24,7 @@ const news = ({ frames }: ResumingClient): unknown[] =>
 const statuses = ({ frames }: ResumingClient): string[] =>
   frames.filter(({ event }) => event === 'resume').map(({ data }) => statusOf(data));
 
-/** No number was given out twice under one epoch, as far as anybody has seen. */
+/** Checks that the clients have seen no position twice with different data. */
 function noNumberTwice(clients: readonly ResumingClient[]): void {
   const seen = new Map<string, unknown>();
   for (const { event, data, position } of clients.flatMap(({ frames }) => frames)) {
@@ -72,7 +72,7 @@ describe('a history that has lost its end', () => {
     return redis;
   }
 
-  it('because Redis came back from an old copy is told to everybody, also to whoever was away', async () => {
+  it('after Redis came back from an old snapshot is reported to every client, also to one that was away', async () => {
     const redis = await losingRedis();
     const nodes = [await start(redis.port), await start(redis.port)] as const;
     const clients = [await join(nodes[0]), await join(nodes[1])];
@@ -87,7 +87,7 @@ describe('a history that has lost its end', () => {
     });
     await redis.kill();
     await redis.launch();
-    // Nothing is sent: the nodes find out by themselves.
+    // No event is sent: the nodes detect the loss on their own.
     await eventually(() => {
       for (const client of clients) expect(statuses(client)).toEqual(['live', 'gap']);
     }, PATIENCE_MS);
@@ -99,13 +99,13 @@ describe('a history that has lost its end', () => {
         expect(news(client).slice(-3)).toEqual([101, 102, 103]);
       }
     }, PATIENCE_MS);
-    // Nobody gets again what they had.
+    // No client gets an event twice.
     for (const client of clients)
       expect(news(client)).toEqual([...upTo(KEPT + LOST), 101, 102, 103]);
     noNumberTwice([...clients, away]);
   });
 
-  it('is told although a node that knew nothing of it has written on already', async () => {
+  it('is reported even if a node that does not know of it has already written new events', async () => {
     const redis = await losingRedis();
     const lines = [await TcpProxy.start(redis.port), await TcpProxy.start(redis.port)] as const;
     for (const line of lines) cleanUps.push(() => line[Symbol.asyncDispose]());
@@ -116,7 +116,7 @@ describe('a history that has lost its end', () => {
     await eventually(() => expect(news(later)).toEqual(upTo(KEPT)));
     later.stop();
     await redis.command('SAVE');
-    // The other one hears of none of these.
+    // The other node gets none of the following events.
     lines[1].isClosed = true;
     lines[1].cut();
     await sayUpTo(knowing, KEPT + 1, KEPT + LOST);
@@ -126,7 +126,7 @@ describe('a history that has lost its end', () => {
     await redis.launch();
     lines[1].isClosed = false;
     later.comeBack();
-    // More than was lost: the numbers alone tell nothing any more.
+    // More events than were lost, so the numbers alone no longer show the loss.
     await eventually(() => expect(later.connects).toBe(2), PATIENCE_MS);
     await eventually(async () => {
       const { sent, queued } = await say(other, 0);
@@ -145,7 +145,7 @@ describe('a history that has lost its end', () => {
     noNumberTwice([client, later]);
   });
 
-  it('because a replica that lagged took over is told', async () => {
+  it('after a fail-over to a lagging replica is reported', async () => {
     const redis = await losingRedis();
     const replica = await losingRedis();
     await using copying = await TcpProxy.start(redis.port);
@@ -174,7 +174,7 @@ describe('a history that has lost its end', () => {
     noNumberTwice(clients);
   });
 
-  it('because Redis came back with nothing is told once, and what waited meanwhile comes once', async () => {
+  it('after Redis came back empty is reported once, and waiting events arrive once', async () => {
     const redis = await losingRedis();
     const nodes = [await start(redis.port), await start(redis.port)] as const;
     const clients = [await join(nodes[0]), await join(nodes[1])];
@@ -199,13 +199,13 @@ describe('a history that has lost its end', () => {
     noNumberTwice(clients);
   });
 
-  it('is none where a node did not hear what came before it looked for the first time', async () => {
+  it('is not reported for an event that a node missed before its first read', async () => {
     const redis = await losingRedis();
-    // No renewal puts a lease back.
+    // Long times, so that no renewal restores a lease.
     const leases = { leaseMs: 600_000, renewMs: 200_000 };
     const [sender, holder] = [await start(redis.port, leases), await start(redis.port, leases)];
     const client = await join(holder);
-    // Without leases no node is told of the event; one that is critical is kept all the same.
+    // Without leases no node gets the event. A critical event is kept nevertheless.
     for (const key of (await redis.command('KEYS', '*:leases')) as string[]) {
       await redis.command('DEL', key);
     }
@@ -214,7 +214,7 @@ describe('a history that has lost its end', () => {
     expect(statuses(client)).toEqual(['live']);
   });
 
-  it('is not suspected where Redis comes back with everything', async () => {
+  it('is not reported when Redis comes back with all data', async () => {
     const redis = await losingRedis();
     const nodes = [await start(redis.port), await start(redis.port)] as const;
     const clients = [await join(nodes[0]), await join(nodes[1])];
@@ -235,7 +235,7 @@ describe('a history that has lost its end', () => {
     expect(statuses(away)).toEqual(['live', 'recovered']);
   });
 
-  it('twice in a row, from the same old copy, is told twice', async () => {
+  it('twice in a row, from the same old snapshot, is reported twice', async () => {
     const redis = await losingRedis();
     const node = await start(redis.port);
     const client = await join(node);
@@ -255,7 +255,7 @@ describe('a history that has lost its end', () => {
     noNumberTwice([client]);
   });
 
-  it('is none where the client of the app reads its answers as buffers', async () => {
+  it('is not reported when the Redis client of the app returns buffers', async () => {
     const redis = await losingRedis();
     const { NUMBER, BLOB_STRING, SIMPLE_STRING } = RESP_TYPES;
     const typeMapping = { [NUMBER]: String, [BLOB_STRING]: Buffer, [SIMPLE_STRING]: Buffer };
@@ -272,7 +272,7 @@ describe('a history that has lost its end', () => {
     for (const one of clients) expect(statuses(one)).toEqual(['live']);
   });
 
-  it('in the memory of one process, which has ended, is told', async () => {
+  it('in the memory of a process that has ended is reported', async () => {
     const options = { resume: { windowMs: 600_000 } };
     const nodes = [await startApp({ providers: [ThreadGateway], options })];
     const client = new ResumingClient(() => nodes.at(-1)!.url('/chat?user=ada&thread=tea'));

@@ -33,7 +33,7 @@ describe('the slot of an arrival in a cluster', () => {
     return fleet.clock.settle().then(() => ({ settled, lease: cluster.leases.at(-1)! }));
   };
 
-  it('is taken here first, then everywhere, and both are given back', async () => {
+  it('is taken on the node first, then in the cluster, and both are released', async () => {
     const { settled, lease } = await arrival();
     expect(fleet.registry.slotsOf('ada')!.held).toBe(1);
     expect(lease.releases).toBe(0);
@@ -48,7 +48,7 @@ describe('the slot of an arrival in a cluster', () => {
     ['full', ManagerLimitError, 'MANAGER_LIMIT'],
     ['unavailable', ClusterUnavailableError, 'CLUSTER_UNAVAILABLE'],
   ] as const)(
-    'that the cluster answers with "%s" leaves nothing behind',
+    'for which the cluster returns "%s" leaves nothing behind',
     async (answer, type, code) => {
       const { limitHits } = factory.counters;
       const { settled, lease } = await arrival();
@@ -61,7 +61,7 @@ describe('the slot of an arrival in a cluster', () => {
     },
   );
 
-  it('without a slot in the cluster counts here, where the operator wants that', async () => {
+  it('without a lease counts on the node, if onUnavailable allows it', async () => {
     const { settled, lease } = await arrival();
     lease.answerWith('unleased');
     const manager = (await settled) as WebSocketManager;
@@ -69,7 +69,7 @@ describe('the slot of an arrival in a cluster', () => {
     await manager.close();
   });
 
-  it('is one, however often it is asked for', async () => {
+  it('is taken once, even if it is requested several times', async () => {
     const context = fleet.context('ada');
     const asked = [factory.createManager(context), factory.createManager(context)];
     await fleet.clock.settle();
@@ -80,7 +80,7 @@ describe('the slot of an arrival in a cluster', () => {
     await [...managers][0]!.close();
   });
 
-  it('is not asked for in the cluster where there is none here', async () => {
+  it('is not requested from the cluster if the node has no free slot', async () => {
     const first = [await arrival(), await arrival()];
     first.forEach(({ lease }) => lease.answerWith('held'));
     const managers = (await Promise.all(first.map(({ settled }) => settled))) as WebSocketManager[];
@@ -90,7 +90,7 @@ describe('the slot of an arrival in a cluster', () => {
     await Promise.all(managers.map((manager) => manager.close()));
   });
 
-  it('is given back when the user is disconnected before the answer', async () => {
+  it('is released when the user is disconnected before the lease is granted', async () => {
     const { settled, lease } = await arrival();
     await factory.disconnectUser('ada');
     expect(lease.releases).toBe(1);
@@ -98,7 +98,7 @@ describe('the slot of an arrival in a cluster', () => {
     expect(await settled).toBeInstanceOf(ManagerClosedError);
   });
 
-  it('is given back when the process ends before the answer', async () => {
+  it('is released when the process ends before the lease is granted', async () => {
     const { settled, lease } = await arrival();
     const ended = factory.shutdown();
     lease.answerWith('held');
@@ -146,7 +146,7 @@ describe('a connection in a cluster', () => {
   };
   const url = () => app!.url('/chat?user=ada');
 
-  it('gives its slot back when the client leaves before the answer', async () => {
+  it('releases its slot when the client leaves before the lease is granted', async () => {
     const cluster = new ScriptedCluster();
     const factory = await start(cluster);
     const raw = await RawSocket.open(app!.port);
@@ -159,7 +159,7 @@ describe('a connection in a cluster', () => {
     expect(factory.getStats().currentState.activeManagers).toBe(0);
   });
 
-  it('is refused, to come again, when it is ended before the answer', async () => {
+  it('is refused with 503 and retry-after when it is ended before the lease is granted', async () => {
     const cluster = new ScriptedCluster();
     const factory = await start(cluster);
     const opening = TestClient.open(url()).catch((error: unknown) => error);
@@ -170,7 +170,7 @@ describe('a connection in a cluster', () => {
     expect(cluster.releases).toEqual([1]);
   });
 
-  it('gives its slot back when its scope cannot be made', async () => {
+  it('releases its slot when its scope cannot be created', async () => {
     const cluster = new ScriptedCluster('held');
     await start(cluster);
     failsToOpen = true;
@@ -178,7 +178,7 @@ describe('a connection in a cluster', () => {
     await eventually(() => expect(cluster.releases).toEqual([1]));
   });
 
-  it('is refused with 503 and a time to come back while the cluster is away', async () => {
+  it('is refused with 503 and retry-after while the cluster is unavailable', async () => {
     const cluster = new ScriptedCluster('unavailable');
     await start(cluster);
     const refused = await TestClient.open(url()).catch((error: unknown) => error);
@@ -200,7 +200,7 @@ describe('a connection in a cluster', () => {
     await eventually(() => expect(cluster.releases).toEqual([1, 1]));
   });
 
-  it('has its messages held, in their order, while it is uncertain whose slot it has', async () => {
+  it('has its messages held, in order, while it is uncertain whether it still has its slot', async () => {
     const cluster = new ScriptedCluster('held');
     await start(cluster);
     const [keeps, loses] = [await TestClient.open(url()), await TestClient.open(url())];
@@ -223,7 +223,7 @@ describe('a connection in a cluster', () => {
     expect(handled).toEqual([own, own]);
   });
 
-  it('leaves with the process: slots first, goodbyes then, the cluster last', async () => {
+  it('ends with the process: it releases its slot, closes, and then the node leaves the cluster', async () => {
     const cluster = new ScriptedCluster('held');
     await start(cluster);
     const client = await TestClient.open(url());

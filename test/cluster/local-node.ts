@@ -25,10 +25,10 @@ class EchoGateway {
   }
 }
 
-/** A node of a cluster in this process, with a gateway at `/chat` that answers `echo`. The caller closes it. */
+/** A node of a cluster in this process, with a gateway at `/chat` that replies to `echo`. The caller closes it. */
 export class LocalNode {
   readonly warnings: string[] = [];
-  /** How often Redis was given up. */
+  /** How often the node has emitted `cluster-degraded`. */
   timesDegraded = 0;
 
   private constructor(private readonly app: TestApp) {
@@ -45,7 +45,7 @@ export class LocalNode {
       providers: [EchoGateway],
       options: {
         ...options,
-        // Nobody cleans up unasked.
+        // The emergency job does not run during a test.
         cleanup: { probeTimeoutMs: 2_000, emergencyIntervalMs: 600_000 },
         cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
       },

@@ -7,14 +7,14 @@ import { type Fault, LIMIT, PATIENCE_MS, type World } from './matrix-world.js';
 const AFTER = 'after the end';
 const INTO = 'into the fault';
 
-/** What came back of what was sent; each frame is an answer. */
+/** Returns the data of the echoes that a client has received. */
 function echoes({ messages }: TestClient): unknown[] {
   return messages.filter(({ event }) => event === 'echo').map(({ data }) => data);
 }
 
-/** What somebody does before a fault, while it lasts, and what has to be right afterwards. */
+/** A user: its actions before and during a fault, and the checks afterwards. */
 export abstract class User {
-  /** Connections that this user wants to have. */
+  /** The connections that this user wants to have. */
   readonly tabs: TestClient[] = [];
 
   constructor(
@@ -24,43 +24,43 @@ export abstract class User {
   ) {}
 
   abstract before(): Promise<void>;
-  /** Resolves when all of it has begun. */
+  /** The user's actions during the fault. Resolves when they have begun. */
   abstract during(): Promise<void> | void;
 
   stop(): void {
-    // Tabs end with their node.
+    // Tabs end when their node ends.
   }
 
-  /** Waits for what has to come about before the fault is over. */
+  /** Waits for effects that must occur before the fault ends. */
   async felt(): Promise<void> {
-    // Most need not.
+    // Most users wait for nothing.
   }
 
-  /** What is left to do when the fault is over. */
+  /** The user's actions after the fault. */
   async afterwards(): Promise<void> {
-    // Most have done it all.
+    // Most users have no further actions.
   }
 
-  /** Connections that live when all is over: those that the user wants, less those that a killed node had. */
+  /** The number of live connections after the fault: the wanted ones, without those of a killed node. */
   get lives(): number {
     return this.tabs.length - this.gone.length;
   }
 
-  /** Those that went down with their node. */
+  /** The connections that ended with their node. */
   get gone(): readonly TestClient[] {
     return this.fault.first === 'killed' ? this.onFirst : [];
   }
 
   protected readonly onFirst: TestClient[] = [];
 
-  /** Throws where anything is not right. */
+  /** Checks the user's connections and data. @throws if a check fails */
   async check(): Promise<void> {
     for (const tab of this.tabs) {
       expect(tab.closeCode).toBe(this.gone.includes(tab) ? 1006 : undefined);
     }
   }
 
-  /** How many messages of this user, with such data, the node where the fault strikes has handled. */
+  /** Resolves with the number of this user's messages with this data that the faulty node has handled. */
   protected async handledOnFirst(data: string): Promise<number> {
     const { first } = this.world;
     if (first.hasEnded) return 0;
@@ -68,7 +68,7 @@ export abstract class User {
     return handled.filter((each) => each.userId === this.name && each.data === data).length;
   }
 
-  /** Opens tabs on the node where the fault strikes, and on the other. */
+  /** Opens tabs on the faulty node, and on the other node. */
   protected async open(first: number, second: number): Promise<void> {
     for (let count = 0; count < first; count += 1) {
       this.onFirst.push(await this.world.enter(this.world.first, this.name));
@@ -83,7 +83,7 @@ export abstract class User {
     return tab;
   }
 
-  /** Closes a tab; the server may not hear of it for a while. */
+  /** Closes a tab. The server may notice it later. */
   protected close(tab: TestClient): void {
     tab.terminate();
     for (const list of [this.tabs, this.onFirst]) {
@@ -98,7 +98,7 @@ class Staying extends User {
   }
 
   during(): void {
-    // Nothing.
+    // No action.
   }
 }
 
@@ -122,7 +122,7 @@ class Coming extends User {
   }
 }
 
-/** All tabs are reloaded, and find themselves on the other node. */
+/** Reloads all tabs. They reconnect to the other node. */
 class Reloading extends User {
   before(): Promise<void> {
     return this.open(LIMIT, 0);
@@ -134,7 +134,7 @@ class Reloading extends User {
   }
 }
 
-/** Is signed out everywhere, and signs in again. */
+/** Is disconnected on all nodes, and signs in again. */
 class LoggingOut extends User {
   #out: TestClient[] = [];
 
@@ -146,7 +146,7 @@ class LoggingOut extends User {
     const { world, name } = this;
     this.#out = this.tabs.splice(0);
     world.background.push(world.second.call('disconnect', name));
-    // Those that are there when it is called are meant, and no others.
+    // The disconnect applies only to connections that exist when it is called, so wait before the next tab.
     world.pending.push(
       eventually(() => expect(this.#out[1]!.closeCode).toBe(4401), PATIENCE_MS).then(() =>
         this.openOnSecond(),
@@ -167,7 +167,7 @@ class LoggingOut extends User {
   }
 }
 
-/** Sends all the time. */
+/** Sends messages all the time. */
 class Sending extends User {
   #sent = 0;
 
@@ -198,7 +198,7 @@ class Sending extends User {
   }
 }
 
-/** Is at the limit, with somebody who wants to get in. */
+/** Is at the limit, while two more tabs try to connect. */
 class Crowding extends User {
   readonly #later: TestClient[] = [];
 
@@ -211,7 +211,7 @@ class Crowding extends User {
     for (const tab of this.onFirst) tab.send('echo', INTO);
   }
 
-  // A node that sleeps for long enough loses its slots.
+  // A node that is frozen for longer than a lease loses its slots.
   override async felt(): Promise<void> {
     if (this.fault.first !== 'frozen') return;
     await eventually(() => expect(this.#later).toHaveLength(2), PATIENCE_MS);
@@ -227,7 +227,7 @@ class Crowding extends User {
     const lost = all.filter((tab) => tab.closeCode !== undefined && !gone.includes(tab));
     expect(lost.map(({ closeCode }) => closeCode)).toEqual(lost.map(() => 4442));
     expect(all.length - lost.length - gone.length).toBe(LIMIT);
-    // A process that overslept serves nobody who has lost the slot.
+    // A process that was frozen handles no messages of connections that have lost their slots.
     if (fault.first === 'frozen') {
       const lostThere = lost.filter((tab) => this.onFirst.includes(tab));
       expect(lostThere).toHaveLength(2);
@@ -235,7 +235,7 @@ class Crowding extends User {
     }
   }
 
-  // Two more, as soon as there is room.
+  // Opens two more tabs as soon as slots are free.
   async #push(): Promise<void> {
     const { world, name } = this;
     while (!world.isSettled && this.#later.length < 2) {
@@ -246,7 +246,7 @@ class Crowding extends User {
   }
 }
 
-/** Follows a thread: one that stays, one that moves to the other node meanwhile, one that is away meanwhile. */
+/** Three clients of a thread: one stays, one moves to the other node, and one is away during the fault. */
 class Resuming extends User {
   readonly #clients: ResumingClient[] = [];
   #said = 0;
@@ -302,7 +302,7 @@ class Resuming extends User {
         if (event === 'resume') {
           isGap ||= statusOf(data) === 'gap';
         } else {
-          // Once, in order, and nothing left out without a word.
+          // Each event arrives once and in order, and a missing event is reported as a gap.
           if (isGap) expect(data as number).toBeGreaterThan(last);
           else expect(data).toBe(last + 1);
           last = data as number;

@@ -9,25 +9,25 @@ export const LIMIT = 3;
 export const PATIENCE_MS = 60_000;
 const TIMES = { renewMs: 400, acquireTimeoutMs: 500, commandTimeoutMs: 700 };
 const SHORT_LEASE_MS = 2_000;
-/** Nothing comes right because a lease ends by itself. */
+/** A long lease, so that no test passes only because a lease ends. */
 const LONG_LEASE_MS = 600_000;
 
-/** Two nodes, each with a line of its own to Redis, and a replica that may take over. */
+/** Two nodes, each with its own proxied connection to Redis, and a replica that may take over. */
 export class World {
-  /** Things that go on while the fault does, and come to their end when it does. */
+  /** Actions that run during the fault, and settle after it. */
   readonly pending: Promise<unknown>[] = [];
-  /** Things that nobody waits for before the end of the world. */
+  /** Actions that the test awaits only when the world is stopped. */
   readonly background: Promise<unknown>[] = [];
-  /** The fault is over, and everything was found to be right. */
+  /** Whether the fault is over and the final state is as expected. */
   isSettled = false;
 
   private constructor(
     public redis: TestRedis,
     readonly replica: TestRedis,
-    /** Between Redis and its replica. */
+    /** The proxy between Redis and its replica. */
     readonly copying: TcpProxy,
     readonly lines: readonly [TcpProxy, TcpProxy],
-    /** Where the fault strikes, if it strikes one. */
+    /** The node that a fault affects, if it affects one node only. */
     readonly first: ClusterNode,
     readonly second: ClusterNode,
   ) {}
@@ -66,7 +66,7 @@ export class World {
     return [this.first, this.second].filter((node) => !node.hasEnded);
   }
 
-  /** Tries again while it is refused, as browsers do. */
+  /** Connects, and retries while it is refused, like a browser. */
   async enter(node: ClusterNode, userId: string): Promise<TestClient> {
     let client: TestClient | number = 0;
     await eventually(async () => {
@@ -81,14 +81,14 @@ export class World {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Waits until nodes say that Redis is away, or there again. */
+  /** Waits until the nodes have this cluster state. */
   async become(state: 'up' | 'local', nodes: readonly ClusterNode[]): Promise<void> {
     await eventually(async () => {
       for (const node of nodes) expect((await node.call('status')).state).toBe(state);
     }, PATIENCE_MS);
   }
 
-  /** Waits until what nobody renews since now has ended, by the clock of Redis. */
+  /** Waits, by the clock of Redis, until all leases that are not renewed from now on have ended. */
   async leaseEnds(): Promise<void> {
     const from = await this.#time();
     await eventually(async () => {
@@ -102,15 +102,15 @@ export class World {
   }
 }
 
-/** Something that fails and comes back. */
+/** A failure, and its end. */
 export interface Fault {
   readonly name: string;
-  /** What becomes of the first node, if anything. */
+  /** The effect on the first node, if any. */
   readonly first?: 'frozen' | 'killed';
-  /** Whether slots come free only because nobody renews them. */
+  /** Whether slots become free only because their leases are not renewed. */
   readonly needsShortLeases?: boolean;
   begin(world: World): Promise<void> | void;
-  /** Waits until it is felt. */
+  /** Waits until the nodes have noticed the fault. */
   felt(world: World): Promise<void>;
   end(world: World): Promise<void> | void;
 }
@@ -142,7 +142,7 @@ export const FAULTS: readonly Fault[] = [
     end: restart,
   },
   {
-    name: 'a replica that lagged takes over',
+    name: 'a lagging replica takes over',
     begin: ({ copying }) => copying.freeze(),
     felt: atOnce,
     end: async (world) => {
@@ -157,13 +157,13 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'the lines of both nodes are cut',
+    name: 'the Redis connections of both nodes are cut',
     begin: ({ lines }) => lines.forEach(cut),
     felt: (world) => world.become('local', world.living),
     end: ({ lines }) => lines.forEach(mend),
   },
   {
-    name: 'the lines of one node are cut',
+    name: 'the Redis connections of one node are cut',
     needsShortLeases: true,
     begin: ({ lines }) => cut(lines[0]),
     felt: (world) =>
@@ -171,13 +171,13 @@ export const FAULTS: readonly Fault[] = [
     end: ({ lines }) => mend(lines[0]),
   },
   {
-    name: 'the lines of one node carry nothing any more',
+    name: 'the Redis connections of one node go dead',
     begin: ({ lines }) => lines[0].freeze(),
     felt: (world) => world.become('local', [world.first]),
     end: nothing,
   },
   {
-    name: 'one node hears no answers',
+    name: 'one node gets no replies from Redis',
     begin: ({ lines }) => void (lines[0].isMute = true),
     felt: (world) => world.become('local', [world.first]),
     end: ({ lines }) => {

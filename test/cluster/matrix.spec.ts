@@ -6,7 +6,7 @@ import { FAULTS, PATIENCE_MS, World } from './matrix-world.js';
 
 const deeds = Object.keys(DEEDS) as Deed[];
 
-/** Every live connection has exactly one slot, every user what they want to have, and there are no others. */
+/** Waits until each user has its connections, each connection has one slot, and there are no other slots. */
 async function settle(world: World, users: readonly User[]): Promise<void> {
   await eventually(async () => {
     const found = await Promise.all(users.map(({ name }) => world.live(name)));
@@ -18,7 +18,7 @@ async function settle(world: World, users: readonly User[]): Promise<void> {
   }, PATIENCE_MS);
 }
 
-// One fault is one story, in which all users live at the same time; then each of them is looked at.
+// Each fault runs once, with all users at the same time. Then each user is checked in its own test.
 describe.each(FAULTS)('while $name, a user who', (fault) => {
   let world: World;
   const users = new Map<Deed, User>();
@@ -44,7 +44,7 @@ describe.each(FAULTS)('while $name, a user who', (fault) => {
     return world.stop();
   });
 
-  it.each(deeds)('%s finds everything right afterwards', async (deed) => {
+  it.each(deeds)('%s has the right connections, slots and data afterwards', async (deed) => {
     await expect(users.get(deed)!.check()).resolves.toBeUndefined();
   });
 });

@@ -12,8 +12,10 @@ import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const PATIENCE_MS = 120_000;
+/** No command fails because the machine is busy. */
+const PATIENT = { acquireTimeoutMs: PATIENCE_MS, commandTimeoutMs: PATIENCE_MS };
 const PAGE = readFileSync(new URL('../../docs/cluster.md', import.meta.url), 'utf8');
-/** What the page says, word for word. */
+/** The `ACL SETUSER` command of the page. */
 const [, LINE = ''] = /^(ACL SETUSER (?:.*\\\n)*.*)$/m.exec(PAGE) ?? [];
 const WORDS = LINE.replaceAll('\\\n', ' ').split(/\s+/).filter(Boolean);
 const COMMANDS = WORDS.filter((word) => word.startsWith('+'));
@@ -21,7 +23,7 @@ const [USER = '', PASSWORD = ''] = [WORDS[2], WORDS.find((word) => word.startsWi
 
 describe('a user of Redis', () => {
   const cleanUps: (() => unknown)[] = [];
-  // From the first moment of a boot on.
+  // Collected from the start of the boot.
   let warnings: string[] = [];
   const listen = (event: unknown): void => void warnings.push((event as { what: string }).what);
   beforeEach(() => {
@@ -50,10 +52,10 @@ describe('a user of Redis', () => {
     return node;
   }
 
-  it('with exactly what the page lists can do everything', async () => {
+  it('with exactly the permissions of the page can run all commands', async () => {
     const redis = await startRedis();
     await redis.command(...WORDS);
-    const [one, other] = [await start(redis), await start(redis)];
+    const [one, other] = [await start(redis, PATIENT), await start(redis, PATIENT)];
     const clients = [await one.connect(), await other.connect()];
     expect(await one.statusOfArrival()).toBe(429);
     const sent = await one.emitter.toUser('ada').sendAsync('news', 1);
@@ -67,7 +69,7 @@ describe('a user of Redis', () => {
     await eventually(() => expect(one.status.nodes).toHaveLength(2));
     expect(await one.factory.disconnectUser('ada')).toBe(2);
     for (const client of clients) expect(await client.closed()).toBe(4401);
-    // Pings of the lines, too.
+    // The pings of the connections must be allowed too.
     await eventually(async () => {
       expect(String(await redis.command('INFO', 'commandstats'))).toContain('cmdstat_ping:');
     }, PATIENCE_MS);
@@ -76,9 +78,9 @@ describe('a user of Redis', () => {
       expect(warnings).toEqual([]);
       expect([node.timesDegraded, node.status.counters.failures]).toEqual([0, 0]);
     }
-  }, 60_000);
+  });
 
-  it('needs every command of the page: each that is missing is named', async () => {
+  it('needs every command of the page, and each missing one is named', async () => {
     const redis = await startRedis();
     const keys = new Keys('wsi', '', 0);
     for (const command of COMMANDS) {
@@ -93,7 +95,7 @@ describe('a user of Redis', () => {
       client.destroy();
       expect(missing).toEqual([command]);
     }
-  }, 60_000);
+  });
 
   it.each([
     ['a command of scripts', '-xadd', '+xadd'],
@@ -103,7 +105,7 @@ describe('a user of Redis', () => {
     ['its keys', 'resetkeys', '~wsi*'],
     ['its channels', 'resetchannels', '&wsi*'],
   ])(
-    'that lacks %s is told so at boot, once',
+    'that lacks %s causes one warning at boot',
     async (_what, change, named) => {
       const redis = await startRedis();
       await redis.command(...WORDS);
@@ -113,7 +115,7 @@ describe('a user of Redis', () => {
       const client = await node.connect();
       client.send('echo', 1);
       await eventually(() => expect(client.messages).toContainEqual({ event: 'echo', data: 1 }));
-      // Its lines are looked after, it beats its heart, and the same is not said again.
+      // The node keeps pinging and beating, and does not repeat the warning.
       const before = await pings(redis);
       await eventually(async () => expect(await pings(redis)).toBeGreaterThan(before), PATIENCE_MS);
       expect(warnings.filter((text) => text.includes(named))).toHaveLength(1);
@@ -122,7 +124,7 @@ describe('a user of Redis', () => {
     60_000,
   );
 
-  it('may be confined to the keys and channels of one prefix', async () => {
+  it('can be restricted to the keys and channels of one prefix', async () => {
     const redis = await startRedis();
     const confined = WORDS.map((word) => word.replace(/^([~&])wsi\*$/, '$1shop*'));
     await redis.command(...confined);
@@ -133,21 +135,21 @@ describe('a user of Redis', () => {
     expect([node.status.state, warnings]).toEqual(['up', []]);
   });
 
-  it('whose password is wrong or missing leaves a process that serves, and says why', async () => {
+  it('with a wrong or missing password leaves a process that serves, and reports the cause', async () => {
     const redis = await startRedis(['--requirepass', 'secret']);
     for (const credentials of ['', ':wrong@']) {
       const node = await start(redis, { commandTimeoutMs: 500 }, credentials);
       expect(node.status.state).toBe('local');
       await eventually(() => expect(node.status.lastError).toMatch(/NOAUTH|WRONGPASS/));
       await node.connect();
-      // Said at boot, and not in turns.
+      // The failure is reported at boot and not repeated.
       expect([node.timesDegraded, node.status.state]).toEqual([0, 'local']);
     }
     const right = await start(redis, {}, ':secret@');
     expect(right.status.state).toBe('up');
-  }, 60_000);
+  });
 
-  it('of a server that has renamed a command is told so', async () => {
+  it('of a server with a renamed command causes a warning', async () => {
     const redis = await startRedis(['--rename-command', 'XTRIM', 'hidden']);
     const node = await start(redis, {}, '');
     await eventually(() => expect(warnings.join()).toContain('+xtrim'), PATIENCE_MS);
@@ -156,7 +158,7 @@ describe('a user of Redis', () => {
   });
 });
 
-/** Pings that were sent, allowed or not. */
+/** Resolves with the number of pings, allowed and rejected. */
 async function pings(redis: TestRedis): Promise<number> {
   const stats = String(await redis.command('INFO', 'commandstats'));
   const [, calls = '0', rejected = '0'] =

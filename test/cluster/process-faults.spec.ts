@@ -5,7 +5,7 @@ import { ClusterNode, SHORT_LEASE } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 
 const LIMIT = 3;
-/** Long enough for anything on a busy machine; what is measured is measured by the clock of Redis. */
+/** Long enough for a busy machine. Measurements use the clock of Redis. */
 const PATIENCE_MS = 120_000;
 
 const closedWith = (code: number, clients: readonly TestClient[]): TestClient[] =>
@@ -20,7 +20,7 @@ describe('a node of a cluster', () => {
       limits: { maxManagersPerUser: LIMIT },
       cleanup: { probeTimeoutMs: 2_000 },
     };
-    // Old connections take their time to go.
+    // Slow disconnect hooks, so that old connections end late.
     const start = () => ClusterNode.start(redis.url, {}, { options, goodbyeMs: 1_000 });
     nodes = await Promise.all([start(), start(), start()]);
   });
@@ -33,7 +33,7 @@ describe('a node of a cluster', () => {
     await Promise.all(nodes.map((node) => node.kill()));
     await redis.stop();
   });
-  it('that was frozen for longer than a lease serves no message on a slot that others have', async () => {
+  it('that was frozen for longer than a lease handles no message for a slot that was taken', async () => {
     const [frozen, other] = nodes;
     const clients = await frozen!.connectMany('ada', LIMIT);
     for (const client of clients) await client.ask('echo', 'before');
@@ -54,11 +54,11 @@ describe('a node of a cluster', () => {
     expect(await frozen!.call('status')).toMatchObject({ counters: { lost: LIMIT } });
   });
 
-  it('that was frozen keeps the slots that nobody took, the oldest first, and serves what waited', async () => {
+  it('that was frozen keeps the slots that were not taken, the oldest first, and handles waiting messages', async () => {
     const [frozen, other] = nodes;
     const clients: TestClient[] = [];
     for (let count = 0; count < LIMIT; count += 1) clients.push(await frozen!.connect('ada'));
-    // Renewed together, they end together.
+    // Wait for a common renewal, so that all leases end at the same time.
     await eventually(async () => {
       expect(new Set(await deadlines(redis)).size).toBe(1);
     }, PATIENCE_MS);
@@ -98,7 +98,7 @@ describe('a node of a cluster', () => {
     expect(await redis.leases()).toBe(LIMIT);
   });
 
-  it('that is replaced in a rolling deploy has given its slots back before anybody is told to leave', async () => {
+  it('that is replaced in a rolling deploy releases its slots before it closes a connection', async () => {
     const [old, fresh] = nodes;
     const clients = await old!.connectMany('ada', LIMIT);
     const back = clients.map(async (client) => {
@@ -116,11 +116,11 @@ describe('a node of a cluster', () => {
     expect(await fresh!.call('live', 'ada')).toBe(LIMIT);
   });
 
-  it('that is killed holds its slots for one lease and no longer', async () => {
+  it('that is killed holds its slots for at most one lease', async () => {
     const [, other, victim] = nodes;
     await victim!.connectMany('ada', LIMIT);
     await victim!.kill();
-    // Nobody renews them any more, and none of them is good for longer than a lease.
+    // The leases are not renewed any more, so each ends within a lease time.
     expect(await remainingMs(redis)).toBeLessThanOrEqual(SHORT_LEASE.leaseMs);
     expect(await other!.tryToConnect('ada')).toBe(429);
     for (let free = 0; free < LIMIT; free += 1) {
@@ -132,7 +132,7 @@ describe('a node of a cluster', () => {
   });
 });
 
-/** When each slot ends, by the clock of Redis; the first to end first. */
+/** Resolves with the deadlines of all leases by the clock of Redis, the earliest first. */
 async function deadlines(redis: TestRedis): Promise<number[]> {
   const [key] = (await redis.command('KEYS', '*:leases')) as string[];
   const pairs = (await redis.command('ZRANGE', key!, '0', '-1', 'WITHSCORES')) as unknown[];

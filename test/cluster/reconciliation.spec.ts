@@ -17,15 +17,15 @@ import { LocalNode } from './local-node.js';
 
 const LIMIT = 20;
 const PATIENCE_MS = 60_000;
-/** What a test waits for must not come about because a lease ends by itself. */
+/** A long lease, so that no test passes only because a lease ends. */
 const LONG_LEASE = { leaseMs: 600_000, renewMs: 200_000 };
-/** The answer to one command is waited for this long; Redis counts as away by lines that are cut, and by nothing else. */
+/** A short acquire timeout and a long command timeout: Redis counts as away only when a connection is cut. */
 const LOST_ANSWER = { acquireTimeoutMs: 200, commandTimeoutMs: 20_000 };
 
 const closeCodes = (clients: readonly TestClient[]) => clients.map(({ closeCode }) => closeCode);
 const open = (count: number) => Array.from({ length: count }, () => undefined);
 
-/** A node, and its own line to Redis. */
+/** A node, and its proxied connection to Redis. */
 interface Part {
   readonly node: LocalNode;
   readonly proxy: TcpProxy;
@@ -47,7 +47,7 @@ const mend = async ({ node, proxy }: Part) => {
 const closeAll = (clients: readonly TestClient[]) =>
   Promise.all(clients.map((client) => client.close()));
 
-describe('what users did while Redis could not be told', () => {
+describe('changes of connections while Redis is unreachable', () => {
   let redis: TestRedis;
   let nodes: LocalNode[];
   let proxies: TcpProxy[];
@@ -71,7 +71,7 @@ describe('what users did while Redis could not be told', () => {
     nodes.push(node);
     return { node, proxy };
   }
-  /** Every live connection has exactly one slot, and there are no others. */
+  /** Waits until every live connection has exactly one slot, and there are no other slots. */
   const inOrder = (count: number) =>
     eventually(async () => {
       const live = nodes.reduce((sum, node) => sum + node.live('ada'), 0);
@@ -79,7 +79,7 @@ describe('what users did while Redis could not be told', () => {
       expect([live, held, await redis.leases()]).toEqual([count, count, count]);
     }, PATIENCE_MS);
 
-  it('all tabs that were reloaded stay open, and hold the slots of those they replace', async () => {
+  it('reloaded tabs stay open, and take the slots of the tabs they replace', async () => {
     const { node, proxy } = await start();
     const earlier = await node.connectMany(LIMIT);
     await cut({ node, proxy });
@@ -96,7 +96,7 @@ describe('what users did while Redis could not be told', () => {
   });
 
   it.each(['the old node', 'the new node'])(
-    'tabs that moved to another node stay open when %s reaches Redis first',
+    'tabs that moved to another node stay open if %s reaches Redis first',
     async (first) => {
       const [old, fresh] = [await start(), await start()];
       const earlier = await old.node.connectMany(LIMIT);
@@ -105,7 +105,7 @@ describe('what users did while Redis could not be told', () => {
       const later = await fresh.node.connectMany(LIMIT);
       const [one, other] = first === 'the old node' ? [old, fresh] : [fresh, old];
       await mend(one);
-      // Where the new node is first there is no room, as far as it can tell; nobody loses anything for that.
+      // If the new node is first, it finds no free slot in Redis. Its connections must stay open nevertheless.
       await eventually(() => expect(fresh.node.status.leases.unleased).toBe(LIMIT));
       await mend(other);
       await inOrder(LIMIT);
@@ -114,7 +114,7 @@ describe('what users did while Redis could not be told', () => {
     },
   );
 
-  it('tabs on a node without Redis are closed where those in the way turn out to be alive', async () => {
+  it('tabs on a node without Redis are closed if the connections that hold the slots are alive', async () => {
     const [one, other] = [await start({}, 3), await start({}, 3)];
     const earlier = await one.node.connectMany(2);
     await cut(other);
@@ -126,7 +126,7 @@ describe('what users did while Redis could not be told', () => {
     expect(closeCodes(earlier)).toEqual(open(2));
   });
 
-  it('a slot whose node is asked for it while a user is at the limit is given back at once', async () => {
+  it('a stray slot is released at once when an arrival at the limit asks its node', async () => {
     const [one, other] = [await start({}, 3), await start({}, 3)];
     const earlier = await one.node.connectMany(3);
     await plantStrays(redis, one.node, 2, async () => {
@@ -140,7 +140,7 @@ describe('what users did while Redis could not be told', () => {
   });
 
   it.each(['leaves after Redis is back', 'leaves before Redis is back'])(
-    'a slot whose answer was lost is free again when the client %s',
+    'a slot whose reply was lost is free again when the client %s',
     async (when) => {
       const { node, proxy } = await start(LOST_ANSWER);
       await (await node.connect()).close();
@@ -162,7 +162,7 @@ describe('what users did while Redis could not be told', () => {
     },
   );
 
-  it("a slot whose answer was lost is free again where nobody gets in meanwhile ('closed')", async () => {
+  it("a slot whose reply was lost is free again with onUnavailable 'closed'", async () => {
     const { node, proxy } = await start({ ...LOST_ANSWER, onUnavailable: 'closed' });
     await (await node.connect()).close();
     await inOrder(0);
@@ -176,7 +176,7 @@ describe('what users did while Redis could not be told', () => {
     await inOrder(0);
   });
 
-  it('a slot is free again whose release was lost on the way', async () => {
+  it('a slot whose release was lost is free again', async () => {
     const { node, proxy } = await start();
     const [client, other] = [await node.connect(), await node.connect('eve')];
     proxy.isDeaf = true;
@@ -190,7 +190,7 @@ describe('what users did while Redis could not be told', () => {
     expect(other.closeCode).toBeUndefined();
   });
 
-  it('a slot is free again that is given up while the script that takes it is sent anew', async () => {
+  it('a slot that is released while the acquire script is sent again is free', async () => {
     const [sent, done] = [[], []] as [string[], string[]];
     const client = slowToSendScripts(redis, sent, done);
     const { node } = await start({ url: undefined, client });
@@ -203,7 +203,7 @@ describe('what users did while Redis could not be told', () => {
     await eventually(async () => expect(await redis.leases()).toBe(0));
   });
 
-  it('slots are free again of a process that was told to go while Redis was away', async () => {
+  it('slots of a process that shuts down while Redis is away are free again', async () => {
     const { node, proxy } = await start();
     const raw = await RawSocket.open(node.port);
     raw.write(upgradeRequest('/chat?user=ada'));
@@ -212,7 +212,7 @@ describe('what users did while Redis could not be told', () => {
     const goodbyes = raw.bytes.length;
     const closed = node.close();
     nodes = [];
-    // The slots are given up when the goodbyes begin; this client does not answer, so that there is time.
+    // The node releases the slots when it sends the close frames. This client does not reply, so the node waits.
     await eventually(() => expect(raw.bytes.length).toBeGreaterThan(goodbyes));
     proxy.isClosed = false;
     await eventually(async () => expect(await redis.leases()).toBe(0));
@@ -220,7 +220,7 @@ describe('what users did while Redis could not be told', () => {
   });
 });
 
-/** Leases of a node that nothing there knows of, as lost releases leave them. */
+/** Writes leases to Redis that their node does not know, like lost releases do. */
 async function plantStrays(
   redis: TestRedis,
   node: LocalNode,
@@ -230,14 +230,14 @@ async function plantStrays(
   const [key] = (await redis.command('KEYS', '*:leases')) as [string];
   await leave();
   const [seconds] = (await redis.command('TIME')) as [string];
-  // Long before now: the node has renewed since.
+  // The leases look older than the node's last renewal.
   const end = String(Number(seconds) * 1000 + LONG_LEASE.leaseMs - 5_000);
   for (let index = 0; index < count; index += 1) {
     await redis.command('ZADD', key, end, `${node.status.nodeId}:conn_gone${index}`);
   }
 }
 
-/** A client that takes its time where a script has to be sent in full. */
+/** Returns a client that is slow when it sends a script in full (EVAL). */
 function slowToSendScripts(redis: TestRedis, sent: string[], done: string[]) {
   const client = createClient({ url: redis.url });
   const duplicate = client.duplicate.bind(client);
@@ -256,8 +256,8 @@ function slowToSendScripts(redis: TestRedis, sent: string[], done: string[]) {
   return Object.assign(client, { duplicate: slow });
 }
 
-describe('a slot that is given back while Redis asks for a script in full', () => {
-  it('is not taken again by the script, which comes after that', async () => {
+describe('a slot that is released while a script is sent in full', () => {
+  it('is not taken again by the script that arrives later', async () => {
     const redis = await TestRedis.start();
     const client = createClient({ url: redis.url });
     await client.connect();
@@ -285,7 +285,7 @@ describe('a slot that is given back while Redis asks for a script in full', () =
       await Promise.all([renewed, reconciliation.release(lease)]);
       await eventually(async () => expect(await redis.leases()).toBe(0), PATIENCE_MS);
     } finally {
-      // After the answers that are still to come.
+      // `close` waits for the replies that are still to come.
       await client.close();
       await redis.stop();
     }

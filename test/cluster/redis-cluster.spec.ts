@@ -14,7 +14,7 @@ describe('slots in a Redis Cluster of two shards', () => {
     await Promise.all(nodes.splice(0).map((node) => node.close()));
   });
 
-  it('are counted, shared and given up as on a single Redis', async () => {
+  it('are counted, shared and released as on a single Redis', async () => {
     await using shards = await startShards();
     const client = createCluster({ rootNodes: [{ url: shards.urls[0]! }] });
     const options = { limits: { maxManagersPerUser: 2, overflow: 'evict-idle' as const } };
@@ -22,7 +22,7 @@ describe('slots in a Redis Cluster of two shards', () => {
       nodes.push(await LocalNode.start({ client, nodeName }, options));
     }
     const [one, other] = nodes as [LocalNode, LocalNode];
-    // Enough users for both shards.
+    // Enough users to have keys on both shards.
     const users = Array.from({ length: 12 }, (_, index) => `user-${index}`);
     const oldest = await Promise.all(users.map((user) => one.connect(user)));
     await Promise.all(users.map((user) => other.connect(user)));

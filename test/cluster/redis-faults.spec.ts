@@ -8,11 +8,11 @@ import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
 const PATIENCE_MS = 120_000;
-/** A lease that does not end by itself, and is renewed soon all the same. */
+/** A lease that does not end during a test, with frequent renewals. */
 const LASTING = { leaseMs: 60_000, renewMs: 1_500 };
 const OPTIONS = { limits: { maxManagersPerUser: LIMIT, maxManagers: 8 } };
 
-/** How many were closed with a code. */
+/** Returns the number of clients that were closed with a code. */
 const closedWith = (code: number, clients: readonly TestClient[]): number =>
   clients.filter(({ closeCode }) => closeCode === code).length;
 
@@ -33,14 +33,14 @@ describe('a cluster whose Redis fails', () => {
     nodes.push(node);
     return node;
   }
-  /** Every socket has exactly one slot, and there are no others. */
+  /** Waits until every socket has exactly one slot, and there are no other slots. */
   const inOrder = (count: number) =>
     eventually(async () => {
       const live = nodes.reduce((sum, node) => sum + node.live('ada'), 0);
       expect([live, await redis.leases()]).toEqual([count, count]);
     }, PATIENCE_MS);
 
-  it('SCRIPT FLUSH: refuses nobody, and counts on', async () => {
+  it('SCRIPT FLUSH: refuses no client, and keeps counting', async () => {
     const node = await start({ ...LASTING, acquireTimeoutMs: 60_000, commandTimeoutMs: 60_000 });
     await node.connect();
     await redis.command('SCRIPT', 'FLUSH');
@@ -49,8 +49,8 @@ describe('a cluster whose Redis fails', () => {
     expect(node.status).toMatchObject({ state: 'up', counters: { failures: 0 } });
   });
 
-  it('FLUSHALL: newcomers get in, renewals put back what fits and close what does not', async () => {
-    // No renewal comes in between.
+  it('FLUSHALL: new clients are accepted, renewals restore slots up to the limit and close the rest', async () => {
+    // The long lease prevents a renewal between the arrivals.
     const [old, fresh] = [await start(LASTING), await start(LASTING)];
     const earlier: TestClient[] = [];
     for (let count = 0; count < LIMIT; count += 1) earlier.push(await old.connect());
@@ -58,13 +58,13 @@ describe('a cluster whose Redis fails', () => {
     const later = await fresh.connectMany(LIMIT - 1);
     await eventually(() => expect(closedWith(4442, earlier)).toBe(LIMIT - 1), PATIENCE_MS);
     await inOrder(LIMIT);
-    // The one that was here first is the one that was put back.
+    // The oldest connection keeps its slot.
     expect(earlier[0]!.closeCode).toBeUndefined();
     expect(closedWith(4442, later)).toBe(0);
     expect(old.status.counters).toMatchObject({ restored: 1, lost: LIMIT - 1 });
   });
 
-  it('restart with data loss: everybody stays within the limit of the node, then of the cluster', async () => {
+  it('restart with data loss: connections stay within the limit of the node, then of the cluster', async () => {
     const [one, other] = [await start(), await start()];
     const earlier = await one.connectMany(LIMIT);
     await redis.kill();
@@ -81,11 +81,11 @@ describe('a cluster whose Redis fails', () => {
     expect(leases.unleased + one.status.leases.unleased).toBe(0);
   });
 
-  it('CLIENT PAUSE: nobody waits for Redis longer than the deadline', async () => {
+  it('CLIENT PAUSE: no client waits for Redis longer than the deadline', async () => {
     const node = await start({ acquireTimeoutMs: 100, commandTimeoutMs: 200 });
     const first = await node.connect();
     await redis.command('CLIENT', 'PAUSE', '600000', 'WRITE');
-    // Redis is to answer in ten minutes: whoever gets in now has not waited for it.
+    // Redis is paused for ten minutes, so an accepted client has not waited for it.
     const second = await node.connect();
     await eventually(() =>
       expect(node.status).toMatchObject({ state: 'local', leases: { unleased: 1 } }),
@@ -98,11 +98,11 @@ describe('a cluster whose Redis fails', () => {
     expect(node.status.leases).toEqual({ held: 2, unleased: 0 });
   });
 
-  it('lost reply: asks again for the same slot, and never takes two', async () => {
+  it('lost reply: retries with the same slot, and never takes two', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
     const node = await start({ url, acquireTimeoutMs: 100, commandTimeoutMs: 2_000 });
-    // The script has to be known: an answer that it is not would be the one that is lost.
+    // Redis must know the script already, or the lost reply would be NOSCRIPT.
     await (await node.connect()).close();
     await inOrder(0);
     proxy.isMute = true;
@@ -120,7 +120,7 @@ describe('a cluster whose Redis fails', () => {
     await inOrder(0);
   });
 
-  it('network split: others may take what cannot be renewed, and the renewal afterwards decides', async () => {
+  it('network split: other nodes may take expired slots, and the next renewal decides', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const cutOff = await start({ url: `redis://127.0.0.1:${proxy.port}` });
     const other = await start();
@@ -128,13 +128,13 @@ describe('a cluster whose Redis fails', () => {
     proxy.isClosed = true;
     proxy.cut();
     await cutOff.becomes('local');
-    // After a lease nobody has renewed.
+    // The leases end, because the node cannot renew them.
     const later: TestClient[] = [];
     await eventually(async () => {
       later.push(await other.connect());
       expect(later.length).toBe(LIMIT - 1);
     }, PATIENCE_MS);
-    // The cut-off node serves whom it has.
+    // The cut-off node still serves its connections.
     for (const client of earlier) {
       expect(await client.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
     }
@@ -145,14 +145,14 @@ describe('a cluster whose Redis fails', () => {
     expect(closedWith(4442, later)).toBe(0);
   });
 
-  it('fail-over that loses the last writes: puts back what is held', async () => {
+  it('fail-over that loses the last writes: restores the held slots', async () => {
     await using replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(redis.port)]);
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
     const [one, other] = [await start({ ...LASTING, url }), await start({ ...LASTING, url })];
     await one.connect();
     await eventually(async () => expect(await replica.leases()).toBe(1), PATIENCE_MS);
-    // What is written from here on does not reach it.
+    // From here on, writes do not reach the replica.
     await replica.command('REPLICAOF', 'NO', 'ONE');
     await other.connectMany(LIMIT - 1);
     expect([await redis.leases(), await replica.leases()]).toEqual([LIMIT, 1]);
@@ -164,7 +164,7 @@ describe('a cluster whose Redis fails', () => {
     expect(one.live('ada') + other.live('ada')).toBe(LIMIT);
   });
 
-  it('a line that is cut without a word: is replaced by a new one', async () => {
+  it('a Redis connection that goes dead: is replaced by a new one', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
     const node = await start({ url, acquireTimeoutMs: 200, commandTimeoutMs: 200 });
@@ -180,7 +180,7 @@ describe('a cluster whose Redis fails', () => {
   it.each([
     ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
     ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
-  ])('%s errors: count as failures, and as nothing else', async (name, fault, mend) => {
+  ])('%s errors: count as failures of Redis', async (name, fault, mend) => {
     const node = await start();
     const first = await node.connect();
     await redis.command(...fault);
@@ -196,7 +196,7 @@ describe('a cluster whose Redis fails', () => {
     await inOrder(2);
   });
 
-  it('a key of another kind in the way: concerns its user, and nobody else', async () => {
+  it('a key of the wrong type: affects its user only', async () => {
     const node = await start();
     await node.connect();
     const [key] = (await redis.command('KEYS', '*:leases')) as [string];
@@ -206,7 +206,7 @@ describe('a cluster whose Redis fails', () => {
     expect(node.status.leases.unleased).toBeGreaterThan(0);
     await node.connect('eve');
     expect(node.status.lastError).toContain('WRONGTYPE');
-    // The arrival, and the renewals after it.
+    // The arrival and the later renewals fail.
     await eventually(() => expect(node.status.counters.failures).toBeGreaterThan(3), PATIENCE_MS);
     expect(node.timesDegraded).toBe(0);
     await redis.command('DEL', key);
@@ -216,7 +216,7 @@ describe('a cluster whose Redis fails', () => {
     );
   });
 
-  it('no room for the connection that listens: is said once, and once when it hears again', async () => {
+  it('no room for the subscriber connection: is reported once, and once when it works again', async () => {
     const node = await start({ ...LASTING, heartbeatMs: 100 });
     await node.connect();
     const lines = String(await redis.command('CLIENT', 'LIST'))
@@ -225,14 +225,18 @@ describe('a cluster whose Redis fails', () => {
     await redis.command('CONFIG', 'SET', 'maxclients', String(lines.length - 1));
     await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
     const said = (what: string) => node.warnings.filter((warning) => warning.includes(what));
-    await eventually(() => expect(said('hears nothing from the others')).toHaveLength(1));
+    await eventually(() =>
+      expect(said('receives no messages from the other nodes')).toHaveLength(1),
+    );
     expect(node.status).toMatchObject({ state: 'up', leases: { held: 1, unleased: 0 } });
     await redis.command('CONFIG', 'SET', 'maxclients', '1000');
-    await eventually(() => expect(said('hears the others again')).toHaveLength(1));
-    expect(said('hears nothing from the others')).toHaveLength(1);
+    await eventually(() =>
+      expect(said('receives messages from the other nodes again')).toHaveLength(1),
+    );
+    expect(said('receives no messages from the other nodes')).toHaveLength(1);
   });
 
-  it('an eviction policy that throws keys away: is warned of', async () => {
+  it('an eviction policy that deletes keys: causes a warning', async () => {
     await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
     const node = await start();
     await eventually(() => {
@@ -240,7 +244,7 @@ describe('a cluster whose Redis fails', () => {
     });
   });
 
-  it("onUnavailable 'closed': refuses newcomers with 503, keeps who is there, heals", async () => {
+  it("onUnavailable 'closed': refuses new clients with 503, keeps open connections, and recovers", async () => {
     const node = await start({ onUnavailable: 'closed' });
     const client = await node.connect();
     await redis.kill();
@@ -254,7 +258,7 @@ describe('a cluster whose Redis fails', () => {
     await inOrder(2);
   });
 
-  it("onUnavailable 'open': lets in up to the limit of the process, and sorts it out when Redis is back", async () => {
+  it("onUnavailable 'open': accepts up to the limit of the process, and closes the excess when Redis is back", async () => {
     const node = await start({ onUnavailable: 'open' });
     await redis.kill();
     await node.becomes('open');
@@ -266,7 +270,7 @@ describe('a cluster whose Redis fails', () => {
     await eventually(() => expect(closedWith(4442, clients)).toBe(8 - LIMIT));
   });
 
-  it('Redis that is not there yet: the app starts without it, and joins when it comes', async () => {
+  it('Redis unavailable at start: the app starts without it, and joins later', async () => {
     await redis.kill();
     const node = await start({ commandTimeoutMs: 1_000 });
     expect(node.status.state).toBe('local');

@@ -11,9 +11,9 @@ import { ResumingClient, statusOf } from '../support/resuming-client.js';
 import type { SentEvent, ThreadNodeConfig, ThreadNodeMethods } from './thread-node.process.js';
 
 const NODE = new URL('thread-node.process.ts', import.meta.url);
-/** 100000 is what the guarantee is stated for; fewer show the same in less time. */
+/** The number of events. The guarantee is stated for 100000; the default is lower to save time. */
 const EVENTS = Number(process.env['RESUME_EVENTS'] ?? 3_000);
-/** Enough to miss more than is kept. */
+/** The number of events for the test with a small history. */
 const FEWER_EVENTS = Math.ceil(EVENTS / 200) * 100;
 const SEED = Number(process.env['RESUME_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const PATIENCE_MS = 60_000 + EVENTS;
@@ -23,7 +23,7 @@ const threads = Array.from({ length: 50 }, (_, index) => ({
   threadId: `thread-${index}`,
 }));
 
-/** The same numbers for the same seed. */
+/** Returns a generator of pseudo-random numbers. The same seed gives the same numbers. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -32,14 +32,14 @@ function random(seed: number): () => number {
   };
 }
 
-/** What the clients of one thread got, by place. Checks each of them on the way. */
+/** Returns the events of a thread by offset, merged over its clients, and checks the frames of each client. */
 function mergedEvents(clients: readonly ResumingClient[]): Map<number, SentEvent> {
   const merged = new Map<number, SentEvent>();
   for (const { frames } of clients) {
     let last: number | undefined;
     for (const { event, data, position } of frames) {
       const offset = Number(position.split('.')[1]);
-      // Only a gap may move a client: what it has recovered begins where it stopped.
+      // Offsets are consecutive. Only a gap may skip some.
       const next = event === 'resume' ? last : last! + 1;
       const isFree = event === 'resume' && (last === undefined || statusOf(data) === 'gap');
       expect(offset).toBe(isFree ? offset : next);
@@ -52,7 +52,7 @@ function mergedEvents(clients: readonly ResumingClient[]): Map<number, SentEvent
   return merged;
 }
 
-/** The events of each sender, in the order in which the thread has them. */
+/** Returns the events of each sender, in the order of the thread. */
 function bySender(merged: ReadonlyMap<number, SentEvent>): Map<string, number[]> {
   const senders = new Map<string, number[]>();
   for (const [, { sender, index }] of [...merged].toSorted(([one], [other]) => one - other)) {
@@ -88,7 +88,7 @@ class Fleet {
     return fleet;
   }
 
-  /** One client for each thread, and a second for every fifth. Resolves when all know where they stand. */
+  /** Opens a client for each thread, and a second for every fifth. Resolves when all clients have a position. */
   async connect(): Promise<void> {
     for (const [index, { userId, threadId }] of threads.entries()) {
       for (let count = 0; count < (index % 5 === 0 ? 2 : 1); count += 1) {
@@ -110,7 +110,7 @@ class Fleet {
     return this.clients.slice(before, before + (threadIndex % 5 === 0 ? 2 : 1));
   }
 
-  /** Clients lose their connections at random until it is over. */
+  /** Cuts connections of clients at random until `calmDown`. */
   async disturb(): Promise<void> {
     while (!this.#isOver) {
       await pause(10 + this.next() * 30);
@@ -118,7 +118,7 @@ class Fleet {
     }
   }
 
-  /** The lines to Redis break at random until it is over, and it forgets its scripts. */
+  /** Cuts connections to Redis and flushes its scripts at random until `calmDown`. */
   async disturbRedis(): Promise<void> {
     const troubles = [
       ['CLIENT', 'KILL', 'TYPE', 'pubsub'],
@@ -156,7 +156,7 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
   };
   afterEach(() => fleet.stop());
 
-  // Two nodes send half of it each; the third sends too, and is killed in the middle of it.
+  // Two nodes send half of the events each. The third node sends too, and is killed while it sends.
   async function sendEverything(count: number): Promise<void> {
     const [a, b, c] = fleet.nodes.map(({ process }) => process);
     const disturbed = Promise.all([fleet.disturb(), fleet.disturbRedis()]);
@@ -173,7 +173,7 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
     await disturbed;
   }
 
-  // Each client of a thread has what the thread’s last event is.
+  // Waits until each client has the last event of its thread.
   async function allCaughtUp(): Promise<void> {
     await eventually(() => {
       for (const index of threads.keys()) {
@@ -181,7 +181,7 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
         expect(new Set(ends).size).toBe(1);
       }
     }, PATIENCE_MS);
-    // Nothing more comes: what every thread has in Redis is what its clients have.
+    // The last positions in Redis equal those of the clients, so no more events follow.
     const heads = await Promise.all(
       ((await fleet.redis.command('KEYS', '*thread:*')) as string[]).map((key) =>
         fleet.redis.command('HMGET', key, 'e', 's'),
@@ -195,7 +195,7 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
   }
 
   it(
-    `brings ${EVENTS} events to 50 threads once and in order, while clients come and go and a node dies`,
+    `delivers ${EVENTS} events to 50 threads once and in order, while clients reconnect and a node dies`,
     async () => {
       await start({ windowMs: 600_000, maxEvents: 10_000, maxBytes: 8_388_608 });
       await sendEverything(EVENTS);
@@ -206,7 +206,7 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
         const { a, b, c = [] } = Object.fromEntries(bySender(merged));
         const perThread = EVENTS / 2 / threads.length;
         expect({ a, b }).toEqual({ a: upTo(perThread), b: upTo(perThread) });
-        // What the killed node still sent: without a hole.
+        // The events of the killed node have no hole.
         expect(c).toEqual(upTo(c.length));
         for (const client of fleet.clientsOf(index)) {
           expect(client.frames.filter(({ event }) => event === 'n')).toHaveLength(merged.size);
@@ -219,17 +219,17 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
   );
 
   it(
-    'passes over nothing without saying so where more was missed than is kept',
+    'reports a gap whenever a client has missed more events than are kept',
     async () => {
       await start({ windowMs: 600_000, maxEvents: 5, maxBytes: 100_000 });
-      // Away for longer than five events: of the others some will be, too.
+      // This client misses more than five events. Some other clients will, too.
       const [away] = fleet.clientsOf(1);
       away!.stop();
       await sendEverything(FEWER_EVENTS);
       away!.comeBack();
       await allCaughtUp();
       for (const index of threads.keys()) {
-        // Holes without a notice fail in here.
+        // `mergedEvents` fails for a hole without a gap notice.
         const merged = mergedEvents(fleet.clientsOf(index));
         for (const indexes of bySender(merged).values()) {
           expect(indexes).toEqual([...new Set(indexes)].toSorted((one, other) => one - other));

@@ -10,7 +10,7 @@ import { LocalNode } from './local-node.js';
 
 const PATIENCE_MS = 120_000;
 const TIMEOUT_MS = 500;
-/** No lease ends, and no renewal comes in between. */
+/** Long times, so that no lease ends and no renewal runs during a test. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000, heartbeatMs: 3_000 };
 
 const isServed = (client: TestClient): Promise<unknown> => client.ask('echo', 1);
@@ -30,7 +30,7 @@ describe('a user who is disconnected on all nodes while one of them is frozen', 
     await redis.stop();
   });
 
-  it('is disconnected there before another message is handled, and the report names the node', async () => {
+  it('is disconnected there before it handles another message, and the report names the node', async () => {
     const [other, frozen] = nodes as [ClusterNode, ClusterNode];
     const clients = [await frozen.connect('lou'), await frozen.connect('lou')];
     const [here, eve] = [await other.connect('lou'), await frozen.connect('eve')];
@@ -38,7 +38,7 @@ describe('a user who is disconnected on all nodes while one of them is frozen', 
     const { nodeId } = await frozen.call('status');
     await frozen.call('takeHandled');
     frozen.signal('SIGSTOP');
-    // Resolves when it is no longer waited for the frozen one.
+    // Resolves when the wait for the frozen node has timed out.
     const report = await other.call('disconnect', 'lou');
     expect(report).toEqual({ disconnected: 1, unconfirmed: [nodeId], isRecorded: true });
     expect(await here.closed()).toBe(4401);
@@ -47,7 +47,7 @@ describe('a user who is disconnected on all nodes while one of them is frozen', 
     for (const client of clients) expect(await client.closed(PATIENCE_MS)).toBe(4401);
     await eventually(() => expect(eve.messages.at(-1)?.data).toBe('into the freeze'), PATIENCE_MS);
     expect(await frozen.call('takeHandled')).toHaveLength(1);
-    // Who signs in again is welcome, everywhere.
+    // The user can connect again on every node.
     for (const node of nodes) {
       const again = await node.connect('lou');
       expect(await again.ask('echo', 'again')).toMatchObject({ data: 'again' });
@@ -76,20 +76,20 @@ describe('a revocation', () => {
   const log = async () =>
     (await redis.command('XRANGE', 'wsi:{nodes}:revocations', '-', '+')) as [string, string[]][];
 
-  it('is applied where its message was lost', async () => {
+  it('is applied even if its message was lost', async () => {
     const one = await start();
     await using proxy = await TcpProxy.start(redis.port);
     const deaf = await start({ url: `redis://127.0.0.1:${proxy.port}` });
     const [lou, eve] = [await deaf.connect('lou'), await deaf.connect('eve')];
     await redis.command('CLIENT', 'KILL', 'TYPE', 'pubsub');
     const { unconfirmed } = await one.factory.disconnect({ userId: 'lou' });
-    // Whether the message came through or not, the connection ends.
+    // The connection ends, whether or not the message arrived.
     expect(unconfirmed.length).toBeLessThan(2);
     expect(await lou.closed(PATIENCE_MS)).toBe(4401);
     await isServed(eve);
   });
 
-  it('is applied when a node that was cut off is back, to those who were there when it was made', async () => {
+  it('is applied when a node that was cut off is back, to connections that are older than the revocation', async () => {
     const one = await start({ commandTimeoutMs: TIMEOUT_MS });
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
@@ -107,8 +107,8 @@ describe('a revocation', () => {
       unconfirmed: [cutOff.status.nodeId],
       isRecorded: true,
     });
-    // By how much a node may take a time of Redis for later than it was: the time of an answer, and as much again for one
-    // that was read late. In doubt a connection ends.
+    // A node may estimate a time of Redis too late, by up to the timeout of a command, plus as much for a reply that
+    // was read late. In doubt a connection ends, so wait longer than that.
     const revokedAt = systemClock.now();
     await eventually(() => expect(systemClock.now() - revokedAt).toBeGreaterThan(2 * TIMEOUT_MS));
     const later = await cutOff.connect('lou');
@@ -135,7 +135,7 @@ describe('a revocation', () => {
     expect(await clients[1]!.closed()).toBe(4401);
   });
 
-  it('made while Redis is away says so, and holds as soon as it is back', async () => {
+  it('made while Redis is away is reported as not recorded, and applied when Redis is back', async () => {
     const settings = { commandTimeoutMs: 300, heartbeatMs: 100 };
     const [one, other] = [await start(settings), await start(settings)];
     const lou = await other.connect('lou');
@@ -158,7 +158,7 @@ describe('a revocation', () => {
     expect(await lou.closed(PATIENCE_MS)).toBe(4401);
   });
 
-  it('that Redis has lost is put back by the node that made it', async () => {
+  it('that Redis has lost is restored by the node that made it', async () => {
     const one = await start();
     await one.factory.disconnect({ userId: 'lou' });
     expect(await log()).toHaveLength(1);
@@ -172,7 +172,7 @@ describe('a revocation', () => {
     ['XADD', '*', 'a', 'b', 'at', 'never', 'by', 'x'],
     ['XADD', '*', 'what', '{"target":{"userId":"lou"},"goodbye":{"code":"1"}}', 'at', '1'],
   ])(
-    'is made and applied although somebody wrote %s %s %s %s to the log',
+    'is recorded and applied although another program wrote %s %s %s %s to the log',
     async (name, ...args) => {
       const [one, other] = [await start(), await start()];
       const lou = await other.connect('lou');
@@ -183,12 +183,12 @@ describe('a revocation', () => {
     },
   );
 
-  it('is kept for an hour and no longer, and no more than a bounded number of them', async () => {
+  it('is kept for an hour, and the log is bounded', async () => {
     const [one, other] = [await start(), await start()];
     const [seconds] = (await redis.command('TIME')) as [string];
     const old = `${Number(seconds) * 1000 - 3_700_000}`;
     const what = JSON.stringify({ target: { userId: 'lou' }, goodbye: { code: 4401, reason: '' } });
-    // As many as are trimmed in one go.
+    // Approximate trimming (`~`) removes whole stream nodes of 100 entries, so fill two of them.
     for (let count = 1; count <= 200; count += 1) {
       await redis.command('XADD', 'wsi:{nodes}:revocations', `${old}-${count}`, 'what', what);
     }

@@ -31,14 +31,14 @@ function watchedClock() {
 }
 
 describe('the options of redisCluster()', () => {
-  it('are an address, or a client, and nothing else that is needed', () => {
+  it('require an address or a client, and nothing else', () => {
     expect(faultsOf({ url })).toEqual([]);
     expect(faultsOf({ url: 'rediss://user:pass@redis.example.com:6380/1' })).toEqual([]);
     expect(faultsOf({ client: createClient() })).toEqual([]);
     expect(faultsOf({ url, nodeName: undefined, leaseMs: undefined })).toEqual([]);
   });
 
-  it('are refused with everything that is wrong with them, at once', () => {
+  it('are refused with a list of all faults', () => {
     expect(
       faultsOf({
         url: 'localhost',
@@ -68,18 +68,18 @@ describe('the options of redisCluster()', () => {
     expect(faultsOf(options)).toEqual(['url: must be given, or `client` instead; not both']);
   });
 
-  it('are refused with a client of another kind', () => {
+  it('are refused with a client of another package', () => {
     const rule = 'must be a client of the `redis` package, version 6 or later';
     expect(faultsOf({ client: { duplicate: () => undefined } })).toEqual([`client: ${rule}`]);
   });
 
-  it('are named in the message, but not what is secret in them', () => {
+  it('are named in the message, but secrets are not', () => {
     expect(badCall).toThrow(/^The options of redisCluster\(\) are not valid/);
     expect(badCall).toThrow(/renewMs is 60000: must not exceed a third of leaseMs \(30000\)/);
     expect(badCall).not.toThrow(/hunter2|WS_ISOLATION/);
   });
 
-  it('stop the boot where something else is given as the cluster', async () => {
+  it('stop the boot if the cluster option is not a cluster', async () => {
     const { NestFactory } = await import('@nestjs/core');
     const module = WebSocketIsolationModule.forRoot({ cluster: { url } as never });
     const boot = NestFactory.createApplicationContext(module, {
@@ -96,7 +96,7 @@ describe('the clock of Redis', () => {
     [-5_000, ['-5000 ms']],
     [900, []],
     [-900, []],
-  ])('that jumps by %i ms is spoken of once, where that is much', async (jumpMs, said) => {
+  ])('that jumps by %i ms is reported once, if the jump is over a second', async (jumpMs, said) => {
     const { clock, warnings, server } = watchedClock();
     server.heard(1_000_000, clock.now());
     await clock.advance(3_000);
@@ -109,7 +109,7 @@ describe('the clock of Redis', () => {
     expect(warnings.map((text) => /jumped by (-?\d+ ms)/.exec(text)?.[1])).toEqual(said);
   });
 
-  it('is not suspected when this process was frozen while the answer was on its way', () => {
+  it('is not suspected when this process was frozen while a reply was in flight', () => {
     const { clock, warnings, server } = watchedClock();
     server.heard(1_000_000, clock.now());
     const askedAt = clock.now();
@@ -120,8 +120,8 @@ describe('the clock of Redis', () => {
   });
 });
 
-describe('a node that hears that its leases may have ended early', () => {
-  it('asks before it handles another message', async () => {
+describe('a node whose leases may have ended early', () => {
+  it('renews its leases before it handles another message', async () => {
     const clock = new FakeClock();
     const settings = resolveRedisOptions({ url: 'redis://localhost' });
     const availability = new Availability({ clock, journal: new Journal(clock) }, 'local', 'me');

@@ -9,17 +9,17 @@ import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
 const PATIENCE_MS = 120_000;
-/** More than what a question takes to another node. */
+/** Longer than a question to another node takes. */
 const IDLE_MS = 400;
-/** Later than a connection could be older than another, and still in time for a probe. */
+/** Longer than the difference in age of two connections, and shorter than the timeout of a probe. */
 const PONG_AFTER_MS = 1_000;
-/** No renewal comes in between. */
+/** Long times, so that no renewal runs during a test. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
 
 const closeCodes = (clients: readonly TestClient[]): (number | undefined)[] =>
   clients.map(({ closeCode }) => closeCode);
 
-/** Nodes tell how long their connections are idle up to a question, which comes to each at another moment. */
+/** Waits until all connections are clearly idle, because each node measures idleness when a question arrives. */
 function allIdleOn(node: LocalNode): Promise<void> {
   return eventually(() => {
     const lastActivity = node.factory
@@ -52,7 +52,7 @@ describe('slots in a cluster', () => {
   }
   const live = () => nodes.reduce((sum, node) => sum + node.live('ada'), 0);
 
-  it('are counted over all nodes, given back, and leave nothing behind', async () => {
+  it('are counted over all nodes and released, and leave nothing behind', async () => {
     const [one, other] = [await start(), await start()];
     const clients = await Promise.all([one, other, one].map((node) => node.connect()));
     expect(await other.statusOfArrival()).toBe(429);
@@ -64,7 +64,7 @@ describe('slots in a cluster', () => {
     expect(await redis.command('KEYS', '*')).toEqual([]);
   });
 
-  it('know the nodes of the cluster', async () => {
+  it('report the nodes of the cluster', async () => {
     const heartbeatMs = 100;
     const one = await start({ heartbeatMs, nodeName: 'one' });
     const other = await start({ heartbeatMs, nodeName: 'other' });
@@ -77,7 +77,7 @@ describe('slots in a cluster', () => {
     await eventually(() => expect(one.status.nodes.map(({ name }) => name)).toEqual(['one']));
   });
 
-  it('are kept under hashes: no user id is in Redis, and two applications share one', async () => {
+  it('are stored under hashes: Redis contains no user id, and two applications can share it', async () => {
     const userId = 'ada@example.com';
     const apps = [{ keyPrefix: 'one' }, { keyPrefix: 'two' }, { keyPrefix: 'one', secret: 's' }];
     for (const app of apps) {
@@ -91,11 +91,11 @@ describe('slots in a cluster', () => {
     expect(all.join()).not.toContain('ada');
   });
 
-  it('are found where another node holds dead connections', async () => {
+  it('become free when another node holds dead connections', async () => {
     const [one, other] = [await start(), await start()];
     const dead = await one.connect('ada', { autoPong: false });
     const living = [await one.connect(), await one.connect()];
-    // Silent for longer than a ping may take: worth one.
+    // Retried until the connections have been silent long enough to be pinged.
     await eventually(async () => expect(await other.statusOfArrival()).toBe(101), PATIENCE_MS);
     await dead.closed();
     expect(closeCodes(living)).toEqual([undefined, undefined]);
@@ -120,7 +120,7 @@ describe('slots in a cluster', () => {
     expect(one.status.counters).toMatchObject({ evicted: 1, lost: 0 });
   });
 
-  it("with 'evict-idle', are taken from the least recently active however late its node answers", async () => {
+  it("with 'evict-idle', are taken from the least recently active one, even if its node replies late", async () => {
     const overflow = 'evict-idle';
     const [one, other] = [await start({}, { overflow }), await start({}, { overflow })];
     const [oldest] = [await one.connect(), await one.connect()];
@@ -146,7 +146,7 @@ describe('slots in a cluster', () => {
     await eventually(() => expect(closeCodes(clients).filter(Boolean)).toEqual([4409]));
   });
 
-  it("with 'evict-idle', go one for one to arrivals on all nodes at once", async () => {
+  it("with 'evict-idle', are reassigned one for one to simultaneous arrivals on all nodes", async () => {
     const overflow = 'evict-idle';
     const all = [await start({}, { overflow }), await start({}, { overflow })];
     const old = [...(await all[0]!.connectMany(2)), await all[1]!.connect()];
@@ -156,9 +156,9 @@ describe('slots in a cluster', () => {
     await eventually(async () => expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]));
   });
 
-  it('that had to make room are given up at the next renewal where the message is lost', async () => {
+  it('that were evicted are released at the next renewal if the message is lost', async () => {
     const overflow = 'evict-idle';
-    // It can be asked, and hears nothing of what came of it.
+    // This node can be asked, but gets no message about the eviction.
     const deaf = await start(
       { leaseMs: 3_000, renewMs: 600, ...withoutHints(redis) },
       { overflow },
@@ -175,7 +175,7 @@ describe('slots in a cluster', () => {
     expect([live(), await redis.leases()]).toEqual([LIMIT, LIMIT]);
   });
 
-  it('are counted on a copy of the client that is handed in', async () => {
+  it('are counted over a duplicate of the given client', async () => {
     const client = createClient({ url: redis.url });
     const node = await start({ url: undefined, client });
     expect(await node.statusOfArrival()).toBe(101);
@@ -183,7 +183,7 @@ describe('slots in a cluster', () => {
   });
 });
 
-/** A node that does not hear of evictions. */
+/** Returns options for a node that gets no messages about evictions. */
 function withoutHints(redis: TestRedis): RedisClusterOptions {
   const client = createClient({ url: redis.url });
   const duplicate = client.duplicate.bind(client);

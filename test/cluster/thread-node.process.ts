@@ -15,10 +15,10 @@ export interface ThreadNodeConfig {
   readonly options: WebSocketIsolationOptions;
 }
 
-/** An event as its sender made it. */
+/** The data of a sent event. */
 export interface SentEvent {
   readonly sender: string;
-  /** How many this sender has sent to the thread before. */
+  /** The number of earlier events of this sender to the thread. */
   readonly index: number;
 }
 
@@ -32,14 +32,14 @@ const node = await startApp({
 });
 const emitter = node.app.get(WebSocketEmitter);
 
-/** Events that are on their way at once: a sender that never waits outruns any Redis. */
+/** The maximum number of events in flight. Without a maximum, the sender would outrun Redis. */
 const WINDOW = 100;
 
 const methods = {
   port: (): number => node.port,
   live: (): number =>
     node.app.get(WebSocketManagerFactory).getStats().factoryMetrics.managersActive,
-  /** Sends events to threads in turn. Resolves when all of them are in their place. */
+  /** Sends events to threads in turn. Resolves when all events are stored. */
   send: async (
     sender: string,
     threads: readonly { userId: string; threadId: string }[],
@@ -62,7 +62,7 @@ const methods = {
     }
     return silent;
   },
-  /** Sends one event and waits for what became of it, as often as asked; resolves to the milliseconds of each. */
+  /** Sends events one after another, and waits for each report. Resolves with the duration of each, in milliseconds. */
   latencies: async (userId: string, threadId: string, count: number): Promise<number[]> => {
     const times: number[] = [];
     for (let index = 0; index < count; index += 1) {

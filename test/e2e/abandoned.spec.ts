@@ -60,7 +60,7 @@ class GivenUpGateway {
     return new Observable((subscriber) => {
       subscriber.next({ event: 'streaming' });
       return () => {
-        throw new Error('a stream that cannot be ended');
+        throw new Error('planned teardown failure');
       };
     });
   }
@@ -83,7 +83,7 @@ afterEach(async () => {
   await app.close();
 });
 
-// What was handed out leads to the connection it was made in.
+// Resolves the hanging promises. Their resolvers would keep the connection reachable.
 function endAll(): void {
   for (const end of settle) end();
   settle = [];
@@ -102,7 +102,7 @@ function registerHanging(user: string, disposers: number): void {
   }
 }
 
-describe('what was given up', () => {
+describe('abandoned work', () => {
   it.each([
     ['handleConnection', 'handleConnection'],
     ['handleDisconnect', 'handleDisconnect'],
@@ -111,7 +111,7 @@ describe('what was given up', () => {
     ['helper', 'dispose Helper'],
     ['handler', 'message handlers'],
   ])('in %s is listed until it ends', async (place, label) => {
-    // Nest makes the first scope, a plan the later ones.
+    // Nest creates the first scope, and the library's plan creates the later ones.
     const first = await connect('first');
     await first.close();
     const client = await connect(place);
@@ -136,7 +136,7 @@ describe('what was given up', () => {
     expect(app.app.get(LeakDetector).abandoned).toBe(0);
   });
 
-  it('is listed up to a bound, and counted beyond', async () => {
+  it('is listed up to a bound, and always counted', async () => {
     const clients = await Promise.all(
       Array.from({ length: 15 }, (_, thread) => connect('many', `tea-${thread}`)),
     );
@@ -152,7 +152,7 @@ describe('what was given up', () => {
 });
 
 describe('a stream whose teardown throws', () => {
-  it('holds nothing up', async () => {
+  it('does not block the end of the connection', async () => {
     const client = await connect('ada');
     client.send('stream');
     await client.next('streaming');

@@ -22,7 +22,7 @@ async function* generate(): AsyncGenerator<number> {
   yield 1;
 }
 
-/** Says when it is ended although nobody has read it to its end. */
+/** Products that record when they are ended before they were fully read. */
 const watched = {
   generator: () => {
     const generator = generate();
@@ -54,7 +54,7 @@ class Walkable {
 const circle: Record<string, unknown> = {};
 circle['self'] = circle;
 
-/** What JSON leaves out, or writes as `{}` or otherwise than anybody would read it. */
+/** Values that JSON omits, writes as `{}`, or writes in a misleading form. */
 const unsayable: Record<string, () => unknown> = {
   ...watched,
   'async iterable': () => ({ [Symbol.asyncIterator]: generate }),
@@ -78,10 +78,10 @@ const unsayable: Record<string, () => unknown> = {
   }),
 };
 
-/** Only inside of an answer: as the answer itself they are waited for. */
+/** Values that are unserializable only inside a reply. As the reply itself they are awaited. */
 const unsayableInside: Record<string, () => unknown> = {
   promise: () => Promise.resolve(1),
-  'promise that rejects': () => Promise.reject(new Error('nobody listens')),
+  'promise that rejects': () => Promise.reject(new Error('planned rejection')),
   observable: () => of(1),
 };
 
@@ -119,7 +119,7 @@ class AnswerGateway {
   }
 }
 
-/** A promise that rejects is its maker's to listen to. */
+/** Handles the rejection of a promise: that is the task of the code that creates it. */
 function quiet(value: unknown): unknown {
   if (value instanceof Promise) value.catch(() => undefined);
   return value;
@@ -145,8 +145,8 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-describe('an answer that cannot be said', () => {
-  it.each(Object.keys(unsayable))('is refused and logged, never said wrongly: %s', async (name) => {
+describe('an unserializable reply', () => {
+  it.each(Object.keys(unsayable))('is replaced by an exception and logged: %s', async (name) => {
     for (const event of ['answer', 'later', 'data']) {
       const answer = await client.ask(event, name);
       expect({ event, answer }).toEqual({ event, answer: REFUSED });
@@ -163,12 +163,15 @@ describe('an answer that cannot be said', () => {
     expect(app.app.get(TrafficCounters).failed).toBe(failures.length);
   });
 
-  it.each(Object.keys(unsayableInside))('nor as the data of an answer: %s', async (name) => {
-    expect(await client.ask('data', name)).toEqual(REFUSED);
-    expect(failures).toHaveLength(1);
-  });
+  it.each(Object.keys(unsayableInside))(
+    'is refused as the data of a reply, too: %s',
+    async (name) => {
+      expect(await client.ask('data', name)).toEqual(REFUSED);
+      expect(failures).toHaveLength(1);
+    },
+  );
 
-  it('is a generator method, for example', async () => {
+  it('may come from a generator method', async () => {
     expect(await client.ask('gen', undefined, 7)).toEqual({
       event: 'exception',
       data: { ...REFUSED.data, id: 7 },
@@ -179,7 +182,7 @@ describe('an answer that cannot be said', () => {
     );
   });
 
-  it('is ended, so that nothing of it dangles', async () => {
+  it('is ended, so that it leaks no resources', async () => {
     for (const name of Object.keys(watched)) {
       await client.ask('answer', name);
       await client.ask('data', name);
@@ -188,8 +191,8 @@ describe('an answer that cannot be said', () => {
   });
 });
 
-describe('data that cannot be said', () => {
-  it('is not sent by send(), which says so', async () => {
+describe('unserializable data', () => {
+  it('is not sent by send(), which returns the reason', async () => {
     const { data } = await client.ask('send');
     const names = Object.keys({ ...unsayable, ...unsayableInside });
     const dropped = Object.fromEntries(names.map((name) => [name, { dropped: 'unserializable' }]));
@@ -197,7 +200,7 @@ describe('data that cannot be said', () => {
     expect(client.messages).toHaveLength(1);
   });
 
-  it('nor by the emitter, and is an error where a promise or an exception can say so', async () => {
+  it('is not sent by the emitter, which reports it as dropped', async () => {
     const emitter = app.app.get(WebSocketEmitter);
     const dropped = { sent: 0, queued: 0, dropped: 1 };
     expect(emitter.toUser('ada').send('map', new Map())).toEqual(dropped);
@@ -206,7 +209,7 @@ describe('data that cannot be said', () => {
   });
 });
 
-describe('what JSON expresses is sent as JSON.stringify writes it', () => {
+describe('a serializable value is sent as JSON.stringify writes it', () => {
   class Dto {
     readonly name = 'tea';
     readonly map = new Map([[1, 2]]);

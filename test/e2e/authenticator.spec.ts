@@ -17,7 +17,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 class Users {
   readonly prefix = 'user-';
 
-  // Of our module: this one is made after it.
+  // Injects a provider of the library's module, so this class is instantiated after that module.
   constructor(@Inject(CLOCK) readonly clock: Clock) {}
 }
 
@@ -47,8 +47,8 @@ class WhoGateway {
 let server: TestApp | undefined;
 afterEach(() => server?.close());
 
-describe('an authenticator of a module that is made after ours', () => {
-  it('is the whole instance, with what it injects and what is private', async () => {
+describe('an authenticator of a module that is instantiated after the library', () => {
+  it('is the complete instance, with its dependencies and private fields', async () => {
     server = await startApp({
       options: { authenticator: PrivateAuthenticator },
       imports: [AuthModule],

@@ -61,13 +61,13 @@ class NeedsContext {
 @IsolatedGateway({ path: '/lonely' })
 class Lonely {}
 
-/** Clean-up jobs that run all the time. */
+/** Returns the module with clean-up jobs that run every 20 ms. */
 const fast = (): ReturnType<typeof forRoot> =>
   WebSocketIsolationModule.forRoot({
     cleanup: { proactiveIntervalMs: 20, emergencyIntervalMs: 20 },
   });
 
-describe('a boot fails with a message that says what to write', () => {
+describe('a boot fails with a message that names the fix', () => {
   it('when the app has set another adapter', async () => {
     const boot1 = boot({ imports: [forRoot()] }, (made) =>
       made.useWebSocketAdapter(new WsAdapter(made)),
@@ -120,10 +120,10 @@ describe('a boot fails with a message that says what to write', () => {
   });
 
   it.each<[string, (made: INestApplication) => void]>([
-    ['with our adapter', (made) => made.useWebSocketAdapter(new IsolatedWsAdapter(made))],
+    ["with the library's adapter", (made) => made.useWebSocketAdapter(new IsolatedWsAdapter(made))],
     ['with the stock adapter', (made) => made.useWebSocketAdapter(new WsAdapter(made))],
     ['with no adapter', () => undefined],
-  ])('when the module is forgotten, %s', async (_name, prepare) => {
+  ])('when the module is not imported, %s', async (_name, prepare) => {
     await expect(boot({ providers: [Lonely] }, prepare)).rejects.toMatchObject({
       code: 'MODULE_NOT_IMPORTED',
       message: expect.stringMatching(/^Lonely has @IsolatedGateway\(\).*forRoot\(\)\]/),
@@ -149,7 +149,7 @@ describe('a boot fails with a message that says what to write', () => {
     },
   );
 
-  it('when the authenticator is no provider', async () => {
+  it('when the authenticator is not a provider', async () => {
     class Nobody implements ConnectionAuthenticator {
       authenticate(): Promise<ConnectionIdentity | null> {
         return Promise.resolve(null);
@@ -164,7 +164,7 @@ describe('a boot fails with a message that says what to write', () => {
     });
   });
 
-  it('when options are bad: all of them, with value and rule', async () => {
+  it('when options are invalid: it lists all of them, with value and rule', async () => {
     const options = {
       limits: { maxManagersPerUser: 0, nonsense: 1 },
       cleanup: { staleAfterMs: 1.5 },
@@ -184,7 +184,7 @@ describe('a boot fails with a message that says what to write', () => {
   it('when an isolated gateway was not connected', async () => {
     @IsolatedGateway({ path: '/unseen' })
     class Elsewhere {}
-    // As if Nest did not tell a gateway its server any more: that is how it is recognised.
+    // Simulates a Nest version that no longer passes the server to the gateway. That is how the library detects it.
     Reflect.deleteProperty(Elsewhere.prototype, 'websocket-isolation:server');
     await expect(boot({ imports: [forRoot()], providers: [Elsewhere] })).rejects.toMatchObject({
       code: 'GATEWAY_NOT_ATTACHED',
@@ -194,7 +194,7 @@ describe('a boot fails with a message that says what to write', () => {
 });
 
 describe('a gateway that no module provides', () => {
-  it('is named by a warning; one that others only extend is not', async () => {
+  it('causes a warning that names it, unless it is only a base class', async () => {
     @IsolatedGateway({ path: '/base' })
     class BaseGateway {}
     @IsolatedGateway({ path: '/used' })
@@ -221,8 +221,8 @@ describe('a gateway that no module provides', () => {
   });
 });
 
-describe('an adapter of ours set by the app', () => {
-  it('is taken', async () => {
+describe('an IsolatedWsAdapter set by the app', () => {
+  it('is used', async () => {
     const made = await boot({ imports: [forRoot()] }, (created) =>
       created.useWebSocketAdapter(new IsolatedWsAdapter(created, { maxPayload: 10 })),
     );
@@ -250,7 +250,7 @@ describe('options', () => {
     expect(configuration).toMatchObject({ maxManagersPerUser: 7, proactiveFrom: 4 });
   });
 
-  it('come from the environment, and the program wins', async () => {
+  it('come from the environment, and options in code take precedence', async () => {
     process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS_PER_USER'] = '9';
     process.env['WS_ISOLATION_LIMITS_MAX_MANAGERS'] = '90';
     try {
@@ -289,7 +289,7 @@ describe('jobs', () => {
     ['two schedules', [ScheduleModule.forRoot(), ScheduleModule.forRoot({ cronJobs: false })]],
   ];
 
-  it.each(schedules)('of ours run, with %s in the app', async (_name, imports = []) => {
+  it.each(schedules)('of the library run, with %s in the app', async (_name, imports = []) => {
     const made = await boot({ imports: [fast(), ...imports] });
     const runs: string[] = [];
     made.get(IsolationEventBus).on('cleanup-finished', ({ kind }) => void runs.push(kind));
@@ -304,7 +304,7 @@ describe('jobs', () => {
     expect(runs).toHaveLength(before);
   });
 
-  it('of the app stay off where it has switched them off', async () => {
+  it('of the app stay off if the app has switched them off', async () => {
     ticks = 0;
     const made = await boot({
       imports: [fast(), ScheduleModule.forRoot({ intervals: false })],
@@ -318,7 +318,7 @@ describe('jobs', () => {
     expect(ticks).toBe(0);
   });
 
-  it('of ours stop when the app deletes them from its registry', async () => {
+  it('of the library stop when the app deletes them from its registry', async () => {
     const made = await boot({ imports: [fast()] });
     const registry = made.get(SchedulerRegistry, { strict: false });
     registry.deleteInterval(PROACTIVE);
@@ -340,7 +340,7 @@ describe('jobs', () => {
     expect(registry.getIntervals().toSorted()).toEqual(
       ['app-job', EMERGENCY, PROACTIVE].toSorted(),
     );
-    // Every timer of the process with this period is the job's: one.
+    // After its only timer is cleared, the job must not run again.
     await eventually(() => expect(ticks).toBeGreaterThan(2));
     const timer = registry.getInterval('app-job') as NodeJS.Timeout;
     clearInterval(timer);
@@ -400,7 +400,7 @@ describe('a durable provider', () => {
     });
   });
 
-  it('stops nothing when it injects REQUEST, singletons and other durable ones', async () => {
+  it('does not stop the boot when it injects REQUEST, singletons and other durable providers', async () => {
     @Injectable()
     class Singleton {}
     @Injectable({ scope: Scope.REQUEST, durable: true })

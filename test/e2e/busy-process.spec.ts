@@ -15,7 +15,7 @@ class BusyGateway {
   constructor(readonly context: UserExecutionContext) {}
 }
 
-// Peers with a thread of their own: they answer pings while this one is busy.
+// Peers in a separate thread. They reply to pings while the main thread is busy.
 const PEERS = `
   const { parentPort, workerData } = require('node:worker_threads');
   const { WebSocket } = require('ws');
@@ -31,18 +31,18 @@ afterEach(async () => {
   await peers?.terminate();
 });
 
-/** Keeps the whole process from doing anything else, as a long computation or a frozen machine does. */
+/** Blocks the event loop, like a long computation or a frozen machine. */
 function block(ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until);
 }
 
-it('does not take for dead who answered while the process was busy', async () => {
+it('does not treat a peer as dead that replied while the process was busy', async () => {
   testApp = await startApp({
     providers: [BusyGateway],
     options: {
       limits: { maxManagersPerUser: 2 },
-      // Critical from 2 of 2 on: the emergency job would take whoever leaves a ping unanswered.
+      // Two connections are the limit, so the emergency job would remove a connection with an unanswered ping.
       cleanup: { probeTimeoutMs: 1_000, emergencyIntervalMs: 500 },
       heartbeat: { intervalMs: 640, timeoutMs: 1_500 },
     },
@@ -54,7 +54,7 @@ it('does not take for dead who answered while the process was busy', async () =>
   peers.on('message', (code: number) => closed.push(code));
   await eventually(() => expect(factory.managersOf('ada')).toHaveLength(2));
   for (let round = 0; round < 3; round += 1) {
-    // Everybody's next ping is under way when the process stops to listen.
+    // A ping of each connection is in flight when the process stops reading.
     const managers = factory.managersOf('ada');
     for (const manager of managers) manager.ping();
     block(2_500);

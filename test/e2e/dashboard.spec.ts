@@ -86,7 +86,7 @@ async function act(app: TestApp, body: object): Promise<{ count: number }> {
 }
 
 describe('the list of connections', () => {
-  it('comes in the order that is asked for', async () => {
+  it('comes in the requested order', async () => {
     const app = await start();
     const clients: TestClient[] = [];
     for (const userId of ['ada', 'bob', 'cleo', 'dan']) {
@@ -105,12 +105,12 @@ describe('the list of connections', () => {
     expect(await listed(app, `search=${ofCleo}`)).toEqual(['cleo']);
     expect(await listed(app, `search=${ofCleo.slice(-8)}`)).toEqual(['cleo']);
     expect(await listed(app, 'view=closing')).toEqual([]);
-    // Every sign of a pattern is only a letter.
+    // Characters of patterns are taken literally.
     expect(await listed(app, `search=${encodeURIComponent('.*')}`)).toEqual([]);
     expect(await listed(app, `search=${encodeURIComponent('(')}`)).toEqual([]);
   });
 
-  it('ranks the users by what they hold', async () => {
+  it('ranks the users by their connections', async () => {
     const app = await start();
     for (const userId of ['ada', 'bob', 'bob', 'cleo', 'cleo', 'cleo']) {
       await TestClient.open(app.url(`/live?user=${userId}`));
@@ -126,7 +126,7 @@ describe('the list of connections', () => {
         { userId: 'ada', held: 1 },
       ],
     });
-    // Limits in force are the ones it is measured by.
+    // The figures use the limits in force.
     app.app.get(WebSocketManagerFactory).setLimits({ maxManagersPerUser: 3 });
     await eventually(async () =>
       expect((await look(app)).users).toMatchObject({
@@ -138,7 +138,7 @@ describe('the list of connections', () => {
 });
 
 describe('actions', () => {
-  it('disconnect one or a user, clean up, and drain', async () => {
+  it('disconnect a connection or a user, clean up, and drain', async () => {
     const app = await start({ canAct: () => true });
     const open = (): Promise<TestClient> => TestClient.open(app.url('/live?user=ada'));
     const [one, two, three] = [await open(), await open(), await open()];
@@ -162,7 +162,7 @@ describe('actions', () => {
 });
 
 describe('guards', () => {
-  it('that are no providers are made with what the module imports', async () => {
+  it('that are not providers are instantiated with the imports of the module', async () => {
     @Injectable()
     class Answers {
       readonly yes = true;
@@ -180,7 +180,7 @@ describe('guards', () => {
     expect((await look(app)).isDraining).toBe(false);
   });
 
-  it('may be request-scoped, and say who acts', async () => {
+  it('may be request-scoped', async () => {
     let made = 0;
     @Injectable({ scope: Scope.REQUEST })
     class FreshGuard implements CanActivate {
@@ -197,7 +197,7 @@ describe('guards', () => {
     expect(made).toBeGreaterThanOrEqual(2);
   });
 
-  it('that fail let nobody in, and count against nobody', async () => {
+  it('that throw admit no visitor, and do not count as failed attempts', async () => {
     const app = await start({
       guard: () => {
         throw new Error('the database is away');
@@ -210,8 +210,8 @@ describe('guards', () => {
   });
 });
 
-describe('in an application that changes every answer', () => {
-  it('the page gets what it is made for', async () => {
+describe('in an application that changes every response', () => {
+  it('the page gets unchanged responses', async () => {
     const wrapping: NestInterceptor = {
       intercept: (_context: ExecutionContext, next: CallHandler) =>
         next.handle().pipe(map((data: unknown) => ({ wrapped: data }))),
@@ -233,7 +233,7 @@ describe('in an application that changes every answer', () => {
 });
 
 describe('beside the rest of an application', () => {
-  it('takes no address that is not its own, at the root neither', async () => {
+  it('serves only its own addresses, even at the root path', async () => {
     @Controller()
     class OwnController {
       @Get('about')
@@ -251,7 +251,7 @@ describe('beside the rest of an application', () => {
 });
 
 describe('in a cluster', () => {
-  it('lists the processes with what they hold', async () => {
+  it('lists the processes with their connections', async () => {
     await using redis = await TestRedis.start();
     const node = (name: string): Promise<TestApp> =>
       start(

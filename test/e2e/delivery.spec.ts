@@ -16,9 +16,9 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** Texts that `ws` has put together: it holds the socket back until it has written header and text. */
+/** The number of frames that `ws` has assembled: it corks the socket while it writes header and payload. */
 let sentByWs = 0;
-/** Texts that went through a `send()` of the app's own. */
+/** The number of messages that were sent through the app's own `send()`. */
 let sentByApp = 0;
 
 @IsolatedGateway({ path: '/news' })
@@ -73,19 +73,19 @@ async function start(perMessageDeflate: boolean): Promise<WebSocketEmitter> {
 const connect = (perMessageDeflate: boolean): Promise<TestClient> =>
   TestClient.open(testApp.url('/news?user=ada'), { perMessageDeflate });
 
-/** Data with which the whole message has so many bytes. */
+/** Returns data with which the whole message has this many bytes. */
 function textOf(bytes: number, filling: string): string {
   const room = bytes - Buffer.byteLength(JSON.stringify({ event: 'news', data: '' }));
   const width = Buffer.byteLength(filling);
   return filling.repeat(Math.floor(room / width)) + '.'.repeat(room % width);
 }
 
-// Where the length of a frame is written in another way: RFC 6455, section 5.2.
+// Lengths around the limits at which the encoding of the length changes (RFC 6455, section 5.2).
 const LENGTHS = [40, 125, 126, 127, 65_535, 65_536, 200_000];
 
 describe('a message', () => {
   it.each(['x', 'é', '漢', '🚲'])(
-    'of any length arrives as it was, made of %s',
+    'of any length arrives unchanged, made of %s',
     async (filling) => {
       const emitter = await start(false);
       const one = await connect(false);
@@ -100,12 +100,12 @@ describe('a message', () => {
         emitter.toUser('ada').send('news', text);
         for (const client of many) expect((await client.next('news')).data).toBe(text);
       }
-      // What is known of the inside of `ws` still holds.
+      // The library wrote all frames itself, so its assumptions about the internals of `ws` still hold.
       expect(sentByWs).toBe(0);
     },
   );
 
-  it('is compressed for those who agreed to that, and reaches the others as it is', async () => {
+  it('is compressed for clients that have negotiated compression, and plain for the others', async () => {
     const emitter = await start(true);
     const compressing = await connect(true);
     const plain = await connect(false);
@@ -119,7 +119,7 @@ describe('a message', () => {
     expect(bytesReadBy(plain)).toBeGreaterThan(200_000);
   });
 
-  it('is masked where the manager holds a client', async () => {
+  it('is masked if the socket of the manager is a client', async () => {
     await start(false);
     const server = new WebSocketServer({ port: 0 });
     try {
@@ -142,18 +142,18 @@ describe('a message', () => {
     }
   });
 
-  it('goes through a `send()` that the app has put in the place of the one of `ws`', async () => {
+  it('goes through a `send()` with which the app has replaced that of `ws`', async () => {
     const emitter = await start(false);
     const client = await connect(false);
     await client.ask('override');
     emitter.toUser('ada').send('news', 'seen');
     expect((await client.next('news')).data).toBe('seen');
-    // The answer to "override" and the news.
+    // The reply to "override" and the news.
     expect(sentByApp).toBe(2);
   });
 
   it.each([false, true])(
-    'keeps its place among those that the app sends itself, compression %s',
+    'keeps its order among messages that the app sends itself, compression %s',
     async (isCompressing) => {
       await start(isCompressing);
       const client = await connect(isCompressing);

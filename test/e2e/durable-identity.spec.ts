@@ -33,7 +33,7 @@ import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import { LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** As in the documentation of Nest: one scope for each tenant, and the tenant as its payload. */
+/** The strategy of Nest's documentation: one scope per tenant, with the tenant as its payload. */
 class ByTenant implements ContextIdStrategy {
   readonly #tenants = new Map<string, ContextId>();
 
@@ -74,7 +74,7 @@ function userNow(): string | undefined {
   }
 }
 
-/** Has no scope of its own: as durable as what it needs. */
+/** Has no scope of its own, so it is durable because its dependencies are. */
 @Injectable()
 class Repository {
   constructor(readonly pool: Pool) {}
@@ -108,7 +108,7 @@ class DraftGateway {
   }
 }
 
-/** Everything it needs is durable: Nest takes it for durable as well. */
+/** All its dependencies are durable, so Nest treats it as durable too. */
 @IsolatedGateway({ path: '/durable' })
 class PoolGateway {
   #asked = 0;
@@ -197,7 +197,7 @@ describe('the REQUEST of a durable provider', () => {
     expect(await ask(other)).toEqual(asked('cleo', 2, { tenantId: 'C' }));
   });
 
-  it('is the payload also where a request made the provider', async () => {
+  it('is the payload even if an HTTP request created the provider', async () => {
     await start([Pool, Repository, Draft, DraftGateway], [PoolController]);
     expect(await read('B')).toEqual({ pool: 1, payload: { tenantId: 'B' } });
     const client = await open('ada', 'B');
@@ -211,7 +211,7 @@ describe('the REQUEST of a durable provider', () => {
     expect(await ask(client)).toEqual(asked('ada', 1, 'none'));
   });
 
-  it('is the payload where the strategy leaves the provider with the connection', async () => {
+  it('is the payload if the strategy keeps the provider in the scope of the connection', async () => {
     ContextIdFactory.apply({
       attach: (contextId) => ({ resolve: () => contextId, payload: { tenantId: 'own' } }),
     });
@@ -222,7 +222,7 @@ describe('the REQUEST of a durable provider', () => {
     expect(await ask(second)).toEqual(asked('bob', 2, { tenantId: 'own' }));
   });
 
-  it('is the payload while several connections make it at the same time', async () => {
+  it('is the payload while several connections create the provider at the same time', async () => {
     await start([Pool, Repository, Draft, DraftGateway]);
     const users = ['ada', 'bob', 'cleo', 'dan'];
     const clients = await Promise.all(users.map((user) => open(user, 'B')));
@@ -230,7 +230,7 @@ describe('the REQUEST of a durable provider', () => {
     expect(answers).toEqual(users.map((user) => asked(user, 1, { tenantId: 'B' })));
   });
 
-  it('is the payload where a handler asks for the provider by hand', async () => {
+  it('is the payload if a handler resolves the provider through ModuleRef', async () => {
     @IsolatedGateway({ path: '/tenant' })
     class ByHand {
       constructor(
@@ -284,9 +284,9 @@ describe('the REQUEST of a durable provider', () => {
 
   it.each<[string, (tenantId: string, request: unknown) => unknown]>([
     ['the connection', (_tenantId, request) => request],
-    ['something that holds the connection', (tenantId, request) => ({ tenantId, request })],
+    ['an object that holds the connection', (tenantId, request) => ({ tenantId, request })],
     [
-      'something that holds its context',
+      'an object that holds its context',
       (_tenantId, request) => ({ context: (request as ConnectionRequest).context }),
     ],
   ])('refuses connections when the payload is %s', async (_name, payloadOf) => {
@@ -298,8 +298,8 @@ describe('the REQUEST of a durable provider', () => {
   });
 });
 
-describe('what a durable provider needs', () => {
-  it('is made without the identity of the first connection: constructors, helpers, scoped providers', async () => {
+describe('a dependency of a durable provider', () => {
+  it('is created without the identity of the first connection: constructors, helpers, scoped providers', async () => {
     const seen: unknown[] = [];
     @Injectable({ scope: Scope.TRANSIENT })
     class Helper {
@@ -343,7 +343,7 @@ describe('what a durable provider needs', () => {
     expect(currentUsers).toEqual([undefined]);
   });
 
-  it('is complete before the connection is there, in circles too', async () => {
+  it('is complete before the connection is ready, even in circular dependencies', async () => {
     @Injectable()
     class Database {
       readonly name = 'db';
@@ -384,7 +384,7 @@ describe('what a durable provider needs', () => {
     }
   });
 
-  it('keeps nothing of the connection that was the first to need it', async () => {
+  it('keeps no reference to the connection that needed it first', async () => {
     const requests = new LiveCount();
     const payloadOf = (tenantId: string, request: unknown): unknown => {
       requests.watch(request as object);
@@ -398,11 +398,11 @@ describe('what a durable provider needs', () => {
       await client.close();
     }
     expect(requests.watched).toBe(3);
-    // Of the last one Node.js may still have something in hand.
+    // Node.js may still hold a reference to the last request.
     await eventually(async () => expect(await requests.alive()).toBeLessThanOrEqual(1));
   });
 
-  it('may fail for one connection, and is made anew for the next', async () => {
+  it('may fail for one connection, and is created again for the next', async () => {
     let isDown = true;
     @Injectable({ scope: Scope.REQUEST, durable: true })
     class Flaky {
@@ -429,7 +429,7 @@ describe('what a durable provider needs', () => {
 });
 
 describe('an isolated gateway', () => {
-  it('has an instance per connection also when everything it needs is durable', async () => {
+  it('has an instance per connection even if all its dependencies are durable', async () => {
     await start([Pool, PoolGateway]);
     const first = await open('ada', 'B', '/durable');
     const second = await open('bob', 'B', '/durable');
@@ -438,7 +438,7 @@ describe('an isolated gateway', () => {
     expect(await ask(second)).toEqual({ asked: 1, pool: 1 });
   });
 
-  it('has an instance per connection also when it is declared durable itself', async () => {
+  it('has an instance per connection even if it is declared durable itself', async () => {
     @Injectable({ scope: Scope.REQUEST, durable: true })
     @IsolatedGateway({ path: '/durable' })
     class Declared {
@@ -458,7 +458,7 @@ describe('an isolated gateway', () => {
     }
   });
 
-  it('has transient helpers of its own, also when they need durable ones only', async () => {
+  it('has its own transient helpers, even if they need durable providers only', async () => {
     @Injectable({ scope: Scope.TRANSIENT })
     class Counter {
       count = 0;

@@ -39,7 +39,7 @@ class TenantGateway {
   }
 }
 
-/** One scope for each user, as the documentation of Nest does it for each tenant. */
+/** One scope per user, like the strategy of Nest's documentation with one scope per tenant. */
 class ByUser implements ContextIdStrategy {
   readonly #tenants = new Map<string, ContextId>();
 
@@ -67,7 +67,7 @@ afterEach(async () => {
 });
 
 describe('a durable provider', () => {
-  it('is shared where the strategy of the app says so, and outlives its connections', async () => {
+  it('is shared as the strategy of the app decides, and outlives its connections', async () => {
     ContextIdFactory.apply(new ByUser());
     const first = await open('ada');
     const second = await open('ada');
@@ -81,7 +81,7 @@ describe('a durable provider', () => {
     expect(disposed).toEqual([]);
   });
 
-  it('is the connection’s own without a strategy, and goes with it', async () => {
+  it('belongs to the connection without a strategy, and is disposed of with it', async () => {
     const first = await open('ada');
     const second = await open('ada');
     expect(await first.ask('id')).toEqual({ event: 'id', data: 1 });
@@ -90,7 +90,7 @@ describe('a durable provider', () => {
     await eventually(() => expect(disposed).toEqual([1]));
   });
 
-  it('refuses the connection when the strategy throws, and nobody else', async () => {
+  it('refuses only the connection for which the strategy throws', async () => {
     const strategy = new ByUser();
     ContextIdFactory.apply({
       attach(contextId, request) {

@@ -24,7 +24,7 @@ const forms: [name: string, decorate: Decorate][] = [
   ['a plain', (port, options) => WebSocketGateway(port, options)],
 ];
 
-/** A gateway that says its name, and knows its server. */
+/** Returns a gateway that replies with its name, and stores its server. */
 function gatewayNamed(
   name: string,
   decorator: ClassDecorator,
@@ -34,7 +34,7 @@ function gatewayNamed(
     afterInit(server: WebSocketServer): void {
       Gateway.server = server;
     }
-    // An event for each: gateways of one path are asked both.
+    // Each gateway has its own event, because gateways on the same path get all messages.
     @SubscribeMessage(`who is ${name}`) who(): unknown {
       return { event: 'i am', data: name };
     }
@@ -88,7 +88,7 @@ const isRefused = (port: number, host: string): Promise<boolean> =>
     socket.once('error', () => resolve(true));
   });
 
-// Only `::` and `0.0.0.0` listen there as well.
+// A server accepts connections at this address only if it listens on `::` or `0.0.0.0`.
 const ELSEWHERE = '127.0.0.2';
 
 describe.each(forms)('%s gateway on a port of its own', (_name, decorate) => {
@@ -99,13 +99,13 @@ describe.each(forms)('%s gateway on a port of its own', (_name, decorate) => {
     expect(await isRefused(port, ELSEWHERE)).toBe(true);
   });
 
-  it('listens on all interfaces where it names none', async () => {
+  it('listens on all interfaces without a host', async () => {
     const port = await freePort();
     await start([gatewayNamed('Chat', decorate(port, {}))]);
     expect(await isRefused(port, ELSEWHERE)).toBe(false);
   });
 
-  it('knows its address, and hands its `backlog` on', async () => {
+  it('knows its address, and passes its `backlog` on', async () => {
     const port = await freePort();
     const Chat = gatewayNamed('Chat', decorate(port, { host: '127.0.0.1', backlog: 7 }));
     await start([Chat]);
@@ -113,7 +113,7 @@ describe.each(forms)('%s gateway on a port of its own', (_name, decorate) => {
     expect(Chat.server!.options).toMatchObject({ backlog: 7 });
   });
 
-  it('does not start with options that exclude each other', async () => {
+  it('does not start with mutually exclusive options', async () => {
     const port = await freePort();
     await expect(start([gatewayNamed('A', decorate(port, { noServer: true }))])).rejects.toThrow(
       'One and only one of the "port", "server", or "noServer" options',
@@ -137,8 +137,8 @@ describe.each(forms)('%s gateway that cannot listen on its own port', (_name, de
     await new Promise((resolve) => taken.close(resolve));
   });
 
-  it('stops the boot where the machine has no such host', async () => {
-    // An address for documentation, which no machine has.
+  it('stops the boot if the machine has no such host', async () => {
+    // An address reserved for documentation, which no machine has.
     const options = { path: '/chat', host: '192.0.2.1' };
     const gateway = gatewayNamed('Chat', decorate(await freePort(), options));
     await expect(start([gateway])).rejects.toMatchObject({
@@ -148,8 +148,8 @@ describe.each(forms)('%s gateway that cannot listen on its own port', (_name, de
   });
 });
 
-describe('gateways of one port', () => {
-  it('stop the boot where they name different hosts, and say which', async () => {
+describe('gateways on the same port', () => {
+  it('stop the boot if they name different hosts, and the error names the hosts', async () => {
     const port = await freePort();
     const gateways = [
       gatewayNamed('Chat', IsolatedGateway(port, { path: '/chat' })),
@@ -164,7 +164,7 @@ describe('gateways of one port', () => {
     expect(await isRefused(port, '127.0.0.1')).toBe(true);
   });
 
-  it('are warned of what only one of them says about their server', async () => {
+  it('cause a warning if only one of them has an option of their shared server', async () => {
     await start([
       gatewayNamed('Chat', IsolatedGateway({ path: '/chat' })),
       gatewayNamed('Small', IsolatedGateway({ path: 'chat/', maxPayload: 10 })),
@@ -175,7 +175,7 @@ describe('gateways of one port', () => {
   });
 });
 
-describe('two gateways whose paths are the same in other words', () => {
+describe('two gateways with equivalent paths', () => {
   const pairs: [string | undefined, string | undefined][] = [
     ['/chat', 'chat'],
     ['/chat', '/chat/'],
@@ -196,7 +196,7 @@ describe('two gateways whose paths are the same in other words', () => {
     pairs.map(([left, right]) => ({ mix, first, second, left, right })),
   );
 
-  it.each(cases)('answer both: $left and $right, $mix', async ({ first, second, left, right }) => {
+  it.each(cases)('both reply: $left and $right, $mix', async ({ first, second, left, right }) => {
     const url = await start([
       gatewayNamed('Left', first(0, { path: left })),
       gatewayNamed('Right', second(0, { path: right })),
@@ -207,7 +207,7 @@ describe('two gateways whose paths are the same in other words', () => {
     }
   });
 
-  it('answer both on a port of their own, where one of them takes every other path', async () => {
+  it('all reply on their own port, where one of them takes every other path', async () => {
     const port = await freePort();
     await start([
       gatewayNamed('Every', IsolatedGateway(port)),
@@ -219,7 +219,7 @@ describe('two gateways whose paths are the same in other words', () => {
     expect(await answerAt(`ws://127.0.0.1:${port}/other`, 'Every')).toBe('Every');
   });
 
-  it('are two gateways where only their case differs', async () => {
+  it('are different gateways if only the case of their paths differs', async () => {
     const url = await start([
       gatewayNamed('Upper', IsolatedGateway({ path: '/Chat' })),
       gatewayNamed('Lower', WebSocketGateway({ path: '/chat' })),
@@ -229,7 +229,7 @@ describe('two gateways whose paths are the same in other words', () => {
   });
 });
 
-describe('the one form of a path', () => {
+describe('the canonical form of a path', () => {
   it.each([
     ['/a%2Fb', '/a%2Fb'],
     ['/a%2fb', '/a%2Fb'],
@@ -246,18 +246,18 @@ describe('the one form of a path', () => {
   ])('of %s is %s', (path, canonical) => {
     expect(requestPath(`${path}?q=/x`)).toBe(canonical);
     expect(canonicalPath(path)).toBe(canonical);
-    // A form that had another form would be found under one and looked for under the other.
+    // The canonical form must be stable, or registration and lookup would use different paths.
     expect(canonicalPath(canonical)).toBe(canonical);
   });
 
   it.each([['//chat'], ['*'], ['http://evil.example/chat'], ['chat'], [undefined]])(
-    'is none for the request target %s',
+    'does not exist for the request target %s',
     (target) => expect(requestPath(target)).toBeUndefined(),
   );
 });
 
 describe('an HTTP server that two applications share', () => {
-  it('answers what neither of them has, and each what it has', async () => {
+  it('routes paths to the right application, and refuses unknown paths', async () => {
     const shared = createServer();
     await new Promise<void>((resolve) => void shared.listen(0, '127.0.0.1', resolve));
     const adapted = (app: INestApplication): void => {
@@ -274,7 +274,7 @@ describe('an HTTP server that two applications share', () => {
     );
     expect(unknown).toMatchObject({ status: 404 });
     for (const app of apps.splice(0)) await app.close();
-    // It outlives them: nothing of theirs stays on it.
+    // The server outlives the apps, so they must leave no listeners on it.
     expect(shared.listenerCount('upgrade')).toBe(0);
     await new Promise((resolve) => shared.close(resolve));
   });
@@ -297,7 +297,7 @@ describe('options of the `ws` server', () => {
     skipUTF8Validation: true,
   };
 
-  it.each(forms)('of %s gateway all reach it', async (_name, decorate) => {
+  it.each(forms)('of %s gateway all reach the server', async (_name, decorate) => {
     const Chat = gatewayNamed('Chat', decorate(0, { path: '/chat', ...given }));
     await start([Chat]);
     const { WebSocket: Used, ...options } = Chat.server!.options as typeof given;

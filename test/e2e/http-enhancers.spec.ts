@@ -30,7 +30,7 @@ const fail = (error: unknown): never => {
 };
 
 const teapot = new HttpException('no coffee here', 418);
-/** As thrown by code that has another copy of Nest. */
+/** An error like that of code with another copy of Nest. */
 const foreign = Object.assign(new Error('from elsewhere'), {
   getStatus: () => 409,
   getResponse: () => ({ message: 'a conflict', statusCode: 409 }),
@@ -47,19 +47,19 @@ class HttpishGateway {
   @UsePipes({ transform: () => fail(new BadRequestException('not by this pipe')) })
   @SubscribeMessage('pipe')
   pipe(@MessageBody() _data: unknown): void {
-    // Never called.
+    // The enhancer throws before this runs.
   }
 
   @UseGuards({ canActivate: () => fail(new HttpException('pay first', 402)) })
   @SubscribeMessage('guard')
   guard(): void {
-    // Never called.
+    // The enhancer throws before this runs.
   }
 
   @UseInterceptors({ intercept: () => throwError(() => teapot) })
   @SubscribeMessage('interceptor')
   interceptor(): void {
-    // Never called.
+    // The enhancer throws before this runs.
   }
 
   @SubscribeMessage('handler') handler(): never {
@@ -95,7 +95,7 @@ const refused = (code: string, message: unknown, id?: number): unknown => ({
 });
 
 describe('an HttpException', () => {
-  it('of 4xx reaches the client with its own text, whoever threw it, and is no error of the log', async () => {
+  it('of 4xx reaches the client with its own text from any enhancer, and is not logged as an error', async () => {
     logged.length = 0;
     app = await startApp({ providers: [HttpishGateway], logger });
     const client = await TestClient.open(app.url('/http?user=ada'));
@@ -116,7 +116,7 @@ describe('an HttpException', () => {
     expect(logged).toEqual([]);
   });
 
-  it('of 5xx stays in the log', async () => {
+  it('of 5xx is logged and hidden from the client', async () => {
     logged.length = 0;
     app = await startApp({ providers: [HttpishGateway], logger });
     const client = await TestClient.open(app.url('/http?user=ada'));
@@ -128,8 +128,8 @@ describe('an HttpException', () => {
   });
 });
 
-describe('a guard made for HTTP', () => {
-  it('finds ip and headers of the request, and may put its own beside them', async () => {
+describe('a guard written for HTTP', () => {
+  it('finds ip and headers of the request, and may add its own properties', async () => {
     class HttpGuard implements CanActivate {
       canActivate(context: ExecutionContext): boolean {
         const request = context.switchToHttp().getRequest<Record<string, unknown>>();

@@ -54,7 +54,7 @@ async function start(identity: unknown): Promise<TestApp> {
   return testApp;
 }
 
-/** The status with which a client is refused; 101 where it is let in. */
+/** Resolves with the status of the refusal, or 101 if the client is accepted. */
 async function statusOf(app: TestApp): Promise<number> {
   try {
     const client = await TestClient.open(app.url('/who'));
@@ -73,7 +73,7 @@ async function httpStatusOf(app: TestApp): Promise<number> {
 
 const inSeconds = (): number => Math.floor(Date.now() / 1000) + 3600;
 
-describe('an identity that a token or a database gave', () => {
+describe('an identity from a token or a database', () => {
   it.each<[string, () => unknown, number, RegExp]>([
     [
       'the end of a token in seconds',
@@ -82,7 +82,7 @@ describe('an identity that a token or a database gave', () => {
       /expired at 1970-01-\d\dT.*: seconds instead of milliseconds\?.*expiresAt: exp \* 1000/,
     ],
     [
-      'an end that is past',
+      'an end in the past',
       () => ({ userId: 'ada', expiresAt: new Date('2020-01-02T03:04:05Z') }),
       401,
       /expired at 2020-01-02T03:04:05.000Z\. The authenticator should refuse it/,
@@ -93,28 +93,23 @@ describe('an identity that a token or a database gave', () => {
       400,
       /metadata\.roles must be plain data, not a Set: give an array/,
     ],
-    [
-      'half a surrogate pair',
-      () => ({ userId: 'a\ud800' }),
-      400,
-      /userId must be well-formed Unicode/,
-    ],
+    ['a lone surrogate', () => ({ userId: 'a\ud800' }), 400, /userId must be well-formed Unicode/],
     [
       'claims under their own names',
       () => ({ sub: 'ada' }),
       400,
       /userId is missing \(.*has sub\)/,
     ],
-  ])('with %s is refused, and the log says what to write', async (_name, make, status, line) => {
+  ])('with %s is refused, and the log names the fix', async (_name, make, status, line) => {
     const app = await start(make());
     expect(await statusOf(app)).toBe(status);
     const refused = logger.all.filter((each) => each.startsWith('connection-refused'));
     expect(refused).toEqual([expect.stringMatching(line)]);
-    // The client learns no more than that.
+    // The client gets only the status.
     expect(await httpStatusOf(app)).toBe(status);
   });
 
-  it('with null for what it has not is let in, over HTTP too', async () => {
+  it('with null in optional fields is accepted, over HTTP too', async () => {
     const nothing = { threadId: null, runId: null, expiresAt: null, metadata: null };
     const app = await start({ userId: 'ada', ...nothing });
     const client = await TestClient.open(app.url('/who'));

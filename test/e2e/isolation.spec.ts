@@ -125,7 +125,7 @@ describe('connections', () => {
       const lines = [0, 1, 2, 3, 4].map((line) => `${index}.${line}`);
       expect(answer).toEqual({ userId: users[index], lines });
     });
-    // Two objects of their own for each: the gateway and its notes.
+    // Each connection has two instances of its own: the gateway and its notes.
     expect(instances.size).toBe(200);
     const factory = testApp.app.get(WebSocketManagerFactory);
     const managers = [...new Set(users)].flatMap((user) => factory.managersOf(user));
@@ -139,7 +139,7 @@ describe('connections', () => {
     expect(clients.every(({ messages }) => messages.length === 6)).toBe(true);
   });
 
-  it('never share one where ids hold `:` or `%` and look alike', async () => {
+  it('never share one if ids contain `:` or `%` and look alike', async () => {
     testApp = await startApp({ providers: [RoomGateway, Notes] });
     const pairs = [
       ['a:b', 'c'],
@@ -168,7 +168,7 @@ describe('connections', () => {
     expect(clients.every(({ messages }) => messages.length === 1)).toBe(true);
   });
 
-  it('know their context in everything that runs for them', async () => {
+  it('have their context in all code that runs for them', async () => {
     testApp = await startApp({ providers: [RoomGateway, Notes] });
     const [ada, bob] = await Promise.all(
       ['ada', 'bob'].map((user) => TestClient.open(testApp.url(`/room?user=${user}`))),

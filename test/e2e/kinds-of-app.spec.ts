@@ -29,7 +29,7 @@ import { freePort } from '../parity/run-scenario.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { queryAuthenticator } from '../support/test-app.js';
 
-/** Something that listens and ends as all transports of Nest do, and says when it is asked to. */
+/** A fake transport that records when Nest closes it. */
 class NoTransport {
   listen(done: () => void): void {
     done();
@@ -39,7 +39,7 @@ class NoTransport {
   }
 }
 
-/** How an application is made, started and closed. */
+/** A kind of application, and how it is created and started. */
 interface Kind {
   readonly name: string;
   readonly start: (root: Type) => Promise<INestApplicationContext>;
@@ -100,7 +100,7 @@ const kinds: Kind[] = [
 ];
 
 let opened: INestApplicationContext | undefined;
-// Kept before it has started: a test may look at it meanwhile.
+// Stored before the start, so that a test can access the app while it starts.
 async function started(
   app: INestApplicationContext,
   start: () => Promise<unknown>,
@@ -126,7 +126,7 @@ function rootWith(metadata: ModuleMetadata): Type {
   return Root;
 }
 
-/** A gateway on a port of its own whose disposer takes its time. */
+/** Returns a gateway on its own port whose disposer ends when `release` is called. */
 function slowlyDisposed(port: number): { gateway: Type; release: () => void } {
   let release!: () => void;
   const released = new Promise<void>((resolve) => (release = resolve));
@@ -181,14 +181,14 @@ describe.each(kinds)('$name', ({ start }) => {
     );
   });
 
-  it('ends by a signal as it does by close()', async () => {
+  it('ends by a signal like by close()', async () => {
     const port = await freePort();
     const { gateway, release } = slowlyDisposed(port);
     release();
     const app = await start(rootWith({ providers: [gateway, Pool] }));
     const client = await TestClient.open(`ws://127.0.0.1:${port}/own?user=ada`);
     await client.ask('hold');
-    // What `enableShutdownHooks()` calls.
+    // The method that a signal calls after `enableShutdownHooks()`.
     await (app as unknown as { shutdown(signal: string): Promise<void> }).shutdown('SIGTERM');
     expect(await client.closed()).toBe(1001);
     expect(story.filter((line) => line !== 'transport closed')).toEqual([
@@ -199,10 +199,10 @@ describe.each(kinds)('$name', ({ start }) => {
   });
 });
 
-// A microservice that is initialised first has no gateways, and listens nowhere, before its hooks are through.
+// The last kind is left out: a microservice that is initialised first does not listen before its hooks have completed.
 describe.each(kinds.slice(0, -1))('$name that starts', ({ start }) => {
   it.each(['onModuleInit', 'onApplicationBootstrap'] as const)(
-    'refuses with 503 and Retry-After while %s of a provider takes its time',
+    'refuses with 503 and Retry-After while %s of a provider is running',
     async (hook) => {
       const port = await freePort();
       const { gateway, release } = slowlyDisposed(port);
@@ -218,7 +218,7 @@ describe.each(kinds.slice(0, -1))('$name that starts', ({ start }) => {
           return hook === 'onApplicationBootstrap' ? prepared : undefined;
         }
       }
-      // In a module below the root, and in the root itself: hooks of both come before the first connection.
+      // Hooks of the root module and of an imported module must complete before the first connection.
       @Module({ providers: [Slow] })
       class Below {}
       const Root = rootWith({ providers: [gateway, Slow] });
@@ -272,11 +272,11 @@ describe.each(kinds.slice(0, 2))('$name that closes', ({ start }) => {
     }
   }
 
-  it('answers 503 with Retry-After to the last moment its port is open', async () => {
+  it('replies with 503 and Retry-After to clients that connected before the port closed', async () => {
     const app = await start(rootWith({ providers: [Isolated, Plain] }));
     const server = (app as unknown as { getHttpServer(): Server }).getHttpServer();
     const { port } = server.address() as { port: number };
-    // Connected, and asking only when the port is closed to everybody else.
+    // These clients are connected, and send their upgrade requests after the port has closed.
     const waiting = await Promise.all(Array.from({ length: 10 }, () => RawSocket.open(port)));
     await eventually(async () => {
       const count = await new Promise((resolve) =>
@@ -299,11 +299,11 @@ describe.each(kinds.slice(0, 2))('$name that closes', ({ start }) => {
     expect(server.listenerCount('upgrade')).toBe(0);
   });
 
-  it('gives 200 clients that connect meanwhile a socket, 503 with Retry-After, or no connection', async () => {
+  it('gives each of 200 connecting clients a socket, 503 with Retry-After, or no connection', async () => {
     const app = await start(rootWith({ providers: [Isolated, Plain] }));
     const server = (app as unknown as { getHttpServer(): Server }).getHttpServer();
     const { port } = server.address() as { port: number };
-    // Who still waits in the queue of the operating system when the port is closed has not reached us.
+    // Clients that were still in the backlog of the operating system when the port closed never reached the server.
     const reached = new Set<number | undefined>();
     server.on('connection', (socket: Socket) => reached.add(socket.remotePort));
     const answers = new Map<string, number>();

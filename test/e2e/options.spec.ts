@@ -80,7 +80,7 @@ const YEARS_MS = 1e12;
 
 describe('numbers', () => {
   it.each([...durations, ['inbound', 'rate.perMs'] as const])(
-    'of %s.%s are whole and within reason, or refused by name',
+    'of %s.%s must be whole and in range, or are refused by name',
     (group, name) => {
       const given = (value: unknown): WebSocketIsolationOptions =>
         name === 'rate.perMs'
@@ -96,7 +96,7 @@ describe('numbers', () => {
   );
 
   it.each(['1e999', '-1', '1.5', 'ten', '', ' ', '9007199254740993', '0x'])(
-    'of variables are as strict: %s',
+    'of variables are checked as strictly: %s',
     async (text) => {
       setVariable('WS_ISOLATION_HEARTBEAT_INTERVAL_MS', text);
       const { message } = await bootFailure();
@@ -104,21 +104,21 @@ describe('numbers', () => {
     },
   );
 
-  it('of redis stay below an hour, by name', () => {
+  it('of redis must be at most an hour, or are refused by name', () => {
     for (const leaseMs of [2 ** 31, YEARS_MS, Infinity, Number.NaN, -1, 1.5, '30000']) {
       const message = messageOf(() => redisCluster({ url: 'redis://host', leaseMs } as never));
       expect(message).toContain('leaseMs');
     }
   });
 
-  it('of a payload do not grow past what ws takes for a bound', () => {
+  it('of a payload must not exceed the maximum that ws supports', () => {
     for (const maxPayloadBytes of [2 ** 31, 2 ** 32, 1e12]) {
       const message = messageOf(() => resolveOptions({ inbound: { maxPayloadBytes } }));
       expect(message).toContain('inbound.maxPayloadBytes');
     }
   });
 
-  it('of a payload are bounded also where the adapter names them', () => {
+  it('of a payload are bounded even if set on the adapter', () => {
     const server = new WebSocketServer({ noServer: true });
     boundFrames(server, { maxPayload: 2 ** 32 + 10 }, 65_536);
     expect(server.options.maxPayload).toBe(2 ** 31 - 1);
@@ -126,7 +126,7 @@ describe('numbers', () => {
 });
 
 describe('long waits', () => {
-  it('are long: every duration at 31 years and an identity that ends in 2099 raise no warning', async () => {
+  it('work: every duration at 31 years, and an identity that ends in 2099, cause no warning', async () => {
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);
     realProcess.on('warning', warned);
@@ -161,7 +161,7 @@ describe('long waits', () => {
     }
   });
 
-  it('end when they should', () => {
+  it('end on time', () => {
     jest.useFakeTimers({ doNotFake: ['performance'] });
     try {
       const calls: string[] = [];
@@ -179,12 +179,15 @@ describe('long waits', () => {
     }
   });
 
-  it.each([Number.NaN, -1, Infinity, '10'])('of a FakeClock are numbers: %s', async (ms) => {
-    const clock = new FakeClock();
-    await expect(clock.advance(ms as number)).rejects.toThrow(RangeError);
-    expect(() => clock.jump(ms as number)).toThrow('FakeClock.jump()');
-    expect(clock.now()).toBe(1);
-  });
+  it.each([Number.NaN, -1, Infinity, '10'])(
+    'of a FakeClock must be valid numbers: %s',
+    async (ms) => {
+      const clock = new FakeClock();
+      await expect(clock.advance(ms as number)).rejects.toThrow(RangeError);
+      expect(() => clock.jump(ms as number)).toThrow('FakeClock.jump()');
+      expect(clock.now()).toBe(1);
+    },
+  );
 });
 
 describe('allowed origins', () => {
@@ -231,15 +234,15 @@ describe('allowed origins', () => {
     ['a.example', "clients send 'https://a.example'"],
     [' https://a.example', "clients send 'https://a.example'"],
     ['capacitor://localhost/', "clients send 'capacitor://localhost'"],
-    ['https://*.example', 'there are no wildcards: write a function'],
+    ['https://*.example', 'wildcards are not supported: write a function'],
     ['*', "write allowedOrigins: '*'"],
     ['same-origin', "write allowedOrigins: 'same-origin'"],
-    ['', 'it is no origin'],
-    ['https://', 'it is no origin'],
-    ['https://a.example, https://b.example', 'it is no origin'],
-    [null, 'an origin is a text'],
-    [/a\.example/, 'an origin is a text'],
-  ])('that are not exact are refused with what to write instead: %s', (origin, said) => {
+    ['', 'it is not an origin'],
+    ['https://', 'it is not an origin'],
+    ['https://a.example, https://b.example', 'it is not an origin'],
+    [null, 'an origin must be a string'],
+    [/a\.example/, 'an origin must be a string'],
+  ])('that are not exact are refused with the right spelling: %s', (origin, said) => {
     const given = { handshake: { allowedOrigins: [origin] } } as never;
     expect(messageOf(() => resolveOptions(given))).toContain(said);
   });
@@ -253,7 +256,7 @@ describe('allowed origins', () => {
     ['no Host', { Host: undefined, Origin: 'https://a.example' }, 'HTTP/1.0', 403],
     ['an app beside', { Host: 'localhost', Origin: 'capacitor://localhost' }, 'HTTP/1.1', 403],
     ['no origin', { Host: 'localhost', Origin: 'null' }, 'HTTP/1.1', 403],
-  ])('that are the own one: %s', async (_name, headers, version, status) => {
+  ])('compared with the own origin: %s', async (_name, headers, version, status) => {
     app = await startApp({ providers: [ChatGateway] });
     const raw = await RawSocket.open(app.port);
     raw.write(upgradeRequest('', headers, `GET /chat?user=ada ${version}`));
@@ -264,7 +267,7 @@ describe('allowed origins', () => {
 });
 
 describe('names', () => {
-  it('of variables that no option has stop the boot with the nearest', async () => {
+  it('of unknown variables stop the boot, and the error suggests the nearest name', async () => {
     setVariable('WS_ISOLATION_LIMITS_MAX_MANGERS', '5');
     setVariable('WS_ISOLATION_REDIS_URL', 'redis://:s3cret@host');
     setVariable('WS_ISOLATION_INBOUND_RATE', '5');
@@ -302,11 +305,11 @@ describe('names', () => {
     [{ inbound: { rate: 5 } } as never, 'inbound.rate is 5: must be an object of options'],
     [{ clock: {} } as never, 'clock is {}: must be a clock, with the methods now, epoch'],
     [{ cluster: null } as never, 'cluster is null: must be a cluster'],
-  ])('of options that do not exist, and groups that are none: %j', (options, said) => {
+  ])('of unknown options, and groups that are not objects, are refused: %j', (options, said) => {
     expect(messageOf(() => resolveOptions(options))).toContain(said);
   });
 
-  it('of variables are said only where the variable does something', () => {
+  it('of variables are mentioned only for options that have one', () => {
     const message = messageOf(() =>
       resolveOptions({
         authenticator: 5,
@@ -328,23 +331,23 @@ describe('names', () => {
     ['a text', 'limits'],
     ['an array', []],
     ['a promise of nothing', Promise.resolve(undefined)],
-  ])('a factory that gives %s is told so', async (_name, options) => {
+  ])('a factory that returns %s stops the boot', async (_name, options) => {
     const { code, message } = await bootFailure(() => options);
     expect(code).toBe('INVALID_OPTIONS');
-    expect(message).toContain('have to give an object');
+    expect(message).toContain('pass an object to forRoot()');
   });
 
   it.each<[string, () => unknown]>([
     ['nothing', () => undefined],
     ['a promise', async () => ({ slots: {}, join: () => undefined })],
     ['a text', () => 'redis'],
-  ])('a cluster that makes %s is told so', async (_name, create) => {
+  ])('a cluster definition that creates %s stops the boot', async (_name, create) => {
     const { code, message } = await bootFailure(() => ({ cluster: { create } }));
     expect(code).toBe('INVALID_OPTIONS');
     expect(message).toContain('create() has to return a cluster at once');
   });
 
-  it('a WebSocket of the adapter that is no class stops the boot by name', async () => {
+  it('a WebSocket option of the adapter that is not a class stops the boot', async () => {
     const failing = startApp({
       providers: [ChatGateway],
       prepare: (made) =>
@@ -354,7 +357,7 @@ describe('names', () => {
   });
 
   it.each(['redis://host/first', 'redis://[', 'redis://:s3cret@host:port'])(
-    'an address of Redis that is none stops the boot without being shown: %s',
+    'an invalid address of Redis stops the boot without being shown: %s',
     (url) => {
       const message = messageOf(() => redisCluster({ url }));
       expect(message).toContain('must be an address');
@@ -362,7 +365,7 @@ describe('names', () => {
     },
   );
 
-  it('what cannot be written as JSON does not hide the fault', () => {
+  it('a value that is not serializable does not hide the fault', () => {
     const circular: Record<string, unknown> = {};
     circular['self'] = circular;
     for (const value of [circular, { big: 10n }]) {
@@ -436,11 +439,11 @@ describe('the options of', () => {
       'did you mean keyPrefix?',
     ],
     ['dashboard', () => WebSocketIsolationDashboardModule.forRoot(undefined as never), 'an object'],
-  ])('%s are as strict', (_name, make, said) => {
+  ])('%s are checked as strictly', (_name, make, said) => {
     expect(messageOf(make)).toContain(said);
   });
 
-  it('the test application are as strict, and a prepare that fails leaves nothing running', async () => {
+  it('the test application are checked as strictly, and a failing prepare leaves nothing running', async () => {
     @Module({})
     class Empty {}
     await expect(
@@ -461,7 +464,7 @@ describe('the options of', () => {
     expect(isClosed).toBe(true);
   });
 
-  it('a slow reader are a speed', async () => {
+  it('a slow reader must be a positive speed', async () => {
     app = await startApp({ providers: [ChatGateway] });
     const client = await TestClient.open(app.url('/chat?user=ada'));
     for (const speed of [0, -1, Number.NaN]) {

@@ -63,7 +63,7 @@ describe.each([
     ({ port } = (app.getHttpServer() as Server).address() as { port: number });
   }
 
-  it('is served by its route as if it had not, and the line goes on', async () => {
+  it('is served by its route, and the connection stays open', async () => {
     await start();
     const raw = await open();
     raw.write(`GET /rest HTTP/1.1\r\n${H2C}\r\n`);
@@ -72,7 +72,7 @@ describe.each([
     await eventually(() => expect(count(raw.received, 'HTTP/1.1 200')).toBe(2));
   });
 
-  it('may have a body, in any pieces', async () => {
+  it('may have a body, in any chunks', async () => {
     await start();
     const body = '{"text":"tea"}';
     const head = `POST /rest HTTP/1.1\r\n${H2C}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
@@ -86,7 +86,7 @@ describe.each([
     }
   });
 
-  it('gets the 404 of the app on the path of a gateway, which goes on', async () => {
+  it('gets the 404 of the app on the path of a gateway, and the gateway still works', async () => {
     await start();
     const raw = await open();
     raw.write(`GET /chat?user=ada HTTP/1.1\r\n${H2C}\r\n`);
@@ -96,7 +96,7 @@ describe.each([
     await client.close();
   });
 
-  it('leaves the app free to end', async () => {
+  it('does not keep the app from closing', async () => {
     await start();
     const raw = await open();
     raw.write(`GET /rest HTTP/1.1\r\n${H2C}\r\n`);

@@ -11,7 +11,7 @@ import { startApp } from '../support/test-app.js';
 const NO_CONNECTION = (name: string): string =>
   `${name} was asked for where there is no isolated connection`;
 
-describe('a REQUEST-scoped listener of an event, which injects what only connections have', () => {
+describe('a REQUEST-scoped event listener that injects providers of a connection', () => {
   let server: NodeProcess<EventListenerMethods>;
   beforeAll(() => {
     const file = new URL('../processes/event-listener.process.ts', import.meta.url);
@@ -22,11 +22,11 @@ describe('a REQUEST-scoped listener of an event, which injects what only connect
     await server.kill();
   });
 
-  // An event may look like an HTTP request.
+  // The last payload looks like an HTTP request.
   const payloads = [[], [{ text: 'tea' }], ['tea'], [1, 2], [{ headers: { authorization: 'x' } }]];
 
   it.each(payloads)(
-    'gets NO_CONNECTION when it uses it, and the process lives on: %j',
+    'gets NO_CONNECTION when it uses them, and the process stays alive: %j',
     async (...payload) => {
       await server.call('emit', 'uses.manager', ...payload);
       await eventually(async () =>
@@ -44,7 +44,7 @@ describe('a REQUEST-scoped listener of an event, which injects what only connect
     },
   );
 
-  it('is called like any other when it does not use it', async () => {
+  it('is called as usual if it does not use them', async () => {
     await server.call('emit', 'uses.none');
     await eventually(async () =>
       expect(await server.call('heard')).toEqual(['without a connection']),
@@ -52,7 +52,7 @@ describe('a REQUEST-scoped listener of an event, which injects what only connect
     expect(await server.call('errors')).toEqual([]);
   });
 
-  it('has no connection either when a handler emits the event', async () => {
+  it('has no connection even if a handler emits the event', async () => {
     const port = await server.call('port');
     const client = await TestClient.open(`ws://127.0.0.1:${port}/events?user=ada`);
     expect(await client.ask('emit', 'uses.manager')).toEqual({
@@ -63,7 +63,7 @@ describe('a REQUEST-scoped listener of an event, which injects what only connect
     await client.close();
   });
 
-  it('does not change what HTTP requests and callers by hand get', async () => {
+  it('does not change the errors of HTTP requests and of ModuleRef', async () => {
     const port = await server.call('port');
     const { status } = await fetch(`http://127.0.0.1:${port}/manager`);
     expect(status).toBe(500);
@@ -72,7 +72,7 @@ describe('a REQUEST-scoped listener of an event, which injects what only connect
   });
 });
 
-describe('a consumer with a request of its own', () => {
+describe('a consumer with its own request', () => {
   @Injectable({ scope: Scope.REQUEST })
   class Consumer {
     constructor(
@@ -81,7 +81,7 @@ describe('a consumer with a request of its own', () => {
     ) {}
   }
 
-  it('gets a stand-in that throws NO_CONNECTION; where there is no request, the caller gets the error', async () => {
+  it('gets a stand-in that throws NO_CONNECTION, or the error itself without a request', async () => {
     await using app = await startApp({ providers: [Consumer] });
     const moduleRef = app.app.get(ModuleRef);
     const contextId = ContextIdFactory.create();

@@ -48,7 +48,7 @@ const factory = (): WebSocketManagerFactory => testApp.app.get(WebSocketManagerF
 const open = (): Promise<TestClient> => TestClient.open(testApp.url('/desk?user=ada'));
 
 describe('with evict-idle', () => {
-  it('a newcomer replaces whoever was silent for longest, and never who works', async () => {
+  it('a new connection replaces the least recently active one, and never a pinned one', async () => {
     await start('evict-idle');
     const [worker, quiet, ...rest] = await Promise.all(Array.from({ length: LIMIT }, open));
     await worker!.ask('work');
@@ -61,7 +61,7 @@ describe('with evict-idle', () => {
     expect(factory().managersOf('ada').length).toBe(LIMIT);
   });
 
-  it('a crowd of newcomers never exceeds the limit, and leaves it full', async () => {
+  it('a crowd of new connections never exceeds the limit, and fills it', async () => {
     await start('evict-idle');
     const registry = testApp.app.get(ManagerRegistry, { strict: false });
     const add = registry.add.bind(registry);
@@ -91,7 +91,7 @@ describe('with evict-idle', () => {
 });
 
 describe('a limit lowered at run time', () => {
-  it('closes who is above it and rests, and who works when the work is done', async () => {
+  it('closes idle connections above it at once, and pinned ones when they are unpinned', async () => {
     await start('reject');
     const clients = await Promise.all(Array.from({ length: LIMIT }, open));
     for (const client of clients.slice(0, 3)) await client.ask('work');
@@ -99,7 +99,7 @@ describe('a limit lowered at run time', () => {
     const resting = clients.slice(3);
     expect(await Promise.all(resting.map((client) => client.closed()))).toEqual([4409, 4409]);
     expect(factory().managersOf('ada').length).toBe(3);
-    // The answer still comes, and then the goodbye.
+    // The client gets the reply first, and then the close frame.
     expect(await clients[0]!.ask('rest')).toMatchObject({ event: 'resting' });
     expect(await clients[0]!.closed()).toBe(4409);
     for (const client of clients.slice(1, 3)) await client.ask('rest');

@@ -95,7 +95,7 @@ describe('resume', () => {
     for (const text of texts) emitter.toThread('ada', 'tea').send('said', text);
   };
 
-  it('tells a new client where it stands, and numbers what comes', async () => {
+  it('sends a new client its position, and numbers the events', async () => {
     const client = await open();
     expect(await client.next()).toMatchObject({ event: 'resume', data: { status: 'live' } });
     say('one');
@@ -104,7 +104,7 @@ describe('resume', () => {
     expect(message.position).toMatch(/\.1$/);
   });
 
-  it('gives a client that comes back what it missed, once and in order', async () => {
+  it('replays missed events to a client that reconnects, once and in order', async () => {
     const first = await open();
     await first.next();
     say(1, 2);
@@ -120,7 +120,7 @@ describe('resume', () => {
     await eventually(() => expect(said(second)).toEqual([3, 4, 5, 6, 7]));
   });
 
-  it('sends nothing of the thread before the guards have let the client in', async () => {
+  it('sends no event of the thread before the guards have admitted the client', async () => {
     const first = await open();
     await first.next();
     say('secret');
@@ -140,12 +140,12 @@ describe('resume', () => {
     await eventually(() => expect(said(admitted)).toEqual(['secret', 'more']));
   });
 
-  it('hands on what was sent before the connection was ready', async () => {
+  it('delivers events that were sent before the connection was ready', async () => {
     const client = await open(undefined, { run: 'early' });
     await eventually(() => expect(said(client)).toEqual(['from the hook']));
   });
 
-  it('says so when the gap cannot be filled, and goes on with what is left', async () => {
+  it('reports a gap that cannot be filled, and continues with the kept events', async () => {
     const first = await open();
     await first.next();
     const start = positionOf(first);
@@ -155,7 +155,7 @@ describe('resume', () => {
     await eventually(() => expect(said(second)).toHaveLength(100));
     expect(second.messages[0]).toMatchObject({ event: 'resume', data: { status: 'gap' } });
     expect(said(second)[0]).toBe(50);
-    // The position that came with the notice is a good one.
+    // The position in the gap notice is valid.
     const { position } = second.messages[0] as unknown as Positioned;
     const third = await open(position);
     await eventually(() => expect(said(third)).toHaveLength(100));
@@ -163,14 +163,14 @@ describe('resume', () => {
   });
 
   it.each(['nonsense', 'a.b.c', '', `${'x'.repeat(200)}.1`, 'unknown-epoch.-1'])(
-    'takes %j for a gap',
+    'treats %j as a gap',
     async (position) => {
       const client = await open(position);
       expect(await client.next()).toMatchObject({ event: 'resume', data: { status: 'gap' } });
     },
   );
 
-  it('asks anew who it is: a position opens nothing to somebody who is not let in any more', async () => {
+  it('authenticates again: a position alone admits no client', async () => {
     const ada = await open();
     await ada.next();
     const resume = positionOf(ada);
@@ -199,7 +199,7 @@ describe('resume', () => {
     expect(factoryMetrics.securityViolationsDetected).toBe(1);
   });
 
-  it('gives nothing of one thread to another thread of the same user', async () => {
+  it('sends no event of a thread to another thread of the same user', async () => {
     const tea = await open();
     await tea.next();
     say('tea only');
@@ -210,7 +210,7 @@ describe('resume', () => {
     await eventually(() => expect(said(coffee)).toEqual(['coffee']));
   });
 
-  it('keeps what is critical for a user who has never been there', async () => {
+  it('keeps critical events for a user who has never connected', async () => {
     expect(emitter.toThread('ada', 'tea').sendCritical('said', 'paid')).toEqual({
       sent: 0,
       queued: 0,
@@ -224,7 +224,7 @@ describe('resume', () => {
     await eventually(() => expect(said(client)).toEqual(['paid', 'next']));
   });
 
-  it('recovers a critical message of a connection on the one that follows it', async () => {
+  it('replays a critical message of a connection to its successor', async () => {
     const first = await open();
     const other = await open();
     await first.next();
@@ -241,7 +241,7 @@ describe('resume', () => {
     expect(other.messages.filter(({ event }) => event === 'important')).toEqual([]);
   });
 
-  it('keeps nothing of connections that have ended, and of threads only for the window', async () => {
+  it('keeps no state of ended connections, and threads only for the window', async () => {
     const resume = app.app.get(Resume);
     for (let round = 0; round < 50; round += 1) {
       const client = await open(undefined, { thread: `thread-${round % 5}` });
@@ -253,7 +253,7 @@ describe('resume', () => {
     expect((resume.history as MemoryHistory).bytes).toBe(0);
   });
 
-  it('does not push a replay into a client that reads slowly', async () => {
+  it('does not overflow a slow client with a replay', async () => {
     const first = await open();
     await first.next();
     const start = positionOf(first);
@@ -273,7 +273,7 @@ describe('resume', () => {
 });
 
 describe('without resume', () => {
-  it('adds nothing to a frame and says nothing about positions', async () => {
+  it('adds nothing to a frame and sends no positions', async () => {
     const app = await startApp({ providers: [ChatGateway] });
     try {
       const client = await TestClient.open(

@@ -14,7 +14,7 @@ import { LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 let live: LiveCount;
-// What a careless app keeps of connections that are gone.
+// Clients that a careless app keeps after their connections have ended.
 let kept: object[];
 
 @Injectable({ scope: Scope.REQUEST })
@@ -61,16 +61,16 @@ async function gone(clients: readonly TestClient[]): Promise<void> {
   await eventually(() => expect(detector.getReport().ledger.active).toBe(0));
 }
 
-describe('a client that is kept when its connection is gone', () => {
-  it('keeps nothing of the connection, and leads to an empty scope of its own', async () => {
-    // The first scope is made by Nest, which gives it a name.
+describe('a client that is kept after its connection has ended', () => {
+  it('keeps no objects of the connection alive, and has an empty scope of its own', async () => {
+    // Nest creates the first scope and gives it a context id.
     await gone([await TestClient.open(testApp.url('/kept?user=first'))]);
     kept = [];
     const users = Array.from({ length: 12 }, (_, index) => `user-${index}`);
     const urls = users.map((user) => testApp.url(`/kept?user=${user}`));
     await gone(await Promise.all(urls.map((url) => TestClient.open(url))));
     expect(kept).toHaveLength(12);
-    // A gateway, a draft and a manager of each.
+    // A gateway, a draft and a manager per connection.
     expect(live.watched).toBe(39);
     await eventually(async () => expect(await live.alive()).toBe(0));
 
@@ -83,7 +83,7 @@ describe('a client that is kept when its connection is gone', () => {
     });
   });
 
-  it('leads to the scope by the name that it had', async () => {
+  it('keeps its context id', async () => {
     const client = await TestClient.open(testApp.url('/kept?user=ada'));
     const { data } = await client.ask('name');
     expect(data).toEqual({ id: expect.any(Number), isOwn: true });

@@ -29,7 +29,7 @@ beforeEach(() => {
   made = 0;
 });
 
-/** Something that says when it is disposed of. */
+/** A resource that records its disposal. */
 class Resource {
   constructor(readonly name: string) {}
 
@@ -57,7 +57,7 @@ async function start(providers: Provider[]): Promise<void> {
 const open = (user: string): Promise<TestClient> =>
   TestClient.open(server.url(`/owner?user=${user}`));
 
-/** Opens a connection and ends it, and waits until nothing is left of it. */
+/** Opens and closes a connection, and waits until it has left nothing behind. */
 async function visit(user: string): Promise<void> {
   const client = await open(user);
   await client.ask('hi');
@@ -65,7 +65,7 @@ async function visit(user: string): Promise<void> {
   await expectNoLeaks(server.app);
 }
 
-/** A gateway that injects these. */
+/** Returns a gateway that injects these tokens. */
 function gatewayWith(...tokens: (string | symbol | (new (...args: never[]) => unknown))[]) {
   @IsolatedGateway({ path: '/owner' })
   class OwnerGateway {
@@ -96,11 +96,11 @@ function gatewayWith(...tokens: (string | symbol | (new (...args: never[]) => un
   return OwnerGateway;
 }
 
-// The first scope of an app is made by Nest, later ones by the library.
+// Nest creates the first scope of an app, and the library creates the later ones.
 const EACH_SCOPE = ['first', 'second', 'third'];
 
-describe('what a factory gives', () => {
-  it('is the factory’s: a client that connections of a tenant share lives on', async () => {
+describe('the product of a factory', () => {
+  it('belongs to the factory: a pool that connections share is not disposed of', async () => {
     const pool = new Resource('pool');
     const pools = { of: () => pool };
     await start([
@@ -118,7 +118,7 @@ describe('what a factory gives', () => {
   });
 
   it.each(['sync', 'async'])(
-    'is disposed of with the connection where the %s factory hands it over, after what injects it',
+    'is disposed of with the connection if the %s factory hands it over, after the providers that inject it',
     async (kind) => {
       @Injectable({ scope: Scope.REQUEST })
       class Draft extends Resource {
@@ -143,7 +143,7 @@ describe('what a factory gives', () => {
     },
   );
 
-  it('is disposed of once where several tokens lead to it, and not at all where none of them owns it', async () => {
+  it('is disposed of once if several tokens lead to it, and not at all if none of them owns it', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Own extends Resource {
       constructor(readonly context: UserExecutionContext) {
@@ -192,7 +192,7 @@ describe('what a factory gives', () => {
     }
   });
 
-  it('has to be something that can be disposed of', async () => {
+  it('must be disposable', async () => {
     await start([gatewayWith()]);
     const promised = Promise.resolve(new Resource('session'));
     for (const product of [{}, promised, () => undefined]) {
@@ -239,7 +239,7 @@ class Singleton extends Resource {
 }
 
 describe('a transient helper', () => {
-  it('is disposed of once with the connection it was made for, what needs it first', async () => {
+  it('is disposed of once with its connection, after the providers that need it', async () => {
     await start([
       Inner,
       Helper,
@@ -256,7 +256,7 @@ describe('a transient helper', () => {
       await visit(user);
       const helpers = disposed.filter((name) => name.startsWith('helper'));
       const inners = disposed.filter((name) => name.startsWith('inner'));
-      // Of the gateway, of the desk, of the shelf.
+      // The helpers of the gateway, of the desk and of the shelf.
       expect(helpers).toHaveLength(3);
       expect(helpers.length + inners.length).toBe(made - before);
       expect(new Set(disposed).size).toBe(disposed.length);
@@ -284,7 +284,7 @@ describe('a transient helper', () => {
     expect(disposed).toEqual([]);
   });
 
-  it('that was resolved by hand in the connection’s scope goes with it, and one of no connection does not', async () => {
+  it('resolved through ModuleRef is disposed of with its connection, and one outside of any is not', async () => {
     @Injectable({ scope: Scope.REQUEST })
     class Lazy {
       constructor(
@@ -318,7 +318,7 @@ describe('a transient helper', () => {
     expect(names).not.toContain(elsewhere.name);
   });
 
-  it('of a durable provider that connections share outlives each of them', async () => {
+  it('of a shared durable provider outlives each connection', async () => {
     @Injectable({ scope: Scope.REQUEST, durable: true })
     class Tenant extends Resource {
       constructor(readonly helper: Helper) {
@@ -335,7 +335,7 @@ describe('a transient helper', () => {
     await start([Inner, Helper, Tenant, Desk, gatewayWith(Tenant, Desk)]);
     for (const user of EACH_SCOPE) await visit(user);
     expect(disposed).not.toContain('tenant');
-    // Only those of the three desks.
+    // Only the helpers of the three desks.
     expect(disposed.filter((name) => name.startsWith('helper'))).toHaveLength(3);
   });
 });

@@ -111,7 +111,7 @@ const Shout = createParamDecorator((suffix: string, context: ExecutionContext) =
   return `${text.toUpperCase()}${suffix}`;
 });
 
-// The same gateway in every form: only what it injects and its decorator differ.
+// The same gateway in every form. Only its dependency and its decorator differ.
 function createGateway(decorate: Decorate, dependency: Type): Type {
   @decorate()
   @UseGuards(guard('class'))
@@ -142,7 +142,7 @@ function createGateway(decorate: Decorate, dependency: Type): Type {
       return of({ event: 'later', data: 'x' }).pipe(delay(5));
     }
     @SubscribeMessage('nothing') nothing(): void {
-      // Nothing to answer.
+      // No reply.
     }
     @SubscribeMessage('plain') plain(): string {
       return 'just a text';
@@ -255,7 +255,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
       return TestClient.open(testApp.url('/g?user=ada'));
     };
 
-    it('answers with a value, a promise, an observable of many, or not at all', async () => {
+    it('replies with a value, a promise, an observable of several values, or not at all', async () => {
       const client = await connect();
       expect(await client.ask('value')).toEqual({ event: 'value', data: 1 });
       expect(await client.ask('promise')).toEqual({ event: 'promise', data: 2 });
@@ -266,7 +266,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
       expect(await client.ask('plain')).toBe('just a text');
     });
 
-    it('hands over the body, a field of it, the socket, and what custom decorators read', async () => {
+    it('passes the body, a field of it, the socket, and the values of custom decorators', async () => {
       const client = await connect();
       expect((await client.ask('field', { text: 'tea' })).data).toBe('tea');
       expect((await client.ask('field', null)).event).toBe('field');
@@ -317,7 +317,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
       expect(trace).toContain('pipe app');
     });
 
-    it('refuses what a guard refuses', async () => {
+    it('replies with an exception to messages that a guard refuses', async () => {
       const client = await connect();
       expect(await client.ask('refused')).toMatchObject({
         event: 'exception',
@@ -329,7 +329,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
       });
     });
 
-    it('lets filters answer, and answers for the rest itself', async () => {
+    it('lets filters reply, and replies to other errors itself', async () => {
       const client = await connect();
       expect(await client.ask('range')).toEqual({ event: 'filtered', data: ['out', 'range'] });
       expect(await client.ask('ws-exception')).toMatchObject({
@@ -344,7 +344,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
       expect(await client.next()).toMatchObject({ event: 'exception', data: { message: 'half' } });
     });
 
-    it('ignores frames that are not JSON and events it does not know, and reads binary JSON', async () => {
+    it('ignores frames that are not JSON and unknown events, and reads binary JSON', async () => {
       const client = await connect();
       for (const frame of [
         '{',
@@ -364,7 +364,7 @@ describe.each(forms.map(([name], index) => ({ name, index })))(
     });
 
     if (name !== 'stock') {
-      it('gives a failed message its own id back, and never a cause', async () => {
+      it('replies to a failed message with its id, and never with the cause', async () => {
         const client = await connect();
         const { data } = await client.ask('ws-exception', { secret: 's' }, 'm-1');
         expect(data).toEqual({
@@ -407,7 +407,7 @@ describe('REQUEST-scoped enhancers', () => {
     }
   }
 
-  it('are the connection’s own, also on a gateway that is none', async () => {
+  it('belong to the connection, even on a singleton gateway', async () => {
     testApp = await startApp({
       providers: [StaticGateway, { provide: APP_GUARD, useClass: ScopedGuard }],
     });
@@ -487,7 +487,7 @@ describe('hooks', () => {
   });
 
   it.each(['sync', 'async'])(
-    'that throw (%s) close with 1011 and end nothing else',
+    'that throw (%s) close with 1011 and affect no other connection',
     async (user) => {
       calls.length = 0;
       testApp = await startApp({ providers });
@@ -552,7 +552,7 @@ describe('several gateways', () => {
     expect(await client.ask('plain')).toEqual({ event: 'plain', data: 'yes' });
   });
 
-  it('leave plain ones as they are: open to anybody, answering as ever', async () => {
+  it('do not change plain ones: they stay open to every client, and reply as before', async () => {
     testApp = await startApp({ providers: [First, Plain] });
     const client = await TestClient.open(testApp.url('/plain'));
     expect(await client.next()).toEqual({ event: 'welcome' });
@@ -562,7 +562,7 @@ describe('several gateways', () => {
     await expect(TestClient.open(testApp.url('/shared/?user=ada'))).resolves.toBeDefined();
   });
 
-  it('listen on ports of their own, with and without a path', async () => {
+  it('listen on their own ports, with and without a path', async () => {
     const [port, other] = [await freePort(), await freePort()];
     @IsolatedGateway(port, { path: '/own' })
     class OwnPort {

@@ -26,13 +26,13 @@ const TOO_MANY = {
 };
 
 describe('the ThrottlerGuard of Nest', () => {
-  it('counts by address, as behind HTTP', async () => {
+  it('counts by address, as with HTTP', async () => {
     const port = await server.call('startByAddress');
     for (const localAddress of ['127.0.0.1', '127.0.0.2']) {
       const client = await TestClient.open(`ws://127.0.0.1:${port}/message?user=ada`, {
         localAddress,
       });
-      // A message without data has nothing that could be taken for a response.
+      // The guard must not mistake the message's data (none, or an object) for an HTTP response.
       expect(await client.ask('say')).toEqual({ event: 'said' });
       expect(await client.ask('say', { header: 1 })).toEqual({ event: 'said' });
       expect(await client.ask('say')).toEqual(TOO_MANY);
@@ -41,7 +41,7 @@ describe('the ThrottlerGuard of Nest', () => {
     expect(await server.call('errors')).toEqual([]);
   });
 
-  it('counts by user, as the guide says', async () => {
+  it('counts by user, as the guide shows', async () => {
     const port = await server.call('startByUser');
     const [ada, tab, bob] = await Promise.all(
       ['ada', 'ada', 'bob'].map((user) =>
@@ -55,10 +55,10 @@ describe('the ThrottlerGuard of Nest', () => {
     for (const client of [ada, tab, bob]) client!.terminate();
   });
 
-  it('on the class counts connections too: too many are closed with 4430', async () => {
+  it('on the class counts connections too, and closes excess ones with 4430', async () => {
     const port = await server.call('startByAddress');
     const url = `ws://127.0.0.1:${port}/class?user=ada`;
-    // Each connection is counted, and so is each message.
+    // Connections and messages both count.
     const first = await TestClient.open(url);
     expect(await first.ask('say')).toEqual({ event: 'said' });
     await (await TestClient.open(url)).close();

@@ -6,11 +6,11 @@ import { FakeClock } from '../../src/testing/fake-clock.js';
 
 class OwnFailure extends Error {}
 
-/** Redis, as far as the queue knows it: what it has of each thread, and how it fails. */
+/** A fake Redis for the queue: it stores the events of each thread, and fails according to a script. */
 class Server {
   readonly #last = new Map<string, number>();
   readonly kept = new Map<string, string[]>();
-  /** What becomes of the next commands: carried out or not, answered or not. */
+  /** The outcomes of the next commands: executed or lost, and with or without a reply. */
   readonly script: ('ok' | 'lost-command' | 'lost-answer')[] = [];
   isAway = false;
 
@@ -76,7 +76,7 @@ function queueOn(clock: FakeClock): AppendQueue {
 }
 
 describe('the queue of appends', () => {
-  it('gets everything there once and in its order, whatever is lost on the way', async () => {
+  it('delivers every item once and in order, even if commands and replies are lost', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.record({ thread: fc.nat(3), waitMs: fc.nat(3) }), {
@@ -99,7 +99,7 @@ describe('the queue of appends', () => {
             expected.set(name, [...(expected.get(name) ?? []), value]);
             if (waitMs > 0) await clock.advance(waitMs);
           }
-          // Every failure costs a pause of at most 1.25 seconds, and none fails for longer than the script.
+          // Each failure causes a pause of at most 1.25 seconds, and failures end with the script.
           for (let round = 0; queue.size > 0 && round < 200; round += 1) {
             await clock.advance(100);
             queue.hurry();
@@ -114,7 +114,7 @@ describe('the queue of appends', () => {
     );
   });
 
-  it('gives up what was tried for fifteen seconds, and sends what stands in for it once', async () => {
+  it('gives up an item after fifteen seconds of retries, and sends its replacement once', async () => {
     const clock = new FakeClock();
     const server = new Server(clock);
     const queue = queueOn(clock);
@@ -140,7 +140,7 @@ describe('the queue of appends', () => {
     queue.close();
   });
 
-  it('does not let one that nobody takes hold up the others', async () => {
+  it('is not blocked by an item that always fails', async () => {
     const clock = new FakeClock();
     const server = new Server(clock);
     const queue = queueOn(clock);
@@ -153,7 +153,7 @@ describe('the queue of appends', () => {
     queue.close();
   });
 
-  it('takes no more than its bound, and says what it does not take', async () => {
+  it('accepts items up to its bound, and gives up the excess', async () => {
     const clock = new FakeClock();
     const server = new Server(clock);
     const queue = queueOn(clock);

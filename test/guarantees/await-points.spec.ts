@@ -18,7 +18,7 @@ import { HandshakeService } from '../../src/handshake/handshake.service.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** Where a connection waits for something of the app, from its first step to its last. */
+/** The points at which a connection waits for code of the app, from its first step to its last. */
 const POINTS = [
   'authenticate',
   'wait for a slot',
@@ -42,7 +42,7 @@ const INTERRUPTIONS = [
 ] as const;
 type Interruption = (typeof INTERRUPTIONS)[number];
 
-/** Holds up whoever comes to the armed point until it is opened. */
+/** A gate that blocks the code that reaches the armed point, until the gate is opened. */
 class Gate {
   #armed: Point | undefined;
   #open: () => void = () => undefined;
@@ -124,7 +124,7 @@ class PointsGateway {
 }
 let testApp: TestApp;
 let sockets: WebSocket[];
-/** What ends the wait at the point that was reached. */
+/** Ends the wait at the reached point. */
 let goOn: () => void;
 const unhandled: unknown[] = [];
 const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
@@ -155,7 +155,7 @@ beforeEach(async () => {
     ],
     options: {
       limits: { maxManagersPerUser: 1 },
-      // An arrival waits for a slot until the client that holds it leaves, and what is left over stays: no timer decides.
+      // Long times, so that no timer ends a wait or cleans up: an arrival waits until the client with the slot leaves.
       cleanup: {
         probeTimeoutMs: 100_000,
         emergencyTimeoutMs: 200_000,
@@ -188,7 +188,7 @@ async function becomeReady(socket: WebSocket): Promise<void> {
   });
 }
 
-/** Opens a connection, and takes it to the point where it waits. */
+/** Opens a connection, and resolves when it waits at the point. */
 async function reach(point: Point): Promise<WebSocket> {
   if (point === 'wait for a slot') {
     const first = connect({ autoPong: false });
@@ -196,7 +196,7 @@ async function reach(point: Point): Promise<WebSocket> {
     goOn = () => first.terminate();
     const arrival = connect();
     await eventually(() => {
-      if (registry().slotsOf('ada')?.waiters.length !== 1) throw new Error('nobody waits');
+      if (registry().slotsOf('ada')?.waiters.length !== 1) throw new Error('no arrival waits');
     });
     return arrival;
   }
@@ -209,15 +209,15 @@ async function reach(point: Point): Promise<WebSocket> {
     else socket.close();
   }
   await eventually(() => {
-    if (!gate.reached) throw new Error(`did not come to: ${point}`);
+    if (!gate.reached) throw new Error(`did not reach: ${point}`);
   });
   return socket;
 }
 
-/** What the server has got when it answers, it has got from the sockets of before, too. */
+/** Sends HTTP requests. When the server has replied, it has also read the earlier data of the other sockets. */
 async function roundTrip(): Promise<void> {
   for (let trip = 0; trip < 2; trip += 1) {
-    // Where it is shutting down there is no answer any more.
+    // A server that is shutting down does not reply.
     await fetch(testApp.url('/').replace('ws:', 'http:')).catch(() => undefined);
   }
 }
@@ -268,24 +268,24 @@ function leftover(): typeof NOTHING {
   };
 }
 
-describe.each(POINTS)('a connection that waits for: %s', (point) => {
+describe.each(POINTS)('a connection at the point: %s', (point) => {
   it.each(
     INTERRUPTIONS.flatMap((interruption) => [
       [interruption, 'before it goes on'] as const,
       [interruption, 'as it goes on'] as const,
     ]),
-  )('and %s, %s, leaves nothing', async (interruption, when) => {
+  )('and %s, %s, leaves nothing behind', async (interruption, when) => {
     const socket = await reach(point);
     if (when === 'as it goes on') goOn();
     const interrupted = acts[interruption](socket);
-    // Long enough for the interruption to come as far as it can.
+    // Long enough for the interruption to proceed as far as it can.
     if (when === 'before it goes on') await Promise.all([sleep(15), roundTrip()]);
     goOn();
     await interrupted;
     for (const open of sockets) open.close();
     await eventually(() => expect(leftover()).toEqual(NOTHING));
     if (interruption === 'shutdown') return;
-    // And the user has all of its slots again: of one.
+    // The user's only slot is free again.
     const next = connect();
     await becomeReady(next);
     next.close();

@@ -27,12 +27,12 @@ import { type Observable, Subject, tap } from 'rxjs';
 import { LiveCount } from '../support/live-count.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** As whom code ran: [what, user]. */
+/** The user as which code ran: [what, user]. */
 let ran: [what: string, user: string][];
-/** Shared by all connections, as a message broker is. */
+/** Shared by all connections, like a message broker. */
 let feed: Subject<unknown>;
 let settle: ((value: unknown) => void)[];
-/** What the process keeps for ever. */
+/** Objects that the process keeps forever. */
 let kept: unknown[];
 let timers: NodeJS.Timeout[];
 let testApp: TestApp;
@@ -46,7 +46,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await testApp.close();
-  // Those of disconnect hooks too, which the end of the application calls.
+  // After the app has closed, so that the timers of disconnect hooks are included.
   for (const timer of timers) clearInterval(timer);
 });
 
@@ -58,7 +58,7 @@ function note(what: string): void {
   }
 }
 
-/** An answer that tells as whom it is written. */
+/** A reply that records the user as which it is serialized. */
 const answer = {
   toJSON(): unknown {
     note('answer');
@@ -71,7 +71,7 @@ function messageParser(frame: unknown): never {
   return JSON.parse(String(frame)) as never;
 }
 
-/** Like those of some query builders: no promise of Node's own. */
+/** A thenable that is not a native promise, like those of some query builders. */
 class Later {
   // oxlint-disable-next-line unicorn/no-thenable -- on purpose
   then(resolve: (value: unknown) => void): void {
@@ -125,7 +125,7 @@ class AppGateway {
     feed.error(new Error('planned'));
   }
 
-  /** Begins what outlives the connection: a promise that is cached, a timer of the process. */
+  /** Starts things that outlive the connection: a cached promise, and a timer of the process. */
   @SubscribeMessage('keep') keep(@CurrentManager() manager: WebSocketManager): unknown {
     keepSomething();
     manager.onDispose(keepSomething);
@@ -150,13 +150,13 @@ async function start(prepare?: (app: INestApplication) => void): Promise<void> {
 
 const open = (user: string): Promise<TestClient> => testApp.connect(`/app?user=${user}`);
 
-describe('What another user sets going', () => {
+describe('Work that another user triggers', () => {
   it.each([
     ['a stream of a source that connections share', 'listen'],
     ['the same behind an interceptor', 'listen behind an interceptor'],
-    ['something thenable', 'later'],
+    ['a thenable', 'later'],
     ['the same behind an interceptor', 'later behind an interceptor'],
-  ])('is answered as the user who asked: %s', async (_name, event) => {
+  ])('is replied to as the user who sent the message: %s', async (_name, event) => {
     await start();
     const bob = await open('bob');
     bob.send(event);
@@ -167,7 +167,7 @@ describe('What another user sets going', () => {
     expect(new Set(ran.map(([, user]) => user))).toEqual(new Set(['bob']));
   });
 
-  it('fails as the user who asked', async () => {
+  it('fails as the user who sent the message', async () => {
     await start();
     const bob = await open('bob');
     bob.send('listen');
@@ -192,7 +192,7 @@ describe('A message parser of the app', () => {
 });
 
 describe('A listener for events', () => {
-  it('is outside of any connection also after it has ended one', async () => {
+  it('runs outside of any connection even after it has ended one', async () => {
     await start();
     await open('bob');
     testApp.app.get(IsolationEventBus).on('message-handled', () => {
@@ -207,8 +207,8 @@ describe('A listener for events', () => {
   });
 });
 
-describe('What a connection has begun and the process keeps', () => {
-  it('does not keep the connection', async () => {
+describe('Work that a connection has started and the process keeps', () => {
+  it('does not keep the connection alive', async () => {
     await start();
     const managers = new LiveCount();
     for (let round = 0; round < 5; round += 1) {

@@ -31,7 +31,7 @@ afterEach(() => {
 
 const causes = (): string[] => removals.map(([cause]) => cause);
 
-describe('an arrival from 12 of 20 on', () => {
+describe('an arrival from 12 of 20', () => {
   it('first removes the stale: 12 with six stale become exactly 7', async () => {
     const fleet = new Fleet();
     const old = await fleet.connectMany('ada', 6);
@@ -57,7 +57,7 @@ describe('an arrival from 12 of 20 on', () => {
     expect(removals).toEqual([]);
   });
 
-  it('counts traffic in both directions, and not pongs or statistics', async () => {
+  it('counts traffic in both directions as activity, but not pongs or statistics', async () => {
     const fleet = new Fleet();
     const [hears, speaks, pongs, watched] = await fleet.connectMany('ada', 12);
     await fleet.clock.advance(STALE - 1000);
@@ -76,7 +76,7 @@ describe('an arrival from 12 of 20 on', () => {
     ]);
   });
 
-  it('leaves pinned ones and those of others alone', async () => {
+  it('does not remove pinned connections or those of other users', async () => {
     const fleet = new Fleet();
     const [pinned, ...rest] = await fleet.connectMany('ada', 12);
     const other = await fleet.connect('bob');
@@ -91,7 +91,7 @@ describe('an arrival from 12 of 20 on', () => {
 });
 
 describe('the arrival beyond the limit', () => {
-  it('is refused at once when all are alive and busy, and nothing is removed', async () => {
+  it('is refused at once when all connections are alive and active, and none is removed', async () => {
     const fleet = new Fleet();
     await fleet.connectMany('ada', 20);
     const refused = fleet.connect('ada');
@@ -109,7 +109,7 @@ describe('the arrival beyond the limit', () => {
     expect((await fleet.connect('bob')).isActive).toBe(true);
   });
 
-  it('enters in place of a zombie; the living are not touched', async () => {
+  it('replaces a zombie, and live connections stay open', async () => {
     const fleet = new Fleet();
     const alive = await fleet.connectMany('ada', 15);
     const zombies = await fleet.connectMany('ada', 5, { isSilent: true });
@@ -127,7 +127,7 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.live('ada')).toBe(16);
   });
 
-  it('finds zombies among connections that have only just come', async () => {
+  it('finds zombies even among new connections', async () => {
     const fleet = new Fleet();
     const alive = await fleet.connectMany('ada', 15);
     await fleet.connectMany('ada', 5, { isSilent: true });
@@ -137,7 +137,7 @@ describe('the arrival beyond the limit', () => {
     expect(alive.every(({ isActive }) => isActive)).toBe(true);
   });
 
-  it('does not wait for a peer that we do not listen to ourselves', async () => {
+  it('does not wait for a peer from which reading is paused', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
     const paused = await fleet.connect('ada', { isSilent: true });
     paused.isReadingPaused = true;
@@ -146,7 +146,7 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.clock.pendingTimers).toBe(0);
   });
 
-  it('does not take a slow reader for a zombie: the ping is behind what it still reads', async () => {
+  it('does not treat a slow reader as a zombie: the ping is queued behind unread data', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
     const [slow, stuck] = await fleet.connectMany('ada', 2, { isSilent: true });
     for (const manager of [slow!, stuck!]) fleet.socketOf(manager).bufferedAmount = 1_000;
@@ -158,7 +158,7 @@ describe('the arrival beyond the limit', () => {
     expect([slow!.isActive, stuck!.isActive]).toEqual([true, false]);
   });
 
-  it('gets in where the limit is raised while it waits', async () => {
+  it('is accepted if the limit is raised while it waits', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
     const [zombie, pinned] = await fleet.connectMany('ada', 2, { isSilent: true });
     const arrival = fleet.connect('ada');
@@ -171,7 +171,7 @@ describe('the arrival beyond the limit', () => {
     expect(removals).toEqual([]);
   });
 
-  it('is not made when the process shuts down while it waits', async () => {
+  it('is refused when the process shuts down while it waits', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
     await fleet.connect('ada', { isSilent: true });
     const arrivals = Promise.allSettled([fleet.connect('ada'), fleet.connect('ada')]);
@@ -187,7 +187,7 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.clock.pendingTimers).toBe(0);
   });
 
-  it('leaves nothing behind where its socket has closed while it waited', async () => {
+  it('leaves nothing behind if its socket closes while it waits', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
     await fleet.connect('ada', { isSilent: true });
     const socket = new FakeSocket();
@@ -200,7 +200,7 @@ describe('the arrival beyond the limit', () => {
     expect(socket.listenerCount('close')).toBe(0);
   });
 
-  it('gets in again the moment one slot is free', async () => {
+  it('is accepted as soon as a slot is free', async () => {
     const fleet = new Fleet();
     const [first] = await fleet.connectMany('ada', 20);
     await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
@@ -209,7 +209,7 @@ describe('the arrival beyond the limit', () => {
     await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
   });
 
-  it('replaces the least recently active with evict-idle, in that order, never a pinned one', async () => {
+  it('replaces the least recently active connection with evict-idle, and never a pinned one', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 3, overflow: 'evict-idle' } });
     const [first, second, third] = await fleet.connectMany('ada', 3);
     const pin = first!.pin('work');
@@ -222,11 +222,11 @@ describe('the arrival beyond the limit', () => {
     pin[Symbol.dispose]();
   });
 
-  it('also replaces one when it lines up while others are being replaced', async () => {
+  it('also replaces one if it arrives while another is being replaced', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 4, overflow: 'evict-idle' } });
     const old = await fleet.connectMany('ada', 4, { isSilent: true });
     await fleet.clock.advance(1);
-    // Heard from just now: nothing that a ping could tell.
+    // The clients have just sent messages, so no ping is needed.
     for (const manager of old) fleet.socketOf(manager).say();
     const first = fleet.connect('ada');
     await fleet.clock.settle();
@@ -238,14 +238,14 @@ describe('the arrival beyond the limit', () => {
     expect(fleet.live('ada')).toBe(4);
   });
 
-  it('is refused when everything else is pinned, whatever the policy', async () => {
+  it('is refused when all connections are pinned, with any policy', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 2, overflow: 'evict-idle' } });
     const managers = await fleet.connectMany('ada', 2);
     managers.forEach((manager) => manager.pin('work'));
     await expect(fleet.connect('ada')).rejects.toThrow(ManagerLimitError);
   });
 
-  it('is not kept out by disposers that hang', async () => {
+  it('is not blocked by hanging disposers', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 2 } });
     const managers = await fleet.connectMany('ada', 2);
     for (const manager of managers) {
@@ -261,7 +261,7 @@ describe('the arrival beyond the limit', () => {
 });
 
 describe('the emergency', () => {
-  it('ends inside its deadline when disposers hang, throw or never settle, and says which it abandoned', async () => {
+  it('ends within its deadline when disposers hang, throw or reject, and reports the abandoned ones', async () => {
     const fleet = new Fleet({ cleanup: { emergencyTimeoutMs: 3_000, disposeTimeoutMs: 60_000 } });
     const managers = await fleet.connectMany('ada', 20);
     managers.forEach((manager, index) => {
@@ -287,7 +287,7 @@ describe('the emergency', () => {
     );
   });
 
-  it('as a job removes unanswered ones of crowded users only', async () => {
+  it('as a job removes zombies of crowded users only', async () => {
     const fleet = new Fleet();
     const crowd = await fleet.connectMany('ada', 15);
     const zombies = await fleet.connectMany('ada', 2, { isSilent: true });
@@ -301,7 +301,7 @@ describe('the emergency', () => {
     expect(crowd.every(({ isActive }) => isActive)).toBe(true);
   });
 
-  it('counts users from 80 % on: 15 of 20 is none, 16 of 20 is one', async () => {
+  it('counts a user as crowded from 80 %: not 15 of 20, but 16 of 20', async () => {
     for (const [count, removed] of [
       [15, 0],
       [16, 1],
@@ -316,7 +316,7 @@ describe('the emergency', () => {
 });
 
 describe('the emergency job of a process from 90 % on', () => {
-  it('takes the stale and the unanswered of everybody, and below that of nobody', async () => {
+  it('removes stale connections and zombies of all users, and below 90 % of none', async () => {
     for (const [crowd, removed] of [
       [6, 0],
       [7, 2],
@@ -343,7 +343,7 @@ describe('the emergency job of a process from 90 % on', () => {
 });
 
 describe('the order of victims', () => {
-  it('is: closed, never attached, zombie, stale, least recently active', async () => {
+  it('is closed, never attached, zombie, stale, least recently active', async () => {
     const fleet = new Fleet({
       limits: { maxManagersPerUser: 6, overflow: 'evict-idle', proactiveThreshold: 1 },
       cleanup: { staleAfterMs: 15_000 },
@@ -355,7 +355,7 @@ describe('the order of victims', () => {
     await fleet.connect('ada', { isSilent: true });
     const pinned = await fleet.connect('ada');
     const pin = pinned.pin('work');
-    // Its end was never told.
+    // The socket is closed, but its close event was lost.
     fleet.socketOf(closed!).readyState = 3;
     const arrivals = Promise.all(Array.from({ length: 5 }, () => fleet.connect('ada')));
     await fleet.clock.advance(5_000);
@@ -374,7 +374,7 @@ describe('the order of victims', () => {
 });
 
 describe('the proactive job', () => {
-  it('removes the stale of crowded users, the idle of all, and what never got a socket', async () => {
+  it('removes stale connections of crowded users, idle ones of all users, and managers without a socket', async () => {
     const fleet = new Fleet();
     const crowd = await fleet.connectMany('ada', 12);
     const few = await fleet.connectMany('bob', 2);
@@ -411,7 +411,7 @@ describe('the proactive job', () => {
     expect((await fleet.cleanup.runProactive()).removed).toBe(0);
   });
 
-  it('with idleTimeoutMs 0 keeps the idle for ever', async () => {
+  it('with idleTimeoutMs 0 never removes idle connections', async () => {
     const fleet = new Fleet({ cleanup: { idleTimeoutMs: 0 } });
     const manager = await fleet.connect('ada');
     await fleet.clock.advance(1000 * MINUTE);
@@ -421,7 +421,7 @@ describe('the proactive job', () => {
 });
 
 describe('cleanupExpired', () => {
-  it('takes what is stale of everybody, whoever is crowded', async () => {
+  it('removes the stale connections of all users, crowded or not', async () => {
     const fleet = new Fleet();
     await fleet.connectMany('ada', 3);
     await fleet.clock.advance(STALE);
@@ -433,7 +433,7 @@ describe('cleanupExpired', () => {
 });
 
 describe('limits lowered at run time', () => {
-  it('drain down in the order of cleanup, never a pinned one', async () => {
+  it('remove connections in the order of the cleanup, never a pinned one', async () => {
     const fleet = new Fleet();
     const managers = await fleet.connectMany('ada', 6);
     const pin = managers[0]!.pin('work');
@@ -459,13 +459,13 @@ describe('limits lowered at run time', () => {
     expect(fleet.live('ada')).toBe(1);
   });
 
-  it('hold for pinned ones once their work is done', async () => {
+  it('apply to pinned connections once they are unpinned', async () => {
     const fleet = new Fleet();
     const managers = await fleet.connectMany('ada', 4);
     const pins = managers.map((manager) => manager.pin('work'));
     fleet.factory.setLimits({ maxManagersPerUser: 2 });
     pins[0]![Symbol.dispose]();
-    // Not at once: its work may be about to answer.
+    // The connection is not closed at once, because its work may be about to send a reply.
     expect(fleet.live('ada')).toBe(4);
     await fleet.cleanup.runEmergency();
     expect(managers.map(({ isActive }) => isActive)).toEqual([false, true, true, true]);
@@ -480,7 +480,7 @@ describe('limits lowered at run time', () => {
     ]);
   });
 
-  it('leave pinned ones above the limit in peace', async () => {
+  it('do not close pinned connections above the limit', async () => {
     const fleet = new Fleet();
     const managers = await fleet.connectMany('ada', 4);
     managers.forEach((manager) => manager.pin('work'));
@@ -489,7 +489,7 @@ describe('limits lowered at run time', () => {
     expect(fleet.live('ada')).toBe(4);
   });
 
-  it('hold for the process too', async () => {
+  it('apply to the process too', async () => {
     const fleet = new Fleet();
     await Promise.all(['a1', 'b2', 'c3', 'd4'].map((user) => fleet.connect(user)));
     fleet.factory.setLimits({ maxManagers: 2 });
@@ -505,8 +505,8 @@ const silentFrom = async (fleet: Fleet, alive: number, silent = 2): Promise<WebS
   return fleet.connectMany('ada', silent, { isSilent: true });
 };
 
-describe('the emergency job, without any heartbeat', () => {
-  it('pings the silent ones of a user from 80 % on itself, and removes them in time', async () => {
+describe('the emergency job, without a heartbeat', () => {
+  it('pings silent connections of a user from 80 % itself, and removes them after the timeout', async () => {
     const fleet = new Fleet();
     const silent = await silentFrom(fleet, 14);
     await fleet.clock.advance(5_000);
@@ -524,7 +524,7 @@ describe('the emergency job, without any heartbeat', () => {
     expect(fleet.clock.pendingTimers).toBe(0);
   });
 
-  it('asks nobody below 80 %', async () => {
+  it('pings no connection below 80 %', async () => {
     const fleet = new Fleet();
     await silentFrom(fleet, 13);
     await fleet.clock.advance(5_000);
@@ -532,7 +532,7 @@ describe('the emergency job, without any heartbeat', () => {
     for (const socket of fleet.sockets.values()) expect(socket.pings).toBe(0);
   });
 
-  it('spares who answers, is busy by then, or is not listened to', async () => {
+  it('keeps connections that reply, become pinned, or have reading paused', async () => {
     const fleet = new Fleet();
     const [late, busy, paused] = await silentFrom(fleet, 13, 3);
     await fleet.clock.advance(5_000);
@@ -546,7 +546,7 @@ describe('the emergency job, without any heartbeat', () => {
     expect(fleet.live('ada')).toBe(16);
   });
 
-  it('asks a connection once where an arrival asks at the same time', async () => {
+  it('pings a connection once if an arrival probes it at the same time', async () => {
     const fleet = new Fleet();
     const silent = await silentFrom(fleet, 18);
     await fleet.clock.advance(5_000);
@@ -563,7 +563,7 @@ describe('the emergency job, without any heartbeat', () => {
     expect(causes()).toEqual(['zombie']);
   });
 
-  it('in a process from 90 % on asks whoever no heartbeat has heard', async () => {
+  it('in a process from 90 % pings connections that no heartbeat has pinged', async () => {
     const fleet = new Fleet({ limits: { maxManagers: 10 } });
     const alive = await Promise.all(
       Array.from({ length: 8 }, (_, user) => fleet.connect(`user-${user}`)),
@@ -578,7 +578,7 @@ describe('the emergency job, without any heartbeat', () => {
 });
 
 describe('the heartbeat', () => {
-  it('pings everybody once per interval with one timer, and closes who does not answer', async () => {
+  it('pings every connection once per interval with one timer, and closes those that do not reply', async () => {
     const fleet = new Fleet();
     const stop = fleet.heartbeat.start();
     const alive = await fleet.connectMany('ada', 10);

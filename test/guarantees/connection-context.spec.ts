@@ -26,7 +26,7 @@ import { Observable } from 'rxjs';
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** Which user the code of a connection found itself running as: [owner, what ran, as whom]. */
+/** The user as which code of a connection ran: [owner, what ran, user]. */
 let seen: [owner: string, what: string, user: string][] = [];
 
 function currentUser(): string {
@@ -54,7 +54,7 @@ const madeByFactory = {
   },
 };
 
-/** Makes Nest resolve the whole scope, which can hold no transient provider otherwise. */
+/** A transient dependency, so that Nest resolves the whole scope instead of the library's plan. */
 @Injectable({ scope: Scope.TRANSIENT })
 class Helper {}
 
@@ -109,7 +109,7 @@ class AppGateway {
     });
   }
 
-  /** Does something to bob in the name of whoever asks. */
+  /** Ends bob's connection from a handler of another user. */
   @SubscribeMessage('do') async do(@MessageBody() way: string): Promise<unknown> {
     const [bob] = this.factory.managersOf('bob');
     await WAYS[way]!(this.factory, bob!);
@@ -143,7 +143,7 @@ class GatewayWithHelper extends AppGateway {
 
 type Way = (factory: WebSocketManagerFactory, bob: WebSocketManager) => unknown;
 
-/** How one user's handler can end another user's connection. */
+/** The ways in which a handler of a user can end a connection of another user. */
 const WAYS: Readonly<Record<string, Way>> = {
   'disconnectUser()': (factory) => factory.disconnectUser('bob'),
   'disconnectThread()': (factory, bob) => factory.disconnectThread('bob', bob.context.threadId),
@@ -184,7 +184,7 @@ async function open(user: string): Promise<TestClient> {
   return client;
 }
 
-/** Waits until all of this has run for a user. Resolves to what ran as another user than its own. */
+/** Waits until all of this has run for a user. Resolves with the entries that ran as another user. */
 async function ranAsAnother(owner: string, what: readonly string[]): Promise<typeof seen> {
   const expected = what.flatMap((name) => [name, `${name}, after an await`]);
   await eventually(() => {
@@ -213,7 +213,7 @@ describe.each([
       const bob = await open('bob');
       if (way.includes('slow')) bob.socket.pause();
       const ada = await open('ada');
-      // The limit takes the one that was active longer ago.
+      // Ada is active last, so the lowered limit removes bob's connection.
       ada.send('do', way);
       bob.socket.resume();
       expect(await ada.next('done')).toEqual({ event: 'done', data: 'ada' });
@@ -223,14 +223,14 @@ describe.each([
 });
 
 describe('Code of a connection', () => {
-  it('runs as its user when the client hangs up', async () => {
+  it('runs as its user when the client closes', async () => {
     await start();
     const bob = await open('bob');
     await bob.close();
     expect(await ranAsAnother('bob', END)).toEqual([]);
   });
 
-  it('runs as its user when the line is cut', async () => {
+  it('runs as its user when the connection is cut', async () => {
     await start();
     const bob = await open('bob');
     bob.terminate();
@@ -274,7 +274,7 @@ describe('Code of the process', () => {
     expect(new Set(users)).toEqual(new Set(['NO_ACTIVE_CONTEXT']));
   });
 
-  it('that a timer calls runs outside of the connection whose handler has started the timer', async () => {
+  it('that a timer calls runs outside of the connection whose handler has started it', async () => {
     await start();
     const system = testApp.app.get<Clock>(CLOCK, { strict: false });
     const users: string[] = [];

@@ -10,7 +10,7 @@ import { SEED } from '../support/seed.js';
 const trackerOf = (fleet: Fleet): ThreadConsistencyTracker =>
   new ThreadConsistencyTracker(fleet.journal, fleet.clock);
 
-// The five cases of the system this one re-implements, each a list of snapshots.
+// The five cases of the original system that this library re-implements, each a list of snapshots.
 async function lifecycle(
   fleet: Fleet,
   tracker: ThreadConsistencyTracker,
@@ -27,7 +27,7 @@ async function lifecycle(
 }
 
 describe('an isolation key', () => {
-  it(`belongs to one pair of user and thread, and says which (seed ${SEED})`, () => {
+  it(`belongs to one pair of user and thread, and is parsed back to it (seed ${SEED})`, () => {
     const id = fc
       .string({ unit: fc.constantFrom(':', '%', '2', '3', '5', 'A', 'a', 'é'), minLength: 2 })
       .filter((text) => text.length <= 64);
@@ -54,7 +54,7 @@ describe('the thread consistency score', () => {
     expect(tracker.score()).toBe(100);
   });
 
-  it('is 100 for the making and the life of a manager: the key is parsed rightly', async () => {
+  it('is 100 for the creation and the life of a manager, with correctly parsed keys', async () => {
     for (const threadId of ['tea', 'thread_01', 'with:colon', '50%']) {
       const fleet = new Fleet();
       const tracker = trackerOf(fleet);
@@ -90,7 +90,7 @@ describe('the thread consistency score', () => {
     ]);
   });
 
-  it('takes absent ids for no word at all, and differing ones for a violation in every pair', () => {
+  it('ignores absent ids, and counts differing ids as a violation in every pair', () => {
     const tracker = trackerOf(new Fleet());
     expect(tracker.record({})).toBe(true);
     expect(tracker.record({ context: null, manager: 'a' })).toBe(true);

@@ -8,7 +8,7 @@ import { crowdOf } from '../support/crowd.js';
 import { FakeSocket } from '../support/fleet.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-// What the dashboard costs a process with many connections. The figures of docs/dashboard.md come from
+// The cost of the dashboard in a process with many connections. The figures of docs/dashboard.md come from
 // `DASHBOARD_MANAGERS=50000 npm test -- dashboard-load`, which prints them.
 const MANAGERS = Number(process.env['DASHBOARD_MANAGERS'] ?? 2_000);
 const isMeasuring = process.env['DASHBOARD_MANAGERS'] !== undefined;
@@ -78,16 +78,16 @@ describe(`the dashboard over ${MANAGERS} managers`, () => {
   it.each([
     ['overview', `state?${VIEWER}&since=1e15&after=1e9`],
     ['first page', `connections?${VIEWER}`],
-    ['last page to be had', `connections?${VIEWER}&page=200`],
+    ['last page', `connections?${VIEWER}&page=200`],
     ['latest traffic', `connections?${VIEWER}&view=recent&page=200`],
     ['search, nothing found', `connections?${VIEWER}&search=nobody-of-that-name`],
     ['search, many found', `connections?${VIEWER}&search=a`],
-  ])('answers with as much as fits a screen: %s', async (name, path) => {
+  ])('replies with a bounded page: %s', async (name, path) => {
     const { bytes } = await measure(name, path);
     expect(bytes).toBeLessThan(16_384);
   });
 
-  it('turns pages over all of them without one missing or twice', async () => {
+  it('lists all connections over its pages, each once', async () => {
     const seen = new Set<string>();
     let pages = 1;
     for (let page = 1; page <= pages; page += 1) {
@@ -98,11 +98,11 @@ describe(`the dashboard over ${MANAGERS} managers`, () => {
       pages = body.pages;
       for (const { connectionId } of body.rows) seen.add(connectionId);
     }
-    // Behind page 200 one has to search.
+    // The list ends at page 200. Later connections are found only by searching.
     expect(seen.size).toBe(Math.min(MANAGERS, 200 * 25));
   });
 
-  it('searches no more than one at a time, and says so when too many wait', async () => {
+  it('runs one search at a time, and refuses with 503 when too many wait', async () => {
     const answers = await Promise.all(
       Array.from({ length: 120 }, (_, index) => askFor(`nobody-${index}`)),
     );

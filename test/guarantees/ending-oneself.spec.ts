@@ -16,7 +16,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 
 type Way = (factory: WebSocketManagerFactory, manager: WebSocketManager) => Promise<unknown>;
 
-/** Every way of the library to end connections that can be awaited, and that takes this one along. */
+/** All awaitable functions of the library that end the connection of the caller. */
 const WAYS: Readonly<Record<string, Way>> = {
   'manager.close()': (_factory, manager) => manager.close(),
   'disconnect()': (factory, { context }) => factory.disconnect({ userId: context.userId }),
@@ -36,7 +36,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 let story: string[];
 let way: Way;
 let testApp: TestApp;
-/** Nothing here may wait for a deadline: time stands still. */
+/** A fake clock that stands still: no test may depend on a deadline. */
 let clock: FakeClock;
 let givenUp: string[];
 let release!: () => void;
@@ -70,7 +70,7 @@ class AppGateway {
     story.push('handler ends');
   }
 
-  /** Ends the connection and goes on working with what it holds. */
+  /** Ends the connection without awaiting the end, and continues to work. */
   @SubscribeMessage('end me and work') async endMeAndWork(): Promise<void> {
     void this.manager.close();
     await released;
@@ -129,7 +129,7 @@ class DisposerGateway {
   }
 }
 
-/** One disposer awaits the end of its connection, twice; the next one just takes its time. */
+/** One disposer awaits the end of its connection twice, and the next one is slow. */
 @IsolatedGateway({ path: '/patient' })
 class PatientGateway {
   constructor(readonly manager: WebSocketManager) {}
@@ -167,7 +167,7 @@ async function told(...lines: string[]): Promise<void> {
 
 describe('A handler that awaits the end of its own connection', () => {
   it.each(Object.entries(WAYS))(
-    'by %s goes on when everything else has ended',
+    'by %s continues when everything else has ended',
     async (_name, given) => {
       way = given;
       await start();
@@ -193,7 +193,7 @@ describe('A handler that awaits the end of its own connection', () => {
     expect(story.slice(0, 2)).toEqual(['ada disconnected', 'other handler ends']);
   });
 
-  it('is waited for where it only begins the end', async () => {
+  it('is awaited if it does not await the end', async () => {
     await start();
     const client = await open('/app');
     client.send('end me and work');
@@ -205,7 +205,7 @@ describe('A handler that awaits the end of its own connection', () => {
     expect(story.at(-1)).toBe('ada disposed');
   });
 
-  it('may be ended by the handler of a connection that it ends in turn', async () => {
+  it('does not deadlock with handlers that end each other’s connections', async () => {
     await start();
     const users = ['ada', 'bob', 'eve'];
     const clients = await Promise.all(users.map((user) => open('/app', user)));
@@ -232,7 +232,7 @@ describe.each(Object.entries(WAYS).filter(([name]) => name !== 'app.close()'))(
       ['connect hook', '/hooks', 'entering', ['disposed', 'connect hook ends']],
       ['disconnect hook', '/hooks', 'leaving', ['disposed', 'disconnect hook ends']],
       ['disposer', '/disposer', 'ada', ['second disposer', 'disposer ends']],
-    ])('is passed over: %s', async (_what, path, user, lines) => {
+    ])('is not awaited: %s', async (_what, path, user, lines) => {
       way = given;
       await start();
       const client = await open(path, user);
@@ -244,7 +244,7 @@ describe.each(Object.entries(WAYS).filter(([name]) => name !== 'app.close()'))(
 );
 
 describe('A disposer that awaits the end of its own connection', () => {
-  it('lets the end go on without itself, and without no other disposer', async () => {
+  it('does not block the end, which still awaits the other disposers', async () => {
     await start();
     const client = await open('/patient');
     const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('ada');

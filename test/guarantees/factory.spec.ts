@@ -15,7 +15,7 @@ import { ConnectionRequest } from '../../src/scope/connection-request.js';
 import { FakeSocket, Fleet } from '../support/fleet.js';
 
 describe('the factory', () => {
-  it('gives the same context the same manager, also when asked at once', async () => {
+  it('returns the same manager for the same context, even for concurrent calls', async () => {
     const fleet = new Fleet();
     const context = fleet.context('ada');
     const managers = await Promise.all(
@@ -25,7 +25,7 @@ describe('the factory', () => {
     expect(fleet.factory.getStats().factoryMetrics.managersCreated).toBe(1);
   });
 
-  it('gives the same waiting context the same manager', async () => {
+  it('returns the same manager for the same waiting context', async () => {
     const fleet = new Fleet({ limits: { maxManagersPerUser: 1 } });
     await fleet.connect('ada', { isSilent: true });
     await fleet.clock.advance(5_000);
@@ -37,7 +37,7 @@ describe('the factory', () => {
     expect(fleet.live('ada')).toBe(1);
   });
 
-  it('makes a new manager for a connection whose old one is on its way out, after its end', async () => {
+  it('creates a new manager for a connection whose old one is closing, after its end', async () => {
     const fleet = new Fleet();
     const context = fleet.context('ada');
     const old = await fleet.factory.createManager(context);
@@ -52,7 +52,7 @@ describe('the factory', () => {
     expect(renewed.isActive).toBe(true);
   });
 
-  it('answers cleanupManager with true once, then false, also when asked at once', async () => {
+  it('resolves cleanupManager with true once, then with false, even for concurrent calls', async () => {
     const fleet = new Fleet();
     const { context } = await fleet.connect('ada');
     const ask = (): Promise<boolean> => fleet.factory.cleanupManager(context.connectionId);
@@ -60,7 +60,7 @@ describe('the factory', () => {
     expect(await ask()).toBe(false);
   });
 
-  it('refuses what belongs to somebody else, and counts it', async () => {
+  it('refuses connections and sockets of another user, and counts the violation', async () => {
     const fleet = new Fleet();
     const ada = await fleet.connect('ada');
     const { connectionId } = ada.context;
@@ -82,7 +82,7 @@ describe('the factory', () => {
     expect(fleet.live('eve')).toBe(0);
   });
 
-  it('has true numbers at every instant, with five keys, and reading them changes nothing', async () => {
+  it('has correct statistics at every instant, with five keys, and reading them changes nothing', async () => {
     const fleet = new Fleet();
     const [first] = await fleet.connectMany('ada', 3);
     await fleet.connect('bob');
@@ -112,7 +112,7 @@ describe('the factory', () => {
     expect(fleet.factory.getStats()).toEqual(stats);
   });
 
-  it('ends the connections of a user or a thread, from anywhere, with a code', async () => {
+  it('ends the connections of a user or a thread with a close code', async () => {
     const fleet = new Fleet();
     const [first, second] = await fleet.connectMany('ada', 2);
     const other = await fleet.factory.createManager(fleet.context('ada', 'coffee'), {
@@ -127,7 +127,7 @@ describe('the factory', () => {
     await expect(fleet.factory.disconnectUser('ada', { code: 1005 })).rejects.toThrow(RangeError);
   });
 
-  it('refuses everything after its shutdown', async () => {
+  it('refuses every call after its shutdown', async () => {
     const fleet = new Fleet();
     await fleet.connectMany('ada', 3);
     await fleet.factory.shutdown();
@@ -135,12 +135,12 @@ describe('the factory', () => {
     await expect(fleet.connect('ada')).rejects.toBeInstanceOf(ManagerClosedError);
   });
 
-  it('cannot be reached around: there is no singleton', () => {
+  it('cannot be bypassed: there is no singleton', () => {
     expect(() => getWebSocketManager()).toThrow(SingletonAccessError);
     expect(() => getWebSocketManager()).toThrow(/Inject WebSocketManager/);
   });
 
-  it('lets exactly 20 of 200 at once in, a hundred times', async () => {
+  it('accepts exactly 20 of 200 simultaneous connections, a hundred times', async () => {
     for (let round = 0; round < 100; round += 1) {
       const fleet = new Fleet();
       const arrivals = await Promise.allSettled(
@@ -185,7 +185,7 @@ describe('a manager', () => {
     });
   });
 
-  it('answers send on a closed one, and throws for everything else that acts', async () => {
+  it('returns from send() after it is closed, and throws or rejects in other actions', async () => {
     const fleet = new Fleet();
     const manager = await fleet.connect('ada');
     const { signal } = manager;
@@ -203,7 +203,7 @@ describe('a manager', () => {
     await manager.close();
   });
 
-  it('runs its disposers once, the last registered first, each contained and bounded', async () => {
+  it('runs its disposers once, the last registered first, with errors contained and a deadline each', async () => {
     const fleet = new Fleet({ cleanup: { disposeTimeoutMs: 1_000 } });
     const manager = await fleet.connect('ada');
     const order: unknown[] = [];
@@ -230,7 +230,7 @@ describe('a manager', () => {
     expect(fleet.clock.pendingTimers).toBe(0);
   });
 
-  it('says who began: client, network, server, cleanup, shutdown', async () => {
+  it('reports the initiator of the end: client, network, server, cleanup, shutdown', async () => {
     const fleet = new Fleet();
     const seen: string[] = [];
     const managers = await fleet.connectMany('ada', 5);
@@ -243,7 +243,7 @@ describe('a manager', () => {
     expect(seen).toEqual(['client', 'network', 'server', 'cleanup', 'shutdown']);
   });
 
-  it('keeps critical messages in order until they can be sent, and reports what never was', async () => {
+  it('keeps critical messages in order until they can be sent', async () => {
     const fleet = new Fleet();
     const socket = new FakeSocket();
     const manager = await fleet.factory.createManager(fleet.context('ada'));
@@ -274,7 +274,7 @@ describe('a manager', () => {
   });
 });
 
-describe('a context that this library has not made', () => {
+describe('a context that the library has not created', () => {
   const real = new Fleet().context('ada');
   const fields = Object.assign({}, real, { userId: 'ada', threadId: 't1', connectionId: 'conn_x' });
   const Context = UserExecutionContext as unknown as new (...given: unknown[]) => object;
@@ -293,7 +293,7 @@ describe('a context that this library has not made', () => {
     ['a text', 'ada'],
     ['a spread', Object.assign({}, real)],
     ['a structured clone', structuredClone(real)],
-    ['what went through JSON', JSON.parse(JSON.stringify(real))],
+    ['a JSON round trip', JSON.parse(JSON.stringify(real))],
     ['an object that inherits from one', Object.create(real)],
     ['a proxy of one', new Proxy(real, {})],
     [
@@ -310,12 +310,12 @@ describe('a context that this library has not made', () => {
     expect(fleet.factory.getStats().factoryMetrics.managersCreated).toBe(0);
   });
 
-  it('is refused by name where another copy of the library has made it', async () => {
+  it('is refused with a hint if another copy of the library has created it', async () => {
     const asked = new Fleet().factory.createManager(another as UserExecutionContext);
     await expect(asked).rejects.toThrow(/another copy.*npm ls nestjs-websocket-isolation/);
   });
 
-  it('is not made by calling the constructor, or that of a subclass', () => {
+  it('cannot be created by calling the constructor, or that of a subclass', () => {
     const Mine = class extends Context {};
     expect(() => new Context(fields)).toThrow(InvalidContextError);
     expect(() => new Context(fields, Symbol('makes contexts'))).toThrow(InvalidContextError);
@@ -323,7 +323,7 @@ describe('a context that this library has not made', () => {
     expect(() => new (real.constructor as typeof Context)(fields)).toThrow(InvalidContextError);
   });
 
-  it('is no context of a connection request either', () => {
+  it('is not accepted in a connection request either', () => {
     const request = { url: '/', headers: {}, socket: {} } as IncomingMessage;
     expect(() => ConnectionRequest.from(fields as never, request, '/', [])).toThrow(
       InvalidContextError,
@@ -338,7 +338,7 @@ describe('a context that this library has not made', () => {
     expect(ConnectionRequest.isOne(ConnectionRequest.from(real, request, '/', []))).toBe(true);
   });
 
-  it('is one that a real context derives', async () => {
+  it('may be derived from a real context', async () => {
     const fleet = new Fleet();
     const context = fleet.context('ada');
     const manager = await fleet.factory.createManager(context.child('step').run());
@@ -346,8 +346,8 @@ describe('a context that this library has not made', () => {
   });
 });
 
-describe('what is given to the factory beside a context', () => {
-  it('is refused by what it lacks, where it is given as a socket', async () => {
+describe('the socket that is passed to the factory', () => {
+  it('is refused with a list of its missing members', async () => {
     const fleet = new Fleet();
     const asked = fleet.factory.createManager(fleet.context('ada'), { socket: {} as never });
     await expect(asked).rejects.toThrow(

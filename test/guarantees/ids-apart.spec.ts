@@ -44,7 +44,7 @@ const contextOf = (userId: string, threadId: string = TEA) =>
 
 type IdField = 'userId' | 'threadId' | 'connectionId';
 
-/** What is done to whom an id names, where it names a user, a thread of ada or a connection of hers. */
+/** The operations by an id, which names a user, a thread of ada, or a connection of ada. */
 interface Plane {
   readonly field: IdField;
   readonly audience: (emitter: WebSocketEmitter, id: string) => Audience;
@@ -73,7 +73,7 @@ const PLANES: readonly Plane[] = [
   },
 ];
 
-/** What is not well-formed may also be refused: that reaches no connection either. */
+/** Runs `act`. For an id that is not well-formed, a TypeError is allowed too: it reaches no connection either. */
 async function unlessRefused<T>(id: string, act: () => T | Promise<T>, nothing: T): Promise<T> {
   if (id.isWellFormed()) return act();
   try {
@@ -84,7 +84,7 @@ async function unlessRefused<T>(id: string, act: () => T | Promise<T>, nothing: 
   }
 }
 
-/** What a context has in a field, or the class of what making it throws. */
+/** Returns the field of a new context, or the class of the error that its creation throws. */
 function madeWith(field: 'userId' | 'threadId' | 'runId' | 'connectionId', id: string): unknown {
   try {
     return UserExecutionContext.fromWebSocketRequest({ userId: 'ada', [field]: id })[field];
@@ -104,7 +104,7 @@ async function holds(
 }
 
 describe(`any two different ids (SEED=${SEED})`, () => {
-  it('make contexts where both are good, and are refused where they are not well-formed', async () => {
+  it('are accepted in contexts if valid, and refused if not well-formed', async () => {
     await holds(2_000, (one, other) => {
       for (const id of [one, other]) {
         expect(isGood(id) && !id.isWellFormed()).toBe(false);
@@ -129,21 +129,21 @@ describe(`any two different ids (SEED=${SEED})`, () => {
     });
   });
 
-  it('never share a name in Redis, good or not', async () => {
+  it('never share a key or member in Redis, valid or not', async () => {
     for (const secret of ['', 'pepper']) {
       const keys = new Keys('wsi', secret, 0);
       await holds(2_000, (one, other) => {
         const [here, there] = [keys.ofUser(keys.hashOf(one)), keys.ofUser(keys.hashOf(other))];
         expect(here.leases).not.toBe(there.leases);
         if (!isGood(one) || !isGood(other)) return;
-        // As bytes, which is how they get there.
+        // Compared as bytes, because Redis stores bytes.
         const members = [one, other].map((id) => Buffer.from(memberOf('a1', id), 'utf8'));
         expect(members[0]!.equals(members[1]!)).toBe(false);
       });
     }
   });
 
-  it('never own a position of the other, good or not', async () => {
+  it('never own a position of the other, valid or not', async () => {
     await holds(2_000, (one, other) => {
       expect(isOwnPosition({ epoch: createEpoch(one), offset: 1 }, one)).toBe(true);
       expect(isOwnPosition({ epoch: createEpoch(one), offset: 1 }, other)).toBe(false);
@@ -160,7 +160,7 @@ describe(`any two different ids (SEED=${SEED})`, () => {
     });
   });
 
-  it('never share what they may still send', async () => {
+  it('never share a rate limit', async () => {
     const rates = new UserRates(systemClock);
     const rate = { messages: 1, perMs: 1_000_000, perUser: 1, onExceeded: 'error' as const };
     await holds(500, (one, other) => {
@@ -174,7 +174,7 @@ describe(`any two different ids (SEED=${SEED})`, () => {
     rates.onApplicationShutdown();
   });
 
-  it('never share a line of the log, alone or in a list', async () => {
+  it('never produce the same log line, alone or in a list', async () => {
     const lines: string[] = [];
     const note = (text: unknown): void => void lines.push(String(text));
     const journal = new Journal(
@@ -208,9 +208,9 @@ describe(`any two different ids (SEED=${SEED})`, () => {
 
 describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`, (where) => {
   let redis: TestRedis | undefined;
-  /** Holds the connections. */
+  /** The node that holds the connections. */
   let node: TestApp;
-  /** Sends to them: another process would, where there is one. */
+  /** The node that sends. In a cluster it is another node. */
   let sender: TestApp;
   let factory: WebSocketManagerFactory;
   let resume: Resume;
@@ -252,7 +252,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
     await Promise.all(made.splice(0).map((manager) => manager.close()));
   }
 
-  /** As {@link holds}; ends the connections also of a pair that fails, since a smaller one is looked for then. */
+  /** Like {@link holds}, but ends the connections after each pair, even a failing one, which fast-check shrinks. */
   function holdsHere(
     numRuns: number,
     check: (one: string, other: string) => Promise<void>,
@@ -276,7 +276,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
   const isKnown = async (thread: ThreadKey): Promise<boolean> =>
     (await resume.history.readCritical(thread)).events.length > 0;
 
-  /** The answer of the dashboard of the node that holds the connections. */
+  /** Resolves with the dashboard's details of a connection, from the node that holds the connections. */
   async function detailOf(...ids: readonly string[]): Promise<unknown> {
     const query = ids.map((id) => `&id=${encodeURIComponent(id)}`).join('');
     const base = `http://127.0.0.1:${node.port}/dashboard/connection`;
@@ -284,7 +284,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
     return ((await answer.json()) as { connection: unknown }).connection;
   }
 
-  it('two users have slots and statistics of their own', async () => {
+  it('two users have separate slots and statistics', async () => {
     factory.setLimits({ maxManagersPerUser: 1 });
     await holdsHere(redis ? 60 : 300, async (one, other) => {
       const good = [one, other].filter(isGood);
@@ -293,9 +293,9 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
       const { userDistribution } = factory.getStats();
       expect(new Map(Object.entries(userDistribution))).toEqual(new Map(good.map((id) => [id, 1])));
     });
-  }, 120_000);
+  });
 
-  it('two threads of a user, and one thread of two users, have histories of their own', async () => {
+  it('two threads of a user, and the same thread of two users, have separate histories', async () => {
     await holdsHere(redis ? 60 : 300, async (one, other) => {
       const pairs = [
         [
@@ -306,7 +306,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
           { userId: 'ada', threadId: one },
           { userId: 'ada', threadId: other },
         ],
-        // The same text, where the two are joined as they are.
+        // Joined without escaping, both would be the same text.
         [
           { userId: one, threadId: `${other}:${TEA}` },
           { userId: `${one}:${other}`, threadId: TEA },
@@ -316,14 +316,14 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
         const wasKnown = await isKnown(there);
         await record(here);
         expect(await isKnown(here)).toBe(true);
-        // An id that occurred before in this run has its events.
+        // An id that has occurred before in this run has events already.
         expect(await isKnown(there)).toBe(wasKnown);
       }
     });
-  }, 120_000);
+  });
 
   describe.each(PLANES)('as $field', ({ field, audience, here, end }) => {
-    // More than ever at once: what is about to be given back in Redis should refuse none of them.
+    // A high limit, so that slots that are about to be released in Redis refuse no connection.
     beforeAll(() => factory.setLimits({ maxManagersPerUser: 20 }));
 
     async function connect(id: string): Promise<[string, FakeSocket]> {
@@ -332,7 +332,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
       return [id, socket];
     }
 
-    it('get messages of their own', async () => {
+    it('get only their own messages', async () => {
       const emitter = sender.app.get(WebSocketEmitter);
       const say = (id: string, event: string): Promise<unknown> =>
         unlessRefused(id, () => audience(emitter, id).sendAsync(event), undefined);
@@ -346,9 +346,9 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
         const meant = open.map(([id]) => [id, [id === one ? 'to-one' : 'to-other', 'last']]);
         await eventually(() => expect(heard()).toEqual(meant));
       });
-    }, 240_000);
+    });
 
-    it('are found and closed apart', async () => {
+    it('are found and closed separately', async () => {
       await holdsHere(redis ? 40 : 200, async (one, other) => {
         for (const id of [one, other].filter(isGood)) await connect(id);
         for (const id of [one, other]) {
@@ -359,10 +359,10 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
         expect(closed).toBe(isGood(one) ? 1 : 0);
         expect(here(factory, other)).toHaveLength(isGood(other) ? 1 : 0);
       });
-    }, 240_000);
+    });
   });
 
-  it('two connections have details of their own in the dashboard', async () => {
+  it('two connections have separate details in the dashboard', async () => {
     await holdsHere(40, async (one, other) => {
       const good = [one, other].filter(isGood);
       for (const connectionId of good) await make({ userId: 'ada', connectionId });
@@ -372,7 +372,7 @@ describe.each([['one process'], ['a cluster on Redis']])(`on %s (SEED=${SEED})`,
         expect(await detailOf(id, ...others, id)).toBeNull();
       }
     });
-  }, 120_000);
+  });
 });
 
 function eventOf(frame: string): unknown {

@@ -11,7 +11,7 @@ import { Fleet } from '../support/fleet.js';
 
 let fleet: Fleet;
 let reported: unknown[];
-// What a careless app keeps.
+// Managers that a careless app keeps.
 let kept: unknown[];
 const onSuspected = (event: unknown): void => void reported.push(event);
 
@@ -31,7 +31,7 @@ afterEach(() => {
   fleet.leaks.onApplicationShutdown();
 });
 
-/** The observer of collections hears of them a while later. */
+/** Collects garbage, and waits, because finalization callbacks run later. */
 async function collect(): Promise<void> {
   for (let round = 0; round < 4; round += 1) {
     globalThis.gc!();
@@ -39,7 +39,7 @@ async function collect(): Promise<void> {
   }
 }
 
-/** Connects and closes so many; where told to, keeps the last of them. */
+/** Connects and closes `count` managers. With `keepLast` it keeps a reference to the last one. */
 async function churn(count: number, { keepLast = false } = {}): Promise<void> {
   for (let index = 0; index < count; index += 1) {
     const manager: WebSocketManager = await fleet.connect('ada');
@@ -50,7 +50,7 @@ async function churn(count: number, { keepLast = false } = {}): Promise<void> {
 }
 
 describe('the leak detector', () => {
-  it('suspects nobody after a clean run', async () => {
+  it('suspects no manager after a clean run', async () => {
     watch();
     await churn(300);
     await collect();
@@ -61,7 +61,7 @@ describe('the leak detector', () => {
     expect(reported).toEqual([]);
   });
 
-  it('finds the one among many that somebody keeps, says so once, and lets it go with its keeper', async () => {
+  it('finds a kept manager among many, reports it once, and clears it when it is released', async () => {
     watch();
     await churn(50, { keepLast: true });
     await fleet.clock.advance(3_000);
@@ -88,7 +88,7 @@ describe('the leak detector', () => {
     });
   });
 
-  it('names the place that made it, where asked to', async () => {
+  it('names the creation site, if enabled', async () => {
     watch({ leaks: { captureCreationSite: true } });
     await churn(1, { keepLast: true });
     await eventually(async () => {
@@ -99,7 +99,7 @@ describe('the leak detector', () => {
     });
   });
 
-  it('finds who closed and was not disposed of in time, until it is', async () => {
+  it('finds a closed manager that was not disposed of in time, until it is disposed of', async () => {
     watch();
     const gate = new EventEmitter();
     const overdue = (): unknown[] =>
@@ -121,7 +121,7 @@ describe('the leak detector', () => {
     expect(overdue()).toEqual([]);
   });
 
-  it('watches a bounded number, the latest among them', async () => {
+  it('watches a bounded number of managers, including the latest ones', async () => {
     watch();
     await churn(2_000, { keepLast: false });
     await churn(16, { keepLast: true });

@@ -41,7 +41,7 @@ function lineOfVictim({ context }: WebSocketManager, cause: string, code: number
 class LoggedGateway {
   @SubscribeMessage('say')
   say(): void {
-    // Says nothing to that.
+    // No reply.
   }
 
   @SubscribeMessage('fail')
@@ -51,7 +51,7 @@ class LoggedGateway {
 }
 
 describe('the log', () => {
-  it('never has what a client wrote', async () => {
+  it('never contains the data of clients', async () => {
     const secret = 's3cret-payload';
     const testApp = await startApp({ providers: [LoggedGateway] });
     Logger.overrideLogger(logger);
@@ -78,7 +78,7 @@ describe('the log', () => {
     }
   });
 
-  it('has a line for every victim: whose, which, why, and with what code', async () => {
+  it('has a line for every removed manager, with its ids, the cause and the close code', async () => {
     const fleet = new Fleet();
     const [busy, ...stale] = await fleet.connectMany('ada', 20);
     await fleet.clock.advance(10 * MINUTE);
@@ -89,7 +89,7 @@ describe('the log', () => {
     );
   });
 
-  it('names each class of victims by its cause and code', async () => {
+  it('logs each cause of a removal with its close code', async () => {
     const classes = {
       closed: 1000,
       unattached: 1000,
@@ -106,7 +106,7 @@ describe('the log', () => {
     }
   });
 
-  it('warns of what a cleanup had to abandon, by name', async () => {
+  it('warns with the ids of connections that a cleanup had to abandon', async () => {
     const fleet = new Fleet({ cleanup: { emergencyTimeoutMs: 3_000 } });
     const [hanging] = await fleet.connectMany('ada', 2);
     hanging!.onDispose(() => new Promise(() => undefined));
@@ -123,7 +123,7 @@ describe('the log', () => {
     ]);
   });
 
-  it('keeps the coming and going of everybody on debug, and what needs somebody above it', async () => {
+  it('logs the life cycle of connections on debug, and faults above it', async () => {
     const fleet = new Fleet();
     const manager = await fleet.connect('ada');
     manager.onDispose(() => {
@@ -139,7 +139,7 @@ describe('the log', () => {
     expect(lines.at(-1)!.text).toContain('code=4000 reason=bye initiator=server');
   });
 
-  it('is not flooded by one event: ten lines a second, and how many were left out', async () => {
+  it('is limited to ten lines per second and event, and counts suppressed lines', async () => {
     const fleet = new Fleet();
     const managers = await fleet.connectMany('ada', 20);
     for (const manager of managers) await manager.close();
@@ -149,7 +149,7 @@ describe('the log', () => {
     expect(linesOf('manager-disposed').at(-1)!.text).toMatch(/ suppressed=10$/);
   });
 
-  it('keeps what clients wrote on one line, in quotes', async () => {
+  it('writes values of clients on one line, in quotes', async () => {
     const fleet = new Fleet();
     await (await fleet.connect('ada "x" y=1', { isSilent: false })).close(4000, 'a\nb');
     expect(linesOf('manager-disposed')[0]!.text).toContain('userId="ada \\"x\\" y=1"');
@@ -162,7 +162,7 @@ const ways = {
   closed: async () => {
     const fleet = new Fleet();
     const [victim] = await fleet.connectMany('ada', 12);
-    // Its end was never told.
+    // The socket is closed, but its close event was lost.
     fleet.socketOf(victim!).readyState = 3;
     await fleet.connect('ada');
     return victim!;

@@ -10,18 +10,18 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Fault {
   readonly name: string;
-  /** What is changed: file, text, other text. */
+  /** The changes: file, old text, new text. */
   readonly change: readonly (readonly [file: string, from: string, to: string])[];
-  /** The spec that has to turn red, */
+  /** The spec that must fail. */
   readonly spec: string;
-  /** … and a test in it that is enough. */
+  /** A test in that spec that must fail. */
   readonly test: string;
 }
 
 const BOOKKEEPING = 'src/manager/manager-bookkeeping.ts';
 const REGISTRY = 'src/manager/manager-registry.ts';
 
-// The mistakes that the original made, one at a time.
+// The faults of the original implementation, one at a time.
 const faults: Fault[] = [
   {
     name: 'a manager kept in a map',
@@ -38,7 +38,7 @@ const faults: Fault[] = [
       ],
     ],
     spec: 'test/guarantees/leaks',
-    test: 'suspects nobody after a clean run',
+    test: 'suspects no manager after a clean run',
   },
   {
     name: 'a timer not cleared',
@@ -64,7 +64,7 @@ const faults: Fault[] = [
       ],
     ],
     spec: 'test/guarantees/factory',
-    test: 'has true numbers',
+    test: 'has correct statistics',
   },
   {
     name: 'a late manager after an early close',
@@ -82,7 +82,7 @@ const faults: Fault[] = [
     name: 'a promise never settled',
     change: [['src/manager/manager-end.ts', '        resolve();\n', '']],
     spec: 'test/guarantees/factory',
-    test: 'answers cleanupManager with true once',
+    test: 'resolves cleanupManager with true once',
   },
   {
     name: 'a counter kept beside the registry',
@@ -94,7 +94,7 @@ const faults: Fault[] = [
         '  count = 0;\n\n  constructor(readonly userId',
       ],
       [REGISTRY, '    manager.slots = slots;', '    manager.slots = slots;\n    slots.count += 1;'],
-      // The usual way: counted down where the end is expected, and not where it comes otherwise.
+      // The usual fault: the counter is decremented on some paths only.
       [
         REGISTRY,
         '  remove(manager: WebSocketManager): void {',
@@ -102,7 +102,7 @@ const faults: Fault[] = [
       ],
     ],
     spec: 'test/guarantees/factory',
-    test: 'has true numbers',
+    test: 'has correct statistics',
   },
 ];
 
@@ -120,11 +120,11 @@ afterEach(() => rmSync(copy, { recursive: true, force: true }));
 function plant([file, from, to]: readonly [string, string, string]): void {
   const path = join(copy, file);
   const text = readFileSync(path, 'utf8');
-  if (!text.includes(from)) throw new Error(`${file} has no longer: ${from}`);
+  if (!text.includes(from)) throw new Error(`${file} no longer contains: ${from}`);
   writeFileSync(path, text.replace(from, to));
 }
 
-/** Which of the named tests of the specs fail in the copy; `hangs` where the process has to be ended. */
+/** Returns which of the named tests fail in the copy, or `hangs` if the process had to be killed. */
 function failing(specs: readonly string[], tests: readonly string[]): readonly string[] {
   const { status, stderr } = spawnSync(
     process.execPath,
@@ -143,27 +143,27 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
     {
       cwd: copy,
       encoding: 'utf8',
-      // A fault may keep the process alive for ever: then that is how it shows.
+      // A fault may keep the process alive forever. Then the timeout kills it.
       timeout: 240_000,
       env: { ...process.env, RACE_RUNS: '100', JEST_WORKER_ID: undefined, NODE_OPTIONS: '' },
     },
   );
   if (status === 0) return [];
   if (status === null) return ['hangs'];
-  // Jest puts arrows between the names of groups and tests.
+  // Jest prints arrows between the titles of groups and tests.
   const output = stderr.replaceAll(' › ', ' ');
   const failed = tests.filter((test) => new RegExp(`● .*${test}`).test(output));
   if (failed.length === 0) throw new Error(`Nothing was tested:\n${stderr}`);
   return failed;
 }
 
-describe('a planted fault turns a test red', () => {
+describe('a planted fault makes a test fail', () => {
   it.each(faults)('$name', ({ change, spec, test }) => {
     for (const planted of change) plant(planted);
     expect(failing([spec], [test])).toEqual([test]);
   });
 
-  it('and without one they are green', () => {
+  it('without a fault the tests pass', () => {
     const specs = [...new Set(faults.map(({ spec }) => spec))];
     expect(
       failing(

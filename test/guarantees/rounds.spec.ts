@@ -9,7 +9,7 @@ import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolati
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** `ROUNDS=1000` for a long run. */
+/** The number of rounds. `ROUNDS=1000` for a long run. */
 const ROUNDS = Number(process.env['ROUNDS'] ?? 8);
 const CONNECTIONS = 200;
 const LIMIT = 20;
@@ -27,7 +27,7 @@ afterAll(() => testApp.close());
 
 const live = (): number => testApp.app.get(WebSocketManagerFactory).managersOf('ada').length;
 
-/** A client, or the status of the refusal. */
+/** Resolves with a client, or with the status of the refusal. */
 async function arrive(): Promise<TestClient | number> {
   try {
     return await TestClient.open(testApp.url('/rounds?user=ada'));
@@ -39,7 +39,7 @@ async function arrive(): Promise<TestClient | number> {
 
 describe(`${CONNECTIONS} simultaneous connections of one user, ${ROUNDS} times`, () => {
   it(
-    `are ${LIMIT} live ones each time, and ${LIMIT} again after any of them closes`,
+    `leave ${LIMIT} live ones each time, and ${LIMIT} again after one of them closes`,
     async () => {
       for (let round = 0; round < ROUNDS; round += 1) {
         const outcomes = await Promise.all(Array.from({ length: CONNECTIONS }, () => arrive()));

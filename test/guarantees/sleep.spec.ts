@@ -10,7 +10,7 @@ import { FakeSocket, Fleet } from '../support/fleet.js';
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** As long as a process is frozen here. */
+/** How long a process is frozen in these tests. */
 const SLEEP_MS = 40_000;
 
 function deferred<T>() {
@@ -19,9 +19,9 @@ function deferred<T>() {
   return { promise, resolve };
 }
 
-describe('a deadline for somebody else', () => {
+describe('a deadline for a remote reply', () => {
   const clock = new FakeClock();
-  /** The process sleeps, and its timers come. */
+  /** Simulates a sleep of the process, after which due timers fire. */
   const sleep = async (ms = SLEEP_MS) => {
     clock.jump(ms);
     await clock.advance(0);
@@ -35,7 +35,7 @@ describe('a deadline for somebody else', () => {
     expect(await waited).toBe('late');
   });
 
-  it('ends when it has waited as long again', async () => {
+  it('ends after it has waited the full time again', async () => {
     const waited = withDeadline(clock, 1_000, new Promise(() => undefined));
     await sleep();
     await clock.advance(1_000);
@@ -43,7 +43,7 @@ describe('a deadline for somebody else', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('gives back what was slept, and no more', async () => {
+  it('extends by the time slept, and no more', async () => {
     const waited = answerWithin(clock, 1_000, new Promise(() => undefined));
     const failed = waited.catch((error: unknown) => error);
     await sleep(1_300);
@@ -52,7 +52,7 @@ describe('a deadline for somebody else', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('comes to its end although the process sleeps again and again', async () => {
+  it('ends even if the process sleeps repeatedly', async () => {
     let isOver = false;
     afterSilence(clock, 1_000, () => (isOver = true));
     await sleep();
@@ -61,7 +61,7 @@ describe('a deadline for somebody else', () => {
     expect(isOver).toBe(true);
   });
 
-  it('can be taken back at any time', async () => {
+  it('can be cancelled at any time', async () => {
     for (const steps of [0, 1]) {
       const release = afterSilence(clock, 1_000, () => expect('called').toBe('not called'));
       for (let step = 0; step < steps; step += 1) await sleep();
@@ -72,8 +72,8 @@ describe('a deadline for somebody else', () => {
   });
 });
 
-describe('a check that judges peers by their silence', () => {
-  it('gives them time to be heard when the process has slept, however often it is due meanwhile', async () => {
+describe('a check of silent peers', () => {
+  it('waits for late replies after a sleep of the process, even if it was due several times', async () => {
     const clock = new FakeClock();
     const judgedAt: number[] = [];
     const check = new SilenceCheck(clock, 1_000, 2_500, () => judgedAt.push(clock.now()));
@@ -84,14 +84,14 @@ describe('a check that judges peers by their silence', () => {
     await clock.advance(4_000);
     stop();
     check.stop();
-    // Due at 3000, which comes at 42000.
+    // The check is due at 3000, but its timer fires at 42000.
     const after = judgedAt.map((at) => at - from);
     expect(after).toEqual([1_000, 2_000, 44_500, 45_000, 46_000]);
     expect(clock.pendingTimers).toBe(0);
   });
 });
 
-/** A socket whose peer answers when the test says so. */
+/** Returns a socket whose peer replies when the test calls `hear`. */
 function slowPeer() {
   const answers: (() => void)[] = [];
   const socket = new FakeSocket((arrive) => void answers.push(arrive));
@@ -110,7 +110,7 @@ describe('a process that slept', () => {
     await fleet.factory.cleanupUser('ada');
   });
 
-  it('does not take for dead whose answer to a ping comes when it is awake again', async () => {
+  it('does not treat a peer as dead whose pong arrives after the sleep', async () => {
     const { socket, hear } = slowPeer();
     const manager = await fleet.connect('ada', { socket });
     fleet.heartbeat.start();
@@ -120,13 +120,13 @@ describe('a process that slept', () => {
     hear();
     expect(manager.isActive).toBe(true);
     await clock.advance(10_000);
-    // That is dead indeed.
+    // Now the peer has not replied to a second ping.
     await clock.advance(10_000);
     expect(manager.isActive).toBe(false);
     hear();
   });
 
-  it('does not cut a peer whose goodbye comes when it is awake again', async () => {
+  it('does not cut a peer whose close frame arrives after the sleep', async () => {
     const { socket, hear } = slowPeer();
     const manager = await fleet.connect('ada', { socket });
     let isCut = false;
@@ -141,7 +141,7 @@ describe('a process that slept', () => {
     expect(isCut).toBe(false);
   });
 
-  it('does not give up a message that goes out when it is awake again', async () => {
+  it('does not give up a message that is written after the sleep', async () => {
     const socket = new FakeSocket();
     let written: (() => void) | undefined;
     socket.send = (_data, _options, callback) => void (written = () => callback?.());
@@ -153,7 +153,7 @@ describe('a process that slept', () => {
     await expect(sent).resolves.toBeUndefined();
   });
 
-  it('does not give up an event that Redis could not be told while it slept', async () => {
+  it('does not give up an event that could not be sent to Redis during the sleep', async () => {
     const given: unknown[] = [];
     const queue = new AppendQueue(
       clock,
@@ -166,7 +166,7 @@ describe('a process that slept', () => {
       thread: 'tea',
       bytes: 1,
       send: async () => {
-        if (isAway) throw new Error('the line was cut');
+        if (isAway) throw new Error('the connection was cut');
         isIn = true;
         return 'done';
       },
@@ -174,7 +174,7 @@ describe('a process that slept', () => {
     });
     await clock.advance(10);
     await sleep();
-    // A new line takes its time.
+    // Reconnecting to Redis takes some time.
     await clock.advance(300);
     isAway = false;
     await clock.advance(1_000);
@@ -209,7 +209,7 @@ describe('an application that slept', () => {
   };
   afterEach(() => testApp.close());
 
-  it('lets in whom the authenticator knows when it is awake again', async () => {
+  it('accepts a client whose authentication ends after the sleep', async () => {
     await start();
     const opening = TestClient.open(testApp.url('/chat'));
     await eventually(() => expect(isAsked).toBe(true));
@@ -220,7 +220,7 @@ describe('an application that slept', () => {
     expect((await opening).closeCode).toBeUndefined();
   });
 
-  it('refuses after the time of a handshake whom it still does not know', async () => {
+  it('refuses a client whose authentication does not end within the handshake timeout after the sleep', async () => {
     await start();
     const raw = await RawSocket.open(testApp.port);
     raw.write(upgradeRequest('/chat'));
@@ -231,7 +231,7 @@ describe('an application that slept', () => {
     raw.destroy();
   });
 
-  it('waits for a connect hook that could not end while it slept', async () => {
+  it('waits for a connect hook that could not end during the sleep', async () => {
     await start();
     identified.resolve({ userId: 'ada' });
     const client = await TestClient.open(testApp.url('/chat'));

@@ -58,14 +58,14 @@ function readAll(history: MemoryHistory, key: ThreadKey, from: Position): Stretc
   return { ...first, events };
 }
 
-/** A thread as it would be without bounds: what it was sent, who has it open, and where its clients stand. */
+/** The model of a thread without bounds: its events, its open connections, and the positions of its clients. */
 class ModelThread {
   readonly sent: string[] = [];
   readonly openers: (() => void)[] = [];
   readonly clients: { position: Position; had: number }[] = [];
 }
 
-/** Plays steps on a history and on a model of it, and compares. */
+/** Runs steps on a history and on its model, and compares them. */
 class Play {
   readonly clock = new FakeClock();
   readonly history = new MemoryHistory(resolveOptions({ resume: BOUNDS }).resume!, this.clock);
@@ -79,7 +79,7 @@ class Play {
         return HEARD;
       },
       doubtful: () => {
-        throw new Error('nothing gets lost on the way in one process');
+        throw new Error('a history in memory loses no events');
       },
     });
   }
@@ -92,7 +92,7 @@ class Play {
     expect(this.history.threads).toBeLessThanOrEqual(open + BOUNDS.maxThreads);
   }
 
-  /** Everybody leaves, and time passes. */
+  /** Closes all connections, and advances the clock past the window. */
   async end(): Promise<void> {
     for (const { openers } of this.threads) openers.forEach((leave) => leave());
     await this.clock.advance(WINDOW_MS * 2);
@@ -128,7 +128,7 @@ class Play {
     const { epoch, head, isGap, events } = readAll(this.history, key, client.position);
     const bodies = events.map(({ body }) => body);
     const missed = model.sent.slice(client.had);
-    // After a gap it is the end of what there was.
+    // After a gap, the history returns the latest events.
     expect(bodies).toEqual(isGap ? model.sent.slice(model.sent.length - bodies.length) : missed);
     const first = head - bodies.length + 1;
     expect(events.map(({ offset }) => offset)).toEqual(bodies.map((_, index) => first + index));
@@ -139,7 +139,7 @@ class Play {
 }
 
 describe('the history of threads in memory', () => {
-  it('gives back what was missed, whole and in order, or says that it cannot; and keeps its bounds', async () => {
+  it('replays missed events completely and in order, or reports a gap, and keeps its bounds', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), async (steps) => {
         const play = new Play();

@@ -47,7 +47,7 @@ class EventsGateway {
 describe('the event bus', () => {
   const bus = new IsolationEventBus();
 
-  it('calls whoever listens, until they are released', () => {
+  it('calls each listener until it is released', () => {
     const heard: unknown[] = [];
     const listener = (details: IsolationEvents['manager-removed']): void =>
       void heard.push(details.cause);
@@ -64,7 +64,7 @@ describe('the event bus', () => {
     expect(topic.isHeard).toBe(false);
   });
 
-  it('keeps what a listener throws or rejects with away from everybody else', async () => {
+  it('isolates the errors and rejections of a listener from other listeners', async () => {
     const logged: string[] = [];
     const error = jest
       .spyOn(Logger.prototype, 'error')
@@ -88,7 +88,7 @@ describe('the event bus', () => {
     error.mockRestore();
   });
 
-  it('lets a listener take others off while it is called', () => {
+  it('lets a listener release other listeners during a call', () => {
     const heard: string[] = [];
     const releases: Release[] = [
       bus.on('manager-removed', () => releases.forEach((release) => release())),
@@ -96,11 +96,11 @@ describe('the event bus', () => {
     ];
     bus.topic('manager-removed').publish(removed);
     bus.topic('manager-removed').publish(removed);
-    // It was there when the event came, and only then.
+    // It was still subscribed at the first event, but not at the second.
     expect(heard).toEqual(['second']);
   });
 
-  it('hears every event by name', () => {
+  it('passes every event to onAny(), with its name', () => {
     const heard: string[] = [];
     const release = bus.onAny((name) => void heard.push(name));
     for (const name of ISOLATION_EVENT_NAMES) bus.topic(name).publish({} as never);
@@ -123,7 +123,7 @@ describe('the events of an application', () => {
   });
   afterAll(() => testApp.close());
 
-  it('tell the whole life of a connection, in order', async () => {
+  it('cover the whole life of a connection, in order', async () => {
     const heard: { name: IsolationEventName; details: Record<string, unknown> }[] = [];
     const release = bus.onAny((name, details) => {
       heard.push({ name, details: { ...details } });
@@ -187,7 +187,7 @@ describe('the events of an application', () => {
     releases.forEach((release) => release());
   });
 
-  it('go out on diagnostics channels too', async () => {
+  it('are published on diagnostics channels too', async () => {
     const heard: unknown[] = [];
     const listener = (details: unknown): void => void heard.push(details);
     const opened = channel('websocket-isolation:connection-opened');
@@ -207,7 +207,7 @@ describe('the events of an application', () => {
     await expect(TestClient.open(testApp.url('/events'))).rejects.toThrow('401');
   }
 
-  it('are not even made while nobody listens', async () => {
+  it('are not created without listeners', async () => {
     const publish = jest.spyOn(Topic.prototype, 'publish');
     await life();
     expect(publish).not.toHaveBeenCalled();

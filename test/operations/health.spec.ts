@@ -61,7 +61,7 @@ class ChatGateway {
 let testApp: TestApp;
 let clock: FakeClock;
 
-// A busy machine is no part of the other tests.
+// The other tests must not depend on how busy the machine is.
 const NEVER_LATE = { eventLoopDelayMs: 60_000 };
 
 async function start(
@@ -100,7 +100,7 @@ const degraded = (problem: string): Answer => ({
 });
 const down = (problem: string): Answer => ({ http: 503, status: 'down', problems: [problem] });
 
-/** Past the second for which a reading is kept. */
+/** Advances the clock past the second for which a reading is cached. */
 function later(): Promise<void> {
   return clock.advance(1_000);
 }
@@ -118,7 +118,7 @@ describe('the health of a process', () => {
     const clients = await Promise.all(
       ['a', 'b', 'c', 'd', 'e'].map((user) => TestClient.open(testApp.url(`/chat?user=${user}`))),
     );
-    // Still the reading of before.
+    // The reading is still cached.
     expect(await ask('ready')).toEqual(UP);
     await later();
     expect(await ask('ready')).toEqual(degraded('near-limit'));
@@ -131,7 +131,7 @@ describe('the health of a process', () => {
 
   it('is degraded while the event loop is late, and recovers', async () => {
     await start({}, {});
-    // Late again and again: one long turn among many would be no 99th percentile.
+    // Several long turns: a single one would not raise the 99th percentile.
     for (let turn = 0; turn < 6; turn += 1) {
       const until = performance.now() + 400;
       while (performance.now() < until);
@@ -140,7 +140,7 @@ describe('the health of a process', () => {
     await later();
     expect(await ask('live')).toEqual(degraded('event-loop-late'));
     await eventually(async () => {
-      // Two windows on, nobody remembers it.
+      // After two measurement windows, the delay is forgotten.
       await clock.advance(20_000);
       expect(await ask('live')).toEqual(UP);
     });
@@ -152,7 +152,7 @@ describe('the health of a process', () => {
     const manager = await factory.createManager(
       UserExecutionContext.fromWebSocketRequest({ userId: 'ada' }),
     );
-    // Nobody runs the jobs: they are on the system's clock.
+    // The jobs do not run, because their timers use the system clock.
     await clock.advance(61_000);
     expect(await ask('ready')).toEqual(UP);
     await clock.advance(1_001);
@@ -160,19 +160,19 @@ describe('the health of a process', () => {
     await manager.close();
   });
 
-  it('is degraded when something of a closed connection is left', async () => {
+  it('is degraded when a closed connection leaves objects behind', async () => {
     await start();
     const client = await TestClient.open(testApp.url('/chat?user=ada'));
     await client.ask('hang');
     await client.close();
     const registry = testApp.app.get(ManagerRegistry, { strict: false });
     await eventually(() => expect(registry.closing.size).toBe(1));
-    // The deadline of a disposer is on a clock that stands still; that of the leak detector goes on.
+    // `jump` fires no timers, so the deadline of the disposer does not fire, but the leak detector sees the new time.
     clock.jump(60_000);
     expect(await ask('ready')).toEqual(degraded('leak-suspected'));
   });
 
-  it('is down after an emergency clean-up that did not end, until one does', async () => {
+  it('is down after an emergency clean-up that timed out, until one completes', async () => {
     await start({
       limits: { maxManagers: 1 },
       cleanup: { staleAfterMs: 1_000, emergencyTimeoutMs: 10_000, disposeTimeoutMs: 60_000 },
@@ -217,13 +217,13 @@ describe('the health of a process', () => {
 });
 
 describe('during a drain', () => {
-  it('readiness is down from the first moment, liveness is not', async () => {
+  it('readiness is down at once, liveness is not', async () => {
     await start();
     const client = await TestClient.open(testApp.url('/chat?user=ada'));
     await client.ask('hang');
     expect(await ask('ready')).toEqual(UP);
     const closed = testApp.close();
-    // Not a millisecond has passed on the clock of the application.
+    // The fake clock of the application has not advanced.
     expect(await ask('ready')).toEqual(down('draining'));
     expect(await ask('live')).toEqual(UP);
     await client.closed();
@@ -243,22 +243,25 @@ describe('with a cluster', () => {
   it.each([
     ['local', degraded('cluster-away')],
     ['closed', down('cluster-closed')],
-  ] as const)('in %s mode, readiness knows of Redis and liveness does not', async (mode, away) => {
-    const cluster = redisCluster({ url: redis.url, onUnavailable: mode });
-    testApp = await startApp({
-      providers: [ChatGateway],
-      controllers: [HealthController],
-      imports: [TerminusModule, WebSocketIsolationHealthModule.forRoot(NEVER_LATE)],
-      options: { cluster },
-    });
-    await eventually(async () => expect(await ask('ready')).toEqual(UP));
-    await redis.kill();
-    await eventually(async () => expect(await ask('ready')).toEqual(away));
-    expect(await ask('live')).toEqual(UP);
-    await redis.launch();
-    await eventually(async () => expect(await ask('ready')).toEqual(UP));
-    await testApp.close();
-  });
+  ] as const)(
+    'in %s mode, readiness depends on Redis and liveness does not',
+    async (mode, away) => {
+      const cluster = redisCluster({ url: redis.url, onUnavailable: mode });
+      testApp = await startApp({
+        providers: [ChatGateway],
+        controllers: [HealthController],
+        imports: [TerminusModule, WebSocketIsolationHealthModule.forRoot(NEVER_LATE)],
+        options: { cluster },
+      });
+      await eventually(async () => expect(await ask('ready')).toEqual(UP));
+      await redis.kill();
+      await eventually(async () => expect(await ask('ready')).toEqual(away));
+      expect(await ask('live')).toEqual(UP);
+      await redis.launch();
+      await eventually(async () => expect(await ask('ready')).toEqual(UP));
+      await testApp.close();
+    },
+  );
 });
 
 describe('docs/health.md', () => {

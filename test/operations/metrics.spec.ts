@@ -22,7 +22,7 @@ import { type Family, parsePrometheusText, valueOf } from '../support/prometheus
 import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
 
-/** `SERIES=1000000` users, events and codes; the default is enough to see any that grow. */
+/** The number of users, events and codes: `SERIES=1000000`. The default is enough to detect series that grow. */
 const DISTINCT = Number(process.env['SERIES'] ?? 100_000);
 
 @IsolatedGateway({ path: '/measured' })
@@ -52,7 +52,7 @@ class MeasuredGateway {
   }
 }
 
-/** Those of a process that counts for itself. */
+/** The metrics of a process without a cluster. */
 const withoutCluster = ISOLATION_METRICS.filter(({ name }) => !name.startsWith('cluster_'));
 
 let testApp: TestApp;
@@ -83,7 +83,7 @@ describe('the metrics', () => {
   );
   afterAll(() => testApp.close());
 
-  it('are real Prometheus text, and exactly those that are declared', async () => {
+  it('are valid Prometheus text, and exactly the declared metrics', async () => {
     const families = await scrape();
     expect([...families.keys()].toSorted()).toEqual(
       withoutCluster.map(({ name }) => metric(name)).toSorted(),
@@ -98,7 +98,7 @@ describe('the metrics', () => {
     }
   });
 
-  it('follow what happens', async () => {
+  it('count connections, messages and failures', async () => {
     const before = await scrape();
     const client = await TestClient.open(testApp.url('/measured?user=ada'));
     const other = await TestClient.open(testApp.url('/measured?user=ada'));
@@ -126,7 +126,7 @@ describe('the metrics', () => {
         failed: value('handler_failures_total'),
         dropped: value('messages_dropped_total', { reason: 'unknown-event' }),
         received: value('messages_received_total'),
-        // Answers of echo, pin, disposer, and the exception.
+        // The replies to echo, pin and disposer, and the exception.
         sent: value('messages_sent_total'),
       }).toEqual({
         ready: 2,
@@ -200,13 +200,13 @@ describe('the metrics', () => {
       bus.topic('manager-disposed').publish({ subject, reason, lifetimeMs: 1, disposalMs: index });
       bus.topic('slow-consumer').publish({ subject, bufferedBytes: index });
     };
-    // Every close code there is, once.
+    // Every possible close code once.
     for (let index = 0; index < 2_000; index += 1) feed(index);
     client.send('never-heard-of');
     await client.ask('echo');
     const before = await countSeries();
     for (let index = 2_000; index <= DISTINCT; index += 1) feed(index);
-    // A client makes up events; each is one message that nobody handles.
+    // A client sends made-up events. No handler exists for them.
     for (let index = 0; index < 500; index += 1) client.send(`made-up-${index}`);
     await client.ask('echo');
     expect(await countSeries()).toBe(before);
@@ -219,7 +219,7 @@ describe('the metrics', () => {
 });
 
 describe('the metrics of a cluster', () => {
-  it('follow it over two processes, and through the loss of Redis', async () => {
+  it('follow the cluster over two processes, and through the loss of Redis', async () => {
     await using redis = await TestRedis.start();
     const registry = new Registry();
     await start(
@@ -256,10 +256,10 @@ describe('the metrics of a cluster', () => {
   });
 });
 
-describe('the metrics beside those of the app', () => {
+describe('the metrics and those of the app', () => {
   afterEach(() => register.clear());
 
-  it('go into the registry of the app, and leave it when the app closes', async () => {
+  it('are registered in the registry of the app, and removed when the app closes', async () => {
     const own = new Counter({ name: 'app_orders_total', help: 'Orders.' });
     own.inc();
     testApp = await startApp({
@@ -274,7 +274,7 @@ describe('the metrics beside those of the app', () => {
     expect(register.getMetricsAsArray().map(({ name }) => name)).toEqual(['app_orders_total']);
   });
 
-  it('say what to do when two applications share a registry', async () => {
+  it('name the fix when two applications share a registry', async () => {
     const registry = new Registry();
     await start({}, registry);
     await expect(
@@ -290,7 +290,7 @@ describe('the metrics beside those of the app', () => {
     expect(await registry.metrics()).toBe('\n');
   });
 
-  it('refuse a prefix that Prometheus would not take', async () => {
+  it('refuse a prefix that is invalid in Prometheus', async () => {
     await expect(
       startApp({ imports: [WebSocketIsolationMetricsModule.forRoot({ prefix: '1-app' })] }),
     ).rejects.toMatchObject({ code: 'INVALID_METRIC_PREFIX' });

@@ -34,7 +34,7 @@ const PARENT_ID = '00f067aa0ba902b7';
 const exporter = new InMemorySpanExporter();
 const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
 
-/** What an SDK brings: reads the `traceparent` of whoever calls. */
+/** A propagator like an SDK's: it reads the `traceparent` of the client. */
 const propagator: TextMapPropagator = {
   inject: () => undefined,
   fields: () => ['traceparent'],
@@ -46,7 +46,7 @@ const propagator: TextMapPropagator = {
   },
 };
 
-/** What the app's own instrumentation would do: a span wherever it is called. */
+/** Stands for the app's own instrumentation: creates a span at each call. */
 function work(name: string): void {
   trace.getTracer('app').startSpan(name).end();
 }
@@ -67,7 +67,7 @@ class TracedGateway {
 
   @SubscribeMessage('fail')
   fail(): never {
-    throw new TypeError('ada is not to be told');
+    throw new TypeError('the user ada must not be traced');
   }
 }
 
@@ -140,7 +140,7 @@ afterAll(async () => {
 });
 
 describe('an exporter of OpenTelemetry', () => {
-  it('sees handshake, connect, message and dispose, and what the app does inside them', async () => {
+  it('gets spans of handshake, connect, message and dispose, and the spans of the app inside them', async () => {
     await start();
     const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'), {
       headers: { traceparent: `00-${TRACE_ID}-${PARENT_ID}-01` },
@@ -181,7 +181,7 @@ describe('an exporter of OpenTelemetry', () => {
     });
   });
 
-  it('keeps nothing of connections that have ended, even before they had a socket', async () => {
+  it('keeps no state of ended connections, even if they never had a socket', async () => {
     await start();
     const tracer = testApp.app.get(Tracing).given as OpenTelemetryTracer;
     const client = await TestClient.open(testApp.url('/traced?user=ada'));
@@ -197,7 +197,7 @@ describe('an exporter of OpenTelemetry', () => {
     await eventually(() => expect(tracer.remembered).toBe(0));
   });
 
-  it('never sees users or threads, unless the app says so', async () => {
+  it('never gets users or threads, unless the app enables it', async () => {
     await start();
     const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'));
     await client.ask('fail');
@@ -212,7 +212,7 @@ describe('an exporter of OpenTelemetry', () => {
     expect(seen.filter((text) => text.includes('conn_')).length).toBeGreaterThan(3);
   });
 
-  it('sees users and threads with includeIdentity', async () => {
+  it('gets users and threads with includeIdentity', async () => {
     await start(true);
     const client = await TestClient.open(testApp.url('/traced?user=ada&thread=tea'));
     await client.ask('say');
@@ -226,7 +226,7 @@ describe('an exporter of OpenTelemetry', () => {
     }
   });
 
-  it('sees refusals and clean-ups', async () => {
+  it('gets spans of refusals and clean-ups', async () => {
     await start();
     await expect(TestClient.open(testApp.url('/traced'))).rejects.toThrow('401');
     expect(spanOf('websocket handshake /traced').attributes).toMatchObject({
@@ -239,7 +239,7 @@ describe('an exporter of OpenTelemetry', () => {
     await cleanup.runProactive();
     await client.closed();
     await cleanup.runProactive();
-    // The second one found nothing, which is not worth a span.
+    // The second clean-up removed nothing, so it has no span.
     expect(spans('websocket cleanup proactive').map(({ attributes }) => attributes)).toEqual([
       {
         'ws_isolation.cleanup.kind': 'proactive',
@@ -251,7 +251,7 @@ describe('an exporter of OpenTelemetry', () => {
 });
 
 describe('an app without tracing', () => {
-  it('has no tracer, and one that had it has none after its end', async () => {
+  it('has no tracer, and an app with tracing has none after its end', async () => {
     testApp = await startApp({ providers: [TracedGateway] });
     expect(testApp.app.get(Tracing).tracer).toBeUndefined();
     const client = await TestClient.open(testApp.url('/traced?user=ada'));

@@ -64,7 +64,7 @@ const get = (path: string, headers: Record<string, string> = {}): Promise<Respon
 const statuses = async (prefix = '', headers?: Record<string, string>): Promise<number[]> =>
   Promise.all(OWN.map(async (path) => (await get(`${prefix}${path}`, headers)).status));
 
-describe.each(adapters)('on $name, our routes', ({ make }) => {
+describe.each(adapters)('on $name, the routes of the library', ({ make }) => {
   const versionings: [string, VersioningOptions, string, Record<string, string>][] = [
     ['in the URL', { type: VersioningType.URI, defaultVersion: '1' }, 'v1/orders', {}],
     [
@@ -88,7 +88,7 @@ describe.each(adapters)('on $name, our routes', ({ make }) => {
     expect(await statuses()).toEqual([200, 200, 200, 200]);
   });
 
-  it('are below the global prefix, all of them', async () => {
+  it('are all below the global prefix', async () => {
     await start(make, (app) => {
       app
         .setGlobalPrefix('api')
@@ -98,7 +98,7 @@ describe.each(adapters)('on $name, our routes', ({ make }) => {
     expect(await statuses()).toEqual([404, 404, 404, 404]);
   });
 
-  it('are beside it where the app excludes them', async () => {
+  it('are outside the prefix if the app excludes them', async () => {
     const exclude = [
       { path: 'metrics', method: RequestMethod.GET },
       'dashboard',

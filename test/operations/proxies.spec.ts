@@ -19,7 +19,7 @@ async function open(url: string): Promise<TestClient> {
   return client;
 }
 
-/** Connects through the proxy; resolves to the status of the answer. */
+/** Connects through the proxy. Resolves with the status of the response. */
 async function arrive(proxy: TestProxy, user: string): Promise<number> {
   try {
     await open(`ws://127.0.0.1:${proxy.port}/app?user=${user}`);
@@ -32,7 +32,7 @@ async function arrive(proxy: TestProxy, user: string): Promise<number> {
 
 async function startNode(): Promise<ServerProcess> {
   const node = await ServerProcess.start({
-    // So long that the node still drains while everything below happens.
+    // Long deadlines, so that the node drains during the whole test.
     shutdown: { deadlineMs: 120_000 },
     cleanup: { disposeTimeoutMs: 120_000, closeTimeoutMs: 120_000 },
   });
@@ -41,8 +41,8 @@ async function startNode(): Promise<ServerProcess> {
 }
 
 /**
- * Forty clients behind a proxy; one of the two nodes drains. Its clients come back at once, others come for the first
- * time. Resolves to the answers that those got who were answered while the node drained.
+ * Connects 40 clients through a proxy and drains one of the two nodes. The clients of that node reconnect at once, and
+ * new clients connect. Resolves with the statuses that these clients got during the drain.
  */
 async function drainOneOfTwo(
   name: ProxyName,
@@ -50,7 +50,7 @@ async function drainOneOfTwo(
 ): Promise<Set<number>> {
   const [leaving, staying] = [await startNode(), await startNode()];
   await using proxy = await TestProxy.start(name, [leaving.port, staying.port], change);
-  // Keeps the node in its drain until the test has ended.
+  // This handler keeps the node draining until the test has ended.
   const stuck = await open(leaving.url('stuck'));
   stuck.send('stuck');
   await eventually(async () => expect(await leaving.call('stuckHandlers')).toBe(1));
@@ -78,13 +78,13 @@ function withoutRetry(block: string): string {
 
 describe('While one of two nodes drains', () => {
   it.each<ProxyName>(['nginx', 'haproxy'])(
-    'the configuration of the deployment guide for %s lets no client see a refusal',
+    'no client is refused with the configuration of the deployment guide for %s',
     async (name) => {
       expect(await drainOneOfTwo(name)).toEqual(new Set([101]));
     },
   );
 
-  it('clients see 503 where nginx is not told to try another node', async () => {
+  it('clients get 503 if nginx is not configured to try another node', async () => {
     expect(await drainOneOfTwo('nginx', withoutRetry)).toEqual(new Set([101, 503]));
   });
 });

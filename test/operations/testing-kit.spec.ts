@@ -25,7 +25,7 @@ import {
 } from 'nestjs-websocket-isolation/testing';
 import type { WebSocket } from 'ws';
 
-/** Stands for the authenticator of an app: nobody gets past it without a real token. */
+/** Stands for the authenticator of an app: it refuses every client without a real token. */
 @Injectable()
 class TokenAuthenticator {
   async authenticate(): Promise<ConnectionIdentity | null> {
@@ -41,7 +41,7 @@ class ChatGateway {
   constructor(readonly context: UserExecutionContext) {}
 
   handleConnection(): void {
-    // Nothing to say.
+    // The tests do not use this hook.
   }
 
   @SubscribeMessage('who')
@@ -55,7 +55,7 @@ class ChatGateway {
     return { event: 'said', data: text };
   }
 
-  /** Speaks in other formats than JSON. */
+  /** Sends frames that are not messages. */
   @SubscribeMessage('raw')
   raw(@ConnectedSocket() client: WebSocket): void {
     for (const frame of [Buffer.from([0, 1, 255]), 'no JSON {', '', 'null', '42', '{"a":1}']) {
@@ -73,7 +73,7 @@ class ChatGateway {
   async flood(@CurrentManager() manager: WebSocketManager): Promise<void> {
     for (let piece = 0; piece < 300 && manager.isActive; piece += 1) {
       manager.send('piece', 'x'.repeat(64_000));
-      // Time enough for whoever reads at all.
+      // Enough time for a client that reads.
       await sleep(2);
     }
   }
@@ -85,7 +85,7 @@ class ChatGateway {
   }
 }
 
-// What a user of the library has: a module with an authenticator of its own.
+// A module like a real app's, with its own authenticator.
 @Module({
   imports: [
     WebSocketIsolationModule.forRoot({
@@ -118,7 +118,7 @@ afterEach(async () => {
 });
 
 describe('the test kit', () => {
-  it('connects as anybody, to an app whose authenticator is replaced', async () => {
+  it('connects as any user to an app whose authenticator is replaced', async () => {
     await start();
     const client = await app.connectAs({ userId: 'ada', threadId: 'tea' }, '/chat');
     expect(await client.ask('who')).toEqual({ event: 'you', data: 'ada' });
@@ -126,7 +126,7 @@ describe('the test kit', () => {
     await expectNoLeaks(app.app);
   });
 
-  it('lets nobody else in', async () => {
+  it('refuses connections without a valid test ticket', async () => {
     await start();
     const tickets = ['', 'undefined', '00000000-0000-4000-8000-000000000000'];
     for (const ticket of tickets) {
@@ -136,12 +136,12 @@ describe('the test kit', () => {
     await expect(app.connect('/chat')).rejects.toThrow('refused with 401');
   });
 
-  it('leaves an app alone whose authenticator is not', async () => {
+  it('does not change an app whose authenticator is not replaced', async () => {
     app = await startTestApplication(AppModule);
     await expect(app.connectAs({ userId: 'ada' }, '/chat')).rejects.toMatchObject({ status: 401 });
   });
 
-  it('waits for events by name, and says what came instead', async () => {
+  it('waits for events by name, and lists the messages that came instead', async () => {
     await start();
     const client = await app.connectAs({ userId: 'ada' }, '/chat');
     client.send('say', 'hello');
@@ -159,7 +159,7 @@ describe('the test kit', () => {
     expect(client.closeReason).toBe('token revoked');
   });
 
-  it('keeps what is no message as it came', async () => {
+  it('keeps frames that are not messages unchanged', async () => {
     await start();
     const client = await app.connectAs({ userId: 'ada' }, '/chat');
     client.send('raw');
@@ -180,15 +180,15 @@ describe('the test kit', () => {
     expect(client.closeCode).toBeUndefined();
   });
 
-  it('moves time', async () => {
+  it('advances the clock', async () => {
     await start();
     const client = await app.connectAs({ userId: 'ada' }, '/chat');
     await client.ask('who');
     const thaw = client.freeze();
-    // 25 s to the next ping, 10 s of patience, and the grain of the ring of pings.
+    // 25 s to the next ping, the timeout of 10 s, and the granularity of the ping schedule.
     for (let second = 0; second < 45; second += 1) await clock.advance(1_000);
     thaw();
-    // The server has cut a line on which nobody answered.
+    // The server has cut the connection, because the client did not reply.
     expect([CloseCode.ABNORMAL, CloseCode.UNRESPONSIVE]).toContain(await client.closed());
     await expectNoLeaks(app.app);
   });
@@ -213,7 +213,7 @@ describe('the test kit', () => {
     release();
   });
 
-  it('says what is left, where something is', async () => {
+  it('lists what is left after the connections', async () => {
     await start();
     const client = await app.connectAs({ userId: 'ada', threadId: 'tea' }, '/chat');
     await expect(expectNoLeaks(app.app, 20)).rejects.toThrow(

@@ -10,7 +10,7 @@ const AGENTS = [
   ['Sender.prototype.send', new URL('../processes/agent-on-sender.js', import.meta.url)],
 ] as const;
 
-/** Two connections of one user: a message to both goes another way through the library than one to one of them. */
+/** Two connections of a user: a message to several connections takes another code path than a message to one. */
 const EVENTS = ['hook', 'hook', 'send', 'send-async', 'emit-critical', 'to-user', 'to-user'];
 
 describe('A tracing agent that is loaded with --import before the application', () => {

@@ -9,7 +9,7 @@ import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { projectFile, tableOf } from '../support/readme.js';
 
-// A script of the page: it has no types.
+// A script of the page. It has no type declarations.
 const WORDS: string = '../../src/dashboard/public/words.js';
 const { CODES, EVENTS, IGNORED, REFUSALS } = (await import(WORDS)) as Record<string, object>;
 
@@ -17,7 +17,7 @@ const sorted = (values: Iterable<string>): string[] =>
   [...values].toSorted((a, b) => a.localeCompare(b));
 
 describe('the words of the dashboard', () => {
-  it('say every refusal, dropped message, close code and event of the code', () => {
+  it('cover every refusal, dropped message, close code and event of the code', () => {
     expect(sorted(Object.keys(REFUSALS!))).toEqual(sorted(REFUSAL_REASONS));
     expect(sorted(Object.keys(IGNORED!))).toEqual(
       sorted(Object.keys(new TrafficCounters().ignored)),

@@ -12,7 +12,7 @@ describe('docs/events.md', () => {
     expect(rows.map(([name, level]) => [name, level])).toEqual(Object.entries(EVENT_LEVELS));
   });
 
-  it('names what each event carries', () => {
+  it('lists the fields of each event', () => {
     const source = projectFile('src/journal/isolation-events.ts');
     const types = source.slice(source.indexOf('export interface IsolationEvents'));
     for (const [name, , , details] of rows) {

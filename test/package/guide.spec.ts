@@ -8,7 +8,7 @@ import { guideFiles } from '../support/readme.js';
 let app: PackedApp;
 const files = guideFiles();
 
-// The types of libraries are checked by the quick start already.
+// `skipLibCheck`, because the quick start already checks the types of libraries.
 beforeAll(async () => {
   app = await PackedApp.create(files, { skipLibCheck: true });
 });

@@ -11,7 +11,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url));
 describe.each(pages())('the links of %s', (page) => {
   const links = linksOf(projectFile(page));
 
-  it('lead somewhere', () => {
+  it('resolve', () => {
     expect(links.flatMap((link) => faultOf(page, link) ?? [])).toEqual([]);
   });
 });
@@ -29,7 +29,7 @@ describe.each(['docs/architecture.md', 'docs/decisions.md', 'docs/guarantees.md'
 );
 
 describe('docs/README.md', () => {
-  it('leads to every page, directly or over others', () => {
+  it('links to every page, directly or through other pages', () => {
     const reached = new Set(['docs/README.md']);
     for (const page of reached) {
       if (!page.endsWith('.md') || !page.startsWith('docs/')) continue;
@@ -50,7 +50,7 @@ function linksOf(text: string): string[] {
   return [...inline, ...sources].map(([, target]) => target!);
 }
 
-/** What is wrong with a link; `undefined` for one that leads somewhere, or out of the project. */
+/** Returns the fault of a link; `undefined` for a link that resolves, or that leaves the project. */
 function faultOf(page: string, link: string): string | undefined {
   if (/^[a-z]+:/.test(link)) return undefined;
   const [path = '', anchor] = link.split('#');
@@ -63,7 +63,7 @@ function faultOf(page: string, link: string): string | undefined {
     : `${link}: ${target} has no such heading`;
 }
 
-/** The anchors that headings get where Markdown is shown. */
+/** Returns the anchors that a Markdown renderer gives to the headings. */
 function anchorsOf(text: string): Set<string> {
   const anchors = new Set<string>();
   for (const [, heading] of text.replaceAll(/^```[\s\S]*?^```/gm, '').matchAll(/^#+ (.+)$/gm)) {

@@ -31,7 +31,7 @@ describe.each([
   ['docs/grafana-dashboard.json', grafanaExpressions()],
   ['docs/alerts.yml', alertExpressions()],
 ])('%s', (_file, expressions) => {
-  it('asks for metrics that exist only', () => {
+  it('uses only metrics that exist', () => {
     const series = new Set(
       ISOLATION_METRICS.flatMap(({ name, kind }) =>
         kind === 'histogram' ? SUFFIXES.map((suffix) => PREFIX + name + suffix) : [PREFIX + name],
@@ -42,7 +42,7 @@ describe.each([
     expect(asked.filter((name) => !series.has(name))).toEqual([]);
   });
 
-  it('asks for labels that exist only', () => {
+  it('uses only labels that exist', () => {
     const labels = new Set(['job', 'instance', 'le']);
     for (const metric of ISOLATION_METRICS) metric.labels.forEach((label) => labels.add(label));
     const grouped = expressions.flatMap((expression) =>
@@ -62,7 +62,7 @@ function grafanaExpressions(): string[] {
   return panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
 }
 
-// Every rule has one `expr`: on its line, or on the deeper lines after it.
+// Every rule has one `expr`, on the same line or on the indented lines after it.
 function alertExpressions(): string[] {
   const text = projectFile('docs/alerts.yml');
   const rules = text.split(/^ {6}- alert: /m).slice(1);

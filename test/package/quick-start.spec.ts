@@ -10,7 +10,7 @@ import { linkPackages, PACKAGE, PackedApp } from '../support/packed-app.js';
 import { project } from '../support/packed-package.js';
 import { projectFile, quickStartFiles } from '../support/readme.js';
 
-// What `nest new` makes, in ESM, with what the test varies.
+// The main file that `nest new` generates for ESM, with the adapter and the schedule that the test varies.
 const MAIN = `
 import 'reflect-metadata';
 import { Injectable, Module } from '@nestjs/common';
@@ -40,7 +40,7 @@ await app.listen(0, '127.0.0.1');
 console.log('port ' + app.getHttpServer().address().port);
 `;
 
-/** A file of the app that the CLI makes, as the version of it makes it that is installed here. */
+/** Returns a file of the app that the installed version of the CLI generates. */
 function cliFile(path: string): [string, string] {
   const schematics = 'node_modules/@nestjs/schematics/dist/lib/application/files/ts-esm';
   return [path, projectFile(`${schematics}/${path}`)];
@@ -65,7 +65,7 @@ describe('the quick start of the README, in an empty app with the packed package
     ]);
   });
 
-  it('shows on its last lines what a client sees, in that order', () => {
+  it('shows the messages that a client gets, in their order, in its last lines', () => {
     const [, talk] = /npx wscat[^\n]*\n([\s\S]*?)```/.exec(projectFile('README.md'))!;
     expect(
       talk!
@@ -101,7 +101,7 @@ describe('the quick start of the README, in an empty app with the packed package
         if (word === 'tick') ticks.push(Number(value));
       });
     });
-    // What the CLI's own end-to-end test asks for.
+    // The request of the CLI's own end-to-end test.
     const response = await fetch(`http://127.0.0.1:${port}/`);
     expect([response.status, await response.text()]).toEqual([200, 'Hello World!']);
     const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
@@ -116,7 +116,7 @@ describe('the quick start of the README, in an empty app with the packed package
     for (let wait = 0; ticks.length < 4 && wait < 200; wait += 1) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    // Started twice, a job of 50 ms would tick in pairs.
+    // A job of 50 ms that was started twice would tick in pairs.
     const gaps = ticks.slice(1).map((at, index) => at - ticks[index]!);
     expect(gaps.filter((gap) => gap >= 25).length).toBeGreaterThanOrEqual(gaps.length - 1);
     child.kill('SIGTERM');
@@ -125,7 +125,7 @@ describe('the quick start of the README, in an empty app with the packed package
   });
 });
 
-// What `nest new --type=cjs` makes.
+// The main file that `nest new --type=cjs` generates.
 const CJS_MAIN = `
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
@@ -140,7 +140,7 @@ void bootstrap();
 `;
 
 describe('the quick start in an app of CommonJS', () => {
-  it('compiles, answers over HTTP and over a socket, and drains', async () => {
+  it('compiles, replies over HTTP and over a socket, and drains', async () => {
     const files = [...cliFiles, ...quickStartFiles()];
     const cjs = await PackedApp.create([['src/main.ts', CJS_MAIN], ...files], {
       skipLibCheck: true,
@@ -171,10 +171,10 @@ describe('the quick start in an app of CommonJS', () => {
 });
 
 describe('an app with two copies of @nestjs/core', () => {
-  it('is told so at boot', () => {
+  it('fails at boot with DUPLICATE_NEST_CORE', () => {
     const modules = join(app.folder, 'two-copies/node_modules');
     mkdirSync(join(modules, '@nestjs'), { recursive: true });
-    // The app's copy; the package beside it finds the other one.
+    // The app's copy. The package resolves the other copy.
     cpSync(join(project, 'node_modules/@nestjs/core'), join(modules, '@nestjs/core'), {
       recursive: true,
       dereference: true,

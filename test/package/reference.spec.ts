@@ -15,7 +15,7 @@ const OPTIONS = 'docs/reference/options.md';
 const ERRORS = 'docs/reference/errors.md';
 const CODES = 'docs/reference/close-codes.md';
 
-/** Defaults that depend on NODE_ENV or on the memory that Node may use, as the page says them. */
+/** Defaults that depend on NODE_ENV or on Node's memory limit, as the page writes them. */
 const MACHINE_DEFAULTS: Readonly<Record<string, string>> = {
   proactiveIntervalMs: '60000',
   maxPendingBytesTotal: '1/16 of the heap limit',
@@ -40,7 +40,7 @@ describe('docs/reference/options.md', () => {
     );
   });
 
-  it.each(options)('tells which values $option may have', ({ group, name, option }) => {
+  it.each(options)('lists the values that $option accepts', ({ group, name, option }) => {
     const row = rows.find(([cell]) => plain(cell) === option)!;
     const accepts = (value: unknown): boolean => {
       try {
@@ -62,7 +62,7 @@ describe('docs/reference/options.md', () => {
     const source = projectFile('src/config/resolve-options.ts');
     const [, list] = /TOP_LEVEL = new Set<string>\(\[\.\.\.GROUP_NAMES, ([^\]]*)\]/.exec(source)!;
     const all = matchesOf(/'(\w+)'/g, list!);
-    // A group of its own table.
+    // `resume` is a group and is in the table of groups.
     const names = all.filter((name) => name !== 'resume');
     expect(tableOf(OPTIONS, 'top-level').map(([option]) => plain(option))).toEqual(names);
   });
@@ -91,7 +91,7 @@ describe('docs/reference/options.md', () => {
   ])('has every option of %s()', (where, types) => {
     const row = tableOf(OPTIONS, 'other-options').find(([cell]) => plain(cell) === `${where}()`)!;
     expect(plain(row[1]).split(' ')).toEqual(types.flatMap(fieldsOf));
-    // And the page it names tells each of them.
+    // The page that the row links to describes each of them.
     const [, page] = /\]\(\.\.\/([^)]+)\)/.exec(row[2]!)!;
     const told = projectFile(`docs/${page}`);
     const names = plain(row[1]).split(' ');
@@ -107,7 +107,7 @@ describe('docs/reference/options.md', () => {
   });
 });
 
-/** Values that a cell such as "from 0.01 to 1" promises, and some that it rules out. */
+/** Returns values that a cell such as "from 0.01 to 1" allows, and values that it excludes. */
 function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
   const [, from, to] = /^from ([\d.]+)(?: to ([\d.]+))?$/.exec(cell) ?? [];
   if (from !== undefined) {
@@ -141,7 +141,7 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
   return { good, bad: ['nonsense', 7, ['https://app.example.com/path', '']] };
 }
 
-/** The names in a class or an interface: `file:class Name`. */
+/** Returns the field names of a class or an interface. @param type `file:class Name` */
 function fieldsOf(type: string): string[] {
   const [file, declaration] = type.split(':') as [string, string];
   const [, body] = projectFile(file).split(new RegExp(`export ${declaration}\\b[^{]*\\{`));
@@ -192,7 +192,7 @@ describe('docs/reference/errors.md', () => {
   });
 });
 
-/** `CODE Class` for every error that the source makes. */
+/** Returns `CODE Class` for every error that the source creates. */
 function thrownIn(source: string): string[] {
   const direct = matchesOf(/new IsolationError\(\s*'([A-Z_]+)'/g, source);
   const classes = source.split(/\bclass /).flatMap((text) => {
@@ -200,7 +200,7 @@ function thrownIn(source: string): string[] {
     const [code] = matchesOf(/super\(\s*'([A-Z_]+)'/g, text);
     return name !== undefined && code !== undefined ? [`${code} ${name}`] : [];
   });
-  // One code may be thrown for the same reason in more than one place.
+  // Several places may throw the same code.
   return [...new Set(direct.map((code) => `${code} IsolationError`)), ...classes];
 }
 
@@ -248,7 +248,7 @@ describe('docs/compatibility.md', () => {
   });
 });
 
-/** The version of a package that is installed here. */
+/** Returns the installed version of a package. */
 function versionOf(name: string): string {
   const { version } = JSON.parse(projectFile(`node_modules/${name}/package.json`)) as {
     version: string;

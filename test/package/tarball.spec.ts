@@ -25,7 +25,7 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-/** What each entry point needs beyond the core; the others need nothing. */
+/** The optional peer that each of these entry points needs. The others need none. */
 const OPTIONAL: Readonly<Record<string, string>> = {
   './health': '@nestjs/terminus',
   './metrics': 'prom-client',
@@ -43,7 +43,7 @@ const required = peers.filter((name) => !optional.includes(name));
 const entries = Object.keys(manifest.exports).filter((name) => name !== './package.json');
 
 let archive: string;
-/** An app that has nothing but what a test gives it. */
+/** The folder of an app that contains only files of the test. */
 let folder: string;
 let unpacked: string;
 let files: string[];
@@ -73,20 +73,20 @@ function tool(name: string, ...args: string[]): { status: number | null; output:
 }
 
 describe('the tarball', () => {
-  it('has nothing for publint to say', () => {
+  it('passes publint', () => {
     expect(tool('publint', '--strict', archive)).toEqual({
       status: 0,
       output: expect.stringContaining('All good!'),
     });
   });
 
-  it('has types that resolve wherever ESM is', () => {
+  it('has types that resolve in every ESM resolution mode', () => {
     const { status, output } = tool('attw', archive, '--profile', 'esm-only', '--no-color');
     expect({ status, output }).toEqual({ status: 0, output: expect.anything() });
     for (const entry of entries) expect(output).toContain(`"${join(PACKAGE, entry)}"`);
   });
 
-  it('has every entry point that there is a folder for', () => {
+  it('has an entry point for every folder with an index.ts', () => {
     const folders = readdirSync(join(project, 'src'))
       .filter((name) => existsSync(join(project, 'src', name, 'index.ts')))
       .map((name) => `./${name}`);
@@ -95,7 +95,7 @@ describe('the tarball', () => {
     expect(targets.filter((target) => !files.includes(target.replace('./', '')))).toEqual([]);
   });
 
-  it('holds what is built, with its source maps, and nothing of the workshop', () => {
+  it('contains the build and its source maps, and no development files', () => {
     const outside = files.filter((file) => !file.startsWith('dist/'));
     expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
     const page = 'dist/dashboard/public/';
@@ -110,7 +110,7 @@ describe('the tarball', () => {
     expect(withoutMap).toEqual([]);
   });
 
-  it('names no place on the machine that built it', () => {
+  it('contains no path of the build machine', () => {
     const places = [project.replace(/\/$/, ''), folder, join(homedir(), '.npm')];
     const telling = files.filter((file) => places.some((place) => read(file).includes(place)));
     expect(telling).toEqual([]);
@@ -118,7 +118,7 @@ describe('the tarball', () => {
 });
 
 describe('the entry points', () => {
-  it.each(entries)('%s imports what it may, in code and in types', (entry) => {
+  it.each(entries)('%s imports only allowed packages, in code and in types', (entry) => {
     const { default: code, types } = manifest.exports[entry] as { default: string; types: string };
     const needed = OPTIONAL[entry];
     const allowed = new Set([...required, ...(needed === undefined ? [] : [needed])]);
@@ -129,12 +129,12 @@ describe('the entry points', () => {
     );
   });
 
-  it('need all of the optional peers, each of which is tested with', () => {
+  it('need all optional peers, and each peer is a development dependency', () => {
     expect(Object.values(OPTIONAL).toSorted()).toEqual(optional.toSorted());
     expect(peers.filter((name) => !(name in manifest.devDependencies))).toEqual([]);
   });
 
-  it('have a weight that is printed', () => {
+  it('have a size, which scripts/size.js prints', () => {
     const script = join(project, 'scripts/size.js');
     const printed = execFileSync(process.execPath, [script, unpacked, '--json'], {
       encoding: 'utf8',
@@ -149,7 +149,7 @@ describe('the entry points', () => {
     }
   });
 
-  it('load where only the required peers are, and the boot says what else to install', () => {
+  it('load with the required peers only, and the boot error names the package to install', () => {
     for (const name of required) {
       const target = join(folder, 'node_modules', name);
       mkdirSync(dirname(target), { recursive: true });
@@ -203,7 +203,7 @@ describe('the examples of the docs', () => {
   });
 });
 
-/** The packages that a file of the tarball imports, itself or through others. */
+/** Returns the packages that a file of the tarball imports, directly or through other files. */
 function packagesBehind(entry: string): Set<string> {
   const isTypes = entry.endsWith('.d.ts');
   const packages = new Set<string>();

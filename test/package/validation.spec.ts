@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 const MAIN = fileURLToPath(new URL('../../validation/main.ts', import.meta.url));
-// For the validation and for the servers that it starts.
+// Options for the validation, and for the servers that it starts.
 const RUN_TYPESCRIPT = `--import ${new URL('../support/register-typescript.js', import.meta.url).href}`;
 
 let folder: string;
@@ -23,7 +23,7 @@ interface Outcome {
   readonly report: string;
 }
 
-/** Runs the validation as `npm run validate -- …` does, without its build. */
+/** Runs the validation like `npm run validate -- …`, but without the build. */
 function validate(name: string, ...args: string[]): Promise<Outcome> {
   const out = join(folder, name);
   return new Promise((resolve) => {
@@ -41,7 +41,7 @@ function validate(name: string, ...args: string[]): Promise<Outcome> {
 }
 
 describe('npm run validate', () => {
-  it('says what holds, in a report with charts and in JSON', async () => {
+  it('writes which criteria hold, to a report with charts and to JSON', async () => {
     const { code, output, report } = await validate(
       'green',
       '--only',
@@ -59,7 +59,7 @@ describe('npm run validate', () => {
     expect(runs[0]!.groups[0]!.checks[0]!.holds).toBe(true);
   });
 
-  it('ends with 1 where a limit is not kept', async () => {
+  it('exits with 1 if a limit is exceeded', async () => {
     const { code, output, report } = await validate(
       'limit',
       '--only',
@@ -73,7 +73,7 @@ describe('npm run validate', () => {
     expect(report).toContain('**Not everything holds');
   });
 
-  it('ends with 1 where the app keeps what should be gone', async () => {
+  it('exits with 1 if the app leaks managers', async () => {
     const { code, output } = await validate(
       'leak',
       '--only',
@@ -87,7 +87,7 @@ describe('npm run validate', () => {
     );
   });
 
-  it('ends with 1 where there is no such check', async () => {
+  it('exits with 1 for an unknown check', async () => {
     const { code, output } = await validate('unknown', '--only', 'nothing-like-it');
     expect(code).toBe(1);
     expect(output).toContain('There is no check "nothing-like-it". There are: browser-multi-tab,');

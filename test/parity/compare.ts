@@ -1,17 +1,17 @@
 import type { Form } from './scenario.js';
 import type { Lanes } from './transcript.js';
 
-/** A place where a form differs from stock: what stands there, and what stands there instead. */
+/** A place where the transcript of a form differs from stock's: the lines of stock, and the lines of the form. */
 export interface Hunk {
   readonly scenario: string;
   readonly form: Form;
   readonly lane: string;
-  /** As it would read here, where that can be said. */
+  /** The lines of stock, translated where a known difference allows it. */
   readonly stock: readonly string[];
   readonly here: readonly string[];
 }
 
-/** Where two transcripts differ, lane by lane. */
+/** Returns the differences of two transcripts, lane by lane. */
 export function compare(scenario: string, form: Form, stock: Lanes, here: Lanes): Hunk[] {
   const lanes = [...new Set([...Object.keys(stock), ...Object.keys(here)])].toSorted();
   return lanes.flatMap((lane) =>
@@ -48,7 +48,7 @@ function hunksOf(left: Lines, right: Lines): { stock: string[]; here: string[] }
   return hunks;
 }
 
-// How long the longest common part is from each pair of places on.
+// Returns the lengths of the longest common subsequences from each pair of positions.
 function commonLengths(left: Lines, right: Lines): number[][] {
   const lengths = Array.from({ length: left.length + 1 }, () =>
     Array.from({ length: right.length + 1 }, () => 0),

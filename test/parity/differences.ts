@@ -1,26 +1,29 @@
 import type { Hunk } from './compare.js';
 import type { Form } from './scenario.js';
 
-/** A line of a transcript, and where it stands. */
+/** The place of a line in a transcript. */
 export interface LinePlace {
   readonly scenario: string;
   readonly lane: string;
 }
 
-/** A difference that is meant to be there: a row of the table in docs/compatibility.md. */
+/** An intended difference: a row of the table in docs/compatibility.md. */
 export interface Difference {
-  /** What it is about. */
+  /** The subject of the difference. */
   readonly what: string;
   readonly stock: string;
   readonly here: string;
   readonly why: string;
-  /** In which forms. */
+  /** The forms that differ. */
   readonly forms: readonly Form[];
-  /** Scenarios in which each of these forms has to differ: there it is this library that is right. */
+  /** The scenarios in which each of these forms must differ, because the library is right there. */
   readonly shownIn?: RegExp;
-  /** What a line of stock reads here, where that can be said of every line; the line itself where it reads the same. */
+  /**
+   * Translates a line of stock to the line of the form. Returns the line itself if both are the same, and `undefined`
+   * if the form has no such line.
+   */
   readonly translate?: (line: string, place: LinePlace) => string | undefined;
-  /** Whether it accounts for a whole place in which the transcripts differ. */
+  /** Whether the difference explains a hunk. */
   readonly accountsFor?: (hunk: Hunk) => boolean;
 }
 
@@ -32,13 +35,13 @@ const INTERNAL_ERROR =
 const UNSERIALIZABLE =
   /^answer: (?:function|symbol|bigint|circle|map|observable of (?:an observable|promises))$/;
 
-/** Everything in which an app on this library differs from one on Nest's own `WsAdapter`. */
+/** All differences between an app on this library and an app on Nest's own `WsAdapter`. */
 export const differences: readonly Difference[] = [
   {
     what: 'A path that no gateway has',
-    stock: 'The connection is cut, also where another listener of the server would have taken it',
-    here: '404; left alone where the server has other listeners for upgrades',
-    why: 'Clients and proxies can tell it from a network that failed',
+    stock: 'The connection is cut, even if another listener of the server would have handled it',
+    here: '404; not touched if the server has other upgrade listeners',
+    why: 'Clients and proxies can distinguish it from a network failure',
     forms: ['plain', ...isolated],
     translate: (line, { scenario }) =>
       line === 'failed: ECONNRESET' && !scenario.startsWith('option: ') ? 'refused with 404' : line,
@@ -57,12 +60,12 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'The `exception` event',
-    stock: '`{ status, message, cause }`: `cause` has the client’s own message in it',
-    here: '`{ status, code, message, id }`: `code` is stable, `id` is the message’s own where it had one',
-    why: 'Clients tell errors apart by `code`, and messages by `id`',
+    stock: '`{ status, message, cause }`: `cause` contains the client’s own message',
+    here: '`{ status, code, message, id }`: `code` is stable, `id` is the id of the message, if it has one',
+    why: 'Clients distinguish errors by `code`, and messages by `id`',
     forms: isolated,
     translate(line, { scenario }) {
-      // There it is a filter of the app that answers.
+      // In these scenarios a filter of the app replies.
       if (scenario.startsWith('filters: that answer')) return line;
       const cause =
         /^< \{"event":"exception","data":\{"status":"error","message":(".*?"),"cause":/.exec(line);
@@ -74,8 +77,8 @@ export const differences: readonly Difference[] = [
   {
     what: 'An answer that JSON cannot express, itself or its `data` (functions, symbols, BigInt, circles, Map, Set, generators, streams, promises and Observables inside)',
     stock: 'An empty binary frame, `{}`, or an uncaught exception that ends the process',
-    here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
-    why: 'One answer must not end the process, and is never lost without a word',
+    here: 'The client gets `INTERNAL_ERROR`, and the log contains the cause',
+    why: 'A reply must not end the process, and is never lost silently',
     forms: isolated,
     shownIn: UNSERIALIZABLE,
     accountsFor: ({ scenario, stock, here }) =>
@@ -92,15 +95,15 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'A filter that throws or rejects',
-    stock: 'The client gets no answer; a rejection ends the process, on Nest 12.0 a throw as well',
-    here: 'The message is answered with `INTERNAL_ERROR`, and the log says why',
-    why: 'One message must not end the process, and no client waits for nothing',
+    stock: 'The client gets no reply; a rejection ends the process, on Nest 12.0 a throw as well',
+    here: 'The client gets `INTERNAL_ERROR`, and the log contains the cause',
+    why: 'A message must not end the process, and no client may wait forever for a reply',
     forms: isolated,
     shownIn: /^filters: that (?:throw|reject)$/,
     accountsFor: ({ scenario, stock, here }) =>
       /^filters: that (?:throw|reject)$/.test(scenario) &&
       stock.every((line) => /^(?:unhandled rejection|uncaught) Error: in the filter$/.test(line)) &&
-      // On the first Nest 12 no later message of that client is handled either.
+      // On the first Nest 12, later messages of that client are not handled either.
       here.every((line) =>
         [INTERNAL_ERROR, '< "fine"', 'error Error: in the filter'].includes(line),
       ),
@@ -108,9 +111,9 @@ export const differences: readonly Difference[] = [
   {
     what: '`handleConnection` that throws or rejects',
     stock:
-      'The error is uncaught and ends the process; where it is caught, the client stays connected',
+      'The error is uncaught and ends the process; if it is caught, the client stays connected',
     here: 'The connection is closed: 4401 for `UnauthorizedException`, 4403 for `ForbiddenException`, else 1011 with the cause in the log',
-    why: 'One connection must not end the process, and who was not let in must not stay',
+    why: 'A connection must not end the process, and a refused client must not stay connected',
     forms: isolated,
     shownIn: /^hooks: handleConnection that (?:throws|rejects)/,
     accountsFor: ({ scenario, lane, here }) =>
@@ -127,7 +130,7 @@ export const differences: readonly Difference[] = [
     what: '`handleDisconnect` that throws or rejects',
     stock: 'The error is uncaught and ends the process',
     here: 'A line in the log',
-    why: 'One connection must not end the process',
+    why: 'A connection must not end the process',
     forms: isolated,
     shownIn: /^life: disconnect of the gateway that (?:throws|rejects)$/,
     accountsFor: ({ scenario, lane, stock, here }) =>
@@ -140,7 +143,7 @@ export const differences: readonly Difference[] = [
     what: 'A pipe behind a parameter decorator of the app that reads its value later',
     stock: 'Gets the promise; since Nest 12.5 the value',
     here: 'Gets the value',
-    why: 'That is what pipes are written for',
+    why: 'Pipes are written for values, not for promises',
     forms: isolated,
     shownIn: /^parameters: decorators of the app$/,
     accountsFor: exactly(
@@ -153,7 +156,7 @@ export const differences: readonly Difference[] = [
     what: '`ExecutionContext.getArgs()` of a message',
     stock: 'Socket, payload, event, event',
     here: 'Socket, payload, event',
-    why: '`getClient()`, `getData()`, `getPattern()` say the same. The repetition is nobody’s intention',
+    why: '`getClient()`, `getData()`, `getPattern()` return the same values. The repetition is not intended',
     forms: isolated,
     translate: (line) =>
       line.replace(
@@ -165,7 +168,7 @@ export const differences: readonly Difference[] = [
     what: 'An `HttpException` of 4xx (of a `ValidationPipe`, a guard, a handler) that no filter caught',
     stock: 'The client gets `Internal server error`',
     here: 'The client gets the text of the exception, and the name of its status as `code`',
-    why: 'It says what the client did wrong, and the client alone can mend it. 5xx says `Internal server error`',
+    why: 'It names a fault of the client, which only the client can fix. 5xx still gives `Internal server error`',
     forms: isolated,
     accountsFor: ({ stock, here }) =>
       stock.length === here.length &&
@@ -176,7 +179,7 @@ export const differences: readonly Difference[] = [
     what: 'A transient filter',
     stock: 'Runs as an object that was never constructed; since Nest 12.5 it does not run',
     here: 'Constructed, one per gateway',
-    why: 'Its clients get the answers that it was written for',
+    why: 'Clients get the replies of the filter',
     forms: isolated,
     accountsFor: ({ scenario, here }) =>
       /^enhancer: transient filter on the (?:class|method), in need of a singleton$/.test(
@@ -184,10 +187,10 @@ export const differences: readonly Difference[] = [
       ) && here.every((line) => line === '< "filtered"' || isConstructed(line)),
   },
   {
-    what: 'An enhancer that is transient, or a singleton in need of something request-scoped, or request-scoped inside a parameter',
+    what: 'An enhancer that is transient, or a singleton with a request-scoped dependency, or request-scoped inside a parameter',
     stock: 'Runs as an object that was never constructed: no fields, no dependencies',
-    here: 'Constructed: per gateway where it is transient and needs nothing scoped, else per connection',
-    why: 'A guard without its fields decides at random. Nest does the same to most of these behind HTTP',
+    here: 'Constructed: per gateway if it is transient without scoped dependencies, else per connection',
+    why: 'A guard without its fields decides at random. Nest does the same with most of them for HTTP',
     forms: isolated,
     shownIn:
       /^enhancer: (?:transient (?!filter).* (?:class|method|parameter),|singleton (?!filter as).* of a request-|request .* parameter,)/,
@@ -199,9 +202,9 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'Guards and other enhancers on a gateway that is provided by `useClass`',
-    stock: 'Never run, and nothing is said',
+    stock: 'Never run, without a warning',
     here: 'Run',
-    why: 'A guard that is left out lets everybody in',
+    why: 'A guard that does not run admits every client',
     forms: isolated,
     shownIn: /^gateway: provided by useClass, with guards/,
     accountsFor: ({ scenario, here }) =>
@@ -210,7 +213,7 @@ export const differences: readonly Difference[] = [
   },
   {
     what: '`afterInit` as an arrow property of a gateway with an instance per connection',
-    stock: 'Called, as a singleton; not called where the gateway is request-scoped',
+    stock: 'Called for a singleton; not called if the gateway is request-scoped',
     here: 'Not called',
     why: 'There is no instance yet. Write it as a method',
     forms: ['scoped'],
@@ -218,9 +221,9 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'A request-scoped or transient `APP_GUARD`, `APP_INTERCEPTOR`, `APP_PIPE`',
-    stock: 'Never runs for a gateway, and nothing is said',
-    here: 'Runs, as for HTTP',
-    why: 'A global guard that is left out lets everybody in',
+    stock: 'Never runs for a gateway, without a warning',
+    here: 'Runs, like for HTTP',
+    why: 'A global guard that does not run admits every client',
     forms: isolated,
     shownIn: /^enhancer: (?:request|transient) (?:guard|interceptor|pipe) as APP_/,
     accountsFor: ({ scenario, stock, here }) =>
@@ -246,7 +249,7 @@ export const differences: readonly Difference[] = [
     stock:
       'An uncaught error that ends the process; without `path` a line in the log, and an app without that gateway',
     here: 'The app does not start: `PORT_UNAVAILABLE`',
-    why: 'An app that nobody can connect to must not pass for started',
+    why: 'An app that no client can connect to must not count as started',
     forms: ['plain', ...isolated],
     shownIn: /^life: a port of its own that is taken/,
     accountsFor: ({ scenario, lane, stock, here }) =>
@@ -258,10 +261,11 @@ export const differences: readonly Difference[] = [
       ),
   },
   {
-    what: 'A client that comes to a port of its own before the app has bootstrapped, or when that has failed, or while the app closes',
-    stock: 'Let in: before `onModuleInit` of what its handlers need, and after `onModuleDestroy`',
+    what: 'A client that connects to a gateway’s own port before the app has bootstrapped, after the bootstrap has failed, or while the app closes',
+    stock:
+      'Accepted: before `onModuleInit` of the providers that its handlers need, and after `onModuleDestroy`',
     here: '503 with `Retry-After`, and a line in the log',
-    why: 'What handlers need is not there yet, or not any more',
+    why: 'The providers that handlers need are not ready yet, or already destroyed',
     forms: isolated,
     shownIn:
       /^life: (?:a client that comes during|(?:module init|bootstrap) that|closes during handshakes)/,
@@ -278,9 +282,9 @@ export const differences: readonly Difference[] = [
   {
     what: 'Clients of an app that closes',
     stock:
-      'Cut (1006), after `onModuleDestroy` and `beforeApplicationShutdown`; the handlers that run are not waited for',
+      'Cut (1006), after `onModuleDestroy` and `beforeApplicationShutdown`; running handlers are not awaited',
     here: '1001, and `handleDisconnect` and disposers run before `onModuleDestroy`',
-    why: 'Clients can tell it from a network that failed, and what disposers need is still there',
+    why: 'Clients can distinguish it from a network failure, and the dependencies of disposers still work',
     forms: isolated,
     shownIn: /^life: (?:closes (?:with|twice|while)|.*, with clients$)/,
     accountsFor: ({ scenario, lane, stock, here }) =>
@@ -292,9 +296,9 @@ export const differences: readonly Difference[] = [
   },
   {
     what: '`verifyClient` or `handleProtocols` that throws',
-    stock: 'The connection is cut, and nothing is said',
-    here: '500, and the log says why',
-    why: 'Clients and proxies can tell it from a network that failed',
+    stock: 'The connection is cut, without a log line',
+    here: '500, and the log contains the cause',
+    why: 'Clients and proxies can distinguish it from a network failure',
     forms: ['plain', ...isolated],
     shownIn: /^option: \w+ that throws$/,
     translate: (line, { scenario }) =>
@@ -308,11 +312,11 @@ export const differences: readonly Difference[] = [
       here.join() === 'error Error: planned',
   },
   {
-    what: '`verifyClient` that answers neither `true` nor `false`',
+    what: '`verifyClient` that returns neither `true` nor `false`',
     stock:
-      'Any truthy answer lets the client in, also a promise of `false`; any other refuses it with 401',
-    here: 'A promise is waited for; what is neither is 500, and the log says why',
-    why: 'An `async` check would let everybody in, and a missing `return` would look like a wrong password',
+      'Any truthy result admits the client, even a promise of `false`; any other refuses it with 401',
+    here: 'A promise is awaited; a result that is neither gives 500, and the log contains the cause',
+    why: 'An `async` check would admit every client, and a missing `return` would look like a wrong password',
     forms: isolated,
     shownIn: /^option: verifyClient that returns (?:nothing|a promise)/,
     accountsFor: ({ scenario, lane, stock, here }) =>
@@ -327,7 +331,7 @@ export const differences: readonly Difference[] = [
     what: 'A client that is refused',
     stock: 'Nothing in the log',
     here: 'A line in the log, with the reason, bounded in number',
-    why: 'Why nobody can connect is the first question of an incident',
+    why: 'In an incident, operators first need the reason why clients cannot connect',
     forms: isolated,
     shownIn: /^option: verifyClient that (?:says|calls back with) no$/,
     accountsFor: ({ scenario, lane, stock, here }) =>
@@ -339,9 +343,9 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'A page of another site',
-    stock: 'Let in',
+    stock: 'Accepted',
     here: '403, unless `handshake.allowedOrigins` names it',
-    why: 'Browsers send the cookies of a user along, whatever page it is that connects',
+    why: 'Browsers send the cookies of a user with connections from any page',
     forms: isolated,
     shownIn: /^option: none, with a page of another site$/,
     accountsFor: ({ scenario, lane, here }) =>
@@ -351,9 +355,9 @@ export const differences: readonly Difference[] = [
   },
   {
     what: 'The subprotocol of a client whose first offer is a token',
-    stock: 'The token itself stands in the answer',
-    here: 'The first that is no credential',
-    why: 'Browsers can send a token only there, and answers are written to logs',
+    stock: 'The response contains the token itself',
+    here: 'The first one that is not a credential',
+    why: 'Browsers can send a token only there, and responses are written to logs',
     forms: isolated,
     shownIn: /a token first$/,
     translate: (line, { scenario }) =>
@@ -362,8 +366,8 @@ export const differences: readonly Difference[] = [
         : line,
   },
   {
-    what: 'A message of more than 64 KiB, where `maxPayload` says nothing',
-    stock: 'Taken, up to 100 MiB',
+    what: 'A message of more than 64 KiB without `maxPayload`',
+    stock: 'Accepted, up to 100 MiB',
     here: 'Closed with 1009: `inbound.maxPayloadBytes`',
     why: 'A few clients with large messages would fill the memory',
     forms: isolated,
@@ -392,7 +396,7 @@ export const differences: readonly Difference[] = [
   {
     what: '`instrument.instanceDecorator` that puts a proxy around every instance',
     stock: 'Works',
-    here: 'The app does not start: `PROXIED_INSTANCE` says that the classes of the app alone may be wrapped',
+    here: 'The app does not start: `PROXIED_INSTANCE` asks the app to wrap only its own classes',
     why: 'The library keeps its state in private fields, which a proxy cannot read',
     forms: ['plain', ...isolated],
     shownIn: /a proxy around each$/,
@@ -419,7 +423,7 @@ const codes: Readonly<Record<string, string>> = {
   '"Forbidden resource"': 'FORBIDDEN',
 };
 
-/** A place that differs in exactly these lines. */
+/** Returns a predicate for a hunk with exactly these lines. */
 function exactly(
   scenario: string,
   stock: readonly string[],

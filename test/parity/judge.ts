@@ -4,14 +4,14 @@ import { runScenario } from './run-scenario.js';
 import { type Form, forms, type Scenario } from './scenario.js';
 import type { Lanes } from './transcript.js';
 
-/** What became of one scenario. */
+/** The result of a scenario. */
 export interface Verdict {
   readonly scenario: string;
-  /** Places that differ, and that no entry of `differences.ts` accounts for. */
+  /** Hunks that no entry of `differences.ts` explains. */
   readonly unexpected: readonly Hunk[];
-  /** The entries that accounted for something: by `what`. */
+  /** The `what` of the entries that explained a hunk. */
   readonly expected: readonly string[];
-  /** Entries that had to account for something in a form and did not. */
+  /** Entries that should have differed in a form, but did not. */
   readonly missing: readonly string[];
   readonly lanes: Readonly<Partial<Record<Form, Lanes>>>;
 }
@@ -19,8 +19,8 @@ export interface Verdict {
 /**
  * Runs a scenario in all of its forms, and compares each with stock.
  *
- * @param isOurs on the versions of Nest that are installed here: others may have mended what is listed, or refuse to
- * start with what a scenario has
+ * @param isOurs whether Nest is installed in the versions of this project. Other versions may have fixed a listed
+ * difference, or may refuse to start an app of a scenario
  */
 export async function judge(scenario: Scenario, isOurs: boolean): Promise<Verdict> {
   const lanes: Partial<Record<Form, Lanes>> = {};
@@ -30,7 +30,7 @@ export async function judge(scenario: Scenario, isOurs: boolean): Promise<Verdic
   const expected = new Set<string>();
   const missing: string[] = [];
   const broken = (lanes.stock!['script'] ?? []).filter((line) => line.includes('failed: '));
-  // A script that fails everywhere in the same way would show no difference.
+  // A script that fails in all forms in the same way would show no difference.
   if (isOurs && broken.length > 0 && !scenario.failsOnStock)
     throw new Error(`"${scenario.title}" does not run on stock: ${broken[0]}`);
   const unexpected = forms.flatMap((form) => {
@@ -53,7 +53,7 @@ export async function judge(scenario: Scenario, isOurs: boolean): Promise<Verdic
   return { scenario: scenario.title, unexpected, expected: [...expected], missing, lanes };
 }
 
-// Stock's transcript as it would read here.
+// Translates stock's transcript by the known differences.
 function translate(
   scenario: string,
   stock: Lanes,

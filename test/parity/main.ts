@@ -1,6 +1,6 @@
-// `npm run parity`: runs every scenario in every form and prints where they differ. Behind `--`: words of
-// the titles to run; `--all` prints every transcript; `--json` prints the verdicts for the spec; `--table`
-// writes the table of docs/compatibility.md instead; `--elsewhere` is for other versions of Nest than are installed here.
+// `npm run parity`: runs every scenario in every form and prints the differences. Arguments after `--`: words of the
+// titles to run; `--all` prints all transcripts; `--json` prints the verdicts for the spec; `--table` writes the table
+// of docs/compatibility.md instead; `--elsewhere` is for other versions of Nest than those installed in this project.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 import { format, resolveConfig } from 'prettier';
@@ -35,7 +35,7 @@ if (flags.includes('--json')) {
   process.stdout.write(JSON.stringify(verdicts.map(({ lanes: _lanes, ...rest }) => rest)));
 } else {
   const bad = verdicts.filter(({ unexpected, missing }) => unexpected.length + missing.length > 0);
-  console.log(`\n${verdicts.length} scenarios, ${bad.length} with differences that are not listed`);
+  console.log(`\n${verdicts.length} scenarios, ${bad.length} with unlisted differences`);
   if (bad.length > 0) process.exitCode = 1;
 }
 
@@ -43,7 +43,7 @@ function print({ scenario, unexpected, expected, missing, lanes }: Verdict): voi
   console.log(`${unexpected.length + missing.length === 0 ? '=' : '≠'} ${scenario}`);
   for (const what of expected) console.log(`    as listed: ${what}`);
   for (const what of missing) console.log(`    does not differ as listed: ${what}`);
-  // What two forms have in common is printed once.
+  // A difference that several forms share is printed once.
   const places = new Map<string, Form[]>();
   for (const { form, lane, stock, here } of unexpected) {
     const lines = [...stock.map((line) => `- ${line}`), ...here.map((line) => `+ ${line}`)];

@@ -17,7 +17,7 @@ const titles = scenarios.map(({ title }) => title);
 describe('beside stock Nest', () => {
   let verdicts: ReadonlyMap<string, Verdict>;
 
-  // In a process of its own: some of what stock does ends one.
+  // In a separate process, because some behaviour of stock ends the process.
   beforeAll(async () => {
     const hooks = ['./test/support/register-typescript.js', 'reflect-metadata'];
     const args = [...hooks.flatMap((hook) => ['--import', hook]), 'test/parity/main.ts', '--json'];

@@ -20,7 +20,7 @@ import type { Form, GatewayDecorator, RunningApp, Scenario, StartKit } from './s
 import { Session } from './session.js';
 import { type Lanes, Transcript } from './transcript.js';
 
-/** Runs a scenario in one form. What goes wrong on the way is observed as well. */
+/** Runs a scenario in a form. Errors of the run are recorded in the transcript as well. */
 export async function runScenario(scenario: Scenario, form: Form): Promise<Lanes> {
   const transcript = new Transcript();
   const stopWatching = watchProcess(transcript);
@@ -38,7 +38,7 @@ export async function runScenario(scenario: Scenario, form: Form): Promise<Lanes
     await app?.close().catch((error: unknown) => {
       transcript.write('script', `close failed: ${textOf(error)}`);
     });
-    // What promises report, they report a turn later; rxjs by a timer, behind which this one comes.
+    // Unhandled rejections are reported a turn later, and errors of rxjs by a timer, which fires before this one.
     await turn();
     await delay(1);
     stopWatching();
@@ -53,7 +53,7 @@ function kitFor(form: Form, transcript: Transcript): StartKit {
     note: (line) => transcript.write('server', line),
     logger: logInto(transcript),
     useAdapter(app) {
-      // Ours installs itself.
+      // The library's adapter installs itself.
       if (form === 'stock') app.useWebSocketAdapter(new WsAdapter(app));
     },
   };
@@ -91,7 +91,7 @@ function isolation(): ReturnType<typeof WebSocketIsolationModule.forRoot> {
   });
 }
 
-// What a plain gateway stands beside.
+// The isolated gateway beside a plain one.
 function makeBystander(): Type {
   @IsolatedGateway({ path: '/bystander' })
   class Bystander {
@@ -112,7 +112,7 @@ function startHttp(scenario: Scenario) {
   };
 }
 
-/** An app that listens on a port of this machine, or has come as far as it does. */
+/** Returns a running app, which may or may not listen on a port. */
 export function running(
   app: INestApplicationContext,
   { scheme = 'ws', host = '127.0.0.1' } = {},
@@ -129,15 +129,15 @@ export function running(
 
 const ignore = (): void => undefined;
 
-// Warnings and errors, each once: how often a line is repeated is the business of whoever writes it.
+// Records each warning and error once, because the number of repetitions is not compared.
 function logInto(transcript: Transcript): LoggerService {
   const write =
     (level: string) =>
     (message: unknown, ...rest: unknown[]): void => {
       const line = `${level} ${whatItSays(message, rest)}`;
-      // Of classes that other scenarios in this process have left behind.
+      // A warning about classes of other scenarios in this process.
       if (line.includes('is in no `providers` of this application')) return;
-      // On a busy machine.
+      // A warning that appears on a busy machine.
       if (/taking [\d.]+ms to serialize/.test(line)) return;
       if (!transcript.read('log').includes(line)) transcript.write('log', line);
     };
@@ -150,7 +150,7 @@ function logInto(transcript: Transcript): LoggerService {
   };
 }
 
-// The cause alone: stock and this library put different words around it.
+// Returns the cause only, because stock and the library log it with different words.
 function whatItSays(message: unknown, [stack]: unknown[]): string {
   if (typeof stack === 'string' && stack.includes('\n    at ')) return textOf(stack);
   const text = textOf(message);
@@ -171,11 +171,11 @@ function watchProcess(transcript: Transcript): () => void {
 
 export function textOf(error: unknown): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  // Ports are free ones, another in each form.
+  // The port is a free one, which differs in each form.
   return text.split('\n', 1)[0]!.replace(/(?<=EADDRINUSE.*:)\d+$/, 'port');
 }
 
-/** A port that nothing listens on. */
+/** Resolves with a free port. */
 export async function freePort(): Promise<number> {
   const { createServer } = await import('node:net');
   const server = createServer().listen(0);

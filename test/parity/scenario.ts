@@ -10,58 +10,58 @@ import type {
 import type { Session } from './session.js';
 
 /**
- * How a scenario is run: on Nest's own adapter; as a plain gateway beside an isolated one; isolated; and
- * isolated with an instance per connection. The first is what the others are compared with.
+ * The forms in which a scenario runs: on Nest's own adapter, as a plain gateway beside an isolated one, isolated, and
+ * isolated with an instance per connection. The other forms are compared with the first one.
  */
 export const forms = ['stock', 'plain', 'isolated', 'scoped'] as const;
 export type Form = (typeof forms)[number];
 
-/** What `@WebSocketGateway` takes. */
+/** A gateway decorator with the parameters of `@WebSocketGateway`. */
 export type GatewayDecorator = (
   portOrOptions?: number | Readonly<Record<string, unknown>>,
   options?: Readonly<Record<string, unknown>>,
 ) => ClassDecorator;
 
-/** What a scenario's app is made with. */
+/** The input for the app of a scenario. */
 export interface Setting {
   readonly form: Form;
-  /** The decorator of this form: the only thing in which the apps of a scenario differ. */
+  /** The decorator of this form. The apps of a scenario differ only in it. */
   readonly gateway: GatewayDecorator;
-  /** Writes down what happens in the server. */
+  /** Records an event of the server in the transcript. */
   readonly note: (line: string) => void;
 }
 
-/** A running app, however it was started. */
+/** A running app. */
 export interface RunningApp {
-  /** Where clients connect: `ws://host:port`. */
+  /** The base URL for clients: `ws://host:port`. */
   readonly url: string;
   readonly nest: INestApplicationContext;
-  /** Closes it, once. */
+  /** Closes the app. Later calls return the same promise. */
   close(): Promise<void>;
 }
 
-/** What starts an app with everything that its form needs. */
+/** The input for starting an app in a form. */
 export interface StartKit extends Setting {
   readonly logger: LoggerService;
-  /** Sets the WebSocket adapter of the form, where it has to be set. */
+  /** Sets the WebSocket adapter of the form, if the form needs it. */
   useAdapter(app: INestApplication | INestMicroservice): void;
 }
 
-/** One gateway and one client's script, run in every form. */
+/** An app and a client script that run in every form. */
 export interface Scenario {
   readonly title: string;
-  /** The app, apart from what its form needs. */
+  /** Returns the metadata of the app, without the parts of the form. */
   app(setting: Setting): ModuleMetadata;
-  /** Before each form: finds a free port, say. */
+  /** Runs before each form, for example to find a free port. */
   readonly before?: () => Promise<void>;
-  /** What clients do. What they see is written down by itself. */
+  /** The actions of the clients. Everything that the clients receive is recorded automatically. */
   script(session: Session, app: RunningApp): Promise<void>;
-  /** What `main.ts` does before it listens. */
+  /** Configures the app before it listens, like an app's `main.ts`. */
   readonly prepare?: (app: INestApplication, setting: Setting) => void | Promise<void>;
-  /** Starts the app; by default on Express and a free port. */
+  /** Starts the app. Default: on Express, on a free port. */
   readonly start?: (root: Type, kit: StartKit) => Promise<RunningApp>;
-  /** The script is meant to fail on stock: the app does not start, say. */
+  /** Whether the script is expected to fail on stock, for example because the app does not start. */
   readonly failsOnStock?: boolean;
-  /** Forms to leave out, where they make no sense. */
+  /** Forms to skip, because they make no sense for the scenario. */
   readonly without?: readonly Form[];
 }

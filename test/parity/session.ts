@@ -6,25 +6,25 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { Transcript } from './transcript.js';
 
 const PATIENCE_MS = 10_000;
-/** Round trips after which whatever a frame has set off without a timer has happened. */
+/** The number of round trips after which all effects of a frame that need no timer have occurred. */
 const ROUND_TRIPS = 3;
 
-/** What clients do in a scenario. Everything they see goes into the transcript. */
+/** The clients of a scenario. Everything that they receive is recorded in the transcript. */
 export class Session {
   readonly #clients: ScriptedClient[] = [];
 
   constructor(
-    /** Where the app listens: `ws://host:port`. */
+    /** The base URL of the app: `ws://host:port`. */
     readonly url: string,
     readonly transcript: Transcript,
   ) {}
 
   /**
-   * Connects a client, and waits until it has seen what came first. It is the user of its name. A refusal
-   * is written down like everything else.
+   * Connects a client, and waits until it has received the first messages. Its name is its user id. A refusal is
+   * recorded like other events.
    *
-   * @param path of the gateway, or a whole address
-   * @param protocols the subprotocols that it offers
+   * @param path the path of the gateway, or a complete URL
+   * @param protocols the subprotocols that the client offers
    */
   async connect(...args: Parameters<Session['connectOnly']>): Promise<ScriptedClient> {
     const client = await this.connectOnly(...args);
@@ -32,7 +32,7 @@ export class Session {
     return client;
   }
 
-  /** The same without a ping, which a server may leave without an answer. */
+  /** Like `connect`, but without pings, for servers that do not reply to them. */
   async connectOnly(
     name: string,
     path = '/',
@@ -48,33 +48,33 @@ export class Session {
     return client;
   }
 
-  /** Where a page of this app comes from. */
+  /** The origin of a page of this app. */
   get httpOrigin(): string {
     return this.url.replace(/^ws/, 'http');
   }
 
-  /** Writes down what is seen by other means than a client. */
+  /** Records an observation that no client makes. */
   note(line: string, lane = 'script'): void {
     this.transcript.write(lane, line);
   }
 
-  /** Waits until something has happened in the server, or long enough. */
+  /** Waits until the server has recorded a line, or until the timeout. */
   async noted(line: string): Promise<void> {
     await eventually(() => {
       if (!this.transcript.read('server').includes(line)) throw new Error(`no "${line}"`);
     }).catch(() => undefined);
   }
 
-  /** Ends the clients that are there still. */
+  /** Closes the clients that are still connected. */
   async end(): Promise<void> {
     for (const client of this.#clients) await client.close();
     for (let turns = 0; turns < ROUND_TRIPS; turns += 1) await turn();
   }
 }
 
-/** A client whose frames and end are written down. */
+/** A client whose frames and close are recorded. */
 export class ScriptedClient {
-  /** Resolves when it is connected, refused or gone. */
+  /** Resolves when the client is connected, refused or disconnected. */
   readonly opened: Promise<void>;
   #frames = 0;
   #taken = 0;
@@ -96,7 +96,7 @@ export class ScriptedClient {
       });
       socket.once('unexpected-response', (request, response) => {
         write(`refused with ${response.statusCode}`);
-        // `ws` leaves it to its listener, and the socket as it was.
+        // With this listener, `ws` does not end the request and does not change the state of the socket.
         this.#isRefused = true;
         response.resume();
         request.destroy();
@@ -121,12 +121,12 @@ export class ScriptedClient {
     return this.socket.readyState === WebSocket.OPEN;
   }
 
-  /** Sends a message, and waits until what it set off has happened. */
+  /** Sends a message, and waits until its effects have occurred. */
   send(event: unknown, data?: unknown): Promise<void> {
     return this.sendRaw(JSON.stringify({ event, data }));
   }
 
-  /** Sends a message that is answered, however long that takes: the first use of a pipe may load a package. */
+  /** Sends a message and waits for a reply, which may be slow: the first use of a pipe may load a package. */
   async ask(event: unknown, data?: unknown): Promise<void> {
     const expected = this.#frames + 1;
     await this.send(event, data);
@@ -134,7 +134,7 @@ export class ScriptedClient {
     await this.quiet();
   }
 
-  /** Sends a frame as it is. */
+  /** Sends a raw frame. */
   async sendRaw(frame: string | Buffer): Promise<void> {
     const text = typeof frame === 'string' ? frame : `binary ${frame.toString('hex')}`;
     this.transcript.write(this.name, `> ${text.length > 200 ? `${text.slice(0, 200)}…` : text}`);
@@ -143,7 +143,7 @@ export class ScriptedClient {
     await this.quiet();
   }
 
-  /** Waits for some more frames than have been waited for, or until the connection or the time is over. */
+  /** Waits for `count` more frames, until the connection has ended or the timeout. */
   async until(count: number): Promise<void> {
     this.#taken += count;
     await this.#received(this.#taken);
@@ -155,7 +155,7 @@ export class ScriptedClient {
     }, PATIENCE_MS).catch(() => undefined);
   }
 
-  /** Waits until nothing that is on its way without a timer can still come. */
+  /** Waits until all effects that need no timer have occurred. */
   async quiet(): Promise<void> {
     for (let trip = 0; trip < ROUND_TRIPS && this.isOpen; trip += 1) await this.#roundTrip();
     this.#taken = this.#frames;
@@ -182,7 +182,7 @@ export class ScriptedClient {
     }, PATIENCE_MS).catch(() => this.transcript.write(this.name, 'never closed'));
   }
 
-  /** Says goodbye, and waits for the end. */
+  /** Closes the connection, and waits for the end. */
   async close(code = 1000): Promise<void> {
     if (this.isOpen) this.socket.close(code);
     await this.closed();

@@ -2,7 +2,7 @@ import type { Difference } from './differences.js';
 
 const NAMES = { stock: '', plain: 'plain', isolated: 'isolated', scoped: 'isolated' } as const;
 
-/** The table of docs/compatibility.md. */
+/** Returns the table of docs/compatibility.md. */
 export function tableOf(differences: readonly Difference[]): string {
   const rows = differences.map(({ what, forms, stock, here, why }) => {
     const gateways = [...new Set(forms.map((form) => NAMES[form]))].join(', ');

@@ -1,7 +1,7 @@
-/** What was observed, in lanes: one for each client, one for the server, one for its log. */
+/** The recorded lines, in lanes: a lane for each client, for the server, and for its log. */
 export type Lanes = Readonly<Record<string, readonly string[]>>;
 
-/** Writes down what happens, in order within a lane. Between lanes there is no order to rely on. */
+/** Records lines, in order within a lane. The order between lanes is not defined. */
 export class Transcript {
   readonly #lanes = new Map<string, string[]>();
 

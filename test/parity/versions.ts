@@ -1,5 +1,5 @@
 // `npm run parity:versions`: runs the comparison with stock Nest on the packed package and on the lowest and the
-// newest published Nest 12. Behind `--`: versions to run instead (`12.2.0`), for core and common.
+// newest published Nest 12. Arguments after `--`: versions of core and common to run instead (`12.2.0`).
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -17,7 +17,7 @@ import { packedPackage, project } from '../support/packed-package.js';
 
 const LOWEST = '12.0.1';
 const NEWEST = '12';
-/** Released together with core; `websockets` and its like not in every version. */
+/** Packages that are released together with core. `websockets` and `platform-ws` are not released in every version. */
 const WITH_CORE = [
   'core',
   'common',
@@ -27,9 +27,9 @@ const WITH_CORE = [
   'testing',
 ];
 const GATEWAYS = ['websockets', 'platform-ws'];
-/** What the scenarios and the package need beside Nest, as it is installed here. */
+/** Other packages that the scenarios and the package need, in the installed versions. */
 const BESIDE = ['ws', 'rxjs', 'reflect-metadata', 'class-validator', 'class-transformer'];
-/** What runs them. */
+/** Packages that are needed to run the scenarios. */
 const TOOLS = ['@swc/core', 'prettier'];
 
 const asked = process.argv.slice(2);
@@ -49,7 +49,7 @@ for (const version of asked.length > 0 ? asked : [LOWEST, NEWEST]) {
 }
 
 function install(folder: string, version: string): void {
-  // Of the packages around Nest the lowest goes with the lowest, else the newest that fits.
+  // With the lowest Nest, the lowest version of the packages around it. Otherwise the newest one.
   const around = version === LOWEST ? '12.0.0' : '12';
   const dependencies = {
     ...Object.fromEntries(WITH_CORE.map((name) => [`@nestjs/${name}`, version])),
@@ -94,10 +94,10 @@ function isEqual(folder: string): boolean {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
   });
-  // What is as listed is many lines of nothing new.
+  // Differences as listed are not printed.
   const lines = stdout.split('\n').filter((line) => !/^=|as listed:/.test(line));
   console.log(`${lines.join('\n')}\n${stderr}`.trim());
   if (status !== 0)
-    console.log(`ended with ${error?.message ?? signal ?? status}, after:\n${stdout.slice(-500)}`);
+    console.log(`exited with ${error?.message ?? signal ?? status}, after:\n${stdout.slice(-500)}`);
   return status === 0;
 }

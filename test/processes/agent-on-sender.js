@@ -1,4 +1,4 @@
-// Other tracing agents wrap what `send()` calls inside `ws`.
+// A fake tracing agent that wraps the method of `ws` that `send()` calls internally.
 import { Sender } from 'ws';
 
 globalThis.tracedTexts = [];

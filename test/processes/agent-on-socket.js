@@ -1,4 +1,4 @@
-// What tracing agents do: they wrap `send()` of every socket, and are loaded before the application.
+// A fake tracing agent: it is loaded before the application and wraps `send()` of every socket.
 import { WebSocket } from 'ws';
 
 globalThis.tracedTexts = [];

@@ -1,4 +1,4 @@
-// An application with Nest's own event emitter, in a process of its own: what a listener leaves uncaught ends it.
+// An application with Nest's own event emitter, in a separate process, because an uncaught error of a listener ends it.
 import { Controller, Get, Injectable, type LoggerService, Scope } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { EventEmitter2, EventEmitterModule, OnEvent } from '@nestjs/event-emitter';
@@ -15,7 +15,7 @@ import { startApp } from '../support/test-app.js';
 const heard: string[] = [];
 const errors: string[] = [];
 
-/** What is used by gateways, and by mistake where there is no connection. */
+/** A provider for gateways. The listeners use it by mistake, where there is no connection. */
 @Injectable({ scope: Scope.REQUEST })
 class Notes {
   constructor(
@@ -78,7 +78,7 @@ const methods = {
   },
   errors: (): readonly string[] => errors.splice(0),
   heard: (): readonly string[] => heard.splice(0),
-  /** Resolves a consumer as libraries of consumers do, with a request of their own. */
+  /** Resolves a provider like libraries for queue consumers do, with a new context id. */
   async resolve(): Promise<string> {
     const moduleRef = app.app.get(ModuleRef);
     const notes = await moduleRef.resolve(Notes, undefined, { strict: false });

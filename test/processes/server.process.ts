@@ -1,4 +1,4 @@
-// An application in a process of its own: its memory and its end are nobody else's.
+// An application in a separate process, so that a test can measure its memory and observe its exit.
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 
@@ -21,14 +21,14 @@ import {
 import { serve } from '../support/node-process.js';
 import { startApp } from '../support/test-app.js';
 
-/** What has happened by the time the application's last hook runs. */
+/** The counters of the application when its last hook runs. */
 export interface Story {
   connected: number;
   disconnected: number;
   disposed: number;
   /** Disposers and disconnect hooks that found the pool closed. */
   tooLate: number;
-  /** How often each close code was given to a disconnect hook. */
+  /** How often disconnect hooks got each close code. */
   codes: Record<number, number>;
 }
 
@@ -36,7 +36,7 @@ const story: Story = { connected: 0, disconnected: 0, disposed: 0, tooLate: 0, c
 
 let stuckHandlers = 0;
 
-/** Stands for a database: it closes as soon as Nest lets providers close anything. */
+/** Stands for a database pool: it closes in `onModuleDestroy`, the first hook of a shutdown. */
 @Injectable()
 class Pool implements OnModuleDestroy, OnApplicationShutdown {
   isOpen = true;
@@ -88,13 +88,13 @@ class AppGateway {
     return { event: 'echo', data };
   }
 
-  /** Runs until the connection ends: what follows has to wait. */
+  /** Runs until the connection ends, so that later messages have to wait. */
   @SubscribeMessage('hang') async hang(): Promise<void> {
     const { signal } = this.manager;
     if (!signal.aborted) await once(signal, 'abort');
   }
 
-  /** Never ends, whatever happens to the connection. */
+  /** Never resolves, not even after the connection has ended. */
   @SubscribeMessage('stuck') stuck(): Promise<never> {
     stuckHandlers += 1;
     return new Promise(() => {});
@@ -109,7 +109,7 @@ const options = JSON.parse(process.argv[2]!) as WebSocketIsolationOptions;
 const testApp = await startApp({ providers: [AppGateway, Session, Pool], options });
 testApp.app.enableShutdownHooks();
 
-/** Bytes after a collection. */
+/** Bytes in use after a garbage collection. */
 export interface Memory {
   readonly rss: number;
   readonly used: number;
@@ -136,8 +136,8 @@ const methods = {
   polluted: (): boolean => 'polluted' in {},
 
   /**
-   * Sends to every connection of a user until none is left: large messages until the system takes no
-   * more, then messages of the given size. Resolves to the most bytes that waited for one of them.
+   * Sends to every connection of a user until none is left: large messages until bytes are buffered, then messages of
+   * the given size. Resolves with the highest number of bytes that were buffered for a connection.
    */
   async flood(userId: string, messageBytes: number): Promise<number> {
     const factory = testApp.app.get(WebSocketManagerFactory);
@@ -154,7 +154,7 @@ const methods = {
     return mostBuffered;
   },
 
-  /** The same with `sendAsync`, all at once; resolves to how many of so many were refused. */
+  /** Calls `sendAsync` `messages` times at once. Resolves with the number of rejected calls. */
   async floodAsync(userId: string, messages: number): Promise<number> {
     const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf(userId);
     const text = 'x'.repeat(16_384);

@@ -1,5 +1,5 @@
-// Applications with Nest's own throttler, in a process of their own: Jest on Node 20 cannot load the throttler, a
-// CommonJS package that requires Nest, which is none.
+// Applications with Nest's own throttler, in a separate process: Jest on Node 20 cannot load the throttler, because it
+// is a CommonJS package that requires Nest, which is ESM.
 import { type LoggerService, UseGuards } from '@nestjs/common';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
 import { SubscribeMessage } from '@nestjs/websockets';

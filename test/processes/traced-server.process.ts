@@ -1,4 +1,4 @@
-// An application in a process whose `ws` a tracing agent has wrapped before anything else was loaded.
+// An application in a process in which a tracing agent has wrapped `ws` before any other module was loaded.
 import { SubscribeMessage } from '@nestjs/websockets';
 import {
   IsolatedGateway,
@@ -32,7 +32,7 @@ const testApp = await startApp({ providers: [AppGateway] });
 const methods = {
   port: (): number => testApp.port,
 
-  /** Sends one message by each way that the library has. */
+  /** Sends a message with each send method of the library. */
   async sendEachWay(userId: string): Promise<void> {
     const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf(userId);
     manager!.send('send');

@@ -27,7 +27,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 
 type End = (client: WebSocket, manager: WebSocketManager) => unknown;
 
-/** Every way to end a connection from within the app. */
+/** The ways in which an app can end a connection. */
 const ENDS: Readonly<Record<string, End>> = {
   'client.close()': (client) => client.close(4001),
   'client.terminate()': (client) => client.terminate(),
@@ -70,7 +70,7 @@ class ThinkingInterceptor implements NestInterceptor {
   }
 }
 
-/** Each message is thought about before its handler. */
+/** Each message waits for an asynchronous enhancer before its handler. */
 @IsolatedGateway({ path: '/thinking' })
 class ThinkingGateway {
   @UseGuards(ThinkingGuard)
@@ -96,7 +96,7 @@ class ThinkingGateway {
   }
 }
 
-/** Two on one path: whichever connect hook comes first ends the connection. */
+/** The connect hook of two gateways on the same path: the first one to run ends the connection. */
 async function refuse(client: WebSocket): Promise<void> {
   await released;
   if (hasEnded) handled.push('another connect hook');
@@ -182,7 +182,7 @@ function sendThrice(client: TestClient): void {
 
 describe('A connection that is closing', () => {
   it.each(Object.entries(ENDS))(
-    'handles nothing that waits for a connect hook which refuses by %s',
+    'handles no message that waits for a connect hook which refuses by %s',
     async (_name, way) => {
       end = way;
       await start();
@@ -201,7 +201,7 @@ describe('A connection that is closing', () => {
   );
 
   it.each(Object.entries(ENDS))(
-    'handles nothing that came in one piece with the message whose handler ends it by %s',
+    'handles no message from the same chunk as the message whose handler ends it by %s',
     async (_name, way) => {
       end = way;
       await start();
@@ -216,7 +216,7 @@ describe('A connection that is closing', () => {
   );
 
   it.each(Object.entries(ENDS))(
-    'starts nothing that waits behind a handler, after %s from elsewhere',
+    'starts no handler for waiting messages, after %s from other code',
     async (_name, way) => {
       end = way;
       await start();
@@ -237,7 +237,7 @@ describe('A connection that is closing', () => {
     },
   );
 
-  it('handles nothing that a client sends behind its own close frame', async () => {
+  it('handles no message that a client sends after its own close frame', async () => {
     await start();
     const raw = await upgraded();
     const goodbye = frame(Buffer.from([0x03, 0xe8]), { opcode: 8 });
@@ -246,7 +246,7 @@ describe('A connection that is closing', () => {
     expect(handled).toEqual([]);
   });
 
-  it('runs no connect hook behind a guard that was still thinking', async () => {
+  it('runs no connect hook after a guard that was still running', async () => {
     await start();
     const client = await testApp.connect('/guarded?user=ada');
     sendThrice(client);
@@ -260,9 +260,9 @@ describe('A connection that is closing', () => {
     expect(handled).toEqual([]);
   });
 
-  describe.each(Object.entries(ENDS))('by %s from elsewhere', (_name, way) => {
+  describe.each(Object.entries(ENDS))('by %s from other code', (_name, way) => {
     it.each(['guard', 'pipe', 'interceptor', 'guard and pipe'])(
-      'does not call a handler whose %s has been thinking meanwhile',
+      'does not call a handler whose %s was still running',
       async (event) => {
         await start();
         const outcomes: string[] = [];

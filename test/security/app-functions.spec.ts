@@ -32,7 +32,7 @@ let app: TestApp | undefined;
 const lines: string[] = [];
 const write = (...parts: unknown[]): void => void lines.push(parts.map(String).join(' '));
 
-// Jest itself fails a test in which a rejection is handled nowhere.
+// Jest fails a test with an unhandled rejection.
 beforeEach(() => {
   lines.length = 0;
 });
@@ -43,7 +43,7 @@ afterEach(async () => {
   Logger.overrideLogger(false);
 });
 
-/** What a function of the app may do: its name, what it does, what the log has to say of it. */
+/** A behaviour of a function of the app: its name, the function, and the expected log text. */
 type Behaviour = readonly [name: string, behave: () => unknown, said?: RegExp];
 
 const throwing = (): never => {
@@ -59,15 +59,15 @@ const REFUSING: readonly Behaviour[] = [
   ['an observable of false', () => of(false)],
 ];
 const NONSENSE: readonly Behaviour[] = [
-  ["'no'", () => 'no', /answered 'no'/],
-  ["a promise of 'no'", async () => 'no', /answered 'no'/],
-  ['1', () => 1, /answered 1\b/],
-  ['an object', () => ({ allowed: false }), /answered an object/],
-  ['an array', () => [], /answered an array/],
-  ['undefined', () => undefined, /answered undefined/],
-  ['null', () => null, /answered null/],
-  ['a long text', () => 'x'.repeat(99), /answered a text of 99 characters/],
-  ['a wrapped true', () => new Boolean(true), /answered an object of class Boolean/],
+  ["'no'", () => 'no', /returned 'no'/],
+  ["a promise of 'no'", async () => 'no', /returned 'no'/],
+  ['1', () => 1, /returned 1\b/],
+  ['an object', () => ({ allowed: false }), /returned an object/],
+  ['an array', () => [], /returned an array/],
+  ['undefined', () => undefined, /returned undefined/],
+  ['null', () => null, /returned null/],
+  ['a long text', () => 'x'.repeat(99), /returned a text of 99 characters/],
+  ['a wrapped true', () => new Boolean(true), /returned an object of class Boolean/],
 ];
 const FAILING: readonly Behaviour[] = [
   ['a throw', throwing, /planned failure/],
@@ -116,7 +116,7 @@ function expectNothingLeft(): void {
   expect(app!.app.get(LeakDetector).getReport().ledger).toMatchObject({ active: 0 });
 }
 
-/** The functions that say who may connect, each as an app hands it in. */
+/** The functions that decide which clients may connect, each as an app passes it. */
 const DECIDING: readonly (readonly [
   name: string,
   setup: (behave: () => unknown) => Setup,
@@ -154,7 +154,7 @@ const DECIDING: readonly (readonly [
 
 describe.each(DECIDING)('%s', (name, setup, no, failed) => {
   const isCallback = name.endsWith('callback');
-  // A callback gets values, and `await` settles what was given to it.
+  // The callback gets values that `await` has settled, so observables do not apply.
   const own = (behaviours: readonly Behaviour[]): readonly Behaviour[] =>
     behaviours.filter(([what]) => !isCallback || !what.includes('observable'));
 
@@ -170,7 +170,7 @@ describe.each(DECIDING)('%s', (name, setup, no, failed) => {
   });
 
   it.each([...NONSENSE, ...FAILING])(
-    'refuses with %s, and says so',
+    'refuses with %s, and logs it',
     async (_name, behave, said) => {
       await start(setup(behave));
       expect(await connect()).toBe(failed);
@@ -180,7 +180,7 @@ describe.each(DECIDING)('%s', (name, setup, no, failed) => {
     },
   );
 
-  it('that never answers is given up at the deadline; what it says later changes nothing', async () => {
+  it('that never settles is given up at the deadline, and a late result is ignored', async () => {
     const clock = new FakeClock();
     const answers: ((answer: unknown) => void)[] = [];
     const { options, ...rest } = setup(() => new Promise((resolve) => answers.push(resolve)));
@@ -197,7 +197,7 @@ describe.each(DECIDING)('%s', (name, setup, no, failed) => {
 });
 
 describe('verifyClient', () => {
-  it('names its own status with its callback', async () => {
+  it('sets its own status with its callback', async () => {
     const adapter: IsolatedWsAdapterOptions = {
       verifyClient: (_info, done) => done(false, 429),
     };
@@ -205,7 +205,7 @@ describe('verifyClient', () => {
     expect(await connect()).toBe(429);
   });
 
-  it('is asked before a slot is taken, and not when the origin is wrong', async () => {
+  it('runs before a slot is taken, and not if the origin is refused', async () => {
     let asked = 0;
     const verifyClient = (): boolean => {
       asked += 1;
@@ -269,30 +269,30 @@ describe.each<[string, (behave: () => unknown) => Setup]>([
   });
 
   it.each<Behaviour>([
-    ['undefined', () => undefined, /answered undefined/],
-    ['false', () => false, /answered false/],
-    ['a promise of an empty text', async () => '', /answered ''/],
-  ])('takes %s for null, and says so', async (_name, behave, said) => {
+    ['undefined', () => undefined, /returned undefined/],
+    ['false', () => false, /returned false/],
+    ['a promise of an empty text', async () => '', /returned ''/],
+  ])('treats %s as null, and logs it', async (_name, behave, said) => {
     expect(await run(behave)).toBe(401);
     expect(lines.join('\n')).toMatch(said!);
     expectNothingLeft();
   });
 
   it.each<Behaviour>([
-    ['true', () => true, /answered true/],
-    ['a promise of true', async () => true, /answered true/],
-    ['a text', async () => 'ada', /answered 'ada'/],
-    ['a number', () => 42, /answered 42/],
-    ['an array', () => [{ userId: 'ada' }], /answered an array/],
-    ['a function', () => () => ({ userId: 'ada' }), /answered a function/],
+    ['true', () => true, /returned true/],
+    ['a promise of true', async () => true, /returned true/],
+    ['a text', async () => 'ada', /returned 'ada'/],
+    ['a number', () => 42, /returned 42/],
+    ['an array', () => [{ userId: 'ada' }], /returned an array/],
+    ['a function', () => () => ({ userId: 'ada' }), /returned a function/],
     ...FAILING,
-  ])('that answers with %s is an error of its own, and says so', async (_name, behave, said) => {
+  ])('that returns %s causes status 500, and logs it', async (_name, behave, said) => {
     expect(await run(behave)).toBe(500);
     expect(lines.join('\n')).toMatch(said!);
     expectNothingLeft();
   });
 
-  it('whose exception cannot say its status is an error of its own', async () => {
+  it('whose exception has no valid status causes status 500', async () => {
     const exception = { getStatus: throwing };
     expect(await run(() => Promise.reject(exception))).toBe(500);
     await app!.close();
@@ -330,7 +330,7 @@ describe('guards of the dashboard', () => {
       expect((await askDashboard({ guard: made(behave) })).status).toBe(403);
     });
 
-    it.each(NONSENSE)('refuse with %s, and say so', async (_name, behave, said) => {
+    it.each(NONSENSE)('refuse with %s, and log it', async (_name, behave, said) => {
       expect((await askDashboard({ guard: made(behave) })).status).toBe(403);
       expect(lines.join('\n')).toMatch(said!);
     });
@@ -339,7 +339,7 @@ describe('guards of the dashboard', () => {
       expect((await askDashboard({ guard: made(behave) })).status).toBe(500);
     });
 
-    it('that never answer refuse at the deadline', async () => {
+    it('that never settle refuse at the deadline', async () => {
       const clock = new FakeClock();
       let isAsked = false;
       const guard = made(() => {
@@ -353,7 +353,7 @@ describe('guards of the dashboard', () => {
       expect((await response).status).toBe(408);
     });
 
-    it.each([...NONSENSE, ...FAILING])('of actions say no with %s', async (_name, behave, said) => {
+    it.each([...NONSENSE, ...FAILING])('of actions refuse with %s', async (_name, behave, said) => {
       const response = await askDashboard({ guard: () => true, canAct: made(behave) });
       expect(response.status).toBe(200);
       expect(JSON.stringify(await response.json())).toContain('"mayAct":false');
@@ -366,7 +366,7 @@ describe('a messageParser', () => {
   it.each<Behaviour>([
     ['a promise', async () => ({ event: 'ask', data: 1 }), /returned a promise/],
     ['a rejection', () => Promise.reject(new Error('planned failure')), /returned a promise/],
-  ])('that answers with %s says so, and the connection goes on', async (_name, behave, said) => {
+  ])('that returns %s is logged, and the connection stays open', async (_name, behave, said) => {
     const messageParser = (frame: unknown): never => {
       const text = String(frame);
       return (text.includes('later') ? behave() : JSON.parse(text)) as never;
@@ -384,7 +384,7 @@ describe('a messageParser', () => {
     ['a number', () => 42],
     ['nothing', () => undefined],
     ['a throw', throwing],
-  ])('that answers with %s drops the frame', async (_name, behave) => {
+  ])('that returns %s drops the frame', async (_name, behave) => {
     const messageParser = (frame: unknown): never =>
       (String(frame).includes('odd') ? behave() : JSON.parse(String(frame))) as never;
     await start({ adapter: { messageParser } });
@@ -428,7 +428,7 @@ describe('a tracer', () => {
         }),
       },
     ],
-  ])('that throws in its %s loses its span and nothing else', async (_name, broken) => {
+  ])('that throws in its %s loses only its span', async (_name, broken) => {
     await start({});
     const whole = { handshake: () => handshake, connect: () => step, message: () => step };
     app!.app.get(Tracing, { strict: false }).use({ ...whole, ...broken });

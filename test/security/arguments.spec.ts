@@ -54,7 +54,7 @@ describe('A close code that cannot be sent', () => {
     true,
     {},
     [4001],
-  ] as never[])('is refused before anything happens: %p', async (code: number) => {
+  ] as never[])('is refused without side effects: %p', async (code: number) => {
     const { factory, manager } = await open();
     for (const act of [
       () => manager.close(code),
@@ -73,7 +73,7 @@ describe('A close reason', () => {
     ['a number', 7, '7'],
     ['a text of 200 bytes', 'é'.repeat(100), 'é'.repeat(61)],
   ] as [string, never, string][])(
-    'that is %s is told as a text that fits',
+    'that is %s is sent as a text that fits',
     async (_name, reason, told) => {
       const { factory } = await open();
       const { closeReason } = factory.managersOf('ada')[0]!;
@@ -87,7 +87,7 @@ describe('A close reason', () => {
 
 describe('A socket whose methods throw', () => {
   it.each(['close', 'terminate', 'ping', 'pause', 'resume'] as const)(
-    'ends its connection all the same: %s()',
+    'still ends its connection: %s()',
     async (method) => {
       const { factory, manager } = await open();
       Object.defineProperty(manager.socket!, method, {
@@ -117,7 +117,7 @@ describe('A socket that throws', () => {
     ['send()', 'emitCritical', (manager) => manager.emitCritical('news')],
     ['ping()', 'the heartbeat', (manager) => manager.ping()],
   ] as [string, string, (manager: WebSocketManager) => unknown][])(
-    'in %s ends its own connection only: %s',
+    'in %s ends only its own connection: %s',
     async (method, _name, act) => {
       const { factory, manager } = await open();
       const other = await testApp.connect('/app?user=bob');
@@ -130,7 +130,7 @@ describe('A socket that throws', () => {
     },
   );
 
-  it('is passed over where a message goes to many', async () => {
+  it('is skipped when a message goes to many connections', async () => {
     const { factory, manager } = await open();
     const other = await testApp.connect('/app?user=ada');
     plant(manager, 'send');
@@ -148,8 +148,8 @@ describe('A socket that throws', () => {
   });
 });
 
-describe('A socket that never says that it is gone', () => {
-  it('is given up, and its slot is free', async () => {
+describe('A socket that never emits close', () => {
+  it('is given up, and its slot is released', async () => {
     const clock = new FakeClock();
     const { factory, manager } = await open({ clock, cleanup: { closeTimeoutMs: 1_000 } });
     const socket = manager.socket as unknown as WebSocket;
@@ -165,7 +165,7 @@ describe('A socket that never says that it is gone', () => {
   });
 });
 
-describe('Limits that are no limits', () => {
+describe('Invalid limits', () => {
   it.each([0, -1, 1.5, Number.NaN, '5', null] as never[])(
     'are refused: %p',
     async (limit: number) => {
@@ -177,7 +177,7 @@ describe('Limits that are no limits', () => {
   );
 });
 
-describe('A name that no limit has', () => {
+describe('An unknown limit', () => {
   it.each([{ maxManagerPerUser: 5 }, null, 5, undefined] as never[])(
     'is refused: %p',
     async (limits: object) => {
@@ -187,8 +187,8 @@ describe('A name that no limit has', () => {
   );
 });
 
-describe('An id that belongs to no one', () => {
-  it.each(['', '__proto__', 'eve'])('reaches no one: %p', async (id) => {
+describe('An unknown id', () => {
+  it.each(['', '__proto__', 'eve'])('reaches no connection: %p', async (id) => {
     const { factory } = await open();
     const emitter = testApp.app.get(WebSocketEmitter);
     const nothing = { sent: 0, queued: 0, dropped: 0 };
@@ -205,9 +205,9 @@ describe('An id that belongs to no one', () => {
   });
 });
 
-describe('What is no id', () => {
+describe('An invalid id', () => {
   it.each([undefined, null, 7, {}, ['ada'], 'a\ud800'] as never[])(
-    'is refused before anything happens: %p',
+    'is refused without side effects: %p',
     async (id: string) => {
       const { factory } = await open();
       const emitter = testApp.app.get(WebSocketEmitter);
@@ -232,22 +232,30 @@ describe('What is no id', () => {
     },
   );
 
-  it.each([undefined, null, 'ada', {}] as never[])('is no target either: %p', async (target) => {
-    const { factory } = await open();
-    await expect(attempt(() => factory.disconnect(target))).rejects.toThrow(TypeError);
-    expect(factory.managersOf('ada')).toHaveLength(1);
-  });
+  it.each([undefined, null, 'ada', {}] as never[])(
+    'is refused as a target too: %p',
+    async (target) => {
+      const { factory } = await open();
+      await expect(attempt(() => factory.disconnect(target))).rejects.toThrow(TypeError);
+      expect(factory.managersOf('ada')).toHaveLength(1);
+    },
+  );
 
-  it.each([null, 4001, 'signed out'] as never[])('nor are these options: %p', async (options) => {
-    const { factory } = await open();
-    await expect(attempt(() => factory.disconnectUser('ada', options))).rejects.toThrow(TypeError);
-    expect(factory.managersOf('ada')).toHaveLength(1);
-  });
+  it.each([null, 4001, 'signed out'] as never[])(
+    'is refused with invalid options, too: %p',
+    async (options) => {
+      const { factory } = await open();
+      await expect(attempt(() => factory.disconnectUser('ada', options))).rejects.toThrow(
+        TypeError,
+      );
+      expect(factory.managersOf('ada')).toHaveLength(1);
+    },
+  );
 });
 
-describe('An event whose name is no text', () => {
+describe('An event whose name is not a string', () => {
   it.each([undefined, null, 7, {}, ['news']] as never[])(
-    'is refused, and the connection goes on: %p',
+    'is refused, and the connection stays open: %p',
     async (event: string) => {
       const { manager } = await open();
       const emitter = testApp.app.get(WebSocketEmitter);
@@ -267,7 +275,7 @@ describe('An event whose name is no text', () => {
   );
 });
 
-describe('What is no function', () => {
+describe('A value that is not a function', () => {
   it.each([undefined, null, 'log', {}] as never[])(
     'is refused as a listener: %p',
     async (given) => {
@@ -281,7 +289,7 @@ describe('What is no function', () => {
     },
   );
 
-  it('hears no event that there is not', async () => {
+  it('cannot be subscribed to an unknown event', async () => {
     await open();
     const bus = testApp.app.get(IsolationEventBus);
     expect(() => bus.on('messages-handled' as never, () => undefined)).toThrow(/message-handled/);

@@ -13,7 +13,7 @@ import {
 import { RawSocket, upgradeRequest } from '../support/raw-socket.js';
 import { ServerProcess } from '../support/server-process.js';
 
-/** `BARRAGE=100000 SEED=…` for the long run, or for the same one again. */
+/** The number of attacks. `BARRAGE=100000` for a long run; `SEED=…` repeats a run. */
 const ATTACKS = Number(process.env['BARRAGE'] ?? 3_000);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const AT_ONCE = 50;
@@ -22,7 +22,7 @@ const MIB = 1_048_576;
 let server: ServerProcess;
 afterEach(() => server.kill());
 
-/** Sends, waits for the end or for a moment, whichever comes first, and goes. */
+/** Sends the bytes, waits for a reaction, at most 20 ms, and cuts the connection. */
 async function hit(bytes: Buffer, isUpgraded: boolean): Promise<void> {
   const raw = await RawSocket.open(server.port);
   if (isUpgraded) {
@@ -37,7 +37,7 @@ async function hit(bytes: Buffer, isUpgraded: boolean): Promise<void> {
   raw.destroy();
 }
 
-/** Messages on a connection that lives through all of them. */
+/** Sends malformed messages over a connection that must stay open. */
 async function harass(client: TestClient, random: Random, messages: number): Promise<void> {
   for (let index = 0; index < messages; index += 1) {
     const message = malformedMessage(random);
@@ -45,7 +45,7 @@ async function harass(client: TestClient, random: Random, messages: number): Pro
   }
   client.messages.length = 0;
   client.send('echo', 'still here');
-  // Not by `expect`: what came before may be thousands of levels deep, and it would print them all.
+  // Without `expect`, which would print earlier messages that may be thousands of levels deep.
   await eventually(() => {
     const { data } = client.messages.at(-1) ?? {};
     if (data !== 'still here') throw new Error(`no answer, closed with ${client.closeCode}`);
@@ -64,14 +64,14 @@ async function attack(random: Random, count: number): Promise<void> {
     }
     await harass(client, random, 50);
     client.socket.close(1000);
-    // Fifty clients of one busy process: on Node.js 22 the last takes more than the usual five seconds.
+    // With 50 clients of a busy process, the last close takes more than five seconds on Node.js 22.
     await client.closed();
   });
   await Promise.all(workers);
 }
 
 describe(`${ATTACKS} malformed upgrades, frames and messages (SEED=${SEED})`, () => {
-  it('end nothing but themselves, and leave nothing', async () => {
+  it('end only their own connections, and leave nothing behind', async () => {
     process.stdout.write(`barrage: SEED=${SEED}\n`);
     const random = new Random(SEED);
     server = await ServerProcess.start({
@@ -80,7 +80,7 @@ describe(`${ATTACKS} malformed upgrades, frames and messages (SEED=${SEED})`, ()
     });
     const control = await TestClient.open(server.url('control'));
     const stopAsking = keepAsking(control);
-    // What is made once (caches, compiled code, buffers) is made by the first of them.
+    // The first attacks fill caches and buffers and compile code, before memory is measured.
     await attack(random, Math.min(2_000, ATTACKS / 5));
     const settled = async (): Promise<void> =>
       eventually(async () => expect(await server.call('ledger')).toMatchObject({ active: 1 }));
@@ -95,7 +95,7 @@ describe(`${ATTACKS} malformed upgrades, frames and messages (SEED=${SEED})`, ()
     expect(created).toBe(active + disposed);
     expect(created).toBeGreaterThan(ATTACKS / 3);
     const story = await server.call('story');
-    // An upgrade with a bad key has a scope by the time `ws` refuses it, and never a connection.
+    // `ws` refuses an upgrade with a bad key after its scope was created, so it never connects.
     expect(story.connected).toBeLessThanOrEqual(created);
     expect(story).toMatchObject({ disconnected: story.connected - 1, disposed, tooLate: 0 });
     expect(await server.call('polluted')).toBe(false);

@@ -64,8 +64,8 @@ function send(client: TestClient, event: string, times: number): void {
   for (let sent = 0; sent < times; sent += 1) client.send(event);
 }
 
-describe('handlers of one connection', () => {
-  it('run 16 at once, however many messages come, and all of them in the end', async () => {
+describe('handlers of a connection', () => {
+  it('run at most 16 at once for any number of messages, and all of them run in the end', async () => {
     await start({});
     const client = await open();
     send(client, 'work', 5_000);
@@ -75,7 +75,7 @@ describe('handlers of one connection', () => {
     await eventually(() => expect(running).toEqual({ now: 0, most: 16, started: 5_000 }));
   });
 
-  it('wait up to their bound in bytes; what is above closes with 1008', async () => {
+  it('wait up to a bound in bytes, and an excess closes with 1008', async () => {
     await start({ inbound: { maxPendingBytes: 10_000 } });
     const client = await open();
     const other = await open('other');
@@ -87,8 +87,8 @@ describe('handlers of one connection', () => {
   });
 });
 
-describe('a client that sends more than its handlers can take', () => {
-  it('is not read for a while, and not taken for dead because of it', async () => {
+describe('a client that sends more than its handlers can process', () => {
+  it('is not read for a while, and not treated as dead', async () => {
     const clock = new FakeClock();
     await start({ clock, heartbeat: { intervalMs: 640, timeoutMs: 500 } });
     const client = await open();
@@ -96,7 +96,7 @@ describe('a client that sends more than its handlers can take', () => {
     const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('ada');
     await eventually(() => expect(manager!.isReadingPaused).toBe(true));
     const read = traffic().received;
-    // Ten heartbeats pass in which nothing can be heard of it.
+    // During ten heartbeats, no pong of the client can be read.
     const pings = new Set<number>();
     for (let passedMs = 0; passedMs < 6_400; passedMs += 100) {
       await clock.advance(100);
@@ -123,7 +123,7 @@ describe('the rate', () => {
     expect(await (await open('other')).ask('hi')).toEqual({ event: 'hi' });
   });
 
-  it('counts what is not JSON, too', async () => {
+  it('counts frames that are not JSON, too', async () => {
     await start({ inbound: { rate } });
     const client = await open();
     for (let sent = 0; sent < 101; sent += 1) client.socket.send('{');
@@ -141,7 +141,7 @@ describe('the rate', () => {
     expect(await (await open('other')).ask('hi')).toEqual({ event: 'hi' });
   });
 
-  it('is not reset by connecting again, and comes back with time', async () => {
+  it('is not reset by reconnecting, and refills over time', async () => {
     const clock = new FakeClock();
     await start({ inbound: { rate }, clock });
     const first = await open();

@@ -29,7 +29,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 
 const trace: string[] = [];
 
-/** What the guard of `handleConnection` is to do with a user of this name. */
+/** The result of the guard of `handleConnection`, by user id. */
 const answers: Record<string, () => unknown> = {
   refused: () => false,
   'refused-later': () => Promise.resolve(false),
@@ -109,7 +109,7 @@ class GuardedGateway {
   async handleConnection(): Promise<string> {
     await new Promise(setImmediate);
     trace.push('connected');
-    return 'nobody hears this';
+    return 'an ignored result';
   }
 
   handleDisconnect(_client: object, code: number): void {
@@ -200,7 +200,7 @@ describe('guards and interceptors', () => {
     ['broken', 1011],
     ['rejecting', 1011],
     ['nothing', 1011],
-  ])('close whom they refuse: %s with %s', async (user, code) => {
+  ])('close the connections they refuse: %s with %s', async (user, code) => {
     await start();
     const client = await open(user);
     expect(await client.closed()).toBe(code);
@@ -208,17 +208,17 @@ describe('guards and interceptors', () => {
     await eventually(() =>
       expect(testApp.app.get(LeakDetector).getReport().ledger).toMatchObject({ active: 0 }),
     );
-    // The hook of somebody refused has not begun: there is nothing for a disconnect hook to undo.
+    // The connect hook of a refused client has not run, so the disconnect hook does not run either.
     expect(trace).toEqual(['guard of the class, handleConnection', 'ws guard of handleConnection']);
   });
 
-  it('have the time of a handshake', async () => {
+  it('must end within the handshake timeout', async () => {
     await start([], { handshake: { timeoutMs: 1_000 } });
     const client = await open('silent');
     expect(await client.closed()).toBe(4408);
   });
 
-  it('stand in front of a gateway without a connect hook, too', async () => {
+  it('run for a gateway without a connect hook, too', async () => {
     await start();
     expect(await (await open('ada', '/hookless')).closed()).toBe(4403);
   });
@@ -229,7 +229,7 @@ describe('guards and interceptors', () => {
     expect(trace).toEqual([]);
   });
 
-  it('that are still thinking when the client leaves let nobody in', async () => {
+  it('that admit a client after it has left run no connect hook', async () => {
     await start();
     let admit!: () => void;
     answers['thinking'] = () => new Promise<boolean>((resolve) => (admit = () => resolve(true)));

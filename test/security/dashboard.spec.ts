@@ -26,7 +26,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 
 const VIEWER = 'viewer=aaaa-bbbb-cccc';
 
-/** Who may do what stands in a provider of the app, as it would in a real one. */
+/** The roles, in a provider like in a real app. */
 @Injectable()
 class Roles {
   readonly looking = new Set(['viewer', 'operator']);
@@ -60,7 +60,7 @@ class Lines implements LoggerService {
     this.all.push(line);
   }
   error(): void {
-    // Not asked about here.
+    // The tests do not check errors.
   }
 }
 
@@ -141,13 +141,13 @@ describe('a dashboard without a guard', () => {
     await expect(boots({ path: 'admin', canAct: mayAct })).rejects.toThrow(/has no guard/);
   });
 
-  it('answers this machine where that is asked for, and nobody else', async () => {
+  it('serves only this machine with allowAnonymous', async () => {
     const ask = await start({ options: { guard: undefined, allowAnonymous: true } });
     expect((await ask('/dashboard')).status).toBe(200);
     for (const name of ['x-forwarded-for', 'forwarded', 'x-real-ip']) {
       expect((await ask('/dashboard', { headers: { [name]: '127.0.0.1' } })).status).toBe(403);
     }
-    // The host name that a page from elsewhere has after DNS rebinding.
+    // The host name that a foreign page has after DNS rebinding.
     const raw = await RawSocket.open(running!.port);
     raw.write('GET /dashboard HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n');
     await eventually(() => expect(raw.status).toBe(403));
@@ -164,7 +164,7 @@ describe('a dashboard without a guard', () => {
     ['127.0.0.1', 'localhost.evil.example', false],
     ['127.0.0.1', '', false],
     [undefined, 'localhost', false],
-  ])('takes %s asking for %s for itself: %s', (remoteAddress, host, expected) => {
+  ])('treats %s with host %s as this machine: %s', (remoteAddress, host, expected) => {
     const request = { headers: { host }, url: '/', socket: { remoteAddress } };
     expect(isFromThisMachine(request)).toBe(expected);
   });
@@ -174,7 +174,7 @@ describe.each([
   ['Express', false],
   ['Fastify', true],
 ])('the dashboard on %s', (_name, isFastify) => {
-  it('lets in whom its guard lets in, everywhere', async () => {
+  it('admits visitors only if its guard does, on every route', async () => {
     const ask = await start({ isFastify });
     const state = `/dashboard/state?${VIEWER}`;
     const paths = ['/dashboard', '/dashboard/page.js', state, `/dashboard/connections?${VIEWER}`];
@@ -189,7 +189,7 @@ describe.each([
     expect((await ask('/dashboard/constructor', { as: 'viewer' })).status).toBe(404);
   });
 
-  it('sends a policy that leaves nothing to inject, with refusals too', async () => {
+  it('sends a strict content security policy, with refusals too', async () => {
     const ask = await start({ isFastify });
     for (const answer of [await ask('/dashboard', { as: 'viewer' }), await ask('/dashboard')]) {
       const policy = answer.headers.get('content-security-policy')!;
@@ -218,7 +218,7 @@ describe.each([
     }
   });
 
-  it('acts for those who may, from its own page only, and says so in the log', async () => {
+  it('performs actions only for operators, only from its own page, and logs them', async () => {
     const logger = new Lines();
     const ask = await start({ isFastify, logger });
     const { port } = running!;
@@ -258,7 +258,7 @@ describe.each([
     );
   });
 
-  it('says what is wrong with what is no action', async () => {
+  it('refuses invalid actions with 400', async () => {
     const ask = await start({ isFastify });
     const { access } = await json<State>(ask(`/dashboard/state?${VIEWER}`, { as: 'operator' }));
     const act = (body: string): Promise<Response> =>
@@ -291,7 +291,7 @@ describe.each([
     expect(statuses).toContain(429);
   });
 
-  it('shows what is in the list and in one connection', async () => {
+  it('shows the list of connections and the details of a connection', async () => {
     const ask = await start({ isFastify });
     const client = await TestClient.open(running!.url('/live?user=%3Cimg%20onerror%3E&thread=tea'));
     await TestClient.open(running!.url('/live?user=bob&thread=tea'));
@@ -322,8 +322,8 @@ describe.each([
   });
 });
 
-describe('those who watch', () => {
-  it('are bounded in number; a page that is gone makes room', async () => {
+describe('viewers', () => {
+  it('are bounded in number, and a closed page frees its place', async () => {
     const clock = new FakeClock();
     const ask = await start({ clock, options: { maxViewers: 2 } });
     const look = async (viewer: string): Promise<number> =>
@@ -355,7 +355,7 @@ describe('those who watch', () => {
     expect(clock.pendingTimers).toBe(idleTimers);
   });
 
-  it('get what is new only, and see a time in which nobody watched as missing', async () => {
+  it('get only new data, and see periods without viewers as missing', async () => {
     const clock = new FakeClock();
     const ask = await start({ clock });
     const look = (query: string): Promise<State> =>
@@ -383,7 +383,7 @@ describe('those who watch', () => {
     ['Express', false],
     ['Fastify', true],
   ])(
-    'who guess are asked to wait, and lock out no one with the right credentials (%s)',
+    'who guess credentials get 429, and do not lock out valid visitors (%s)',
     async (_name, isFastify) => {
       const clock = new FakeClock();
       const ask = await start({ clock, isFastify });
@@ -403,7 +403,7 @@ describe('those who watch', () => {
       expect(answers.filter(({ status }) => status === 403)).toHaveLength(10);
       expect(late).toHaveLength(40);
       expect(late.map(({ headers }) => headers.get('retry-after'))).toEqual(Array(40).fill('1'));
-      // Who was let in before does not wait; who comes new waits as long as the answer says.
+      // A visitor who was admitted before does not wait. A new visitor waits for the Retry-After of the response.
       expect(await statusOf('viewer')).toBe(200);
       expect(await statusOf('operator')).toBe(429);
       clock.jump(1_000);

@@ -15,10 +15,10 @@ import {
 import { ServerProcess } from '../support/server-process.js';
 import { startApp } from '../support/test-app.js';
 
-/** `DRAIN=10000` for more. */
+/** The number of connections. `DRAIN=10000` for more. */
 const CONNECTIONS = Number(process.env['DRAIN'] ?? 2_000);
 const AT_ONCE = 100;
-/** So long that no machine is too slow for it: whoever is cut at the deadline sees 1006. */
+/** Long enough for slow machines: a client that is cut at the deadline would get 1006. */
 const DEADLINE_MS = 300_000;
 
 let server: ServerProcess | undefined;
@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
-  it('see 1001 and nothing else, and every disposer has what it needs', async () => {
+  it('all close with 1001, and every disposer runs before its dependencies close', async () => {
     server = await ServerProcess.start({
       limits: { maxManagers: CONNECTIONS },
       shutdown: { deadlineMs: DEADLINE_MS },
@@ -44,7 +44,7 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
 
     server.signal('SIGTERM');
     const { code, signal, stderr } = await server.ended();
-    // Nest raises the signal again when its hooks are through.
+    // Nest raises the signal again after its hooks.
     expect({ code, signal, stderr }).toEqual({ code: null, signal: 'SIGTERM', stderr: '' });
     expect(server.said).toEqual([
       {
@@ -63,10 +63,10 @@ describe(`${CONNECTIONS} connections drained by SIGTERM`, () => {
 
 const story: string[] = [];
 let release!: () => void;
-/** Of every disposer that waits. */
+/** Releases the waiting disposers. */
 const releases: (() => void)[] = [];
 
-/** Something that connections need to their very end. */
+/** A provider that connections need until they have ended. */
 @Injectable()
 class Database implements OnModuleDestroy, OnApplicationShutdown {
   onModuleDestroy(): void {
@@ -104,7 +104,7 @@ class DrainGateway {
 }
 
 describe('a drain', () => {
-  it('refuses with 503, ends connections in their order, and only then the application', async () => {
+  it('refuses with 503, ends connections in order, and then ends the application', async () => {
     story.length = 0;
     const testApp = await startApp({ providers: [DrainGateway, Database] });
     const client = await TestClient.open(testApp.url('/drain?user=ada'));
@@ -131,7 +131,7 @@ describe('a drain', () => {
   it.each([
     ['101 connections', 101, false, 10_000],
     ['a connection whose disposer hangs', 1, true, 100],
-  ])('needs no one to move a clock of tests: %s', async (_name, count, hangs, deadlineMs) => {
+  ])('does not need a fake clock to advance: %s', async (_name, count, hangs, deadlineMs) => {
     story.length = 0;
     const testApp = await startApp({
       providers: [DrainGateway, Database],
@@ -156,7 +156,7 @@ describe('a drain', () => {
     expect(new Set(clients.map(({ closeCode }) => closeCode))).toEqual(new Set([1001]));
   });
 
-  it('does not wait longer than its deadline for disposers that hang', async () => {
+  it('does not wait longer than its deadline for hanging disposers', async () => {
     story.length = 0;
     const testApp = await startApp({
       providers: [DrainGateway, Database],
@@ -174,7 +174,7 @@ describe('a drain', () => {
     release();
   });
 
-  it('cuts a client that never answers the close frame', async () => {
+  it('cuts a client that never replies to the close frame', async () => {
     story.length = 0;
     const testApp = await startApp({
       providers: [DrainGateway, Database],

@@ -24,7 +24,7 @@ import { startApp, type TestApp } from '../support/test-app.js';
 
 const SECRET = 'pa55word in an error';
 
-/** Every way to fail. */
+/** The ways in which code can fail. */
 const ways: Record<string, () => unknown> = {
   throws: () => {
     throw new Error(SECRET);
@@ -37,15 +37,15 @@ const ways: Record<string, () => unknown> = {
   'throws nothing': () => {
     throw undefined;
   },
-  'throws what has no text': () => {
+  'throws an object without a string form': () => {
     throw Object.create(null);
   },
-  'throws what breaks when read': () => {
+  'throws an error with a throwing getter': () => {
     throw Object.defineProperty(new Error(), 'message', { get: ways['throws']! });
   },
-  'rejects with what has no text': () => Promise.reject(Object.create(null)),
-  'answers what JSON cannot hold': () => ({ event: 'x', data: { toJSON: ways['throws'] } }),
-  'answers a circle': () => {
+  'rejects with an object without a string form': () => Promise.reject(Object.create(null)),
+  'answers data whose toJSON throws': () => ({ event: 'x', data: { toJSON: ways['throws'] } }),
+  'answers a circular object': () => {
     const data: Record<string, unknown> = {};
     data['self'] = data;
     return { event: 'x', data };
@@ -54,7 +54,7 @@ const ways: Record<string, () => unknown> = {
   'answers a stream that fails': () => throwError(() => new Error(SECRET)),
   'answers a promise of a stream that fails': () =>
     Promise.resolve(throwError(() => new Error(SECRET))),
-  // oxlint-disable-next-line unicorn/no-thenable -- an answer of an app may be just that
+  // oxlint-disable-next-line unicorn/no-thenable -- an app may return such an object
   'answers a thenable that throws': () => ({ then: ways['throws'] }),
 };
 
@@ -132,16 +132,16 @@ class FailingGateway {
   }
 }
 
-/** What the application has logged, line by line. */
+/** The log lines of the application. */
 const lines: string[] = [];
 const write = (...parts: unknown[]): void => void lines.push(parts.map(String).join(' '));
 const logger: LoggerService = { log: write, error: write, warn: write };
 
-/** What would have ended a process without tests around it. */
+/** Uncaught errors and rejections, which would end a process outside of tests. */
 const escaped: unknown[] = [];
 const escape = (error: unknown): void => void escaped.push(error);
 
-/** Moves on between tests: lines of one kind are counted by the second. */
+/** Advances between tests, because the log limits lines per second. */
 let skewMs = 0;
 const clock: Clock = { ...systemClock, now: () => systemClock.now() + skewMs };
 const clients: TestClient[] = [];
@@ -178,7 +178,7 @@ async function logged(work: () => Promise<void>): Promise<string> {
   }
 }
 
-/** Nothing has escaped, and everybody else is served. */
+/** Checks that no error was uncaught, and that other clients are served. */
 async function expectUnharmed(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 2));
   expect(escaped).toEqual([]);
@@ -197,7 +197,7 @@ function throwing(): never {
 const failures = Object.keys(ways).filter((way) => !way.startsWith('answers'));
 
 describe('a handler that', () => {
-  it.each(Object.keys(ways))('%s, answers its message with a generic error', async (way) => {
+  it.each(Object.keys(ways))('%s, replies with a generic error', async (way) => {
     const client = await open('ada');
     const log = await logged(async () => {
       expect(await client.ask('fail', way, 'm-7')).toEqual({
@@ -216,14 +216,20 @@ describe('a handler that', () => {
     await expectUnharmed();
   });
 
-  it.each(['filtered', 'intercepted'])('is %s by what fails, likewise', async (event) => {
-    const client = await open('ada');
-    expect((await client.ask(event, {}, 7)).data).toMatchObject({ code: 'INTERNAL_ERROR', id: 7 });
-    await client.close();
-    await expectUnharmed();
-  });
+  it.each(['filtered', 'intercepted'])(
+    'is %s by a failing enhancer, replies with a generic error too',
+    async (event) => {
+      const client = await open('ada');
+      expect((await client.ask(event, {}, 7)).data).toMatchObject({
+        code: 'INTERNAL_ERROR',
+        id: 7,
+      });
+      await client.close();
+      await expectUnharmed();
+    },
+  );
 
-  it('throws back what a client has sent harms nobody', async () => {
+  it('throws the data of a client, affects no other connection', async () => {
     const client = await open('ada');
     for (const name of ['toString', 'message', 'then', 'getStatus', '__proto__']) {
       const data = Object.fromEntries([[name, {}]]) as unknown;
@@ -233,7 +239,7 @@ describe('a handler that', () => {
     await expectUnharmed();
   });
 
-  it('means to tell its client something tells that, and never a cause', async () => {
+  it('throws a WsException, replies with its text, and never with a cause', async () => {
     const client = await open('ada');
     expect((await client.ask('told', {}, 1)).data).toEqual({
       status: 'error',
@@ -245,7 +251,7 @@ describe('a handler that', () => {
     await client.close();
   });
 
-  it('logs the cause, with its stack', async () => {
+  it('fails, is logged with the cause and its stack', async () => {
     const client = await open('ada');
     const log = await logged(async () => {
       await client.ask('fail', 'throws');
@@ -257,7 +263,7 @@ describe('a handler that', () => {
     await client.close();
   });
 
-  it('fails while the logger fails too, answers all the same', async () => {
+  it('fails while the logger fails too, still replies', async () => {
     const client = await open('ada');
     Logger.overrideLogger({ log: throwing, error: throwing, warn: throwing });
     try {
@@ -269,7 +275,7 @@ describe('a handler that', () => {
     await expectUnharmed();
   });
 
-  it('fails two thousand times is logged in ten lines a second, and one that counts the rest', async () => {
+  it('fails 2,000 times, is logged in ten lines per second, and one that counts the rest', async () => {
     const client = await open('ada');
     const startedAt = performance.now();
     await logged(async () => {
@@ -282,8 +288,8 @@ describe('a handler that', () => {
   });
 });
 
-describe.each(['connect', 'disconnect', 'dispose', 'onDispose'])('in %s, what', (place) => {
-  it.each(failures)('%s, ends its own connection only', async (way) => {
+describe.each(['connect', 'disconnect', 'dispose', 'onDispose'])('in %s, code that', (place) => {
+  it.each(failures)('%s, ends only its own connection', async (way) => {
     const log = await logged(async () => {
       const client = await open(`${place}:${way}`);
       const isRefused = place === 'connect';

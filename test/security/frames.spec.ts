@@ -67,7 +67,7 @@ async function openRaw(headers: Record<string, string> = {}): Promise<RawSocket>
 const ledger = (): { active: number } => testApp.app.get(LeakDetector).getReport().ledger;
 const echo = '{"event":"echo","data":1}';
 
-/** Everything is over within the deadline for goodbyes, and others are served. */
+/** Checks that the connection closes with the code within the close timeout, and that other clients are served. */
 async function expectClosedAlone(raw: RawSocket, code: number): Promise<void> {
   await eventually(() => expect(closeFrames(raw.bytes)).toEqual([code]));
   await eventually(() => expect(raw.isClosed).toBe(true));
@@ -126,8 +126,8 @@ function pieces(count: number, payload: string): Buffer {
   return Buffer.concat([frame(payload, { fin: false }), ...rest]);
 }
 
-describe('frames that are right', () => {
-  it('may be in pieces, with pings between them, and of any length up to the bound', async () => {
+describe('valid frames', () => {
+  it('may be fragmented, with pings in between, and of any length up to the bound', async () => {
     await start();
     const raw = await openRaw();
     const largest = `{"event":"echo","data":1${' '.repeat(65_536 - 25)}}`;
@@ -136,7 +136,7 @@ describe('frames that are right', () => {
     raw.write(frame('', { opcode: 9 }));
     raw.write(frame(echo.slice(10), { opcode: 0 }));
     raw.write(frame(largest));
-    // 1,000 pieces, and 1,000 chunks that arrive alone: below the bound.
+    // 1,000 fragments in 1,000 separate chunks: below the bound.
     for (let index = 0; index < 1_000; index += 1) {
       raw.write(frame(' ', { fin: false, opcode: index === 0 ? 1 : 0 }));
     }
@@ -153,7 +153,7 @@ describe('frames that are right', () => {
     await eventually(() => expect(handled).toBe(1));
   });
 
-  it('are bounded by what the app has told its own server', async () => {
+  it('are bounded by the maxPayload of the app’s adapter', async () => {
     await start({}, { maxPayload: 100 });
     const raw = await openRaw();
     raw.write(frame(Buffer.alloc(101, 32)));
@@ -170,14 +170,14 @@ describe('compression', () => {
     expect(raw.received.toLowerCase()).not.toContain('sec-websocket-extensions');
   });
 
-  it('is capped after inflation where the app has turned it on', async () => {
+  it('is bounded after inflation if the app has enabled it', async () => {
     await start({ cleanup: { closeTimeoutMs: 50 } }, { perMessageDeflate: true });
     const raw = await openRaw(offer);
     expect(raw.received.toLowerCase()).toContain('sec-websocket-extensions: permessage-deflate');
     raw.write(frame(deflated(echo), { rsv: 0x40 }));
     await eventually(() => expect(handled).toBe(1));
     handled = 0;
-    // 64 KiB that would be 64 MiB.
+    // 64 KiB that inflate to 64 MiB.
     const bomb = deflated(' '.repeat(64 * 1_048_576));
     expect(bomb.length).toBeLessThan(65_536);
     const before = process.memoryUsage().rss;
@@ -186,7 +186,7 @@ describe('compression', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1_048_576);
   });
 
-  it('that is broken ends its own connection only', async () => {
+  it('that is broken ends only its own connection', async () => {
     await start({ cleanup: { closeTimeoutMs: 50 } }, { perMessageDeflate: true });
     const raw = await openRaw(offer);
     raw.write(frame('this was never deflated', { rsv: 0x40 }));
@@ -196,12 +196,12 @@ describe('compression', () => {
 });
 
 function deflated(text: string): Buffer {
-  // The last four bytes of a flushed block are left out (RFC 7692, section 7.2.1).
+  // The last four bytes of a flushed block are removed (RFC 7692, section 7.2.1).
   return deflateRawSync(text, { finishFlush: 2 }).subarray(0, -4);
 }
 
 describe('a peer', () => {
-  it('that says something after its goodbye gets all that is on its way, and our goodbye', async () => {
+  it('that sends data after its close frame gets all data in flight, and the close frame', async () => {
     await start();
     const raw = await openRaw();
     raw.socket.pause();
@@ -209,7 +209,7 @@ describe('a peer', () => {
     const text = 'x'.repeat(900_000);
     manager!.send('long', text);
     raw.write(frame(Buffer.from([0x03, 0xe8]), { opcode: 0x8 }));
-    // It has not read our close frame yet, and answers a ping that it has.
+    // The peer has not read the close frame yet, and sends a pong.
     await eventually(() => expect(manager!.socket?.readyState).not.toBe(WebSocket.OPEN));
     raw.write(frame('', { opcode: 0xa }));
     raw.socket.resume();
@@ -218,10 +218,10 @@ describe('a peer', () => {
     await eventually(() => expect(ledger().active).toBe(0));
   });
 
-  it('that says goodbye and never hangs up is cut within its deadline', async () => {
+  it('that sends a close frame and never ends the connection is cut within the deadline', async () => {
     await start({ cleanup: { closeTimeoutMs: 80 } });
     const raw = await openRaw();
-    // From now on it does not notice that we hang up.
+    // From now on the peer does not notice that the server ends the connection.
     raw.socket.pause();
     raw.write(frame(Buffer.from([0x03, 0xe8]), { opcode: 0x8 }));
     await eventually(() => expect(ledger().active).toBe(0));
@@ -230,7 +230,7 @@ describe('a peer', () => {
     await eventually(() => expect(closeFrames(raw.bytes)).toEqual([1000]));
   });
 
-  it('that never answers our close frame is cut within its deadline', async () => {
+  it('that never replies to the close frame is cut within the deadline', async () => {
     await start({ cleanup: { closeTimeoutMs: 80 } });
     const raw = await openRaw();
     const closing = testApp.app.get(WebSocketManagerFactory).disconnectUser('raw');
@@ -243,7 +243,7 @@ describe('a peer', () => {
     ['a text that is too long', 'é'.repeat(100), 'é'.repeat(61)],
     ['bytes instead of a text', new Uint8Array([1, 2, 3]) as never, '1,2,3'],
     ['nothing', undefined as never, 'disconnected'],
-  ])('is told %s as a reason that fits', async (_name, reason: string, expected) => {
+  ])('gets %s as a reason that fits', async (_name, reason: string, expected) => {
     await start();
     const client = await TestClient.open(testApp.url('/frames?user=ada'));
     await testApp.app.get(WebSocketManagerFactory).disconnectUser('ada', { reason });
@@ -251,7 +251,7 @@ describe('a peer', () => {
     expect(client.closeReason).toBe(expected);
   });
 
-  it('that floods with pings is answered, and others too', async () => {
+  it('that floods with pings is served, and so are others', async () => {
     await start();
     const raw = await openRaw();
     const other = await TestClient.open(testApp.url('/frames?user=other'));

@@ -49,7 +49,7 @@ describe(`${HALF_SENT} half-sent upgrade requests`, () => {
 });
 
 describe('a gateway’s own port', () => {
-  it('gives a request ten seconds, and looks every other second', async () => {
+  it('has a header timeout of ten seconds, checked every two seconds', async () => {
     const address = { port: 0, host: undefined, backlog: undefined };
     const own = new OwnServer(address, new Logger());
     await own.listening;

@@ -37,7 +37,7 @@ const options = (): WebSocketIsolationOptions => ({
   clock: (clock = new FakeClock()),
   heartbeat: { intervalMs: 640, timeoutMs: 800 },
 });
-/** A pong that is owed is overdue after this long. */
+/** The time after which a missing pong is overdue. */
 const OVERDUE_MS = 2_000;
 const STEP_MS = 100;
 
@@ -56,19 +56,19 @@ async function openRaw(user: string): Promise<RawSocket> {
 
 const ledger = (): unknown => testApp.app.get(LeakDetector).getReport().ledger;
 
-describe('a peer that answers no ping', () => {
-  it('is closed with 4443 and cut, while others live on', async () => {
+describe('a peer that replies to no ping', () => {
+  it('is closed with 4443 and cut, while others stay open', async () => {
     testApp = await startApp({ providers: [BeatGateway], options: options() });
     const other = await TestClient.open(testApp.url('/beat?user=other'));
     const silent = await openRaw('silent');
     const [manager] = testApp.app.get(WebSocketManagerFactory).managersOf('other');
     for (let passedMs = 0; passedMs < OVERDUE_MS; passedMs += STEP_MS) {
       await clock.advance(STEP_MS);
-      // Its pong has come.
+      // The pong of the other client has arrived.
       await eventually(() => expect(manager!.pingedAt).toBe(0));
     }
     await eventually(() => expect(closeFrames(silent.bytes)).toEqual([4443]));
-    // It says no goodbye either.
+    // The silent peer does not reply to the close frame either.
     await clock.advance(60_000);
     await eventually(() => expect(silent.isClosed).toBe(true));
     expect(disposed).toEqual(['4443 cleanup']);
@@ -103,7 +103,7 @@ describe('the heartbeat', () => {
       ),
     );
     for (const client of more) expect(await client.ask('hi')).toEqual({ event: 'hi' });
-    // One for the handshakes, which is left running for a while.
+    // The shared timer of the handshakes runs for a while longer.
     expect(activeTimers()).toBeLessThanOrEqual(timers + 1);
     for (const client of [first, ...more]) client.terminate();
   });

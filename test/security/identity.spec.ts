@@ -37,7 +37,7 @@ class IdentityGateway {
   }
 }
 
-/** Anywhere in an application: where somebody logs out. */
+/** A controller of the app through which users sign out. */
 @Controller('users')
 class LogoutController {
   constructor(private readonly factory: WebSocketManagerFactory) {}
@@ -53,7 +53,7 @@ class LogoutController {
   }
 }
 
-/** The wall clock of a machine can be set, and runs while the process sleeps; timers know neither. */
+/** A clock whose wall time can be set. Timers do not notice that, nor a sleep of the process. */
 class SettableClock extends FakeClock {
   setByMs = 0;
 
@@ -95,7 +95,7 @@ describe('an identity with an end', () => {
   it.each([
     ['a moment', 1_000],
     ['thirty days, longer than a timer of Node can wait', 30 * DAY],
-  ])('that is %s away closes with 4401 then, and not before', async (_name, lifetimeMs) => {
+  ])('that is %s away closes with 4401 at that time, and not before', async (_name, lifetimeMs) => {
     const clock = new FakeClock();
     const authenticator = (): ConnectionIdentity => ({
       userId: 'ada',
@@ -116,7 +116,7 @@ describe('an identity with an end', () => {
 
 const ignored = (): number => testApp.app.get(TrafficCounters, { strict: false }).ignored.closing;
 
-describe('an identity whose end no timer has seen', () => {
+describe('an identity that expires without a timer', () => {
   const HOUR = 3_600_000;
 
   async function startExpiring(lifetimeMs: number): Promise<SettableClock> {
@@ -130,9 +130,9 @@ describe('an identity whose end no timer has seen', () => {
   }
 
   it.each([
-    ['the process slept over it', (clock: SettableClock) => clock.jump(HOUR)],
+    ['the process slept past its end', (clock: SettableClock) => clock.jump(HOUR)],
     ['the wall clock was set forward', (clock: SettableClock) => void (clock.setByMs = HOUR)],
-  ])('handles nothing more where %s', async (_name, pass) => {
+  ])('handles no more messages if %s', async (_name, pass) => {
     const clock = await startExpiring(HOUR);
     const client = await open('');
     expect(await client.ask('hi')).toEqual({ event: 'hi' });
@@ -142,7 +142,7 @@ describe('an identity whose end no timer has seen', () => {
     expect(ignored()).toBe(1);
   });
 
-  it('handles nothing that waited for the connect hook meanwhile', async () => {
+  it('handles no message that waited for the connect hook', async () => {
     let proceed!: () => void;
     connecting = new Promise((resolve) => (proceed = resolve));
     const clock = await startExpiring(HOUR);
@@ -157,7 +157,7 @@ describe('an identity whose end no timer has seen', () => {
     expect(ignored()).toBe(1);
   });
 
-  it('is found out by the heartbeat where nothing comes in', async () => {
+  it('is detected by the heartbeat if no message arrives', async () => {
     const clock = await startExpiring(HOUR);
     const client = await open('');
     await client.ask('hi');
@@ -166,7 +166,7 @@ describe('an identity whose end no timer has seen', () => {
     expect(await client.closed()).toBe(4401);
   });
 
-  it('goes on where the wall clock was set back, until its end by that clock', async () => {
+  it('stays valid if the wall clock was set back, until its end by that clock', async () => {
     const clock = await startExpiring(1_000);
     const client = await open('');
     clock.setByMs = -5_000;
@@ -177,8 +177,8 @@ describe('an identity whose end no timer has seen', () => {
   });
 });
 
-describe('somebody who signs out', () => {
-  it('loses all connections at once, and nobody else any', async () => {
+describe('a user who signs out', () => {
+  it('loses all connections at once, and other users lose none', async () => {
     await start();
     const own = await Promise.all([open('user=ada&thread=a'), open('user=ada&thread=b')]);
     const other = await open('user=bob&thread=a');
@@ -199,7 +199,7 @@ describe('somebody who signs out', () => {
     for (const client of [coffee, foreign]) expect(await client.ask('hi')).toEqual({ event: 'hi' });
   });
 
-  it('while the connect hook still runs, is out, and the hook is waited for', async () => {
+  it('while the connect hook runs, is disconnected, and the hook is awaited', async () => {
     let proceed!: () => void;
     connecting = new Promise((resolve) => (proceed = resolve));
     await start();
@@ -223,7 +223,7 @@ describe('ids', () => {
       const context = UserExecutionContext.fromWebSocketRequest({ userId: 'ada' });
       return context.connectionId;
     });
-    // At least 80 bits of it are random: 16 characters of base 32.
+    // At least 80 bits of an id are random: 16 characters of base 32.
     expect(new Set(ids.map((id) => id.slice(-16))).size).toBe(10_000);
     for (const position of [-1, -4, -8, -12, -16]) {
       expect(new Set(ids.map((id) => id.at(position))).size).toBeGreaterThanOrEqual(16);

@@ -50,7 +50,7 @@ beforeAll(async () => {
   testApp = await startApp({
     providers: [JsonGateway],
     options: {
-      // One after another: what comes after a message is answered after it.
+      // Handlers run one after another, so replies arrive in order.
       inbound: { maxPayloadBytes: 4 * MIB, maxPendingBytes: 8 * MIB, concurrency: 1 },
     },
   });
@@ -64,7 +64,7 @@ afterAll(async () => {
 const ignored = (): Record<IgnoredReason, number> =>
   testApp.app.get(TrafficCounters, { strict: false }).ignored;
 
-/** Sends a text as it is, and asks for something ordinary after it: everything before has been dealt with. */
+/** Sends a raw text, and then an echo. After the reply to the echo, the text has been processed. */
 async function sendRaw(text: string | Buffer): Promise<unknown[]> {
   client.messages.length = 0;
   client.socket.send(text);
@@ -79,7 +79,7 @@ describe('a payload', () => {
   it.each([
     ['200,000 levels deep', `${'['.repeat(200_000)}${']'.repeat(200_000)}`],
     ['200,000 objects deep', `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`],
-  ])('%s cannot be answered, and harms nobody', async (_name, data) => {
+  ])('%s is replied to with an error, and affects no other code', async (_name, data) => {
     const answers = await sendRaw(`{"event":"echo","data":${data},"id":1}`);
     expect(answers).toEqual([
       expect.objectContaining({ data: expect.objectContaining({ code: 'INTERNAL_ERROR', id: 1 }) }),
@@ -115,7 +115,7 @@ describe('a payload', () => {
     ['1e400', '1e400', null],
     ['a lone surrogate', '"\\ud800"', '\ud800'],
     ['NUL', '"\\u0000"', '\0'],
-  ])('with %s is what JSON says it is', async (_name, data, expected) => {
+  ])('with %s is read as JSON defines it', async (_name, data, expected) => {
     expect(await sendRaw(`{"event":"echo","data":${data}}`)).toEqual([
       { event: 'echo', data: expected },
     ]);
@@ -166,7 +166,7 @@ describe('a frame', () => {
     expect(await sendRaw(Buffer.from([0xff, 0x00, 0x01]))).toEqual([]);
   });
 
-  it('is given back only an id that is short and plain', async () => {
+  it('gets its id back only if the id is short and plain', async () => {
     for (const id of ['{}', '[]', 'true', 'null', JSON.stringify('x'.repeat(257))]) {
       const [answer] = await sendRaw(
         `{"event":"echo","data":${'['.repeat(9_000)}${']'.repeat(9_000)},"id":${id}}`,
@@ -176,8 +176,8 @@ describe('a frame', () => {
   });
 });
 
-describe('a socket of one’s own', () => {
-  it('does not change what `{}` is for the whole process', async () => {
+describe('a raw socket', () => {
+  it('does not pollute Object.prototype', async () => {
     const raw = await RawSocket.open(testApp.port);
     raw.write(upgradeRequest('/json?user=eve&__proto__[polluted]=1'));
     await eventually(() => expect(raw.status).toBe(101));

@@ -7,7 +7,7 @@ import type { WebSocket } from 'ws';
 import { realProcess } from '../support/real-process.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** What an app may do to a socket, so that its end is never told. */
+/** Things that an app may do to a socket so that its close event is lost. */
 const DEEDS: Readonly<Record<string, (client: WebSocket) => void>> = {
   'all listeners are removed': (client) => void client.removeAllListeners(),
   'the listeners for its close are removed': (client) => void client.removeAllListeners('close'),
@@ -16,7 +16,7 @@ const DEEDS: Readonly<Record<string, (client: WebSocket) => void>> = {
       throw new Error('planned');
     });
   },
-  'terminate() does nothing any more': (client) => {
+  'terminate() is replaced by a no-op': (client) => {
     client.terminate = () => undefined;
     client.removeAllListeners('close');
   },
@@ -37,7 +37,7 @@ class LiveGateway {
   }
 }
 
-// As error trackers do it: the process goes on.
+// Like an error tracker: the process continues after an uncaught error.
 const swallow = (): void => undefined;
 let others: NodeJS.UncaughtExceptionListener[] = [];
 beforeEach(() => {
@@ -71,7 +71,7 @@ describe.each(Object.keys(DEEDS))('A connection where %s', (name) => {
     deed = name;
   });
 
-  it('ends when its client hangs up, and gives its slot back', async () => {
+  it('ends when its client disconnects, and releases its slot', async () => {
     const client = await open();
     expect(await client.ask('do')).toEqual({ event: 'done' });
     client.send('do');
@@ -81,7 +81,7 @@ describe.each(Object.keys(DEEDS))('A connection where %s', (name) => {
     expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]);
   });
 
-  it('keeps no application from closing', async () => {
+  it('does not keep the application from closing', async () => {
     const client = await open();
     expect(await client.ask('do')).toEqual({ event: 'done' });
     client.send('do');

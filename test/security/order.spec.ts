@@ -14,7 +14,7 @@ import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { RawSocket, textFrame, upgradeRequest } from '../support/raw-socket.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-/** A promise and what settles it. */
+/** A promise that `open` resolves. */
 class Gate {
   open!: () => void;
   readonly opened = new Promise<void>((resolve) => (this.open = resolve));
@@ -90,7 +90,7 @@ const received = (): number => testApp!.app.get(TrafficCounters, { strict: false
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 describe('the ready gate', () => {
-  it('lets no handler run before handleConnection has settled, and loses no message', async () => {
+  it('runs no handler before handleConnection has settled, and loses no message', async () => {
     await start();
     const client = await open('slow');
     for (const index of numbers(500)) client.send('sync', index);
@@ -101,7 +101,7 @@ describe('the ready gate', () => {
     expect(trace[1]).toBe('connected');
   });
 
-  it('holds what came together with the upgrade request until somebody is authenticated', async () => {
+  it('holds messages that came with the upgrade request until the client is authenticated', async () => {
     const answer = new Gate();
     await start({
       authenticator: () => answer.opened.then(() => ({ userId: 'ada' })),
@@ -117,7 +117,7 @@ describe('the ready gate', () => {
     raw.destroy();
   });
 
-  it('never runs a handler for whoever is refused', async () => {
+  it('never runs a handler for a refused client', async () => {
     await start({ authenticator: () => null });
     const raw = await RawSocket.open(testApp!.port);
     const early = textFrame('{"event":"sync","data":1}');
@@ -128,8 +128,8 @@ describe('the ready gate', () => {
   });
 });
 
-describe('messages that had to wait', () => {
-  it('are answered in their order, however many there are', async () => {
+describe('waiting messages', () => {
+  it('are handled in order, for any number of them', async () => {
     await start();
     const client = await open('slow');
     for (const index of numbers(8_000)) client.send('sync', index);
@@ -139,7 +139,7 @@ describe('messages that had to wait', () => {
     expect(client.messages.map(({ data }) => data)).toEqual(numbers(8_000));
   });
 
-  it('are answered one after another where one may run at a time', async () => {
+  it('are handled one after another with a concurrency of 1', async () => {
     await start({ inbound: { concurrency: 1 } });
     const client = await open('slow');
     for (const index of numbers(300)) client.send(index % 3 === 0 ? 'later' : 'sync', index);
@@ -149,7 +149,7 @@ describe('messages that had to wait', () => {
     expect(client.messages.map(({ data }) => data)).toEqual(numbers(300));
   });
 
-  it('fail in their order too', async () => {
+  it('fail in order too', async () => {
     await start({ inbound: { concurrency: 1 } });
     const client = await open('slow');
     for (const index of numbers(100)) client.send(index % 2 === 0 ? 'fail' : 'sync', index, index);

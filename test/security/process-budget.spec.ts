@@ -31,7 +31,7 @@ describe('400 connections whose handlers are slower than their clients, in a pro
   let server: ServerProcess;
   afterEach(() => server.kill());
 
-  it('do not end the process, and other connections are answered meanwhile', async () => {
+  it('do not end the process, and other connections are served', async () => {
     const options: WebSocketIsolationOptions = {
       limits: { maxManagersPerUser: CONNECTIONS },
       inbound: { concurrency: 1 },
@@ -53,7 +53,7 @@ describe('400 connections whose handlers are slower than their clients, in a pro
     }
     expect(await stopAsking()).toBeGreaterThan(0);
     expect(server.hasEnded).toBe(false);
-    // What it holds at the end is far from the 117 MiB that were sent.
+    // The memory in use is far below the 117 MiB that were sent.
     expect((await server.call('memory')).used).toBeLessThan(64 * MIB);
   });
 });
@@ -75,7 +75,7 @@ class WorkGateway {
   }
 }
 
-describe('A budget over all connections of a process', () => {
+describe('The budget of all connections of a process', () => {
   let testApp: TestApp;
   afterEach(async () => {
     release();
@@ -99,7 +99,7 @@ describe('A budget over all connections of a process', () => {
     factory().managersOf(user)[0]?.isReadingPaused;
 
   describe('for messages that wait for a handler', () => {
-    it('closes the connection that holds most of it, with 1013, and loses nothing of the others', async () => {
+    it('closes the connection that holds most of it with 1013, and loses no message of others', async () => {
       await start({ inbound: { concurrency: 1, maxPendingBytesTotal: 64 * KIB } });
       const modest = await Promise.all(['ada', 'bob', 'eve'].map(open));
       for (const client of modest) {
@@ -118,11 +118,11 @@ describe('A budget over all connections of a process', () => {
       expect(handled).toMatchObject({ ada: 11, bob: 11, eve: 11 });
     });
 
-    it('pauses reading long before, on the connections that hold more than their share', async () => {
+    it('pauses reading earlier on connections that hold more than their share', async () => {
       await start({ inbound: { concurrency: 1, maxPendingBytesTotal: 256 * KIB } });
       const users = ['ada', 'bob', 'eve', 'max'];
       const busy = await Promise.all(users.map(open));
-      // Together more than half of the budget, each far below what pauses a connection by itself (256 KiB).
+      // Together more than half of the budget, but each far below the 256 KiB at which a single connection is paused.
       for (const client of busy) {
         for (let sent = 0; sent < 40; sent += 1) client.send('work', 'x'.repeat(KIB));
       }
@@ -136,7 +136,7 @@ describe('A budget over all connections of a process', () => {
     });
   });
 
-  it('for slow readers cuts those that owe most, and no other', async () => {
+  it('for slow readers cuts the connection with the most buffered bytes, and no other', async () => {
     await start({ outbound: { maxBufferedBytes: 64 * MIB, maxBufferedBytesTotal: 8 * MIB } });
     const [ada, max] = [await open('ada'), await open('max')];
     for (const client of [ada, max]) client.socket.pause();

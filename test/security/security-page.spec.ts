@@ -9,7 +9,7 @@ const rows = tableOf('docs/security.md', 'security').map(([id, input, answer, te
   tests: testsIn(tests!),
 }));
 
-/** The tests that a cell names: `folder/spec` “title”, “title”; `folder/spec` … */
+/** Returns the tests that a cell names: `folder/spec` “title”, “title”; `folder/spec` … */
 function testsIn(cell: string): { spec: string; title: string }[] {
   let spec = '';
   return [...cell.matchAll(/`([\w/-]+)`|“([^”]+)”/g)].flatMap(([, file, title]) => {
@@ -18,7 +18,7 @@ function testsIn(cell: string): { spec: string; title: string }[] {
   });
 }
 
-/** The texts in quotes at which a test, a group or a row of a table may begin. */
+/** Returns the quoted texts that may be the title of a test or group, or the first cell of a table row. */
 function titlesOf(spec: string): Set<string> {
   const source = projectFile(`test/${spec}.spec.ts`);
   const texts = [...source.matchAll(/(?:\(|\[|^)\s*'((?:[^'\\]|\\.)*)'/gm)].map(
@@ -33,13 +33,13 @@ describe('docs/security.md', () => {
     expect(rows.map(({ id }) => id)).toEqual(ids);
   });
 
-  it.each(rows)('$id names tests that exist, or says why there is none', ({ answer, tests }) => {
+  it.each(rows)('$id names tests that exist, or does not apply', ({ answer, tests }) => {
     expect(tests.length > 0 || answer.startsWith('does not apply')).toBe(true);
     const missing = tests.filter(({ spec, title }) => !titlesOf(spec).has(title));
     expect(missing).toEqual([]);
   });
 
-  it('needs a ws that counts empty pieces', () => {
+  it('requires a version of ws that counts empty fragments', () => {
     const { peerDependencies } = JSON.parse(projectFile('package.json')) as {
       peerDependencies: Record<string, string>;
     };

@@ -25,12 +25,12 @@ describe(`${READERS} readers that stop reading`, () => {
     ['of 20 bytes', 20],
     ['of 1 KiB', 1_024],
   ])(
-    'are closed at their bound, others are answered meanwhile (messages %s)',
+    'are closed at their bound, while others are served (messages %s)',
     async (_name, messageBytes) => {
       server = await ServerProcess.start({
-        // Far from the limit: the clean-up of a crowded user would end readers that answer no ping.
+        // A high limit, because the clean-up of a crowded user would remove readers that do not reply to pings.
         limits: { maxManagersPerUser: 2 * READERS },
-        // They are looked at before they are cut, and a machine that is slow must not take them for dead.
+        // Long timeouts, so that the readers are measured before they are cut, and a slow machine does not cut them.
         cleanup: { closeTimeoutMs: 600_000 },
         heartbeat: { timeoutMs: 600_000 },
       });
@@ -62,8 +62,8 @@ describe(`${READERS} readers that stop reading`, () => {
   );
 });
 
-describe('one that stops reading', () => {
-  it('is cut when it does not take the close frame either', async () => {
+describe('a reader that stops reading', () => {
+  it('is cut when it does not read the close frame either', async () => {
     server = await ServerProcess.start({ cleanup: { closeTimeoutMs: 200 } });
     const reader = await open('reader');
     reader.socket.pause();
@@ -72,12 +72,12 @@ describe('one that stops reading', () => {
     expect(await server.call('story')).toMatchObject({ codes: { 4441: 1 }, disposed: 1 });
   });
 
-  it('is closed at its bound where the sender waits for nobody, too', async () => {
+  it('is closed at its bound even if the sender does not wait for its sends', async () => {
     server = await ServerProcess.start({ cleanup: { closeTimeoutMs: 200 } });
     const reader = await open('reader');
     reader.socket.pause();
     const before = await server.call('memory');
-    // 64 MiB, of which the system takes a few.
+    // 64 MiB, of which the operating system buffers a few.
     expect(await server.call('floodAsync', 'reader', 4_096)).toBeGreaterThan(3_000);
     const { used } = await server.call('memory');
     expect(used - before.used).toBeLessThan(4 * MIB);

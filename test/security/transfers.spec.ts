@@ -72,20 +72,20 @@ async function openRaw(): Promise<RawSocket> {
   return raw;
 }
 
-/** What the operating system has not taken of a frame under way. */
+/** Returns the bytes of the current frame that the operating system has not accepted yet. */
 function queued(): number {
   const { _handle: handle } = transport() as unknown as { _handle: { writeQueueSize: number } };
   return handle.writeQueueSize;
 }
 
-/** Reads one piece of what has come. */
+/** Reads one chunk of the received data. */
 function readOnce(socket: Socket): void {
   socket.once('data', () => socket.pause());
   socket.resume();
 }
 
 const message = frame(JSON.stringify({ event: 'measure', data: 'x'.repeat(4 * MIB) }));
-/** Three seconds of the server's time. */
+/** An upload takes three seconds of the server's fake time. */
 const PIECES = 30;
 const PIECE_MS = 100;
 const piece = (index: number): Buffer => {
@@ -93,13 +93,13 @@ const piece = (index: number): Buffer => {
   return message.subarray(index * size, (index + 1) * size);
 };
 
-/** Sends some pieces of a message, each so long after the one before. */
+/** Sends pieces of a message, `PIECE_MS` of fake time apart. */
 async function upload(socket: Socket, pieces: number): Promise<void> {
   let sent = transport().bytesRead;
   for (let index = 0; index < pieces; index += 1) {
     socket.write(piece(index));
     sent += piece(index).length;
-    // What is encrypted arrives as whole records.
+    // With TLS, data arrives in whole records.
     await eventually(() => expect(transport().bytesRead).toBeGreaterThanOrEqual(sent), 20_000);
     await clock.advance(PIECE_MS);
     expect(manager()?.isActive).toBe(true);
@@ -107,7 +107,7 @@ async function upload(socket: Socket, pieces: number): Promise<void> {
 }
 
 describe('a client that sends one large message slowly', () => {
-  it('is not taken for dead: bytes that arrive are a sign of life', async () => {
+  it('is not treated as dead: received bytes are a sign of life', async () => {
     await start();
     const raw = await openRaw();
     await upload(raw.socket, PIECES);
@@ -116,7 +116,7 @@ describe('a client that sends one large message slowly', () => {
     raw.destroy();
   });
 
-  it('nor over TLS', async () => {
+  it('is not treated as dead over TLS', async () => {
     @Module({
       imports: [
         WebSocketIsolationModule.forRoot({ authenticator: queryAuthenticator, ...options() }),
@@ -158,7 +158,7 @@ describe('a client that sends one large message slowly', () => {
     await eventually(() => expect(closeFrames(raw.bytes)).toEqual([4443]));
   });
 
-  it('is not idle either', async () => {
+  it('is not treated as idle', async () => {
     await start({
       cleanup: { staleAfterMs: 1_500, idleTimeoutMs: 1_500, proactiveIntervalMs: 50 },
     });
@@ -169,7 +169,7 @@ describe('a client that sends one large message slowly', () => {
   });
 
   it('is not replaced by an arrival at the limit', async () => {
-    // The heartbeat, in real time, stays out of it.
+    // Long times, so that the heartbeat does not interfere.
     const heartbeat = { intervalMs: 60_000, timeoutMs: 60_000 };
     await start({ limits: { maxManagersPerUser: 1 }, heartbeat });
     const raw = await openRaw();
@@ -188,7 +188,7 @@ describe('a client that sends one large message slowly', () => {
 });
 
 describe('a client that reads one large message slowly', () => {
-  it('is not taken for dead as long as it reads, and is when it stops', async () => {
+  it('is not treated as dead while it reads, but when it stops', async () => {
     await start();
     const raw = await openRaw();
     raw.write(frame('{"event":"big"}'));
@@ -204,7 +204,7 @@ describe('a client that reads one large message slowly', () => {
       expect(manager()?.isActive).toBe(true);
     }
     expect(queued()).toBeGreaterThan(0);
-    // What is under way in the operating system may still arrive.
+    // Data in the buffers of the operating system may still be delivered.
     for (let second = 0; second < 20 && manager(); second += 1) await clock.advance(1_000);
     expect(manager()).toBeUndefined();
     raw.destroy();
@@ -212,7 +212,7 @@ describe('a client that reads one large message slowly', () => {
 });
 
 describe('a client whose reading the app has paused', () => {
-  it('is not taken for dead', async () => {
+  it('is not treated as dead', async () => {
     await start();
     const client = await TestClient.open(app.url('/transfer?user=ada'));
     await client.ask('pause');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** Texts of all planes, with halves of surrogate pairs, and words that mean something to some layer. */
+/** Texts of all Unicode planes, with lone surrogates, and words with a special meaning in some layer. */
 const idText = fc.oneof(
   fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
@@ -24,7 +24,7 @@ const idText = fc.oneof(
   fc.string({ unit: 'binary', minLength: 250, maxLength: 300 }).map((text) => text.slice(0, 256)),
 );
 
-/** What some layer may take for the same: normal forms, case, separators, encodings, halves of pairs. */
+/** Changes that some layer may not distinguish: normal forms, case, separators, encodings, lone surrogates. */
 const nearby: readonly ((id: string) => string)[] = [
   (id) => id.normalize('NFC'),
   (id) => id.normalize('NFD'),
@@ -53,7 +53,7 @@ const nearby: readonly ((id: string) => string)[] = [
   (id) => id.padEnd(256, 'x').slice(0, 255),
 ];
 
-/** Two different ids, as a rule of those that are easily confused. */
+/** Two different ids, usually ids that are easily confused. */
 export const differentIds: fc.Arbitrary<readonly [string, string]> = fc
   .oneof(
     fc.tuple(idText, idText),

@@ -4,10 +4,10 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** A headless browser that stays off the network. The caller closes it. */
+/** Starts a headless browser without background network traffic. The caller closes it. */
 export function startBrowser(): Promise<Browser> {
   const executablePath = process.env['CHROMIUM_PATH'] ?? PATHS.find((path) => existsSync(path));
-  if (!executablePath) throw new Error('Chromium is missing: run `npm test`, which installs it.');
+  if (!executablePath) throw new Error('Chromium is missing: run `npm run setup` as root, which installs it.');
   return chromium.launch({
     executablePath,
     headless: true,

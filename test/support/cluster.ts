@@ -6,7 +6,7 @@ import { NodeProcess } from './node-process.js';
 
 const NODE = new URL('../cluster/cluster-node.process.ts', import.meta.url);
 
-/** A lease that ends soon, so that a test need not wait for half a minute; commands may take their time on a busy machine. */
+/** A short lease, so that tests need not wait half a minute. The timeouts of commands are long, for busy machines. */
 export const SHORT_LEASE = {
   leaseMs: 1_500,
   renewMs: 400,
@@ -15,7 +15,7 @@ export const SHORT_LEASE = {
   commandTimeoutMs: 5_000,
 } satisfies RedisClusterOptions;
 
-/** One process of a cluster, with a gateway at `/chat` that answers `echo`. */
+/** A process of a cluster, with a gateway at `/chat` that replies to `echo`. */
 export class ClusterNode extends NodeProcess<NodeMethods> {
   port = 0;
 
@@ -38,7 +38,7 @@ export class ClusterNode extends NodeProcess<NodeMethods> {
     return TestClient.open(`ws://127.0.0.1:${this.port}/chat?user=${userId}`);
   }
 
-  /** A client, or the status with which it was refused. */
+  /** Resolves with a client, or with the status of the refusal. */
   async tryToConnect(userId: string): Promise<TestClient | number> {
     try {
       return await this.connect(userId);
@@ -49,7 +49,7 @@ export class ClusterNode extends NodeProcess<NodeMethods> {
   }
 }
 
-/** Starts nodes, hands them to a test, and ends them whatever happens. */
+/** Starts nodes, runs a test with them, and kills them even if the test fails. */
 export async function withNodes(
   starts: readonly Promise<ClusterNode>[],
   test: (nodes: readonly ClusterNode[]) => Promise<void>,

@@ -17,7 +17,7 @@ const NAMES = [
 ];
 const THREADS = ['inbox', 'trip-to-rome', 'quarterly-report', 'recipes', 'support-4711'];
 
-/** How many connections each user of a crowd holds: few have many, many have one. */
+/** Yields a user id per connection of a crowd: few users have many connections, and most have one. */
 export function* crowdOf(connections: number, limit = 20): Generator<string, void, undefined> {
   let left = connections;
   for (let index = 0; left > 0; index += 1) {
@@ -35,14 +35,14 @@ export interface CrowdClient {
   readonly socket: WebSocket;
 }
 
-/** Many stock `ws` clients at once. */
+/** A crowd of stock `ws` clients. */
 export class Crowd {
   readonly clients: CrowdClient[] = [];
 
-  /** @param base `ws://…` of the gateway */
+  /** @param base the `ws://…` URL of the gateway */
   constructor(private readonly base: string) {}
 
-  /** Opens connections for users in batches, and waits until they stand. */
+  /** Opens connections for users in batches, and waits until they are open. */
   async open(users: Iterable<string>): Promise<void> {
     let batch: Promise<void>[] = [];
     let index = 0;
@@ -57,7 +57,7 @@ export class Crowd {
     await Promise.all(batch);
   }
 
-  /** One connection; what the server makes of it is its own affair. */
+  /** Tries to open a connection. Resolves even if the server refuses it. */
   tryOnce(userId: string): Promise<void> {
     return this.#connect(userId, 'inbox').catch(() => undefined);
   }
@@ -85,7 +85,7 @@ export class Crowd {
         resolve();
       });
       socket.on('error', reject);
-      // Nobody reads the answers; they have to be taken off the wire all the same.
+      // The test does not use the replies, but they must be read, or the server's buffers would fill.
       socket.on('message', () => undefined);
     });
   }

@@ -22,7 +22,7 @@ import { FakeClock } from '../../src/testing/fake-clock.js';
 
 Logger.overrideLogger(false);
 
-/** A line to a peer that a test plays: it answers pings and goodbyes unless it is told not to. */
+/** A fake socket whose peer the test controls. The peer replies to pings and close frames, unless `isSilent` is set. */
 export class FakeSocket extends EventEmitter implements ManagedSocket {
   readyState = 1;
   bufferedAmount = 0;
@@ -31,7 +31,7 @@ export class FakeSocket extends EventEmitter implements ManagedSocket {
   pings = 0;
   readonly sent: string[] = [];
 
-  /** @param later when what the peer answers arrives */
+  /** @param later schedules the arrival of the peer's replies */
   constructor(private readonly later: (arrive: () => void) => void = queueMicrotask) {
     super();
   }
@@ -56,12 +56,12 @@ export class FakeSocket extends EventEmitter implements ManagedSocket {
     if (!this.isSilent) this.later(() => this.emit('pong'));
   }
 
-  /** The peer says something. */
+  /** Simulates a message from the peer. */
   say(text = '{}'): void {
     this.emit('message', Buffer.from(text));
   }
 
-  /** The peer leaves. */
+  /** Simulates that the peer closes the connection. */
   leave(code = 1000): void {
     this.#gone(code, '');
   }
@@ -73,7 +73,7 @@ export class FakeSocket extends EventEmitter implements ManagedSocket {
   }
 }
 
-/** A factory with everything it works with, on a clock that a test moves and without any server. */
+/** A factory with its collaborators, on a fake clock and without a server. */
 export class Fleet {
   readonly clock = new FakeClock();
   readonly options: ResolvedOptions;
@@ -109,7 +109,7 @@ export class Fleet {
     return UserExecutionContext.fromWebSocketRequest({ userId, threadId });
   }
 
-  /** A connection of a user, with its socket, ready. */
+  /** Creates a connection of a user, with an open socket. */
   async connect(
     userId: string,
     { isSilent = false, socket = new FakeSocket() } = {},

@@ -2,9 +2,9 @@ import { expect } from '@jest/globals';
 import type { TestClient } from 'nestjs-websocket-isolation/testing';
 
 /**
- * Somebody well-behaved beside whatever else goes on: asks for an echo again and again.
+ * A well-behaved client during an attack: it requests an echo again and again, and checks each reply.
  *
- * @returns stops, and resolves to the number of answers, all of them right
+ * @returns a function that stops, and resolves with the number of replies
  */
 export function keepAsking(client: TestClient): () => Promise<number> {
   const stop = new AbortController();
@@ -12,7 +12,7 @@ export function keepAsking(client: TestClient): () => Promise<number> {
     let answers = 0;
     for (; !stop.signal.aborted; answers += 1) {
       client.send('echo', answers);
-      // Whatever else goes on may well take all there is of a busy machine for a while.
+      // On a busy machine the attack may take all processor time for a while, so a timeout shows the close code.
       const answer = await client.next().catch(() => ({ closeCode: client.closeCode }));
       expect(answer).toEqual({ event: 'echo', data: answers });
     }

@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**
- * Counts which of the objects it was shown are still alive. (`v8.queryObjects` sees the objects of the
- * main realm only, and tests run in one of their own.)
+ * Counts how many of the watched objects are still alive. (`v8.queryObjects` finds only objects of the main realm, and
+ * Jest runs tests in another realm.)
  */
 export class LiveCount {
   readonly #seen: WeakRef<object>[] = [];
@@ -15,7 +15,7 @@ export class LiveCount {
     return this.#seen.length;
   }
 
-  /** How many are left after full collections. */
+  /** Resolves with the number of watched objects that are left after full garbage collections. */
   async alive(): Promise<number> {
     for (let round = 0; round < 3; round += 1) {
       await nextTurn();
@@ -25,7 +25,7 @@ export class LiveCount {
   }
 }
 
-/** The timers of the process that keep it alive. */
+/** Returns the number of timers that keep the process alive. */
 export function activeTimers(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 }

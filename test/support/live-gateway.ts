@@ -1,7 +1,7 @@
 import { ConnectedSocket, MessageBody, SubscribeMessage } from '@nestjs/websockets';
 import { IsolatedGateway, WebSocketManager } from 'nestjs-websocket-isolation';
 
-/** A gateway with whatever an operator wants to see: chatter, work in progress, failures. */
+/** A gateway with traffic for the dashboard: messages, work in progress, failures. */
 @IsolatedGateway({ path: '/live' })
 export class LiveGateway {
   constructor(private readonly manager: WebSocketManager) {}
@@ -23,7 +23,7 @@ export class LiveGateway {
 
   @SubscribeMessage('fail')
   fail(): never {
-    throw new Error('a secret that nobody may read');
+    throw new Error('a secret text of an error');
   }
 
   @SubscribeMessage('cut')

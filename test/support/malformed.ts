@@ -1,10 +1,10 @@
 import { frame, type FrameParts, upgradeRequest } from './raw-socket.js';
 
-/** Numbers that look random and come again with the same seed (mulberry32). */
+/** A generator of pseudo-random numbers (mulberry32). The same seed gives the same numbers. */
 export class Random {
   constructor(private seed: number) {}
 
-  /** From 0 up to, and without, 1. */
+  /** Returns a number in [0, 1). */
   next(): number {
     this.seed = (this.seed + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.seed ^ (this.seed >>> 15), 1 | this.seed);
@@ -57,7 +57,7 @@ const HEADERS = [
   'Expect',
 ];
 
-/** An upgrade request with something wrong in it, as bytes. */
+/** Returns the bytes of a malformed upgrade request. */
 export function malformedUpgrade(random: Random): Buffer {
   const headers: Record<string, string | string[] | undefined> = {};
   for (let faults = 1 + random.below(3); faults > 0; faults -= 1) {
@@ -79,7 +79,7 @@ export function malformedUpgrade(random: Random): Buffer {
   return random.chance(0.2) ? bytes.subarray(0, random.below(bytes.length)) : bytes;
 }
 
-/** What a client sends after its upgrade, with something wrong in most of it. */
+/** Returns the bytes of frames, most of them malformed, for a client to send after its upgrade. */
 export function malformedFrames(random: Random): Buffer {
   const count = 1 + random.below(6);
   return Buffer.concat(
@@ -99,7 +99,7 @@ export function malformedFrames(random: Random): Buffer {
   );
 }
 
-/** A message that no protocol forbids and no handler expects. */
+/** Returns a message that the protocol allows and no handler expects. */
 export function malformedMessage(random: Random): string {
   const depth = random.below(5_000);
   return random.pick([

@@ -10,20 +10,20 @@ interface Reply {
   readonly error?: string;
 }
 
-/** How a process has ended. */
+/** The exit of a process. */
 export interface Ending {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** All that it has written to its standard error. */
+  /** The whole output of the process to its standard error. */
   readonly stderr: string;
 }
 
-/** What a process of {@link serve} can be asked: each takes and answers what JSON can hold. */
+/** The methods of a process that calls {@link serve}. Their arguments and results are JSON values. */
 export type ProcessMethods = Record<string, (...args: never[]) => unknown>;
 
-/** A process of a test that runs a TypeScript file and answers questions. The caller ends it. */
+/** A child process that runs a TypeScript file and whose methods a test can call. The caller ends it. */
 export class NodeProcess<Methods extends ProcessMethods> {
-  /** What it has sent without being asked. */
+  /** The messages that the process has sent on its own. */
   readonly said: unknown[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<Ending>;
@@ -31,8 +31,8 @@ export class NodeProcess<Methods extends ProcessMethods> {
   #id = 0;
 
   /**
-   * @param config what the file gets as its first argument, as JSON
-   * @param nodeOptions further options of `node`, before those that every process of a test has
+   * @param config the first argument of the file, passed as JSON
+   * @param nodeOptions further options of `node`, before the options that every process of a test has
    */
   constructor(file: URL, config: unknown, nodeOptions: readonly string[] = []) {
     const imports = ['--import', REGISTER, '--import', 'reflect-metadata'];
@@ -81,7 +81,7 @@ export class NodeProcess<Methods extends ProcessMethods> {
     this.#child.kill(name);
   }
 
-  /** Ends it at once, frozen or not. */
+  /** Kills the process, even if it is frozen. */
   async kill(): Promise<void> {
     if (this.hasEnded) return;
     const ended = once(this.#child, 'exit');
@@ -89,7 +89,7 @@ export class NodeProcess<Methods extends ProcessMethods> {
     await ended;
   }
 
-  /** Resolves when it has ended. */
+  /** Resolves when the process has ended. */
   ended(): Promise<Ending> {
     return this.#ended;
   }
@@ -105,7 +105,7 @@ export class NodeProcess<Methods extends ProcessMethods> {
   }
 }
 
-/** The other side: answers questions in the process. */
+/** The child's side: runs the methods that the test calls. */
 export function serve(methods: ProcessMethods): void {
   process.on('message', ({ id, method, args }: { id: number; method: string; args: never[] }) => {
     void (async () => {

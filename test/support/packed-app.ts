@@ -33,11 +33,11 @@ const TSCONFIG = {
   include: ['src'],
 };
 
-/** An empty strict ESM app as a newcomer has it, with the packed package beside the peers that are installed here. */
+/** An empty strict ESM app with the packed package, and the installed peers of this project. */
 export class PackedApp {
   private constructor(readonly folder: string) {}
 
-  /** @param compilerOptions on top of the strictest ones */
+  /** @param compilerOptions override the strictest options */
   static async create(
     files: Iterable<readonly [path: string, text: string]>,
     compilerOptions: Readonly<Record<string, unknown>> = {},
@@ -63,7 +63,7 @@ export class PackedApp {
     writeFileSync(join(this.folder, path), text);
   }
 
-  /** What the compiler says; nothing when all is well. */
+  /** Returns the output of the compiler. It is empty if there are no errors. */
   compile(): { stdout: string; status: number | null } {
     const tsc = join(project, 'node_modules/typescript/bin/tsc');
     const { stdout, status } = spawnSync(process.execPath, [tsc], {
@@ -78,7 +78,7 @@ export class PackedApp {
   }
 }
 
-/** Links every package of one folder into another, but those that are there already. */
+/** Links every package of a folder into another folder, except packages that exist there already. */
 export function linkPackages(from: string, to: string): void {
   const link = (name: string): void => {
     if (!existsSync(join(to, name))) symlinkSync(join(from, name), join(to, name));

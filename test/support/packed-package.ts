@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 
 export const project = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Everything that goes into the package or says how it is made. */
+/** The files that the package is built from, and the configuration of the build. */
 const INGREDIENTS = [
   'package.json',
   'nest-cli.json',
@@ -32,8 +32,9 @@ const INGREDIENTS = [
 const ABANDONED_AFTER_MS = 120_000;
 
 /**
- * The packed package, as `npm publish` would send it. Built aside, so that whoever uses `dist` at the
- * same time is not disturbed, and once for all specs: as long as nothing it is made of changes.
+ * Resolves with the path of the packed package, as `npm publish` would send it. It is built in another folder, so that
+ * processes that use `dist` at the same time are not disturbed. It is built once for all specs, and again only when one
+ * of its ingredients changes.
  */
 export async function packedPackage(): Promise<string> {
   const cache = join(project, 'node_modules/.cache/nestjs-websocket-isolation');
@@ -90,7 +91,7 @@ function takeLock(lock: string): boolean {
   }
 }
 
-// Yesterday's packages are nobody's any more; those of an hour ago may be another checkout's.
+// Deletes packages older than an hour. Another checkout may still use younger ones.
 function forgetOthers(cache: string, ...wanted: string[]): void {
   for (const name of readdirSync(cache)) {
     const path = join(cache, name);

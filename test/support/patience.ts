@@ -1,4 +1,4 @@
-// Machines of tests are shared: a wait fails when something does not happen, and not because it happens slowly.
+// Test machines are shared and may be slow, so waits have a long timeout.
 import { setPatience } from 'nestjs-websocket-isolation/testing';
 
-setPatience(60_000);
+setPatience(180_000);

@@ -1,11 +1,11 @@
-/** One series with its value. */
+/** A series with its value. */
 export interface Series {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
-/** One metric with all of its series. */
+/** A metric with all its series. */
 export interface Family {
   readonly name: string;
   readonly kind: string;
@@ -19,7 +19,7 @@ const SERIES =
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/y;
 const KINDS = new Set(['counter', 'gauge', 'histogram', 'summary', 'untyped']);
 
-/** Reads the text format 0.0.4, more strictly than Prometheus does. Throws for anything out of order. */
+/** Parses the text format 0.0.4, more strictly than Prometheus. @throws for text that breaks the format */
 export function parsePrometheusText(text: string): Map<string, Family> {
   if (!text.endsWith('\n')) throw new Error('the text has to end with a line feed');
   const families = new Map<string, Family>();
@@ -51,7 +51,7 @@ export function parsePrometheusText(text: string): Map<string, Family> {
   return families;
 }
 
-/** The value of one series; 0 where there is none. */
+/** Returns the sum of the matching series; 0 if there is none. */
 export function valueOf(
   families: Map<string, Family>,
   name: string,
@@ -90,7 +90,7 @@ function belongs(name: string, { name: family, kind }: Family): boolean {
   return ['_bucket', '_sum', '_count'].some((suffix) => name === family + suffix);
 }
 
-// Cumulative, ending with +Inf, which is the count.
+// Buckets must be cumulative, and the last one must be +Inf and equal the count.
 function checkBuckets({ name, series }: Family): void {
   const groups = new Map<string, Series[]>();
   for (const bucket of series.filter((one) => one.name === `${name}_bucket`)) {

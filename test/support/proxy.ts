@@ -12,7 +12,7 @@ import { freePort } from './redis.js';
 
 export type ProxyName = 'nginx' | 'haproxy';
 
-// What the guide's blocks need around them to run alone, in a folder of their own, in the foreground.
+// The arguments and settings that the guide's blocks need to run in a temporary folder, in the foreground.
 const COMMANDS: Readonly<Record<ProxyName, (file: string, folder: string) => string[]>> = {
   nginx: (file, folder) => ['-p', folder, '-e', 'stderr', '-c', file],
   haproxy: (file) => ['-db', '-f', file],
@@ -25,7 +25,7 @@ const SETTINGS: Readonly<Record<ProxyName, (block: string) => string>> = {
   haproxy: (block) => block,
 };
 
-/** A real proxy in front of two nodes, configured by the block that the deployment guide shows. */
+/** A real proxy in front of two nodes, with the configuration from the deployment guide. */
 export class TestProxy implements AsyncDisposable {
   private constructor(
     readonly port: number,
@@ -33,7 +33,7 @@ export class TestProxy implements AsyncDisposable {
     private readonly folder: string,
   ) {}
 
-  /** @param change what to change in the guide's block, for a comparison */
+  /** @param change changes the guide's block, for a comparison */
   static async start(
     name: ProxyName,
     [first, second]: readonly [number, number],

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 
-/** A TCP client that speaks for itself, with everything it heard. */
+/** A TCP client that sends raw bytes and keeps the bytes it has received. */
 export class RawSocket {
   isClosed = false;
   readonly #chunks: Buffer[] = [];
@@ -20,7 +20,7 @@ export class RawSocket {
     });
   }
 
-  /** Everything that came. */
+  /** All received bytes. */
   get bytes(): Buffer {
     return Buffer.concat(this.#chunks);
   }
@@ -37,14 +37,14 @@ export class RawSocket {
     this.socket.destroy();
   }
 
-  /** Status of the HTTP answer; `undefined` before it came. */
+  /** The status of the HTTP response; `undefined` until it has arrived. */
   get status(): number | undefined {
     const match = /^HTTP\/1\.1 (\d{3})/.exec(this.received);
     return match ? Number(match[1]) : undefined;
   }
 }
 
-/** An upgrade request, with headers changed or added; `undefined` leaves one out. */
+/** Returns an upgrade request with changed or added headers. The value `undefined` omits a header. */
 export function upgradeRequest(
   path: string,
   headers: Record<string, string | string[] | undefined> = {},
@@ -64,18 +64,18 @@ export function upgradeRequest(
   return `${[line, ...lines].join('\r\n')}\r\n\r\n`;
 }
 
-/** What a frame of a client is made of; bits that should not be set can be. */
+/** The parts of a client's frame. Bits that the protocol forbids can be set. */
 export interface FrameParts {
   readonly opcode?: number;
   readonly fin?: boolean;
   /** RSV1, RSV2, RSV3 as the upper bits of the first byte: 0x40, 0x20, 0x10. */
   readonly rsv?: number;
   readonly masked?: boolean;
-  /** A length to claim other than the payload's own. */
+  /** The length in the header, if it is to differ from the payload's length. */
   readonly claimedLength?: number;
 }
 
-/** One frame as bytes, right or wrong (RFC 6455, section 5.2). */
+/** Returns the bytes of a valid or invalid frame (RFC 6455, section 5.2). */
 export function frame(payload: Buffer | string, parts: FrameParts = {}): Buffer {
   const { opcode = 1, fin = true, rsv = 0, masked = true } = parts;
   const body = Buffer.from(payload);
@@ -97,7 +97,7 @@ export function frame(payload: Buffer | string, parts: FrameParts = {}): Buffer 
 
 export const textFrame = (text: string): Buffer => frame(text);
 
-/** The codes of the close frames that a server has sent after its HTTP answer. */
+/** Returns the codes of the close frames that a server has sent after its HTTP response. */
 export function closeFrames(received: Buffer): number[] {
   const codes: number[] = [];
   let at = received.indexOf('\r\n\r\n') + 4;

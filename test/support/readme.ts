@@ -1,16 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A file of the project as text. */
+/** Returns the text of a file of the project. */
 export function projectFile(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
-/** The files of the README's quick start: path → code. */
+/** Returns the files of the README's quick start: path → code. */
 export function quickStartFiles(): Map<string, string> {
   return filesOf('README.md', 'quick-start');
 }
 
-/** The files of the app that the guide builds, over all its pages: path → code. */
+/** Returns the files of the app that the guide builds over all its pages: path → code. */
 export function guideFiles(): Map<string, string> {
   const guide = pages().filter((page) => page.startsWith('docs/guide/'));
   const files = guide.flatMap((page) => Array.from(filesOf(page, 'guide')));
@@ -26,7 +26,7 @@ function filesOf(page: string, marker: string): Map<string, string> {
   return new Map(files.map(([, path, code]) => [path!, code!]));
 }
 
-/** The configuration of a proxy as the deployment guide shows it. */
+/** Returns the configuration of a proxy from the deployment guide. */
 export function proxyBlock(name: string): string {
   const page = projectFile('docs/guide/deployment.md');
   const block = new RegExp(`<!-- proxy: ${name} -->\\s*\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(page);
@@ -34,7 +34,7 @@ export function proxyBlock(name: string): string {
   return block[1]!;
 }
 
-/** The cells of the tables between two markers of a page, row by row, without their heads. */
+/** Returns the cells of the tables between two markers of a page, row by row, without the header rows. */
 export function tableOf(page: string, marker: string): string[][] {
   const text = projectFile(page);
   const start = text.indexOf(`<!-- ${marker} -->`);
@@ -56,12 +56,12 @@ function isRule(line: string | undefined): boolean {
   return /^\|[\s|:-]+\|$/.test(line ?? '');
 }
 
-/** A cell without the marks of code. */
+/** Returns the text of a cell without backticks. */
 export function plain(cell: string | undefined): string {
   return (cell ?? '').replaceAll('`', '');
 }
 
-/** Every page of the documentation, by its path in the project. */
+/** Returns the paths of all pages of the documentation. */
 export function pages(): string[] {
   const folder = new URL('../../', import.meta.url);
   const docs = readdirSync(new URL('docs/', folder), { recursive: true, encoding: 'utf8' });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { createClient } from 'redis';
 
-/** What is used of a client here; its own type is as wide as Redis. */
+/** The used part of a Redis client, whose full type is very large. */
 interface CommandClient {
   sendCommand(args: string[]): Promise<unknown>;
   destroy(): void;
@@ -21,8 +21,7 @@ interface Subscriber {
 const ATTEMPTS = 5;
 
 /**
- * A Redis of its own for a test: nothing is kept on disk, everything is lost when it stops. The caller
- * stops it.
+ * A Redis server for a test. It keeps no data on disk, so a stop loses all data. The caller stops it.
  */
 export class TestRedis implements AsyncDisposable {
   #process: ChildProcess | undefined;
@@ -34,7 +33,7 @@ export class TestRedis implements AsyncDisposable {
     private readonly args: readonly string[],
   ) {}
 
-  /** @param args for `redis-server`, for example `['--maxmemory', '2mb']` */
+  /** @param args arguments of `redis-server`, for example `['--maxmemory', '2mb']` */
   static async start(args: readonly string[] = []): Promise<TestRedis> {
     const folder = await mkdtemp(join(tmpdir(), 'isolation-redis-'));
     for (let attempt = 1; ; attempt += 1) {
@@ -43,7 +42,7 @@ export class TestRedis implements AsyncDisposable {
         await redis.#launch();
         return redis;
       } catch (error) {
-        // Somebody else may have taken the port between looking and listening.
+        // Another process may have taken the port since `freePort` found it.
         if (attempt === ATTEMPTS || !String(error).includes('in use')) throw error;
       }
     }
@@ -53,25 +52,25 @@ export class TestRedis implements AsyncDisposable {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Sends one command, on a connection of its own. */
+  /** Sends a command over a separate connection. */
   async command(...args: string[]): Promise<unknown> {
     this.#client ??= await createClient({ url: this.url }).on('error', ignore).connect();
     return this.#client.sendCommand(args);
   }
 
-  /** A connection that can subscribe; the caller destroys it. */
+  /** Opens a connection that can subscribe. The caller destroys it. */
   async subscriber(): Promise<Subscriber> {
     return createClient({ url: this.url }).on('error', ignore).connect();
   }
 
-  /** How many slots are taken, of all users, as Redis has them. */
+  /** Resolves with the number of slots of all users in Redis. */
   async leases(): Promise<number> {
     const keys = (await this.command('KEYS', '*:leases')) as string[];
     const counts = await Promise.all(keys.map((key) => this.command('ZCARD', key)));
     return counts.reduce<number>((sum, count) => sum + Number(count), 0);
   }
 
-  /** Ends the server without a word, and with it everything it knew. */
+  /** Kills the server. All its data is lost. */
   async kill(): Promise<void> {
     this.#client?.destroy();
     this.#client = undefined;
@@ -83,12 +82,12 @@ export class TestRedis implements AsyncDisposable {
     await ended;
   }
 
-  /** Starts it again after {@link kill}, empty, on the same port. */
+  /** Starts an empty server on the same port after {@link kill}. */
   launch(): Promise<void> {
     return this.#launch();
   }
 
-  /** Stops its clock, as it were: connections stay open, nothing is answered. */
+  /** Suspends the server: connections stay open, but commands get no reply. */
   freeze(): void {
     this.#process!.kill('SIGSTOP');
   }
@@ -118,7 +117,7 @@ export class TestRedis implements AsyncDisposable {
   }
 }
 
-// Resolves when it accepts connections.
+// Resolves when the server accepts connections.
 function ready(server: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let output = '';
@@ -130,12 +129,12 @@ function ready(server: ChildProcess): Promise<void> {
     server.stderr!.on('data', read);
     server.once('exit', () => reject(new Error(`redis-server ended at once:\n${output}`)));
     server.once('error', (cause) =>
-      reject(new Error('redis-server is missing: run `npm test`, which installs it.', { cause })),
+      reject(new Error('redis-server is missing: run `npm run setup` as root, which installs it.', { cause })),
     );
   });
 }
 
-/** A port of this machine that nobody listens on at this moment. */
+/** Resolves with a port that no process listens on at the moment. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -146,5 +145,5 @@ export async function freePort(): Promise<number> {
 }
 
 function ignore(): void {
-  // It was stopped on purpose.
+  // The test stopped the server on purpose.
 }

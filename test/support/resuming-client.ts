@@ -1,13 +1,13 @@
 import { WebSocket } from 'ws';
 
-/** A frame as it came. */
+/** A received frame. */
 export interface PositionedFrame {
   readonly event: string;
   readonly data: unknown;
   readonly position: string;
 }
 
-/** A client that keeps its position and comes back with it, whatever happens to its connection. */
+/** A client that keeps its position, and reconnects with it whenever its connection closes. */
 export class ResumingClient {
   readonly frames: PositionedFrame[] = [];
   connects = 0;
@@ -15,10 +15,10 @@ export class ResumingClient {
   #socket: WebSocket | undefined;
   #isStopped = false;
 
-  /** @param urlOf where to connect this time */
+  /** @param urlOf returns the URL for the next connect */
   constructor(private readonly urlOf: () => string) {}
 
-  /** How often it was told that it missed something. */
+  /** How often the server has reported a gap. */
   get gaps(): number {
     return this.frames.filter(({ event, data }) => event === 'resume' && statusOf(data) === 'gap')
       .length;
@@ -35,7 +35,7 @@ export class ResumingClient {
     socket.on('close', () => setTimeout(() => this.start(), 10));
   }
 
-  /** The network goes away, with whatever was on the way. */
+  /** Cuts the connection. Frames in flight are lost. */
   cut(): void {
     this.#socket?.terminate();
   }
@@ -45,7 +45,7 @@ export class ResumingClient {
     this.#socket?.terminate();
   }
 
-  /** Comes back after {@link stop}. */
+  /** Reconnects after {@link stop}. */
   comeBack(): void {
     this.#isStopped = false;
     this.start();

@@ -9,7 +9,7 @@ import type {
 import type { ClusterDelivery } from '../../src/cluster/cluster-delivery.js';
 import type { ClusterStatus } from '../../src/cluster/cluster-status.js';
 
-/** A slot that was asked for. */
+/** A requested slot. */
 export class ScriptedLease implements ClusterLease {
   releases = 0;
   answerWith!: (answer: LeaseAnswer) => void;
@@ -29,7 +29,7 @@ export class ScriptedLease implements ClusterLease {
 
 const NOTHING = { answers: new Map<string, never>(), silent: [] };
 
-/** There are no other nodes. */
+/** Delivery in a cluster without other nodes. */
 const NOBODY_ELSE: ClusterDelivery = {
   useLocalDelivery: () => undefined,
   send: () => undefined,
@@ -38,7 +38,7 @@ const NOBODY_ELSE: ClusterDelivery = {
   connectionsOf: () => Promise.resolve(NOTHING),
 };
 
-/** A cluster that answers what and when a test says. */
+/** A cluster whose lease answers the test decides. */
 export class ScriptedCluster implements Cluster, ClusterSlots {
   readonly nodeId = 'scripted';
   readonly slots = this;
@@ -46,19 +46,19 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
   readonly leases: ScriptedLease[] = [];
   readonly held = new Set<HeldTraffic>();
   readonly calls: string[] = [];
-  /** Called with what the process asks of the cluster, before it is done. */
+  /** Called with the name of each life-cycle call, before it is recorded. */
   onCall: (name: string) => void = () => undefined;
   freshUntil = Number.POSITIVE_INFINITY;
   holder: SlotHolder | undefined;
 
-  /** @param always answered at once, where the test does not want to decide */
+  /** @param always the immediate answer to all leases, if the test does not decide each of them */
   constructor(private readonly always?: LeaseAnswer) {}
 
   get definition(): ClusterDefinition {
     return { create: () => this };
   }
 
-  /** Every lease that was asked for was given back so often. */
+  /** The number of releases of each requested lease. */
   get releases(): number[] {
     return this.leases.map(({ releases }) => releases);
   }

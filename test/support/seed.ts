@@ -1,2 +1,2 @@
-/** Of everything random in this process. `SEED=…` repeats a run; titles of tests name it. */
+/** The seed of all random choices in this process. `SEED=…` repeats a run. Titles of tests contain the seed. */
 export const SEED: number = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));

@@ -5,7 +5,7 @@ import { NodeProcess } from './node-process.js';
 
 const MODULE = new URL('../processes/server.process.ts', import.meta.url);
 
-/** The application of `server.process.ts` in its own process, and its port. The caller ends it. */
+/** The application of `server.process.ts` in a separate process, and its port. The caller ends it. */
 export class ServerProcess extends NodeProcess<ServerMethods> {
   port = 0;
 

@@ -1,21 +1,21 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A line to a server on this machine that a test can cut, or make swallow what one side says. */
+/** A TCP proxy to a local server. A test can cut its connections, or make it drop the data of one direction. */
 export class TcpProxy implements AsyncDisposable {
-  /** Nothing of what the server says comes through; what the client says does. Then the lines have to be cut. */
+  /** Drops the data from the server and forwards the data from the client. Cut the connections afterwards. */
   isMute = false;
-  /** Nothing of what the client says comes through. Then the lines have to be cut. */
+  /** Drops the data from the client. Cut the connections afterwards. */
   isDeaf = false;
-  /** New lines are cut at once. */
+  /** Cuts new connections at once. */
   isClosed = false;
-  /** Lines opened so far. */
+  /** The number of connections so far. */
   opened = 0;
   readonly #pairs = new Set<readonly [client: Socket, server: Socket]>();
 
   private constructor(
     private readonly server: Server,
-    /** Port to which new lines lead. */
+    /** The port of the server for new connections. */
     public target: number,
   ) {
     server.on('connection', (client: Socket) => this.#join(client));
@@ -32,12 +32,12 @@ export class TcpProxy implements AsyncDisposable {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** The lines that are open stay open, and carry nothing any more. New ones may be opened. */
+  /** Stops forwarding on the open connections without closing them. New connections work. */
   freeze(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.pause();
   }
 
-  /** Cuts all lines; new ones may be opened. */
+  /** Cuts all connections. New connections work. */
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }

@@ -13,7 +13,7 @@ import {
 } from 'nestjs-websocket-isolation';
 import { startTestApplication, type TestApplication } from 'nestjs-websocket-isolation/testing';
 
-/** Takes the identity from the query: `?user=…&thread=…`. Nobody without a user. */
+/** Reads the identity from the query: `?user=…&thread=…`. Returns `null` without a user. */
 export function queryAuthenticator(request: { url?: string | undefined }): {
   userId: string;
   threadId?: string;
@@ -41,8 +41,8 @@ export interface TestAppSetup {
 export type TestApp = TestApplication;
 
 /**
- * Deadlines that no machine is too slow for, where a test does not name its own and time is real: otherwise a busy machine
- * would refuse handshakes and take peers for dead in the middle of tests about something else.
+ * Adds long deadlines, unless the test sets its own or uses a fake clock. With short ones, a busy machine would refuse
+ * handshakes and treat peers as dead in tests of other behaviour.
  */
 function patient(options: WebSocketIsolationOptions = {}): WebSocketIsolationOptions {
   if (options.clock) return {};
@@ -52,7 +52,7 @@ function patient(options: WebSocketIsolationOptions = {}): WebSocketIsolationOpt
   };
 }
 
-/** A real application on port 0. */
+/** Starts a real application on a free port. */
 export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
   @Module({
     imports: [

@@ -1,11 +1,11 @@
-/** TLS by a key that both sides know, which needs no certificate. */
+/** The key of TLS with a pre-shared key, which needs no certificate. */
 const key = Buffer.from('a key that both sides know already');
 const settings = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const;
 
-/** For the server: `httpsOptions` of Nest, `https` of Fastify. */
+/** Options for the server: `httpsOptions` of Nest, `https` of Fastify. */
 export const tlsServer = { ...settings, pskCallback: () => key };
 
-/** For a client, of `node:tls` or `ws`. */
+/** Options for a client of `node:tls` or `ws`. */
 export const tlsClient = {
   ...settings,
   checkServerIdentity: () => undefined,

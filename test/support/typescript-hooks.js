@@ -1,4 +1,5 @@
-// Module hooks: TypeScript sources as they are, and the package by its own name, as jest.config.js has them.
+// Module hooks, with the same settings as jest.config.js: they load TypeScript sources without a build, and resolve the
+// package by its own name.
 import { access, readFile } from 'node:fs/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -7,7 +8,7 @@ import { transform } from '@swc/core';
 import jestConfig from '../../jest.config.js';
 
 const [, swcOptions] = jestConfig.transform['^.+\\.ts$'];
-// `./x.js`, and what a process is started with.
+// Relative imports such as `./x.js`, and the main file of a process.
 const OWN_FILE = /^(?:\.|file:).*(?<!\/node_modules\/.*)\.js$/;
 const OWN_NAME = /^nestjs-websocket-isolation(?:\/(\w+))?$/;
 
@@ -24,7 +25,7 @@ export async function resolve(specifier, context, next) {
   if (own) {
     const path = own[1] ? `src/${own[1]}/index.ts` : 'src/index.ts';
     const url = new URL(`../../${path}`, import.meta.url);
-    // Without the sources at hand it is the installed package.
+    // Without the sources, this resolves to the installed package.
     return (await exists(url)) ? { url: url.href, shortCircuit: true } : next(specifier, context);
   }
   if (OWN_FILE.test(specifier)) {

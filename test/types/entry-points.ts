@@ -1,4 +1,4 @@
-// Checked by `npm run typecheck`, never run: what compiles, and what must not.
+// `npm run typecheck` checks this file; it never runs. It contains code that must compile, and code that must not.
 import type { CanActivate, INestApplication } from '@nestjs/common';
 import { IsolationEventBus, type Release } from 'nestjs-websocket-isolation';
 import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
@@ -31,7 +31,7 @@ export function events(bus: IsolationEventBus): Release[] {
 
 WebSocketIsolationMetricsModule.forRoot();
 WebSocketIsolationMetricsModule.forRoot({ registry: new Registry(), prefix: 'app_', path: 'm' });
-// @ts-expect-error the labels are not the app's to choose
+// @ts-expect-error the app cannot choose the labels
 WebSocketIsolationMetricsModule.forRoot({ labels: ['userId'] });
 
 WebSocketIsolationTracingModule.forRoot({ includeIdentity: true });

@@ -1,4 +1,4 @@
-// Checked by `npm run typecheck`, never run: what compiles, and what must not.
+// `npm run typecheck` checks this file; it never runs. It contains code that must compile, and code that must not.
 import {
   type ConnectionAuthenticator,
   type ConnectionIdentity,
@@ -20,7 +20,7 @@ class Authenticator implements ConnectionAuthenticator {
   }
 }
 
-/** A row of a table, with what it does not have. */
+/** A row of a database table, with NULL in its empty columns. */
 export const row: ConnectionIdentity = {
   userId: 'ada',
   threadId: null,
@@ -43,13 +43,13 @@ class SyncAuthenticator implements ConnectionAuthenticator {
 }
 WebSocketIsolationModule.forRoot({ authenticator: SyncAuthenticator });
 WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: async () => false } });
-// @ts-expect-error -- only true and false are answers
+// @ts-expect-error -- the function must return a boolean
 WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: () => 'no' } });
 WebSocketIsolationModule.forRoot({ authenticator: (request) => ({ userId: String(request.url) }) });
 WebSocketIsolationModule.forRoot({ inbound: { rate: { messages: 10, perMs: 1000 } } });
 WebSocketIsolationModule.forRoot({ resume: {} });
 WebSocketIsolationModule.forRoot({ resume: { windowMs: 1000, maxEvents: 10, maxBytes: 1000 } });
-// @ts-expect-error on is a group, not a flag
+// @ts-expect-error resume is a group of options, not a flag
 WebSocketIsolationModule.forRoot({ resume: true });
 WebSocketIsolationModule.forRoot({ handshake: { allowedOrigins: (origin) => origin === 'x' } });
 WebSocketIsolationModule.forRootAsync({
@@ -65,7 +65,7 @@ WebSocketIsolationModule.forRoot({ limits: { overflow: 'drop' } });
 WebSocketIsolationModule.forRoot({ authenticator: () => ({ threadId: 'tea' }) });
 // @ts-expect-error a rate without its time
 WebSocketIsolationModule.forRoot({ inbound: { rate: { messages: 10 } } });
-// @ts-expect-error contexts are made by fromWebSocketRequest()
+// @ts-expect-error the constructor is private: fromWebSocketRequest() creates contexts
 export const context = new UserExecutionContext({ userId: 'ada' });
 
 IsolatedGateway();
@@ -83,7 +83,7 @@ export function results(manager: WebSocketManager, emitter: WebSocketEmitter): s
   const report: { sent: number; queued: number; dropped: number } = emitter.toUser('ada').send('x');
   emitter.toThread('ada', 'tea').send('event');
   emitter.toThread('ada', 'tea').sendCritical('event');
-  // @ts-expect-error nothing is kept for a user, only for a thread
+  // @ts-expect-error history is kept for a thread, not for a user
   emitter.toUser('ada').sendCritical('event');
   // @ts-expect-error a thread belongs to a user
   emitter.toThread('tea');

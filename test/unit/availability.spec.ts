@@ -12,7 +12,7 @@ const availability = (): Availability => {
 
 describe('the last error of a cluster', () => {
   it.each([new ClientOfflineError(), new ClientClosedError()])(
-    'keeps why there is no connection, behind "%s"',
+    'keeps the cause of the missing connection after "%s"',
     (offline) => {
       const redis = availability();
       redis.stumble(new Error('WRONGPASS invalid username-password pair'));
@@ -24,7 +24,7 @@ describe('the last error of a cluster', () => {
     },
   );
 
-  it('is that there is no connection, where nothing else is known', () => {
+  it('is the missing connection if no other cause is known', () => {
     const redis = availability();
     redis.stumble(new ClientOfflineError());
     expect(redis.lastError).toContain('offline');

@@ -9,8 +9,8 @@ import { FakeClock } from 'nestjs-websocket-isolation/testing';
 import { epochAt } from '../../src/time/clock.js';
 import { startApp } from '../support/test-app.js';
 
-describe('The instant of the last activity', () => {
-  it('is the same however often it is read', async () => {
+describe('The time of the last activity', () => {
+  it('is the same in every reading', async () => {
     const testApp = await startApp();
     try {
       const context = UserExecutionContext.fromWebSocketRequest({ userId: 'ada' });
@@ -26,7 +26,7 @@ describe('The instant of the last activity', () => {
     }
   });
 
-  it('follows a wall clock that is set, and not one that is read late', () => {
+  it('follows a wall clock that is set, but not the jitter of its readings', () => {
     let wall = 1_000_000;
     const clock = { ...systemClock, now: () => 500, epoch: () => wall };
     expect(epochAt(clock, 400)).toBe(999_900);
@@ -36,7 +36,7 @@ describe('The instant of the last activity', () => {
     expect(epochAt(clock, 400)).toBe(4_599_901);
   });
 
-  it('is that of a clock of tests', () => {
+  it('uses the time of a fake clock', () => {
     const clock = new FakeClock();
     expect(epochAt(clock, clock.now())).toBe(clock.epoch());
   });

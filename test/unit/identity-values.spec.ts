@@ -46,7 +46,7 @@ describe('ids', () => {
     },
   );
 
-  it('are read once: what a getter says later is not used', () => {
+  it('are read once: later values of a getter are not used', () => {
     let reads = 0;
     const identity = {
       get userId(): string {
@@ -57,7 +57,7 @@ describe('ids', () => {
     expect(make(identity).userId).toBe('ada');
   });
 
-  it('of a request are no part of an identity', () => {
+  it('in a request do not become part of the identity', () => {
     const identity = { userId: 'ada', connectionId: 'conn_of_bob' };
     const context = UserExecutionContext.fromHttpRequest({ headers: {} }, identity);
     expect(context.connectionId).not.toBe('conn_of_bob');
@@ -65,7 +65,7 @@ describe('ids', () => {
 });
 
 describe('metadata', () => {
-  it('that is plain is kept as it is, and frozen to the bottom', () => {
+  it('that is plain data is kept unchanged, and deeply frozen', () => {
     const shared = { id: 1 };
     const metadata = {
       texts: ['a', undefined, null],
@@ -88,7 +88,7 @@ describe('metadata', () => {
     expect(nested.deeper[0]!.deepest).toBe('yes');
   });
 
-  it('that is inside itself is so in the copy', () => {
+  it('with a cycle keeps the cycle in the copy', () => {
     const metadata: Record<string, unknown> = { list: [] };
     metadata['self'] = metadata;
     (metadata['list'] as unknown[]).push(metadata);
@@ -107,7 +107,7 @@ describe('metadata', () => {
     expect(Object.isFrozen(Object.getOwnPropertyDescriptor(copy, '__proto__')!.value)).toBe(true);
   });
 
-  it('with getters has what they say, from one reading', () => {
+  it('with getters has their values from a single read', () => {
     let reads = 0;
     const metadata = {
       get count(): number {
@@ -162,10 +162,10 @@ describe('metadata', () => {
     [
       'a symbol as key',
       { [Symbol('role')]: 'admin' },
-      'metadata[Symbol(role)] must be under a text as its key',
+      'metadata[Symbol(role)] must have a string as its key',
     ],
     [
-      'what is not enumerable',
+      'a property that is not enumerable',
       Object.defineProperty({}, 'role', { value: 'admin' }),
       'metadata.role must be enumerable',
     ],
@@ -177,12 +177,12 @@ describe('metadata', () => {
     ],
     ['a text', 'admin', 'metadata must be an object, not a string'],
     ['a list', ['admin'], 'metadata must be an object, not an array'],
-    ['what belongs to the context', { userId: 'bob' }, 'metadata must not carry userId'],
-  ])('with %s is refused by its place', (_name, metadata, fault) => {
+    ['a key that belongs to the context', { userId: 'bob' }, 'metadata must not carry userId'],
+  ])('with %s is refused, and the error names its path', (_name, metadata, fault) => {
     expect(faultsOf({ userId: 'ada', metadata })).toEqual([fault]);
   });
 
-  it('that is too deep is refused, however deep it is', () => {
+  it('that is too deep is refused at any depth', () => {
     let metadata: object = {};
     for (let depth = 0; depth < 100_000; depth += 1) metadata = { in: metadata };
     expect(faultsOf({ userId: 'ada', metadata })).toEqual([
@@ -196,8 +196,8 @@ describe('metadata', () => {
   });
 });
 
-describe('an identity as a database or a token has it', () => {
-  it('has no thread, run, end or metadata where it says null', () => {
+describe('an identity from a database or a token', () => {
+  it('has no thread, run, end or metadata where they are null', () => {
     const nothing = { threadId: null, runId: null, expiresAt: null, metadata: null };
     const context = make({ userId: 'ada', ...nothing });
     expect(context.threadId).toMatch(/^thread_/);
@@ -230,18 +230,18 @@ describe('an identity as a database or a token has it', () => {
     [
       'nanoseconds as its end',
       { userId: 'ada', expiresAt: 1.9e18 },
-      'expiresAt must be a Date or a number of epoch milliseconds, not a number that no Date can be',
+      'expiresAt must be a Date or a number of epoch milliseconds, not a number outside the range of a Date',
     ],
     [
       'an instance of another library as its end',
       { userId: 'ada', expiresAt: new Session() },
       'expiresAt must be a Date or a number of epoch milliseconds, not an object of class Session',
     ],
-  ])('is refused with %s, by name', (_name, identity, fault) => {
+  ])('is refused with %s, and the error names the field', (_name, identity, fault) => {
     expect(faultsOf(identity)).toEqual([fault]);
   });
 
-  it('may end at a Date of another realm', () => {
+  it('may have a Date of another realm as its end', () => {
     const expiresAt = runInNewContext('new Date(4e12)') as Date;
     expect(make({ userId: 'ada', expiresAt }).expiresAt?.getTime()).toBe(4e12);
   });

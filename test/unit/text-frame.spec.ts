@@ -3,7 +3,7 @@ import * as ws from 'ws';
 
 import { TextFrame } from '../../src/wire/text-frame.js';
 
-// Not in its types.
+// `Sender.frame` is not part of the types of `ws`.
 const { Sender } = ws as unknown as {
   Sender: { frame(text: string, options: object): (Buffer | string)[] };
 };
@@ -11,7 +11,7 @@ const { Sender } = ws as unknown as {
 const LENGTHS = [0, 1, 40, 124, 125, 126, 127, 65_534, 65_535, 65_536, 65_537, 1_000_000];
 
 describe('a text frame', () => {
-  it.each(LENGTHS)('of %i bytes is what `ws` writes in pieces', (length) => {
+  it.each(LENGTHS)('of %i bytes equals the pieces that `ws` writes', (length) => {
     for (const filling of ['x', 'é', '🚲']) {
       const width = Buffer.byteLength(filling);
       const text = filling.repeat(Math.floor(length / width)) + '.'.repeat(length % width);
@@ -24,7 +24,7 @@ describe('a text frame', () => {
     }
   });
 
-  it('replaces half of a surrogate pair as every encoder does', () => {
+  it('replaces a lone surrogate like every encoder', () => {
     const broken = 'a\ud800b';
     expect(TextFrame.of(broken).payload.equals(Buffer.from(broken))).toBe(true);
   });

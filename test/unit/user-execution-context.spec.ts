@@ -21,7 +21,7 @@ const faultsOf = (identity: Parameters<typeof UserExecutionContext.fromWebSocket
 };
 
 describe('UserExecutionContext', () => {
-  it('makes the ids it is not given, each unlike any other', () => {
+  it('generates missing ids, and each id is unique', () => {
     const contexts = Array.from({ length: 1000 }, () => contextOf('alice'));
     const [first] = contexts;
     expect(first).toMatchObject({
@@ -37,7 +37,7 @@ describe('UserExecutionContext', () => {
     expect(new Set(ids).size).toBe(4000);
   });
 
-  it('is frozen to the bottom, and a copy', () => {
+  it('is deeply frozen, and a copy', () => {
     const metadata = { roles: ['admin'] };
     const context = UserExecutionContext.fromWebSocketRequest({ userId: 'alice', metadata });
     metadata.roles.push('root');
@@ -53,7 +53,7 @@ describe('UserExecutionContext', () => {
     ['a', 'b:c', 'a:b%3Ac'],
     ['a%3Ab', 'c', 'a%253Ab:c'],
     ['alice', 'thread-1', 'alice:thread-1'],
-  ])('gives %s and %s a key of their own', (userId, threadId, key) => {
+  ])('gives %s and %s a distinct isolation key', (userId, threadId, key) => {
     expect(contextOf(userId, threadId).isolationKey).toBe(key);
     expect(parseIsolationKey(key)).toEqual({ userId, threadId });
   });

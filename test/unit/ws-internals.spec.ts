@@ -7,9 +7,9 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 import { endOnce, plainSenderOf, transportOf } from '../../src/wire/ws-internals.js';
 
-// What the library relies on and `ws` does not publish. Red after an update of `ws`: look at what has changed, and at
-// what it costs to do without.
-describe('the inside of ws', () => {
+// Internals of `ws` that the library relies on. If a test fails after an update of `ws`, find out what has changed, and
+// what it would cost to do without that internal.
+describe('the internals of ws', () => {
   let server: WebSocketServer;
   let client: WebSocket;
   let socket: WebSocket;
@@ -36,7 +36,7 @@ describe('the inside of ws', () => {
     expect(String((await received)[0])).toBe('hi');
   });
 
-  it('has none where it compresses, for a client, and where `send` was replaced', async () => {
+  it('has no such sender with compression, on a client, and where `send` was replaced', async () => {
     expect(plainSenderOf(client)).toBeUndefined();
     socket.send = socket.send.bind(socket);
     expect(plainSenderOf(socket)).toBeUndefined();
@@ -46,7 +46,7 @@ describe('the inside of ws', () => {
     expect(plainSenderOf(socket)).toBeUndefined();
   });
 
-  it('has a transport that counts what it has read and what is still to be written', async () => {
+  it('has a transport that counts the bytes read and the bytes still to be written', async () => {
     const transport = transportOf(socket)!;
     expect(transport._handle!.writeQueueSize).toBe(0);
     const before = transport.bytesRead!;
@@ -56,11 +56,11 @@ describe('the inside of ws', () => {
     await eventually(() => expect(transport._handle).toBeNull());
   });
 
-  it('ends its transport once where both sides have said goodbye', async () => {
+  it('ends its transport once after both sides have sent a close frame', async () => {
     const transport = transportOf(socket)!;
     const before = transport.listenerCount('end');
     endOnce(socket);
-    // One side alone may still have something to say.
+    // After a close frame of one side only, the other side may still send data.
     expect(transport.listenerCount('end')).toBe(before);
     const closed = once(socket, 'close');
     const close = socket.close.bind(socket);

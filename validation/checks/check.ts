@@ -4,34 +4,34 @@ import type { Criteria } from '../criteria.js';
 import type { Random } from '../random.js';
 import type { Server } from '../server/server.js';
 
-/** Where a check takes place: a server of its own, and what it has to hold. */
+/** The argument of a check: its own server, and the criteria that it fills. */
 export interface Stage {
   readonly server: Server;
-  /** Whose connections the check opens; where it needs several users, their ids begin with this. */
+  /** The user id of the check's connections. A check with several users uses it as the prefix of their ids. */
   readonly user: string;
   readonly criteria: Criteria;
   readonly random: Random;
 }
 
-/** One thing that is validated. */
+/** A check of the validation. */
 export interface Check {
   /** For the command line and for files. */
   readonly name: string;
   readonly title: string;
-  /** What is done, for the report. */
+  /** The description of the check in the report. */
   readonly setUp: string;
   readonly options: WebSocketIsolationOptions;
-  /** Measures speed or memory: nothing is written down meanwhile. */
+  /** Whether the check measures speed or memory. If so, events and the timeline are not recorded. */
   readonly isMeasurement?: true;
   run(stage: Stage): Promise<void>;
 }
 
-/** The interval at which clients talk that must not be taken for idle. */
+/** The interval at which clients send messages to stay active. */
 export const TALK_MS = 200;
 
 /**
- * What all production scenarios run with: times short enough to see things go stale, jobs that come
- * by all the time, and the limits as they are by default.
+ * The options of all production scenarios: short times, so that connections become stale during a check, jobs that
+ * run often, and the default limits.
  */
 export const PRODUCTION = {
   cleanup: {
@@ -40,6 +40,6 @@ export const PRODUCTION = {
     proactiveIntervalMs: 100,
     emergencyIntervalMs: 100,
   },
-  // Sooner than anything goes stale: a dead line is found by its silence.
+  // Shorter than `staleAfterMs`, so that the heartbeat finds a dead connection first.
   heartbeat: { intervalMs: 500, timeoutMs: 1_500 },
 } as const satisfies WebSocketIsolationOptions;

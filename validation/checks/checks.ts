@@ -11,7 +11,7 @@ import { performance } from './performance.js';
 import { statistics } from './statistics.js';
 import { threadConsistency } from './thread-consistency.js';
 
-/** Checks that may run at the same time: each has a server of its own, and none measures speed. */
+/** Checks that run at the same time. Each has its own server. */
 export interface Group {
   readonly title: string;
   readonly checks: readonly Check[];

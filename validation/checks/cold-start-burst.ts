@@ -53,7 +53,7 @@ function nameOf(answer: Client | Refused): string {
   return answer instanceof Client ? 'accepted' : `refused with ${answer.status}`;
 }
 
-// The contract: 429, when to come back, and whose limit it is.
+// The contract: status 429, the time to wait before a retry, and the reason `user-limit`.
 function isLimitError({ status, retryAfter, body }: Refused): boolean {
   const { reason, retryAfterMs } = JSON.parse(body) as { reason?: string; retryAfterMs?: number };
   return (

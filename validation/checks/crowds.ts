@@ -4,7 +4,7 @@ import type { Disposal, WhoAmI } from '../server/validation.gateway.js';
 import { type Check, type Stage, TALK_MS } from './check.js';
 
 const STALE_MS = 2_500;
-/** No job comes by: what is removed is removed for an arrival. */
+/** No job runs during a check, so every removal is caused by an arrival. */
 const NO_JOBS = { proactiveIntervalMs: 600_000, emergencyIntervalMs: 600_000 };
 
 function openMany({ server, user }: Stage, count: number, autoPong = true): Promise<Client[]> {

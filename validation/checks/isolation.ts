@@ -6,7 +6,7 @@ import type { Check } from './check.js';
 const USERS = 10;
 const CONNECTIONS = 3;
 const MESSAGES = 50;
-/** Users whose ids could be taken for one another's where keys are put together carelessly. */
+/** User and thread ids that would collide if keys were concatenated without escaping. */
 const ALIKE = [
   ['a:b', 'c'],
   ['a', 'b:c'],

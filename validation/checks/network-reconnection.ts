@@ -5,7 +5,7 @@ import { type Check, PRODUCTION } from './check.js';
 
 const CYCLES = 15;
 const { intervalMs, timeoutMs } = PRODUCTION.heartbeat;
-/** A ping at the latest after the interval, no answer for the timeout, and a second for a busy machine. */
+/** The heartbeat interval until the next ping, the timeout without a pong, and a second for a busy machine. */
 const FOUND_WITHIN_MS = intervalMs + timeoutMs + 1_000;
 
 export const networkReconnection: Check = {
@@ -34,7 +34,7 @@ export const networkReconnection: Check = {
     criteria.equal('refused', refused, 0);
     criteria.equal('created', created.length, CYCLES);
     criteria.atMost('none left after the last cut, within', foundAfterMs, FOUND_WITHIN_MS, 'ms');
-    // By their silence: as zombies, or where somebody sweeps in time as stale.
+    // Found by their silence: as zombies, or as stale if a cleanup job runs first.
     const causes = new Set(removed.map(({ cause }) => cause));
     causes.delete('stale');
     criteria.equal(

@@ -4,7 +4,7 @@ import type { Server } from '../server/server.js';
 import type { WhoAmI } from '../server/validation.gateway.js';
 import type { Check, Stage } from './check.js';
 
-/** One of the five cases of the suite: snapshots taken, and the score they have to come to. */
+/** One of the five cases of the check: the expected number of snapshots, and their expected score in %. */
 interface Case {
   readonly title: string;
   readonly snapshots: number;
@@ -12,7 +12,7 @@ interface Case {
   readonly run: (server: Server, user: string) => Promise<void>;
 }
 
-// Every id comes from where it is used: the wire, the registry, the key, the cleanup.
+// Each id is read where it is used: in the message, the registry, the isolation key and the cleanup.
 async function whoIs(client: Client): Promise<WhoAmI> {
   return (await client.ask('who-am-i')).data as WhoAmI;
 }
@@ -24,13 +24,13 @@ async function lifeOf(server: Server, user: string): Promise<void> {
   await server.call('record', { context: me.context });
   await server.call('record', { context: me.context, manager: me.manager });
   await server.call('record', { context: me.service, manager: me.manager });
-  // The message is compared by the library itself.
+  // The library itself compares the thread id of this message.
   await client.ask('say', { threadId: thread });
   await server.call('record', { manager: me.manager, key: me.key });
   await endAndRecord(server, client, me);
 }
 
-// What cleanup looked up by the connection's id, against what the connection said of itself.
+// Compares the thread id that the registry has for the connection with the one that the connection has sent.
 async function endAndRecord(server: Server, client: Client, me: WhoAmI): Promise<void> {
   const found = await server.call('lookUp', me.connectionId);
   await server.call('cleanUp', me.connectionId);

@@ -1,25 +1,25 @@
 import { type ClientOptions, WebSocket } from 'ws';
 
-/** What a server says: an event and its data. */
+/** A message of the server: an event and its data. */
 export interface Received {
   readonly event: string;
   readonly data: unknown;
 }
 
-/** A handshake that was answered with no. */
+/** The response to a refused upgrade request. */
 export interface Refused {
   readonly status: number;
   readonly retryAfter: string | undefined;
   readonly body: string;
 }
 
-/** How long an answer may take before the check is given up. */
+/** The deadline for a reply, in milliseconds. After it, the check fails. */
 const ANSWER_MS = 10_000;
 
-/** A stock `ws` client that keeps what it got. */
+/** A stock `ws` client that keeps the messages it has received. */
 export class Client {
   readonly received: Received[] = [];
-  /** The close code, once there is one. */
+  /** The close code, once the socket has closed. */
   closeCode: number | undefined;
   #talk: NodeJS.Timeout | undefined;
   #taken = 0;
@@ -42,7 +42,7 @@ export class Client {
     });
   }
 
-  /** Resolves to a client, or to why there is none. */
+  /** Resolves with an open client, or with the refusal. */
   static open(url: string, options: ClientOptions = {}): Promise<Client | Refused> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(url, options);
@@ -64,7 +64,7 @@ export class Client {
     });
   }
 
-  /** As {@link open}, where a refusal is a failure of the check. */
+  /** Like {@link open}, but rejects if the connection is refused. */
   static async mustOpen(url: string, options?: ClientOptions): Promise<Client> {
     const opened = await Client.open(url, options);
     if (opened instanceof Client) return opened;
@@ -79,7 +79,7 @@ export class Client {
     this.socket.send(JSON.stringify({ event, data }));
   }
 
-  /** Sends, and takes the next message that comes. */
+  /** Sends a message and resolves with the next message from the server. */
   async ask(event: string, data?: unknown): Promise<Received> {
     this.send(event, data);
     if (this.received.length <= this.#taken) await this.#next(event);
@@ -87,7 +87,7 @@ export class Client {
     return this.received[this.#taken - 1]!;
   }
 
-  /** Says something again and again: traffic, so that nobody takes it for idle. */
+  /** Sends a message once per `everyMs`, so that the connection does not become idle. */
   keepTalking(everyMs: number): void {
     this.#talk = setInterval(() => this.isOpen && this.send('tick'), everyMs);
   }
@@ -96,7 +96,7 @@ export class Client {
     clearInterval(this.#talk);
   }
 
-  /** Says goodbye; resolves when that is over. */
+  /** Closes the connection. Resolves with the close code. */
   close(): Promise<number> {
     this.stopTalking();
     this.socket.close(1000);

@@ -1,8 +1,8 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * A TCP line between one client and the server that can go dead, as a radio link does: from then on
- * nothing gets through, and neither end is told.
+ * A TCP proxy between a client and the server whose connection can go dead, like a radio link: after that it forwards
+ * nothing, and neither end is closed.
  */
 export class Line {
   #ends: readonly [near: Socket, far: Socket] | undefined;
@@ -24,12 +24,12 @@ export class Line {
     });
   }
 
-  /** Where the client dials in. */
+  /** The port that the client connects to. */
   get port(): number {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Nothing gets through any more. */
+  /** Stops forwarding in both directions. Both sockets stay open. */
   cut(): void {
     const [near, far] = this.#ends!;
     near.unpipe(far).pause();

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Waits until something is so, looking again every few milliseconds.
+ * Waits until a condition holds. It is checked every 10 ms.
  *
- * @returns how long that took, in milliseconds; `Infinity` when it was not so in time
+ * @returns the time that took, in milliseconds; `Infinity` if the condition did not hold within `timeoutMs`
  */
 export async function until(
   isSo: () => boolean | Promise<boolean>,

@@ -1,6 +1,6 @@
 import type { Step } from '../server/timeline.js';
 
-/** Managers of one user over time. */
+/** The number of managers of a user over time. */
 export interface Series {
   readonly name: string;
   readonly steps: readonly Step[];
@@ -21,7 +21,7 @@ const BOTTOM = 34;
 const LEGEND_ROW = 20;
 const LIMIT = 20;
 
-// Readable on white and on black: the colours follow the reader's preference.
+// The colours follow the reader's `prefers-color-scheme`, so that the chart is readable on white and on black.
 const STYLE = `
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 15px } .tick { font-size: 12px }
@@ -33,7 +33,7 @@ const STYLE = `
     .s0 { stroke: #58a6ff } .s1 { stroke: #d29922 } .s2 { stroke: #3fb950 } .s3 { stroke: #bc8cff } .s4 { stroke: #f0883e }
   }`;
 
-/** Managers over time, as an SVG of its own. */
+/** Returns a stand-alone SVG of the number of managers over time. */
 export function managersChart({ title, series, durationMs }: ManagersChart): string {
   const most = Math.max(4, ...series.flatMap(({ steps }) => steps.map(([, managers]) => managers)));
   const x = (ms: number): number => LEFT + (ms / durationMs) * (WIDTH - LEFT - RIGHT);
@@ -87,7 +87,7 @@ function legend(name: string, index: number): string {
   return `<line class="series s${index % 5}" x1="${left}" x2="${left + 22}" y1="${middle}" y2="${middle}"/><text x="${left + 30}" y="${middle + 4}">${escaped(name)}</text>`;
 }
 
-/** Round numbers from 0 up to `most`, five or so. */
+/** Returns about five round numbers from 0 to `most`. */
 function ticks(most: number): number[] {
   const size = [1, 2, 5, 10, 20, 50, 100].find((step) => most / step <= 6) ?? most;
   return Array.from({ length: Math.floor(most / size) + 1 }, (_, index) => index * size);

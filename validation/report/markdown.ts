@@ -3,7 +3,7 @@ import type { Criterion } from '../criteria.js';
 import type { CheckResult, Run } from '../results.js';
 import { criteriaOf } from '../validation.js';
 
-/** The report as Markdown: of the last run, with a line for each. */
+/** Returns the report of the last run as Markdown, with a table of all runs if there are several. */
 export function markdown(
   runs: readonly Run[],
   chartOf: (check: CheckResult) => string | undefined,
@@ -86,7 +86,7 @@ function criterionRow({ what, expected, measured, holds }: Criterion): string[] 
   return [what, expected, measured, holds ? '✓' : '**✗**'];
 }
 
-/** @param rightFrom columns from here on hold numbers */
+/** @param rightFrom the index of the first column that is aligned right, for numbers */
 function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -10,7 +10,7 @@ import { markdown } from './markdown.js';
 const NAME = 'validation-report';
 
 /**
- * Writes the report, its charts and the same in JSON.
+ * Writes the report, its charts, and its data as JSON.
  *
  * @returns the path of the report
  */
@@ -30,7 +30,7 @@ export async function writeReport(folder: string, runs: readonly Run[]): Promise
   return file;
 }
 
-// Users are named after the check, and where a check has several, after what they do in it.
+// User ids begin with the name of the check. In checks with several users, the rest says what each user does.
 function chartOf({ name, title, history }: CheckResult): { path: string; svg: string } | undefined {
   const users = Object.entries(history?.managers ?? {});
   if (!history || users.length === 0) return undefined;

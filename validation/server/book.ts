@@ -6,23 +6,23 @@ import type {
   IsolationEvents,
 } from 'nestjs-websocket-isolation';
 
-/** What happened to one user's connections, as the library's own events and the app's disposers say. */
+/** The history of a user's connections, from the library's events and the app's disposers. */
 export interface UserBook {
-  /** Connection ids, in the order in which their managers were made. */
+  /** Connection ids, in the order in which their managers were created. */
   readonly created: string[];
-  /** Connection ids of those that got their socket, and with it a scope. */
+  /** Ids of connections that got their socket, and with it a scope. */
   readonly opened: string[];
-  /** Whom cleanup took, why, and with what close code. */
+  /** Connections that a cleanup removed, with cause and close code. */
   readonly removed: {
     readonly connectionId: string;
     readonly cause: string;
     readonly code: number;
   }[];
-  /** Connection ids of managers that came to their end. */
+  /** Connection ids of disposed managers. */
   readonly disposed: string[];
   /** Connection ids of scoped services that were disposed of. */
   readonly services: string[];
-  /** Thread ids that messages claimed and their connection did not have. */
+  /** Thread ids in messages that differ from the thread id of the connection. */
   readonly mismatches: string[];
   /** Messages that reached a handler. */
   handled: number;
@@ -30,14 +30,14 @@ export interface UserBook {
 
 type Listener<Name extends IsolationEventName> = (event: IsolationEvents[Name]) => void;
 
-/** Writes down what happens in the process, by user. It holds ids only, never a manager. */
+/** Records the events of the process by user. It holds ids only, never a manager, so that it causes no leaks. */
 export class Book {
   readonly cleanups: CleanupReport[] = [];
-  /** How often somebody used what was not theirs, and was told so. */
+  /** The number of isolation violations: a connection was requested with the context of another user. */
   violations = 0;
   readonly #users = new Map<string, UserBook>();
 
-  /** Begins to listen. */
+  /** Subscribes to the library's events. */
   open(): void {
     listen('manager-created', ({ subject }) => {
       this.of(subject.userId).created.push(subject.connectionId);

@@ -6,25 +6,25 @@ import {
   type WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
-/** What managers cost, without their sockets. */
+/** The costs of managers without sockets. */
 export interface Costs {
   readonly managers: number;
-  /** Processor time to make one, in microseconds. */
+  /** Processor time to create a manager, in microseconds. */
   readonly creationUs: number;
-  /** Heap that one holds, in bytes. */
+  /** Heap per manager, in bytes. */
   readonly bytesEach: number;
-  /** Processor time of a sweep over all of them that has nothing to remove, in microseconds. */
+  /** Processor time of a sweep over all managers that removes nothing, in microseconds. */
   readonly idleSweepUs: number;
-  /** Processor time to remove one, its disposer included, in microseconds. */
+  /** Processor time to remove a manager, including its disposer, in microseconds. */
   readonly removalUs: number;
-  /** Heap that each of them left behind, in bytes. */
+  /** Heap per manager that is still in use after the removal, in bytes. */
   readonly bytesLeftEach: number;
 }
 
 const SWEEPS = 200;
 const WARM_UP = 2_000;
 
-/** Makes so many managers, each of a user of its own, sweeps over them, and removes them. */
+/** Creates `managers` managers of different users, runs sweeps, and removes the managers. */
 export async function measureCosts(
   factory: WebSocketManagerFactory,
   managers: number,

@@ -27,14 +27,14 @@ import { type Costs, measureCosts } from './costs.js';
 import { type History, Timeline } from './timeline.js';
 import { ConnectionService, type Fault, FAULT, ValidationGateway } from './validation.gateway.js';
 
-/** What the last collection left. */
+/** The objects that are still there after a garbage collection. */
 export interface Leftover extends LeakReport {
   /** Connections whose scoped service was not disposed of exactly once. */
   readonly unevenDisposals: readonly string[];
   readonly users: number;
 }
 
-/** The pause between two sweeps: long enough for others to have their turn. */
+/** The interval of sweeps. It leaves time for other work of the event loop. */
 const SWEEP_EVERY_MS = 5;
 
 const book = new Book();
@@ -46,7 +46,7 @@ let sweeps = 0;
 const factory = (): WebSocketManagerFactory => app.get(WebSocketManagerFactory);
 const tracker = (): ThreadConsistencyTracker => app.get(ThreadConsistencyTracker);
 
-// Whose connection it is stands in the query: `?user=…&thread=…`.
+// Reads user and thread from the query: `?user=…&thread=…`.
 function authenticate({ url = '' }: { url?: string | undefined }) {
   const query = new URLSearchParams(url.slice(url.indexOf('?') + 1));
   const userId = query.get('user');
@@ -70,9 +70,9 @@ function stopSweeping(): void {
 
 const methods = {
   /**
-   * Starts the app on a free port, and gives the port.
+   * Starts the app on a free port. Resolves with the port.
    *
-   * @param isWatched whether to write down what happens, which costs time and memory of its own
+   * @param isWatched whether to record events and the timeline, which costs time and memory
    */
   async start(
     options: WebSocketIsolationOptions,
@@ -106,10 +106,10 @@ const methods = {
     return (app.getHttpServer().address() as AddressInfo).port;
   },
 
-  /** What happened to a user's connections so far. */
+  /** Returns the history of a user's connections so far. */
   book: (userId: string): UserBook => book.of(userId),
 
-  /** The user's managers that are not closing. */
+  /** Returns the number of the user's managers that are not closing. */
   active: (userId: string): number => factory().managersOf(userId).length,
 
   violations: (): number => book.violations,
@@ -122,7 +122,7 @@ const methods = {
 
   record: (snapshot: ThreadSnapshot): boolean => tracker().record(snapshot),
 
-  /** What the registry knows of a connection. */
+  /** Returns the ids of a connection from the registry; `null` if it has no such connection. */
   lookUp(connectionId: string): { threadId: string; isolationKey: string } | null {
     const manager = factory().getManager(connectionId);
     return manager
@@ -132,14 +132,14 @@ const methods = {
 
   cleanUp: (connectionId: string): Promise<boolean> => factory().cleanupManager(connectionId),
 
-  /** Sweeps one after the other, until told to stop. Gives how many there were. */
+  /** Starts or stops the sweeps. Returns the number of sweeps so far. */
   sweep(on: boolean): number {
     if (on) sweeper ??= setInterval(() => void sweepOnce(), SWEEP_EVERY_MS);
     else stopSweeping();
     return sweeps;
   },
 
-  /** Somebody else's context for a connection that is there: gives the error's code. */
+  /** Requests an existing connection with the context of another user. Resolves with the code of the error. */
   async steal(connectionId: string, userId: string): Promise<string> {
     const stolen = UserExecutionContext.fromWebSocketRequest({ userId, connectionId });
     return factory()
@@ -147,7 +147,7 @@ const methods = {
       .then(() => 'no error', codeOf);
   },
 
-  /** The old way to a manager: gives the error's code. */
+  /** Calls `getWebSocketManager()`, which always throws. Returns the code of the error. */
   singleton(): string {
     try {
       return String(getWebSocketManager());
@@ -161,12 +161,12 @@ const methods = {
 
   costs: (managers: number): Promise<Costs> => measureCosts(factory(), managers),
 
-  /** Collects garbage, and says what is still there. */
+  /** Collects garbage and resolves with what is still there. */
   async leftover(): Promise<Leftover> {
     for (let round = 0; round < 4; round += 1) {
       await nextTurn();
       globalThis.gc!();
-      // The observer of collections hears of them in a later turn.
+      // Finalization callbacks run in a later turn of the event loop.
       await sleep(5);
     }
     return {

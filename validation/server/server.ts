@@ -2,7 +2,7 @@ import { Remote } from '../../bench/processes/rpc.js';
 import type { ServerMethods } from './server.process.js';
 import type { History } from './timeline.js';
 
-/** An application of its own, in a process of its own. */
+/** An application in a separate process. */
 export class Server {
   readonly #remote = new Remote<ServerMethods>(new URL('./server.process.js', import.meta.url), [
     '--expose-gc',
@@ -19,18 +19,18 @@ export class Server {
     return this.#remote.call.bind(this.#remote);
   }
 
-  /** Where a user connects, on another port where a line leads to the server. */
+  /** Returns the URL that a user connects to. `port` is another port if the client connects through a `Line`. */
   url(userId: string, threadId?: string, port: number = this.port): string {
     const query = new URLSearchParams({ user: userId, ...(threadId && { thread: threadId }) });
     return `ws://127.0.0.1:${port}/?${query.toString()}`;
   }
 
-  /** Closes the application, as a deployment does. */
+  /** Closes the application gracefully, as a deployment does. */
   stop(): Promise<History> {
     return this.call('stop');
   }
 
-  /** Ends the process. */
+  /** Kills the process. */
   end(): Promise<void> {
     return this.#remote.end();
   }

@@ -2,26 +2,26 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 import type { LeakDetector, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
 
-/** A number and since when it was that: milliseconds since the server was up. */
+/** A number of managers, and the time since which it holds, in milliseconds since the start of the timeline. */
 export type Step = readonly [atMs: number, managers: number];
 
-/** What a server looked like from its start to its end. */
+/** The history of a server from its start to its end. */
 export interface History {
   readonly durationMs: number;
-  /** Slots held over time, by user: the moments at which the number changed. */
+  /** Held slots over time, by user: a step for each change of the number. */
   readonly managers: Readonly<Record<string, readonly Step[]>>;
-  /** Slots held at once, by all users together. */
+  /** The highest number of slots held at once by all users together. */
   readonly peakManagers: number;
   readonly peakHeapMb: number;
   readonly peakRssMb: number;
-  /** Moments at which created was not active + disposed. */
+  /** How often the ledger did not add up: created was not active + disposed. */
   readonly ledgerFaults: number;
 }
 
 const EVERY_MS = 20;
 const MB = 2 ** 20;
 
-/** Looks at a server again and again. */
+/** Samples a server's state periodically. */
 export class Timeline {
   readonly #managers = new Map<string, Step[]>();
   readonly #startedAt = performance.now();
@@ -37,7 +37,7 @@ export class Timeline {
 
   start(): void {
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
-    // A peak may be over before anybody looks.
+    // The timer could miss a short peak, so the events trigger samples too.
     subscribe('websocket-isolation:manager-created', this.#look);
     subscribe('websocket-isolation:manager-disposed', this.#look);
   }

@@ -11,12 +11,12 @@ import {
 
 import { Book } from './book.js';
 
-/** A fault that can be planted, to see the validation fail. */
+/** A fault that can be planted, to check that the validation fails. */
 export type Fault = 'keep-managers' | 'raise-limit';
 
 export const FAULT: unique symbol = Symbol('validation:fault');
 
-/** Ways for a disposer to behave. */
+/** The behaviour of a disposer. */
 export type Disposal = 'hangs' | 'throws' | 'rejects' | 'takes its time';
 
 const disposals: Readonly<Record<Disposal, () => unknown>> = {
@@ -30,7 +30,7 @@ const disposals: Readonly<Record<Disposal, () => unknown>> = {
 
 const kept = new Set<WebSocketManager>();
 
-/** Something of the app that lives as long as its connection. */
+/** A service of the app that lives as long as its connection. */
 @Injectable({ scope: Scope.REQUEST })
 export class ConnectionService {
   readonly id: string = randomUUID();
@@ -46,7 +46,7 @@ export class ConnectionService {
   }
 }
 
-/** Ids, as each part of the server knows them. */
+/** The ids that each part of the server has for the connection. */
 export interface WhoAmI {
   readonly userId: string;
   readonly connectionId: string;
@@ -74,7 +74,7 @@ export class ValidationGateway {
 
   @SubscribeMessage('tick')
   tick(): void {
-    // Traffic, and nothing else.
+    // Only creates traffic.
   }
 
   @SubscribeMessage('say')

@@ -55,8 +55,8 @@ export const throwingDisconnect: Probe = {
 };
 
 export const earlyMessage: Probe = {
-  event: 'a message comes while `handleConnection` still loads the user',
-  good: 'handled after it',
+  event: 'a message arrives while `handleConnection` still loads the user',
+  good: 'handled after `handleConnection`',
   async run(side) {
     let isLoaded = false;
     @gateway(side)
@@ -75,27 +75,27 @@ export const earlyMessage: Probe = {
     client.send('hi');
     await until(() => client.received.length > 0);
     return client.received[0]?.includes('after')
-      ? 'handled after it'
-      : 'handled before it has ended';
+      ? 'handled after `handleConnection`'
+      : 'handled before `handleConnection` has ended';
   },
 };
 
 export const classGuard: Probe = {
-  event: 'a gateway with `@UseGuards()`, and somebody the guard refuses connects',
+  event: 'a client connects to a gateway with `@UseGuards()`, and the guard refuses it',
   good: 'closed with 4403',
   async run(side) {
     @gateway(side)
     @UseGuards(No)
     class Gateway {
       handleConnection(): void {
-        // Lets everybody in.
+        // Admits every client.
       }
     }
     const { connect } = await startApp(side, { providers: [Gateway] });
     const client = connect();
     await client.opened();
     await until(() => client.end !== 'open', 300);
-    return client.end === 'open' ? 'connected: the guard is not asked' : client.end;
+    return client.end === 'open' ? 'connected: the guard does not run' : client.end;
   },
 };
 
@@ -115,6 +115,6 @@ export const scopedAppGuard: Probe = {
     await client.opened();
     client.send('hi');
     await until(() => client.received.length > 0);
-    return client.received[0]?.includes('handled') ? 'handled: the guard is not asked' : 'refused';
+    return client.received[0]?.includes('handled') ? 'handled: the guard does not run' : 'refused';
   },
 };

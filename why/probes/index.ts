@@ -16,7 +16,7 @@ import {
   unboundedHandlers,
 } from './traffic.js';
 
-/** In the order of a connection's life. */
+/** All probes, in the order of a connection's life. */
 export const probes = {
   foreignOrigin,
   classGuard,

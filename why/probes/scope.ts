@@ -12,7 +12,7 @@ import { gateway, pause, startApp, until } from '../app.js';
 import type { Probe, Side } from '../probe.js';
 
 export const missingDispose: Probe = {
-  event: 'a connection ends whose REQUEST-scoped provider holds a subscription',
+  event: 'a connection ends, and its REQUEST-scoped provider holds a subscription',
   good: '`Symbol.asyncDispose` is called once',
   async run(side) {
     let [made, disposed] = [0, 0];
@@ -33,7 +33,7 @@ export const missingDispose: Probe = {
     class Gateway {
       constructor(readonly subscription: Subscription) {}
       handleConnection(): void {
-        // The gateway, and what it needs, is made now.
+        // With this hook, the gateway and its providers are created when the client connects.
       }
     }
     Reflect.defineMetadata('design:paramtypes', [Subscription], Gateway);
@@ -48,7 +48,7 @@ export const missingDispose: Probe = {
   },
 };
 
-/** The strategy of Nest's documentation for tenants that share providers. */
+/** The strategy for tenants that share providers, from Nest's documentation. */
 class TenantStrategy implements ContextIdStrategy {
   attach(
     contextId: ContextId,
@@ -61,7 +61,7 @@ class TenantStrategy implements ContextIdStrategy {
 
 export const contextIdStrategy: Probe = {
   event:
-    'the application has a `ContextIdStrategy` that reads `request.headers`; somebody sends a message',
+    'a client sends a message to an application whose `ContextIdStrategy` reads `request.headers`',
   good: 'answered',
   async run(side) {
     @Injectable({ scope: Scope.REQUEST })
@@ -84,12 +84,12 @@ export const contextIdStrategy: Probe = {
   },
 };
 
-/** What any library with jobs of its own would be. */
+/** Stands for a library that has its own jobs. */
 @Module({ imports: [ScheduleModule.forRoot()] })
 class LibraryWithJobs {}
 
 export const doubledSchedules: Probe = {
-  event: 'the application has an `@Interval` job and imports a library that has some, too',
+  event: 'the application has an `@Interval` job and imports a library that has jobs too',
   good: 'the job runs once per interval',
   async run(side: Side) {
     const ticks: number[] = [];

@@ -2,13 +2,13 @@ import { gateway, pause, startApp } from '../app.js';
 import type { Probe } from '../probe.js';
 
 export const closeCode: Probe = {
-  event: 'the application closes: what its clients see',
+  event: 'the application closes while a client is connected',
   good: 'closed with 1001',
   async run(side) {
     @gateway(side)
     class Gateway {
       handleConnection(): void {
-        // Of no interest.
+        // The probe does not depend on this hook.
       }
     }
     const { app, connect } = await startApp(side, { providers: [Gateway] });
@@ -22,7 +22,7 @@ export const closeCode: Probe = {
 };
 
 export const unawaitedDisconnect: Probe = {
-  event: 'the application closes: what its asynchronous `handleDisconnect` gets',
+  event: 'the application closes, and its `handleDisconnect` is asynchronous',
   good: 'is awaited',
   async run(side) {
     let hasSaved = false;

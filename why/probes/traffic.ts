@@ -10,7 +10,7 @@ import type { Probe } from '../probe.js';
 const MIB = 1_048_576;
 
 export const unboundedHandlers: Probe = {
-  event: 'one client sends 5,000 messages to a handler that takes its time',
+  event: 'a client sends 5,000 messages to a slow handler',
   good: '16 handlers at once',
   async run(side) {
     let [running, most] = [0, 0];
@@ -34,7 +34,7 @@ export const unboundedHandlers: Probe = {
 
 export const stoppedReader: Probe = {
   event: 'a client asks for a stream of 64 MiB and stops reading',
-  good: 'at most 1 MiB waits for it, then it is closed',
+  good: 'at most 1 MiB is buffered, then the connection is closed',
   async run(side) {
     let socket: WebSocket | undefined;
     const text = 'x'.repeat(65_536);
@@ -58,13 +58,15 @@ export const stoppedReader: Probe = {
     client.socket.pause();
     await until(() => socket !== undefined);
     await pause(200);
-    if (socket?.readyState === 1) return `more than ${most > 32 * MIB ? 32 : 1} MiB wait for it`;
-    return most <= MIB ? 'at most 1 MiB waits for it, then it is closed' : `${most} bytes waited`;
+    if (socket?.readyState === 1) return `more than ${most > 32 * MIB ? 32 : 1} MiB are buffered`;
+    return most <= MIB
+      ? 'at most 1 MiB is buffered, then the connection is closed'
+      : `${most} bytes were buffered`;
   },
 };
 
 export const hugeMessage: Probe = {
-  event: 'a message of 20 MiB comes',
+  event: 'a client sends a message of 20 MiB',
   good: 'closed with 1009',
   async run(side) {
     @gateway(side)
@@ -89,7 +91,7 @@ export const foreignOrigin: Probe = {
     @gateway(side)
     class Gateway {
       handleConnection(): void {
-        // Lets everybody in.
+        // Admits every client.
       }
     }
     const { connect } = await startApp(side, { providers: [Gateway] });
@@ -100,13 +102,13 @@ export const foreignOrigin: Probe = {
 };
 
 export const otherLibrary: Probe = {
-  event: 'another library has WebSockets on the same HTTP server, on another path',
+  event: 'another library serves WebSockets on another path of the same HTTP server',
   good: 'served',
   async run(side) {
     @gateway(side)
     class Gateway {
       handleConnection(): void {
-        // Of no interest.
+        // The probe does not depend on this hook.
       }
     }
     const { app, connect } = await startApp(side, { providers: [Gateway] });

@@ -2,7 +2,7 @@ import { $, setText } from './dom.js';
 import { act } from './server.js';
 import { plural } from './words.js';
 
-// What may be done, by those who may: always asked once more, always said afterwards.
+// The actions of viewers who may act. Each is confirmed in a dialog first, and its result is announced.
 
 export class Actions {
   #token = null;
@@ -21,7 +21,7 @@ export class Actions {
     $('#drain').addEventListener('click', () => this.drain());
   }
 
-  /** Shows what this viewer may do. */
+  /** Shows the actions if this viewer may act. */
   allow({ mayAct, token }) {
     this.#token = token;
     document.documentElement.classList.toggle('may-act', mayAct);
@@ -30,18 +30,18 @@ export class Actions {
   disconnectConnection(id, user) {
     this.#confirm({
       title: `Disconnect this connection of ${user}?`,
-      text: `${id} is closed with a goodbye; what belongs to it is disposed of.`,
+      text: `${id} is closed, and its resources are disposed of.`,
       button: 'Disconnect',
       hasReconnect: true,
       request: { action: 'disconnect-connection', target: id },
-      done: ({ count }) => (count > 0 ? 'Disconnected.' : 'It had gone already.'),
+      done: ({ count }) => (count > 0 ? 'Disconnected.' : 'The connection was closed already.'),
     });
   }
 
   disconnectUser(user) {
     this.#confirm({
-      title: `Disconnect everything of ${user}?`,
-      text: 'All connections of this user on this process are closed, working ones too.',
+      title: `Disconnect all connections of ${user}?`,
+      text: 'All connections of this user are closed, pinned ones too.',
       button: 'Disconnect all',
       hasReconnect: true,
       request: { action: 'disconnect-user', target: user },
@@ -52,7 +52,7 @@ export class Actions {
   cleanup() {
     this.#confirm({
       title: 'Clean up now?',
-      text: 'Removes what is dead, was never attached or is stale, of all users. Nothing pinned, nothing active.',
+      text: 'Removes connections of all users that are dead, stale or were never attached. Pinned and active ones stay.',
       button: 'Clean up',
       request: { action: 'cleanup' },
       done: ({ count }) => `Cleaned up: ${plural(count, 'connection')} removed.`,
@@ -62,7 +62,7 @@ export class Actions {
   drain() {
     this.#confirm({
       title: 'Drain this process?',
-      text: 'Every connection is told to go elsewhere, and no new one is taken until the process is started again.',
+      text: 'Every connection is closed, and new ones are refused until the process is restarted.',
       button: 'Drain',
       word: 'drain',
       request: { action: 'drain' },
@@ -81,7 +81,7 @@ export class Actions {
     $('#confirm-word').value = '';
     this.#enable();
     $('#confirm').showModal();
-    // The harmless one has the focus.
+    // The harmless button gets the focus.
     $('#confirm-cancel').focus();
   }
 

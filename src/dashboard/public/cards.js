@@ -2,7 +2,7 @@ import { Sparkline } from './chart.js';
 import { $, el, setText, svg } from './dom.js';
 import { bytes, clockTime, compact, NO_DATA, percent, plural, rate, whole } from './words.js';
 
-// The six numbers at the top, each with its last fifteen minutes.
+// The six numbers at the top, each with a chart of the last 15 minutes.
 
 const perMinute = (value) => (value === null ? null : value * 60);
 
@@ -96,7 +96,7 @@ export class Cards {
     return { card, root, number, note, spark, points };
   }
 
-  // Under the pointer: what it was then.
+  // Shows the value at the time under the pointer.
   #watchPointer(root, { chart, note, readout, points, card }) {
     const show = (isShown) => {
       readout.hidden = !isShown;

@@ -1,7 +1,6 @@
 import { svg } from './dom.js';
 
-// Lines over time. A zero is a line on the ground; a time in which nobody watched is hatched: the two
-// must never look alike.
+// Lines over time. A zero is a line at the bottom; a time without data is hatched. The two must never look alike.
 
 const WIDTH = 240;
 const HEIGHT = 56;
@@ -38,7 +37,7 @@ function runs(points, longestStepMs) {
   return found;
 }
 
-/** One line over the last minutes, drawn again with every look. */
+/** One line over the last minutes, drawn again with every update. */
 export class Sparkline {
   constructor(root, { format }) {
     this.root = root;
@@ -70,7 +69,7 @@ export class Sparkline {
       cover(run[0].at);
       covered = run.at(-1).at;
       const line = run.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
-      // A single point would be no line at all.
+      // A polyline of a single point would be invisible.
       if (line.length === 1) line.unshift(`${(x(run[0].at) - 1).toFixed(1)},${y(run[0].value)}`);
       const left = line[0].split(',')[0];
       const right = line.at(-1).split(',')[0];

@@ -1,15 +1,15 @@
 import { $, el, reconcile, setText, svg } from './dom.js';
 import { clockTime, duration, plural, RUNS, whole } from './words.js';
 
-// When cleanup ran and what it took. A run that found nothing is a small mark on the ground; that none
-// ran leaves the ground empty.
+// When cleanups ran and how many connections they removed. A run that removed nothing is a small mark at the bottom;
+// without runs the chart is empty.
 
 const WIDTH = 480;
 const HEIGHT = 110;
 const GROUND = HEIGHT - 20;
 const LISTED = 6;
 
-// The kinds differ in shape too, not in colour only.
+// The kinds differ in shape too, not only in colour.
 const SHAPES = {
   proactive: (x, y) => svg('circle', { cx: x, cy: y, r: 3.5 }),
   emergency: (x, y) =>
@@ -54,7 +54,7 @@ function drawTimeline(runs, { now, spanMs }) {
   const removed = shown.reduce((sum, run) => sum + run.removed, 0);
   const summary = `${plural(shown.length, 'run')} in the last 15 minutes, ${whole(removed)} removed`;
   chart.setAttribute('aria-label', `Cleanup: ${summary}`);
-  setText($('#runs-summary'), shown.length === 0 ? 'None seen yet.' : `${summary}.`);
+  setText($('#runs-summary'), shown.length === 0 ? 'No cleanups recorded yet.' : `${summary}.`);
 }
 
 export function renderCleanups(state) {

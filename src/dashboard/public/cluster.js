@@ -1,14 +1,14 @@
 import { $, el, reconcile, setText } from './dom.js';
 import { duration, plural, whole } from './words.js';
 
-// The other processes, where there are any, and which limit is in force.
+// The processes of the cluster, if there is one, and which limit is in force.
 
 const STATES = {
   joining: 'joining',
   up: 'limits count over all processes',
   local: 'cluster away: the limit per user counts on this process only',
   open: 'cluster away: only the limit of the process counts',
-  closed: 'cluster away: nobody is let in',
+  closed: 'cluster away: new connections are refused',
   left: 'left',
 };
 

@@ -2,7 +2,7 @@ import { $, el, reconcile, setText } from './dom.js';
 import { ask } from './server.js';
 import { bytes, duration, NO_DATA, plural, whole } from './words.js';
 
-// The list of connections: a search, a view, pages. The server looks; the page shows one page of it.
+// The list of connections: a search, a view, pages. The server searches and sends one page of the result.
 
 const REFRESH_MS = 5_000;
 const TYPING_MS = 250;
@@ -31,7 +31,7 @@ export class Connections {
     $('#next').addEventListener('click', () => this.#turn(1));
   }
 
-  /** Called with every look; asks when it is time. */
+  /** Called with every update of the state; loads the list again when it is due. */
   refresh({ limits }) {
     this.#staleAfterMs = limits.staleAfterMs;
     if (performance.now() - this.#askedAt >= REFRESH_MS - 100) void this.load();
@@ -57,7 +57,7 @@ export class Connections {
     }
   }
 
-  /** Marks the line whose details are shown. */
+  /** Marks the row whose details are shown. */
   select(connectionId) {
     for (const row of $('#connections').children) {
       row.classList.toggle('selected', row.dataset.key === connectionId);
@@ -87,7 +87,7 @@ export class Connections {
     $('#previous').disabled = page <= 1;
     $('#next').disabled = page >= pages;
     $('#no-connections').hidden = rows.length > 0;
-    setText($('#no-connections'), isSearch ? 'Nothing matches.' : 'Nobody is connected.');
+    setText($('#no-connections'), isSearch ? 'Nothing matches.' : 'No connections.');
     $('#connections-table').hidden = rows.length === 0;
     reconcile(
       $('#connections'),

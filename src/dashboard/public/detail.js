@@ -2,10 +2,10 @@ import { $, el, reconcile, setText } from './dom.js';
 import { ask } from './server.js';
 import { bytes, clockTime, CODES, duration, NO_DATA, plural, whole } from './words.js';
 
-// Everything there is to know of one connection, while it is looked at.
+// The details of one connection, while they are open.
 
 const GROUPS = {
-  'Who it is': (it) => [
+  Identity: (it) => [
     ['User', it.userId],
     ['Thread', it.threadId],
     ['Run', it.runId],
@@ -21,7 +21,7 @@ const GROUPS = {
       it.expiresAt === null ? 'no end' : new Date(it.expiresAt).toLocaleString('en-GB'),
     ],
   ],
-  'What it does': (it) => [
+  Activity: (it) => [
     ['State', it.state],
     ['Opened', `${clockTime(it.createdAt)}, ${duration(it.ageMs)} ago`],
     ['Last traffic', `${duration(it.idleMs)} ago`],
@@ -35,7 +35,7 @@ const GROUPS = {
     ['Critical, waiting', whole(it.waitingCritical)],
     ['Errors', whole(it.errors)],
   ],
-  'What it holds': (it) => [
+  Resources: (it) => [
     ['Pinned by', it.pinLabels.length > 0 ? it.pinLabels.join(', ') : 'nothing'],
     ['Disposers', whole(it.disposers)],
     ['Slots of the user', `${it.slots.held} of ${it.slots.limit}`],
@@ -89,7 +89,7 @@ export class Detail {
     const id = this.#id;
     if (id === undefined) return;
     const { connection } = await ask('connection', { id });
-    // Another one may have been picked meanwhile.
+    // Another connection may have been selected meanwhile.
     if (id === this.#id) this.#render(connection);
   }
 
@@ -99,7 +99,7 @@ export class Detail {
       button.disabled = connection === null;
     }
     if (connection === null) {
-      setText($('#detail-gone'), 'This connection has ended. What is shown is what it was last.');
+      setText($('#detail-gone'), 'This connection has ended. These are its last values.');
       return;
     }
     this.#user = connection.userId;

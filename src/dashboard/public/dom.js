@@ -1,4 +1,4 @@
-// The few things the page does with the document. Text is always text: nothing here reads HTML.
+// The few DOM operations of the page. Texts are always set as text: no function here parses HTML.
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
@@ -20,15 +20,15 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Sets a text where it has changed: what stays the same is not read out again. */
+/** Sets a text if it has changed, so that screen readers do not read out an unchanged text again. */
 export function setText(element, text) {
   const value = String(text);
   if (element.textContent !== value) element.textContent = value;
 }
 
 /**
- * Brings the children of an element in line with a list, keeping the element of each item: focus and
- * selection stay where they are.
+ * Makes the children of an element match a list, and keeps the element of each item, so that focus and selection stay
+ * where they are.
  */
 export function reconcile(parent, items, keyOf, create, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));

@@ -1,7 +1,7 @@
 import { $, el, setText } from './dom.js';
 import { clockTime, describe, plural } from './words.js';
 
-// What happened, the latest first. Paused, it stands still and says how much waits.
+// The events, latest first. While it is paused, the list does not change, and shows how many new events wait.
 
 const KEPT = 300;
 
@@ -17,9 +17,9 @@ export class Feed {
     $('#feed-search').addEventListener('input', () => this.#render());
   }
 
-  /** Takes what is new. */
+  /** Adds new events. */
   take({ latest, items }) {
-    // Another process answers, or this one was started again.
+    // Another process responds, or this one was restarted.
     if (latest < this.latest) this.#items = [];
     this.latest = latest;
     if (items.length === 0) return;
@@ -67,7 +67,7 @@ export class Feed {
     const isEmpty = this.#items.length === 0;
     setText(
       $('#no-events'),
-      isEmpty ? 'Nothing yet. Events are listened to while somebody watches.' : 'Nothing matches.',
+      isEmpty ? 'No events yet. They are recorded while a dashboard is open.' : 'Nothing matches.',
     );
   }
 

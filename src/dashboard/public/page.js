@@ -1,4 +1,4 @@
-// The page asks every 2.5 seconds, only while it can be seen; each part draws its own.
+// The page polls every 2.5 seconds, only while it is visible. Each module renders its own part.
 
 import { Actions } from './actions.js';
 import { Cards } from './cards.js';
@@ -40,7 +40,7 @@ function done(text) {
   void connections.load();
 }
 
-// Read out by screen readers: only what somebody did, or what changes the whole page.
+// Read out by screen readers: only results of actions, and changes of the whole page.
 function announce(text) {
   setText($('#announcement'), text);
 }
@@ -63,7 +63,7 @@ function renderNode(state) {
   if (node !== undefined && node !== state.node.id) {
     samples = [];
     feed.latest = 0;
-    announce('Another process answers now.');
+    announce('Another process responds now.');
   }
   node = state.node.id;
   const { name, versions, uptimeMs } = state.node;
@@ -88,19 +88,15 @@ function renderProof({ ledger, consistency, leaks, states, violations }) {
     setText($(`[data-ledger=${name}]`), whole(ledger[name]));
   }
   const isTrue = ledger.created === ledger.active + ledger.disposed;
-  verdict('ledger', isTrue, isTrue ? 'nothing is missing' : 'something is missing');
+  verdict('ledger', isTrue, isTrue ? 'no connection is missing' : 'connections are missing');
   const { score, snapshots, inconsistent } = consistency;
   setText($('#score'), `${score === 100 ? '100' : score.toFixed(2)} %`);
-  const looked = `${whole(inconsistent)} of ${whole(snapshots)} looks differ`;
-  verdict('score', inconsistent === 0, snapshots === 0 ? 'nothing compared yet' : looked);
+  const looked = `${whole(inconsistent)} of ${whole(snapshots)} snapshots differ`;
+  verdict('score', inconsistent === 0, snapshots === 0 ? 'no snapshots yet' : looked);
   setText($('#leak-count'), whole(leaks.count));
-  verdict('leaks', leaks.count === 0, leaks.count === 0 ? 'nothing is left behind' : 'look below');
+  verdict('leaks', leaks.count === 0, leaks.count === 0 ? 'no leaks found' : 'see the list below');
   setText($('#violations'), whole(violations));
-  verdict(
-    'violations',
-    violations === 0,
-    violations === 0 ? 'nobody reached for others' : 'see the log',
-  );
+  verdict('violations', violations === 0, violations === 0 ? 'no violations' : 'see the log');
   const parts = {
     open: states.open,
     pinned: states.pinned,

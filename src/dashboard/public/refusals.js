@@ -1,7 +1,7 @@
 import { $, el, reconcile, setText } from './dom.js';
 import { IGNORED, percent, REFUSALS, whole } from './words.js';
 
-// Why people were not let in, and what of those inside was not handled: the most frequent first.
+// Why connections were refused, and why messages were not handled: the most frequent reason first.
 
 function renderBars(list, counts, words) {
   const entries = Object.entries(counts)

@@ -1,9 +1,9 @@
-// The one place that talks to the server. Addresses are relative to this file: any prefix will do.
+// The only module that sends requests to the server. URLs are relative to this file, so any prefix works.
 
 const random = crypto.getRandomValues(new Uint32Array(4));
 const viewer = [...random].map((part) => part.toString(36)).join('-');
 
-/** An answer that is no answer: what is wrong, in words, and whether asking again makes sense. */
+/** An error response: the message for the viewer, and whether a retry is pointless. */
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -18,18 +18,18 @@ export class Refused extends Error {
 const REASONS = {
   401: 'You are signed out. Sign in and load the page again.',
   403: 'You may not see this any more. Load the page again.',
-  429: 'Asked too often. Trying again in a moment.',
+  429: 'Too many requests. Trying again in a moment.',
   503: 'Too many dashboards are open already. Trying again in a moment.',
 };
 
 async function read(response) {
   if (response.ok) return response.json();
   const body = await response.json().catch(() => ({}));
-  const known = REASONS[response.status] ?? `The server answered ${response.status}.`;
+  const known = REASONS[response.status] ?? `The server responded with status ${response.status}.`;
   throw new Refused(response.status, response.status === 400 ? (body.message ?? known) : known);
 }
 
-/** Asks for something; gives up after ten seconds, or when told to. */
+/** Requests data. Gives up after ten seconds, or when the signal aborts. */
 export async function ask(name, query = {}, signal) {
   const url = new URL(name, import.meta.url);
   url.search = new URLSearchParams({ viewer, ...query }).toString();
@@ -38,7 +38,7 @@ export async function ask(name, query = {}, signal) {
   return read(await fetch(url, { signal: either, headers: { accept: 'application/json' } }));
 }
 
-/** Does something, for those who may. */
+/** Sends an action of a viewer who may act. */
 export async function act(token, request) {
   const response = await fetch(new URL('actions', import.meta.url), {
     method: 'POST',

@@ -1,6 +1,6 @@
 import { $ } from './dom.js';
 
-// Light, dark, or what the system says. Remembered where the browser lets us.
+// Light, dark, or the theme of the system. The choice is stored if the browser permits it.
 
 const KEY = 'websocket-isolation-theme';
 
@@ -26,7 +26,7 @@ export function startTheme() {
     try {
       localStorage.setItem(KEY, select.value);
     } catch {
-      // It holds for this page, then.
+      // The browser does not store it: the choice applies until the page is loaded again.
     }
   });
 }

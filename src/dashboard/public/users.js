@@ -1,7 +1,8 @@
 import { $, el, reconcile, setText, svg } from './dom.js';
 import { plural, whole } from './words.js';
 
-// Who holds the most, and how many hold how many; with the marks at which cleanup and refusal begin.
+// The users with the most connections, and the distribution of connections over users, with marks at the numbers at
+// which cleanup and refusal begin.
 
 const levelOf = (held, { crowdedFrom, perUser }) => {
   if (held >= perUser) return 'full';
@@ -33,7 +34,7 @@ const WIDTH = 420;
 const HEIGHT = 250;
 const GROUND = HEIGHT - 22;
 
-// The many with one connection would flatten everybody else: heights grow with the logarithm.
+// Heights are logarithmic: otherwise the many users with one connection would flatten all other columns.
 function drawDistribution(chart, { step, users }, limits) {
   const peak = Math.log2(1 + Math.max(1, ...users));
   const slot = WIDTH / users.length;
@@ -74,8 +75,8 @@ export function renderUsers({ users, limits }, onPick) {
   );
   setText(
     $('#users-note'),
-    `Marks: from ${limits.crowdedFrom} on, an arrival first clears what is dead or stale; at ` +
-      `${limits.perUser} the next one is ${limits.overflow === 'reject' ? 'refused' : 'let in for the least active'}.`,
+    `Marks: from ${limits.crowdedFrom} connections on, a new one first removes dead and stale ones; at ` +
+      `${limits.perUser}, a new one ${limits.overflow === 'reject' ? 'is refused' : 'replaces the least active one'}.`,
   );
   const chart = $('#distribution');
   drawDistribution(chart, users.distribution, limits);

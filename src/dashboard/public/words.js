@@ -1,4 +1,4 @@
-// How numbers, times and events are said.
+// The texts for numbers, times and events.
 
 const integer = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
@@ -9,7 +9,7 @@ export const NO_DATA = '–';
 export const whole = (value) => (value === null ? NO_DATA : integer.format(value));
 export const compact = (value) => (value >= 100_000 ? short.format(value) : integer.format(value));
 
-/** A rate: small ones with their fraction. */
+/** A rate; below 10 with one fraction digit. */
 export function rate(value) {
   if (value === null || value === undefined) return NO_DATA;
   return value < 10 ? decimal.format(value) : compact(value);
@@ -76,7 +76,7 @@ export const CODES = {
   1000: 'normal',
   1001: 'going away',
   1005: 'no code given',
-  1006: 'line lost',
+  1006: 'connection lost',
   1008: 'policy',
   1009: 'too big',
   1011: 'server error',
@@ -94,7 +94,7 @@ export const CODES = {
 };
 
 const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
-const who = ({ userId }) => userId ?? 'somebody';
+const who = ({ userId }) => userId ?? 'unknown user';
 
 const ACTIONS = {
   'disconnect-connection': ({ target, count }) => `disconnected ${target} (${count})`,
@@ -104,7 +104,7 @@ const ACTIONS = {
   drain: ({ count }) => `started the drain of ${plural(count, 'connection')}`,
 };
 
-/** What an event says: its kind (for filter and colour), its mark, and its sentence. */
+/** The texts of events: the kind (for filter and colour), the mark, and the sentence. */
 export const EVENTS = {
   'connection-ready': {
     kind: 'connections',
@@ -184,17 +184,17 @@ export const EVENTS = {
   'leak-suspected': {
     kind: 'problems',
     mark: '!',
-    say: (event) => `Something of ${who(event)} may leak: ${event.cause}`,
+    say: (event) => `A closed connection of ${who(event)} may leak: ${event.cause}`,
   },
   'resume-gap': {
     kind: 'problems',
     mark: '!',
-    say: (event) => `${who(event)} came back and may have missed something`,
+    say: (event) => `${who(event)} resumed with a gap: events may be missing`,
   },
   'resume-failed': {
     kind: 'problems',
     mark: '!',
-    say: (event) => `${who(event)} could not be given what was missed`,
+    say: (event) => `Missed events could not be sent to ${who(event)}`,
   },
   'cluster-joined': {
     kind: 'cluster',
@@ -232,6 +232,6 @@ export const EVENTS = {
 
 export function describe({ name, details, left }) {
   const { kind, mark, say } = EVENTS[name] ?? { kind: 'problems', mark: '·', say: () => name };
-  if (left) return { kind, mark: '…', text: `and ${whole(left)} more like that (${name})` };
+  if (left) return { kind, mark: '…', text: `and ${whole(left)} more of this kind (${name})` };
   return { kind, mark, text: say(details) };
 }

@@ -6,7 +6,7 @@ import type { Scenario } from '../scenario.js';
 
 const later = <T>(value: T): Promise<T> => new Promise((resolve) => setImmediate(resolve, value));
 
-/** What a handler may answer with, one event for each. */
+/** The values that a handler may return, one event per value. */
 const values: Record<string, () => unknown> = {
   undefined: () => undefined,
   null: () => null,
@@ -36,7 +36,7 @@ const values: Record<string, () => unknown> = {
   promise: () => later({ event: 'p' }),
   'promise of undefined': () => later(undefined),
   'promise of a promise': () => later(later({ event: 'pp' })),
-  // oxlint-disable-next-line unicorn/no-thenable -- handlers may answer with one
+  // oxlint-disable-next-line unicorn/no-thenable -- handlers may return one
   thenable: () => ({ then: (resolve: (value: unknown) => void) => resolve({ event: 't' }) }),
   'promise of an observable': () => later(of({ event: 'po' }, { event: 'po2' })),
   observable: () => from([1, 2, 3]),
@@ -65,7 +65,7 @@ const errors: Record<string, () => unknown> = {
   null: () => null,
 };
 
-/** Every value as the answer of a handler, of an asynchronous one, and of one behind an interceptor. */
+/** Each value as the reply of a handler, of an asynchronous handler, and of a handler behind an interceptor. */
 const everyAnswer = Object.keys(values).map((name): Scenario => ({
   title: `answer: ${name}`,
   app: ({ gateway }) => {

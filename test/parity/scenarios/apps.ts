@@ -57,7 +57,7 @@ const findPort = async (): Promise<void> => {
   ownPort = await freePort();
 };
 
-/** A gateway on the app's port where it has one, and one on a port of its own, with a provider that says when the app starts. */
+/** An app with a gateway on its port (if any), a gateway on another port, and a provider that records the start. */
 function app({ gateway, note }: Setting, hasPort = true): ModuleMetadata {
   @Injectable()
   class Started implements OnModuleInit, OnApplicationBootstrap {
@@ -134,7 +134,7 @@ const withoutPort = { app: (setting: Setting): ModuleMetadata => app(setting, fa
 const quiet = ({ logger }: StartKit) => ({ logger, abortOnError: false }) as const;
 const listen = (nest: INestApplication): Promise<unknown> => nest.listen(0, '127.0.0.1');
 
-/** An app of HTTP, with one line that is different. */
+/** An HTTP app that differs from the default in one setting. */
 function http({
   options,
   adapter,
@@ -161,7 +161,7 @@ function http({
 }
 
 const secure = { scheme: 'wss' };
-// Machines without IPv6 have no such address: there this is one more with IPv4.
+// On machines without IPv6, this scenario uses IPv4.
 const hasIpv6 = Object.values(networkInterfaces()).some((addresses) =>
   addresses?.some(({ address }) => address === '::1'),
 );
@@ -328,7 +328,7 @@ const strategy = (kit: StartKit) => ({
   },
 });
 
-/** A microservice, however it gets its transport. */
+/** A microservice with the given transport. */
 const microservice =
   (transport: (kit: StartKit) => object | Promise<object>): Start =>
   async (root, kit) => {
@@ -383,7 +383,7 @@ const otherKinds: Scenario[] = [
   ),
 ];
 
-/** A testing module with what tests replace. */
+/** A testing module with overridden providers. */
 const testing =
   (
     override: (builder: ReturnType<typeof Test.createTestingModule>) => unknown,
@@ -476,7 +476,7 @@ const tests: Scenario[] = [
   ),
 ];
 
-/** Connects, says one thing and leaves, without a line in the transcript. */
+/** Connects, sends a message and disconnects, without a line in the transcript. */
 async function visit(url: string): Promise<void> {
   const client = new WebSocket(`${url}/shared?user=visitor`);
   await new Promise<void>((resolve, reject) => {
@@ -551,7 +551,7 @@ const several: Scenario[] = [
   ),
 ];
 
-/** Every kind of app that Nest makes, and every way it is started. */
+/** All kinds of Nest apps, and all ways to start them. */
 export const apps: readonly Scenario[] = [
   ...overHttp,
   unixSocket,

@@ -46,7 +46,7 @@ class Cup {
   readonly name = 'cup';
 }
 
-/** An enhancer that says whether it was constructed, as which instance, and with what it needs. */
+/** An enhancer that records whether it was constructed, its instance number, and its dependency. */
 function enhancer(kind: Kind, scope: Scope, dependency: Type, { note }: Setting): Type {
   let made = 0;
   @Injectable({ scope })

@@ -134,7 +134,7 @@ export const filters: readonly Scenario[] = [
       class Extended extends BaseWsExceptionFilter {
         override catch(error: unknown, host: ArgumentsHost): void {
           const text = error instanceof HttpException ? error.message : 'unknown';
-          // oxlint-disable-next-line promise/valid-params -- no promise, a filter
+          // oxlint-disable-next-line promise/valid-params -- a filter, not a promise
           super.catch(new WsException(text), host);
         }
       }

@@ -2,7 +2,7 @@ import { SubscribeMessage } from '@nestjs/websockets';
 
 import type { Scenario, Setting } from '../scenario.js';
 
-/** Frames that a client may send, whatever the server makes of them. */
+/** Frames that a client may send. */
 const frames: Record<string, readonly (string | Buffer)[]> = {
   'not JSON': ['', ' ', '{', 'undefined', 'NaN', '\u0000', '{"event":"hi"}x'],
   'JSON but no message': [

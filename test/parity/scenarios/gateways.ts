@@ -36,7 +36,7 @@ function scenario(
   return { title: `gateway: ${title}`, app, script };
 }
 
-/** A gateway with everything in it, as plain methods. */
+/** A gateway with all hooks and handlers as plain methods. */
 function plainGateway({ note }: Setting): Type {
   class Gateway {
     afterInit(): void {
@@ -308,7 +308,7 @@ const written: Scenario[] = [
         value: undefined,
       });
     } catch {
-      // There is no method to decorate.
+      // This gateway has no method to decorate.
     }
     gateway()(Gateway);
     return { providers: [Gateway] };
@@ -363,7 +363,7 @@ const written: Scenario[] = [
   }),
 ];
 
-/** A gateway and, beside it, somebody in the same path so that there is always a server. */
+/** A gateway, and a second gateway on the same path, so that there is always a server. */
 const provided: Scenario[] = [
   ...(['useClass', 'useFactory', 'useExisting', 'useValue', 'useClass of another'] as const).map(
     (way) =>

@@ -21,7 +21,7 @@ import { freePort, running, textOf } from '../run-scenario.js';
 import type { RunningApp, Scenario, Setting, StartKit } from '../scenario.js';
 import type { ScriptedClient, Session } from '../session.js';
 
-/** What happens in an app, where something may be put in its way. */
+/** The steps in the life of an app that a scenario may delay or fail. */
 const STEPS = [
   'module init',
   'bootstrap',
@@ -36,7 +36,7 @@ const STEPS = [
 ] as const;
 type Step = (typeof STEPS)[number];
 
-/** What a step does beside being written down. */
+/** The extra action of each step. Every step is recorded as well. */
 type Steps = Partial<Record<Step, () => unknown>>;
 
 let ownPort = 0;
@@ -116,10 +116,10 @@ const visit = async (session: Session, name: string, path: string): Promise<Scri
 };
 
 interface Plan {
-  /** What the steps do, anew for each run. */
+  /** Returns the actions of the steps, for each run. */
   readonly steps?: () => Steps;
   readonly options?: object;
-  /** What comes beside the gateway; a provider with every hook if not given. */
+  /** The other providers. Default: a provider with every hook. */
   readonly providers?: (setting: Setting) => Provider[];
   readonly start?: (nest: INestApplication, kit: StartKit) => Promise<unknown>;
   readonly script?: Scenario['script'];
@@ -128,7 +128,7 @@ interface Plan {
 
 const listen = (nest: INestApplication): Promise<unknown> => nest.listen(0, '127.0.0.1');
 
-/** Ada on the app's port and Bob on the gateway's own, and both are there still when the app closes. */
+/** Connects Ada to the app's port and Bob to the gateway's own port. Both are still connected when the app closes. */
 const stay = async (session: Session, app?: RunningApp): Promise<void> => {
   await visit(session, 'ada', '/shared');
   await visit(session, 'bob', on(ownPort));
@@ -180,7 +180,7 @@ const reject = async (): Promise<never> => {
   throw new Error('planned');
 };
 
-/** A wait that the script ends. */
+/** A gate at which the app waits until the script opens it. */
 class Gate {
   #reach!: () => void;
   #open!: () => void;
@@ -200,7 +200,7 @@ let gate = new Gate();
 const held = (step: Step) => (): Steps => ({ [step]: (gate = new Gate()).pass });
 
 let starting: Promise<unknown> = Promise.resolve();
-// As far as the gate.
+// Starts the app, and waits until it has reached the gate.
 const begin = async (nest: INestApplication): Promise<void> => {
   starting = listen(nest);
   await Promise.race([gate.reached, starting]);
@@ -259,7 +259,7 @@ const failures: Scenario[] = [
       return scenario(title, {
         steps: () => ({ [step]: how }),
         ...(step === 'made' && { providers: rejected }),
-        // An app that was never made cannot be closed: what is left of it is looked at from outside.
+        // An app that was never created cannot be closed, so its leftovers are observed from outside.
         ...(step === 'made' && { more: { start: neverMade } }),
       });
     }),
@@ -413,5 +413,5 @@ const ends: Scenario[] = [
 ];
 let current: RunningApp | undefined;
 
-/** How an app starts and ends, in every order that users get it into. */
+/** The starts and ends of an app, in all orders that occur in practice. */
 export const lifeCycle: readonly Scenario[] = [...starts, ...failures, ...ends];

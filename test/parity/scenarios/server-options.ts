@@ -10,7 +10,7 @@ import type { ScriptedClient, Session } from '../session.js';
 type Options = Readonly<Record<string, unknown>>;
 type Script = (session: Session) => Promise<void>;
 
-/** A gateway that says what happens to it and answers. */
+/** Returns a gateway that records its hooks and replies to messages. */
 function gatewayWith({ gateway, note }: Setting, options: Options, port?: number) {
   @gateway(...(port === undefined ? [options] : [port, options]))
   class Gateway {
@@ -49,7 +49,7 @@ function scenario(
   };
 }
 
-/** Offers each list of subprotocols in turn. */
+/** A script that offers each list of subprotocols in turn. */
 const offering =
   (...lists: readonly (readonly string[])[]): Script =>
   async (session) => {
@@ -145,7 +145,7 @@ const sendLong: Script = async (session) => {
   await bob.send('length', 'x'.repeat(90));
 };
 
-/** One text frame that is not UTF-8, masked as clients have to. */
+/** Sends a masked text frame that is not UTF-8. */
 function sendBadText({ socket }: ScriptedClient): void {
   const frame = Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe]);
   (socket as unknown as { _socket: { write(data: Buffer): void } })._socket.write(frame);
@@ -272,7 +272,7 @@ const sockets: Scenario[] = [
 
 let port = 0;
 
-/** A gateway on a port of its own, asked at each address. */
+/** A gateway on its own port, to which a client connects at each address. */
 function ownPort(title: string, options: Options, addresses: readonly string[]): Scenario {
   return {
     title: `option: ${title}`,
@@ -322,7 +322,7 @@ const atBoot: Scenario[] = [
   scenario('noServer: true', { noServer: true }),
 ];
 
-/** Every field that `@WebSocketGateway` and the servers of `ws` take. */
+/** Scenarios for all options of `@WebSocketGateway` and of the servers of `ws`. */
 export const serverOptions: readonly Scenario[] = [
   ...subprotocols,
   ...verifyClient,
