@@ -7,7 +7,8 @@ const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/googl
 /** Starts a headless browser without background network traffic. The caller closes it. */
 export function startBrowser(): Promise<Browser> {
   const executablePath = process.env['CHROMIUM_PATH'] ?? PATHS.find((path) => existsSync(path));
-  if (!executablePath) throw new Error('Chromium is missing: run `npm run setup` as root, which installs it.');
+  if (!executablePath)
+    throw new Error('Chromium is missing: run `npm run setup` as root, which installs it.');
   return chromium.launch({
     executablePath,
     headless: true,

@@ -129,7 +129,11 @@ function ready(server: ChildProcess): Promise<void> {
     server.stderr!.on('data', read);
     server.once('exit', () => reject(new Error(`redis-server ended at once:\n${output}`)));
     server.once('error', (cause) =>
-      reject(new Error('redis-server is missing: run `npm run setup` as root, which installs it.', { cause })),
+      reject(
+        new Error('redis-server is missing: run `npm run setup` as root, which installs it.', {
+          cause,
+        }),
+      ),
     );
   });
 }
