@@ -15,7 +15,7 @@ import { slots } from './measures/slots.js';
 import { DeliveryWays, liveManagers, ManagerCounts, SlotWays } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { isBroken, type Ratio, ratiosOf } from './ratios.js';
-import { environment } from './report/environment.js';
+import { environment } from '../lab/environment.js';
 import { writeReport } from './report/report.js';
 import { ratioTable, runsTable, seriesTable } from './report/terminal.js';
 import { Results } from './results.js';

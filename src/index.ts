@@ -66,12 +66,12 @@ export {
   IsolationEventBus,
   type IsolationEventListener,
 } from './journal/event-bus.js';
+export { ISOLATION_EVENT_NAMES } from './journal/event-levels.js';
 export {
   type CleanupReport,
   type ClusterState,
   type EventSubject,
   type HandlerOutcome,
-  ISOLATION_EVENT_NAMES,
   type IsolationEventName,
   type IsolationEvents,
   type RemovalCause,

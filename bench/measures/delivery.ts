@@ -6,7 +6,7 @@ import { WebSocket } from 'ws';
 import { type DeliveryWay, DeliveryWays, metrics } from '../metrics.js';
 import type { DeliveryMethods } from '../processes/delivery.process.js';
 import { BenchRedis } from '../processes/redis.js';
-import { Remote } from '../processes/rpc.js';
+import { Remote } from '../../lab/remote.js';
 import { percentile } from '../statistics.js';
 import { interleave, type Measure } from './measure.js';
 

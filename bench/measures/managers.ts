@@ -1,6 +1,6 @@
 import { liveManagers, ManagerCounts, metrics } from '../metrics.js';
 import type { ManagersMethods } from '../processes/managers.process.js';
-import { Remote } from '../processes/rpc.js';
+import { Remote } from '../../lab/remote.js';
 import { interleave, type Measure } from './measure.js';
 
 const CYCLES = 20_000;

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Candidate } from '../candidates/candidate.js';
 import type { LoadMethods } from '../processes/load.process.js';
-import { Remote } from '../processes/rpc.js';
+import { Remote } from '../../lab/remote.js';
 import { Server } from '../processes/server.js';
 import type { Profiles } from '../profile/profiles.js';
 import type { Results } from '../results.js';

@@ -1,5 +1,5 @@
 import { metrics, SlotWays } from '../metrics.js';
-import { Remote } from '../processes/rpc.js';
+import { Remote } from '../../lab/remote.js';
 import { BenchRedis } from '../processes/redis.js';
 import type { SlotsMethods } from '../processes/slots.process.js';
 import { percentile } from '../statistics.js';

@@ -16,7 +16,7 @@ import { createClient } from 'redis';
 import { WebSocketServer } from 'ws';
 
 import type { DeliveryWay } from '../metrics.js';
-import { answer } from './rpc.js';
+import { answer } from '../../lab/remote.js';
 
 const CHANNEL = 'bench';
 const AUDIENCE = { userId: 'ada', threadId: 'tea' };

@@ -10,7 +10,7 @@ import {
   type LatencyRun,
   received,
 } from '../load/traffic.js';
-import { answer } from './rpc.js';
+import { answer } from '../../lab/remote.js';
 
 /** Open connections, by the name of their group. */
 const groups = new Map<string, { protocol: Protocol; clients: LoadClient[] }>();

@@ -10,7 +10,7 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
-import { answer } from './rpc.js';
+import { answer } from '../../lab/remote.js';
 
 const MANAGERS_PER_USER = 10;
 const AN_HOUR_MS = 3_600_000;

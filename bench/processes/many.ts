@@ -4,7 +4,7 @@ import type { Candidate } from '../candidates/candidate.js';
 import type { Profiles } from '../profile/profiles.js';
 import { startLoad } from '../measures/measure.js';
 import type { LoadMethods } from './load.process.js';
-import type { Remote } from './rpc.js';
+import type { Remote } from '../../lab/remote.js';
 import { Server } from './server.js';
 
 /** File descriptors that a process needs besides its connections. */

@@ -5,7 +5,7 @@ import type { BenchServer, ServerOptions, StartServer } from '../candidates/cand
 import { heapByType, type HeapShare } from '../profile/heap-shares.js';
 import { CpuProfiler } from '../profile/cpu-profiler.js';
 import { connectWithoutSockets, echoWithoutSockets } from './without-sockets.js';
-import { answer } from './rpc.js';
+import { answer } from '../../lab/remote.js';
 
 let server: BenchServer;
 const profiler = new CpuProfiler();

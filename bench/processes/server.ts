@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Candidate, ServerOptions } from '../candidates/candidate.js';
 import type { Profiles } from '../profile/profiles.js';
-import { Remote } from './rpc.js';
+import { Remote } from '../../lab/remote.js';
 import type { ServerMethods } from './server.process.js';
 
 /** Work that a server does just after its clients have left is part of their cost, so the measurement waits for it. */

@@ -5,7 +5,7 @@ import { type Cluster, type ClusterLease, systemClock } from 'nestjs-websocket-i
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
 import { createClient } from 'redis';
 
-import { answer } from './rpc.js';
+import { answer } from '../../lab/remote.js';
 
 /** Two slots per user: two tabs on the same node. */
 const SLOTS_PER_USER = 2;

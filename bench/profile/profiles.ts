@@ -45,7 +45,7 @@ export class Profiles {
 
   /** Writes the profiles as files for a browser's developer tools, and resolves with a summary. */
   async finish(name: string): Promise<string> {
-    const folder = fileURLToPath(new URL('../profiles/', import.meta.url));
+    const folder = fileURLToPath(new URL('../../profiles/', import.meta.url));
     await mkdir(folder, { recursive: true });
     const lines: string[] = [];
     for (const [title, profile] of this.#recorded) {

@@ -8,8 +8,8 @@ import { metrics } from '../metrics.js';
 import type { Ratio } from '../ratios.js';
 import type { Series } from '../results.js';
 import type { Settings } from '../settings.js';
-import { barChart, type Panel } from './chart.js';
-import { environment } from './environment.js';
+import { barChart, type Panel } from '../../lab/chart.js';
+import { environment } from '../../lab/environment.js';
 import { factorOf, formatted, titleOf } from './terminal.js';
 
 /** The data of a report. */
@@ -19,7 +19,8 @@ export interface Measured {
   readonly ratios: readonly Ratio[];
 }
 
-const DOCS = new URL('../../docs/', import.meta.url);
+// Compiled, this file is in dist-bench/bench/report.
+const DOCS = new URL('../../../docs/', import.meta.url);
 
 /** Writes `docs/benchmarks.md` and its chart. */
 export async function writeReport(measured: Measured): Promise<void> {

@@ -99,7 +99,8 @@ export class Rescue {
     return [...this.slots.idle].filter((manager) => manager.isActive && manager.socket);
   }
 
-  // A disposal that still runs needs no slot. Without this, hanging disposers would lock their user out.
+  // A closing manager whose socket is gone gives up its slot, although its disposers still run. Without this, disposers
+  // that hang would lock their user out.
   #takeOverClosed(): void {
     for (const manager of this.slots) {
       const isGone =

@@ -30,7 +30,7 @@ export class Connection
   connectsStarted = 0;
   /** Whether the connect hooks have ended and messages may be handled. */
   isReady = false;
-  // Made when first needed: an idle connection has none of these.
+  // Created on first use: an idle connection has none of these three.
   #waiting: WaitingMessages | undefined = undefined;
   #rate: TokenBucket | undefined = undefined;
   #connecting: (() => Promise<void> | undefined) | undefined = undefined;

@@ -24,7 +24,7 @@ const MAX_STREAMS = 1_000;
 export abstract class HandlerRunner implements CallRunner {
   /** Handlers that run at this moment. */
   running = 0;
-  // Made when first needed: an idle connection has none of these.
+  // Created on first use: an idle connection has none of these four.
   #streams: Set<Subscription> | undefined = undefined;
   #plans: ScopedPlans | undefined = undefined;
   #whenIdle: (() => void) | undefined = undefined;

@@ -59,8 +59,8 @@ export class PendingHandshakes {
     });
   }
 
-  // The timer keeps running when its handshake is over: one timer for each would cost more than looking at an empty
-  // list now and then.
+  // One timer serves all handshakes. It is not stopped when the handshake that it was set for is over: a timer for each
+  // would cost more than looking at an empty list now and then.
   #startTimer(): void {
     if (this.#stopTimer) return;
     const oldest = this.#oldest;

@@ -4,11 +4,8 @@ import { Logger } from '@nestjs/common';
 
 import type { Release } from '../time/clock.js';
 import { runOutsideContext } from '../context/running-code.js';
-import {
-  ISOLATION_EVENT_NAMES,
-  type IsolationEventName,
-  type IsolationEvents,
-} from './isolation-events.js';
+import { ISOLATION_EVENT_NAMES } from './event-levels.js';
+import type { IsolationEventName, IsolationEvents } from './isolation-events.js';
 
 /** Gets the details of one event. */
 export type IsolationEventListener<Name extends IsolationEventName> = (

@@ -6,14 +6,9 @@ import type { Clock } from '../time/clock.js';
 import { errorText, stackOf } from '../errors/error-text.js';
 import { isClientFault } from '../errors/http-status.js';
 import { IsolationEventBus, type Topic } from './event-bus.js';
-import {
-  EVENT_LEVELS,
-  type EventLevel,
-  type EventSubject,
-  type IsolationEventName,
-  type IsolationEvents,
-} from './isolation-events.js';
-import { isLevelEnabled } from './log-levels.js';
+import { EVENT_LEVELS, type EventLevel } from './event-levels.js';
+import type { EventSubject, IsolationEventName, IsolationEvents } from './isolation-events.js';
+import { isLevelEnabled } from './level-enabled.js';
 
 /** Lines of one event per second. Further lines are left out; the next line carries their number. */
 const LINES_PER_SECOND = 10;

@@ -104,7 +104,8 @@ export class SlotReservations {
         const place = slots.waiters.indexOf(waiter);
         if (place === -1) return;
         slots.waiters.splice(place, 1);
-        // The rescue has freed no slot for this arrival, but a limit may have been raised meanwhile.
+        // The rescue has ended without a slot for this arrival. `admit` checks once more, because `setLimits` may have
+        // raised a limit meanwhile; otherwise it rejects the arrival.
         admit();
         this.registry.forget(slots);
       });

@@ -30,7 +30,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
  */
 export class WebSocketManager extends OutboundChannel {
   #state: ManagerState = 'connecting';
-  // Created on first use: an idle connection has none of these.
+  // Created on first use: an idle connection has none of these four.
   #controller: AbortController | undefined = undefined;
   #pins: Pins | undefined = undefined;
   #disposers: Disposers | undefined = undefined;

@@ -62,7 +62,8 @@ function keepOneSchedule(
   own: readonly NestModule[],
 ): void {
   const schedules = modules.filter(({ metatype }) => metatype === ScheduleModule);
-  // The app's schedule module is global, so Nest lists it among the imports of this library's module too.
+  // Nest adds every global module to the imports of all modules, so the schedule module of the app is among ours too.
+  // Only the one that this library imports is not global.
   const ours = schedules.filter(
     (schedule) => !schedule.isGlobal && own.some(({ imports }) => imports.has(schedule)),
   );

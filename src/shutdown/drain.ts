@@ -68,7 +68,7 @@ export class Drain {
     this.journal.record('drain-started', { connections: leaving.length });
     for (const manager of leaving) manager.markDraining();
 
-    // A client may reconnect to another node as soon as it gets the close frame: its slot has to be free by then.
+    // A client may reconnect to another node as soon as it gets the close frame: its slot in the cluster has to be free by then.
     if (this.cluster) {
       await withDeadline(this.#clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
     }

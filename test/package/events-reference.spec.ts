@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { EVENT_LEVELS } from '../../src/journal/isolation-events.js';
+import { EVENT_LEVELS } from '../../src/journal/event-levels.js';
 import { projectFile, tableOf } from '../support/readme.js';
 
 describe('docs/events.md', () => {

@@ -1,4 +1,4 @@
-import { environment } from '../../bench/report/environment.js';
+import { environment } from '../../lab/environment.js';
 import type { Criterion } from '../criteria.js';
 import type { CheckResult, Run } from '../results.js';
 import { criteriaOf } from '../validation.js';

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
 
 import type { CheckResult, Run } from '../results.js';
-import { managersChart } from './chart.js';
+import { stepChart } from '../../lab/chart.js';
 import { markdown } from './markdown.js';
 
 const NAME = 'validation-report';
+const LIMIT = { value: 20, name: 'limit of a user' };
 
 /**
  * Writes the report, its charts, and its data as JSON.
@@ -36,5 +37,6 @@ function chartOf({ name, title, history }: CheckResult): { path: string; svg: st
   if (!history || users.length === 0) return undefined;
   const series = users.map(([user, steps]) => ({ name: user.replace(`${name}-`, ''), steps }));
   const { durationMs } = history;
-  return { path: `${NAME}/${name}.svg`, svg: managersChart({ title, series, durationMs }) };
+  const chart = { title: `${title}: managers over time`, series, durationMs, limit: LIMIT };
+  return { path: `${NAME}/${name}.svg`, svg: stepChart(chart) };
 }

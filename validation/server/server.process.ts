@@ -21,7 +21,7 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
-import { answer } from '../../bench/processes/rpc.js';
+import { answer } from '../../lab/remote.js';
 import { Book, type UserBook } from './book.js';
 import { type Costs, measureCosts } from './costs.js';
 import { type History, Timeline } from './timeline.js';

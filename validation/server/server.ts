@@ -1,4 +1,4 @@
-import { Remote } from '../../bench/processes/rpc.js';
+import { Remote } from '../../lab/remote.js';
 import type { ServerMethods } from './server.process.js';
 import type { History } from './timeline.js';
 

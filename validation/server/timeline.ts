@@ -2,8 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 import type { LeakDetector, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
 
-/** A number of managers, and the time since which it holds, in milliseconds since the start of the timeline. */
-export type Step = readonly [atMs: number, managers: number];
+import type { Step } from '../../lab/chart.js';
 
 /** The history of a server from its start to its end. */
 export interface History {
