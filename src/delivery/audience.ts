@@ -1,9 +1,8 @@
 import type { Clock } from '../time/clock.js';
 import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
-import type { DeliveryReport } from '../wire/delivery-result.js';
+import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
-import { emptyReport } from '../wire/delivery-result.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';

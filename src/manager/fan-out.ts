@@ -1,7 +1,11 @@
 import { runOutsideContext } from '../context/running-code.js';
-import type { DeliveryReport } from '../wire/delivery-result.js';
+import {
+  count,
+  type DeliveryReport,
+  type DeliveryResult,
+  emptyReport,
+} from '../wire/delivery-result.js';
 import type { Frame } from '../wire/frame-encoding.js';
-import { count, type DeliveryResult, emptyReport } from '../wire/delivery-result.js';
 import { TextFrame } from '../wire/text-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 

@@ -4,8 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { HttpException } from '@nestjs/common';
 import type { ServerOptions } from 'ws';
 
-import { askApp, yesOrNo } from '../handshake/app-answer.js';
-import type { VerifyRequest } from '../handshake/app-answer.js';
+import { askApp, type VerifyRequest, yesOrNo } from '../handshake/app-answer.js';
 
 type VerifyClient = NonNullable<ServerOptions['verifyClient']>;
 

@@ -101,7 +101,7 @@ describe('a cluster whose Redis fails', () => {
   it('lost reply: retries with the same slot, and never takes two', async () => {
     await using proxy = await TcpProxy.start(redis.port);
     const url = `redis://127.0.0.1:${proxy.port}`;
-    const node = await start({ url, acquireTimeoutMs: 100, commandTimeoutMs: 2_000 });
+    const node = await start({ ...LASTING, url, acquireTimeoutMs: 100, commandTimeoutMs: 2_000 });
     // Redis must know the script already, or the lost reply would be NOSCRIPT.
     await (await node.connect()).close();
     await inOrder(0);

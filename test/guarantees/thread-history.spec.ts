@@ -3,8 +3,7 @@ import fc from 'fast-check';
 
 import { resolveOptions } from '../../src/config/resolve-options.js';
 import { MemoryHistory } from '../../src/history/memory-history.js';
-import { isOwnPosition } from '../../src/history/position.js';
-import type { Position } from '../../src/history/position.js';
+import { isOwnPosition, type Position } from '../../src/history/position.js';
 import type { Stretch, ThreadKey } from '../../src/history/thread-history.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 

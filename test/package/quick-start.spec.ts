@@ -14,11 +14,9 @@ import { projectFile, quickStartFiles } from '../support/readme.js';
 const MAIN = `
 import 'reflect-metadata';
 import { Injectable, Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
-import { AppModule } from './app.module.js';
 
 @Injectable()
 class Jobs {

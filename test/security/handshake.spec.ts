@@ -5,13 +5,13 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   ForbiddenException,
   HttpException,
+  Inject,
   Injectable,
   Logger,
-  Scope,
   type LoggerService,
+  Scope,
 } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
-import { Inject } from '@nestjs/common';
 import {
   type AuthenticateFunction,
   type ConnectionAuthenticator,

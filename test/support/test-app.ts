@@ -1,11 +1,11 @@
-import type {
-  DynamicModule,
-  INestApplication,
-  LoggerService,
-  Provider,
-  Type,
+import {
+  type DynamicModule,
+  type INestApplication,
+  type LoggerService,
+  Module,
+  type Provider,
+  type Type,
 } from '@nestjs/common';
-import { Module } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import {
   type WebSocketIsolationOptions,
