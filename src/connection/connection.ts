@@ -99,8 +99,14 @@ export class Connection
     this.#expiry?.release();
     this.#expiry = undefined;
     this.services.resume?.leave(this.manager);
-    for (let left = this.#waiting?.drop() ?? 0; left > 0; left -= 1) this.#ignore('closing');
+    for (let left = this.#waiting?.size ?? 0; left > 0; left -= 1) this.#ignore('closing');
+    this.#waiting?.drop();
     this.#waiting = undefined;
+  }
+
+  /** The lease of the connection is certain again: handles the messages that were held. */
+  resume(): void {
+    this.#startNext();
   }
 
   disconnected(reason: CloseReason): Promise<void> | undefined {
@@ -121,8 +127,7 @@ export class Connection
   }
 
   #connected(): Promise<void> | undefined {
-    const connecting = this.#connecting;
-    return connecting && this.#step('handleConnection', connecting);
+    return this.#connecting && this.#step('handleConnection', this.#connecting);
   }
 
   #disconnect(code: number): Promise<void> | undefined {
@@ -174,7 +179,6 @@ export class Connection
     if (isThenable(message)) {
       const error = new TypeError('The messageParser returned a promise instead of the message.');
       this.#hookFailed('messageParser', error);
-      // The promise is not awaited: an unhandled rejection would end the process.
       Promise.resolve(message).catch(() => undefined);
     }
     this.#ignore('unknown-event');
@@ -205,8 +209,7 @@ export class Connection
     if (this.#waiting?.isDone) this.#waiting = undefined;
   }
 
-  // A method, not a getter: every message passes here, and V8 looks up private getters at run time even in optimised
-  // code.
+  // A method, not a getter: V8 looks up private getters at run time even in optimised code.
   #mayStart(): boolean {
     return (
       this.isReady &&

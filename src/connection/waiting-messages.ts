@@ -18,7 +18,7 @@ export interface WaitingMessage {
 const PAUSE_AT = 1 / 4;
 
 /** The connection whose messages wait. */
-export interface WaitingConnection {
+export interface WaitingConnection extends HeldTraffic {
   readonly services: ConnectionServices;
   readonly client: WebSocket;
   readonly manager: {
@@ -44,7 +44,7 @@ export interface WaitingConnection {
  * The messages of one connection that wait for a handler, in order and bounded in bytes. Back-pressure: reading pauses
  * long before the bound. Made for the first message that has to wait.
  */
-export class WaitingMessages implements HeldTraffic {
+export class WaitingMessages {
   readonly #queue = new MessageQueue<WaitingMessage>();
   #bytes = 0;
   #isStarting = false;
@@ -78,7 +78,7 @@ export class WaitingMessages implements HeldTraffic {
     services.pending.add(this, waiting.bytes);
     // The bytes may have exceeded the budget of the process, which then closed this connection.
     if (!manager.isActive) return true;
-    if (this.connection.isReady && !this.#isFresh) services.leases.hold(this);
+    if (this.connection.isReady && !this.#isFresh) services.leases.hold(this.connection);
     if (this.#bytes >= this.#pauseFrom && !manager.isReadingPaused) {
       manager.isReadingPaused = true;
       manager.attempt(pauseReading, this.connection.client);
@@ -90,7 +90,8 @@ export class WaitingMessages implements HeldTraffic {
   startNext(): void {
     // A handler that ends synchronously frees its place, and so calls this method, inside the loop that is starting it.
     if (!this.connection.isReady || this.#isStarting) return;
-    if (this.size > 0 && !this.#isFresh) return this.connection.services.leases.hold(this);
+    const { services } = this.connection;
+    if (this.size > 0 && !this.#isFresh) return services.leases.hold(this.connection);
     this.#isStarting = true;
     this.#startQueued();
     this.#isStarting = false;
@@ -99,19 +100,12 @@ export class WaitingMessages implements HeldTraffic {
     if (isReadingPaused && this.#bytes <= this.#pauseFrom / 2) this.#resumeReading();
   }
 
-  /** The leases are fresh again: handles the messages that were held. */
-  resume(): void {
-    this.startNext();
-  }
-
-  /** Drops all messages, because the connection is closing. Returns how many there were. */
-  drop(): number {
-    const { size } = this;
+  /** Drops all messages, because the connection is closing. */
+  drop(): void {
     this.#queue.clear();
     this.#forget();
     // The close frame of the peer has to be read.
     this.#resumeReading();
-    return size;
   }
 
   #startQueued(): void {

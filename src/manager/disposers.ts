@@ -4,6 +4,12 @@ import type { CloseReason } from '../wire/close-codes.js';
 /** Runs once when the connection ends. */
 export type Disposer = (reason: CloseReason) => unknown;
 
+/** @throws {TypeError} for a value that is not a function */
+export function assertDisposer(disposer: Disposer): void {
+  if (typeof disposer === 'function') return;
+  throw new TypeError(`Expected onDispose() to get a function, got ${typeof disposer}.`);
+}
+
 /** The disposers of one connection. They run one after another, the last registered first. */
 export class Disposers {
   readonly #registered: Disposer[] = [];
@@ -12,15 +18,8 @@ export class Disposers {
     return this.#registered.length;
   }
 
-  /**
-   * Registers a disposer. The returned function removes it.
-   *
-   * @throws {TypeError} for a value that is not a function
-   */
+  /** Registers a disposer. The returned function removes it. */
   add(disposer: Disposer): () => void {
-    if (typeof disposer !== 'function') {
-      throw new TypeError(`Expected onDispose() to get a function, got ${typeof disposer}.`);
-    }
     const registered = this.#registered;
     registered.push(disposer);
     return () => {

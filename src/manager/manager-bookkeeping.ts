@@ -9,6 +9,7 @@ import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { ManagerOwner } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
+import type { SlotReclaimer } from './slot-reclaimer.js';
 import { WebSocketManager } from './web-socket-manager.js';
 
 /** Records a critical message of a connection in the history of its thread. */
@@ -26,6 +27,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     readonly options: ResolvedOptions,
     private readonly registry: ManagerRegistry,
     private readonly journal: Journal,
+    private readonly reclaimer: Pick<SlotReclaimer, 'watch'>,
     private readonly releaseSlot: (manager: WebSocketManager) => void,
   ) {
     this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
@@ -40,6 +42,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     const manager = new WebSocketManager(context, this);
     if (this.options.leaks.captureCreationSite) manager.creationSite = new Error('made here').stack;
     this.registry.add(manager);
+    this.reclaimer.watch(manager.slots!);
     if (this.journal.isHeard('manager-created')) {
       this.journal.record('manager-created', { subject: subjectOf(context) });
     }

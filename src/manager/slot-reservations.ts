@@ -78,7 +78,7 @@ export class SlotReservations {
     const relief =
       slots && slots.held >= this.limits.crowdedFrom ? this.reclaimer.relieve(slots) : undefined;
     if (this.isFree(this.registry.slotsOf(context.userId))) {
-      const manager = this.#make(context);
+      const manager = this.create(context);
       return relief ? relief.then(() => manager) : manager;
     }
     return this.#wait(context);
@@ -87,7 +87,7 @@ export class SlotReservations {
   #wait(context: UserExecutionContext): Promise<WebSocketManager> {
     const slots = this.registry.openSlots(context.userId);
     const rescue = this.reclaimer.rescue(slots);
-    if (this.isFree(slots)) return Promise.resolve(this.#make(context));
+    if (this.isFree(slots)) return Promise.resolve(this.create(context));
     if (!rescue) {
       this.registry.forget(slots);
       throw this.#limitError(context.userId);
@@ -95,7 +95,7 @@ export class SlotReservations {
     const arrival = new Promise<WebSocketManager>((resolve, reject) => {
       const admit = (): void => {
         if (this.#isClosed) reject(new ManagerClosedError('createManager'));
-        else if (this.isFree(slots)) resolve(this.#make(context));
+        else if (this.isFree(slots)) resolve(this.create(context));
         else reject(this.#limitError(context.userId));
       };
       const waiter = { admit };
@@ -111,12 +111,6 @@ export class SlotReservations {
       });
     });
     return this.#remember(context.connectionId, arrival);
-  }
-
-  #make(context: UserExecutionContext): WebSocketManager {
-    const manager = this.create(context);
-    this.reclaimer.watch(manager.slots!);
-    return manager;
   }
 
   #remember(connectionId: string, arrival: Promise<WebSocketManager>): Promise<WebSocketManager> {

@@ -54,7 +54,8 @@ export class WebSocketManagerFactory {
     const release = (manager: WebSocketManager): void => reservations.release(manager);
     this.#reservations = reservations;
     this.#ownership = new Ownership(registry, journal);
-    this.#bookkeeping = new ManagerBookkeeping(clock, options, registry, journal, release);
+    const parts = [clock, options, registry, journal, reclaimer] as const;
+    this.#bookkeeping = new ManagerBookkeeping(...parts, release);
     this.clusterConnections = new ClusterConnections(registry, clock, journal, cluster);
   }
 

@@ -1,13 +1,8 @@
 import type { StepReport } from '../time/bounded-run.js';
-import {
-  assertSendable,
-  CloseCode,
-  type CloseInitiator,
-  type CloseReason,
-  fitReason,
-} from '../wire/close-codes.js';
+import { assertSendable, CloseCode, fitReason } from '../wire/close-codes.js';
+import type { CloseInitiator, CloseReason } from '../wire/close-codes.js';
 import { type ManagedSocket, SOCKET_CLOSED } from '../wire/managed-socket.js';
-import { type Disposer, Disposers } from './disposers.js';
+import { assertDisposer, type Disposer, Disposers } from './disposers.js';
 import { endingFor } from './ending.js';
 import { ManagerEnd } from './manager-end.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
@@ -134,6 +129,7 @@ export class WebSocketManager extends OutboundChannel {
    * @throws {TypeError} for a value that is not a function
    */
   onDispose(disposer: Disposer): () => void {
+    assertDisposer(disposer);
     if (!this.isActive) throw new ManagerClosedError('onDispose');
     return (this.#disposers ??= new Disposers()).add(disposer);
   }
@@ -245,6 +241,7 @@ export class WebSocketManager extends OutboundChannel {
 
   /** @internal Terminates the socket of a closing connection. */
   cut(): void {
-    this.#end?.cut();
+    if (this.#end) this.#end.cut();
+    else if (this.attachedSocket) this.attempt((socket) => socket.terminate(), this.attachedSocket);
   }
 }

@@ -209,7 +209,7 @@ return answer
  * KEYS hash; ARGV window, epoch for a history whose end is lost, epoch and offset that the node has seen. Extends the
  * life of an open thread. Returns its epoch and the offset of its latest event.
  */
-export const TOUCH = new Script(`${LINEAGE}
+export const TOUCH = new Script(`${NOW}${LINEAGE}
 redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
 local known = redis.call('HMGET', KEYS[1], 'e', 's')
 if known[1] and isBehind(KEYS[1], known[1], tonumber(known[2] or 0), ARGV[3], ARGV[4], true) then

@@ -1,5 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { IsolatedGateway, WebSocketEmitter } from 'nestjs-websocket-isolation';
+import {
+  IsolatedGateway,
+  WebSocketEmitter,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
 import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import { createClient, RESP_TYPES } from 'redis';
@@ -172,6 +176,13 @@ describe('a history that has lost its end', () => {
     }, PATIENCE_MS);
     for (const client of clients) expect(statuses(client)).toEqual(['live', 'gap']);
     noNumberTwice(clients);
+    // The thread goes on under a new epoch: the events that the replica had are still there.
+    const [stream] = (await replica.command('KEYS', '*events:*')) as string[];
+    expect(await replica.command('XLEN', stream!)).toBe(KEPT + 1);
+    for (const { app } of nodes) {
+      const { cluster } = app.get(WebSocketManagerFactory).getStats().currentState;
+      expect(cluster!.counters.unreadable).toBe(0);
+    }
   });
 
   it('after Redis came back empty is reported once, and waiting events arrive once', async () => {
