@@ -1,6 +1,7 @@
 import { pauseAfter } from '../time/back-off.js';
 import type { Clock, Release } from '../time/clock.js';
 import { optionalPeer } from '../config/optional-peer.js';
+import { activityOf } from './line-activity.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
 import type { ScriptClient } from './script.js';
@@ -110,6 +111,7 @@ export class RedisConnections {
   }
 
   async #ping(purpose: ConnectionPurpose, connection: RedisConnection): Promise<void> {
+    const before = activityOf(connection);
     try {
       await answerWithin(this.clock, PING_MS, connection.ping!());
       this.#unready.delete(connection);
@@ -118,6 +120,8 @@ export class RedisConnections {
       // A ping fails at once while the client connects. Connecting can hang too, once the socket is open: a client that
       // is offline at two pings in a row is replaced.
       const isDead = error instanceof RedisTimeoutError;
+      // The ping waits behind other commands, which get their replies.
+      if (isDead && activityOf(connection) !== before) return;
       if (!isDead && !this.#unready.has(connection)) {
         this.#unready.add(connection);
         return;

@@ -7,6 +7,7 @@ import type { RedisConnection, RedisConnections } from './connections.js';
 import { parse } from './checks.js';
 import type { Keys } from './keys.js';
 import { type Envelope, isEnvelope, type Topic } from './messages.js';
+import { noteActivity } from './line-activity.js';
 import { isDenied } from './permissions.js';
 import type { Published } from './published.js';
 import { Question } from './question.js';
@@ -66,7 +67,10 @@ export class NodeBus {
     if (connection === this.#listening) return;
     this.#listening = connection;
     try {
-      await connection.subscribe(this.keys.channelOf(this.nodeId), (text) => this.#receive(text));
+      await connection.subscribe(this.keys.channelOf(this.nodeId), (text) => {
+        noteActivity(connection);
+        this.#receive(text);
+      });
       this.#unheard = 0;
     } catch (error) {
       if (this.#listening === connection) this.#listening = undefined;
@@ -165,7 +169,10 @@ export class NodeBus {
   // The number of receivers; `undefined` if the text could not be published.
   async #receivers(nodeId: string, text: string): Promise<number | undefined> {
     try {
-      return await this.connections.get('publish').publish(this.keys.channelOf(nodeId), text);
+      const connection = this.connections.get('publish');
+      const receivers = await connection.publish(this.keys.channelOf(nodeId), text);
+      noteActivity(connection);
+      return receivers;
     } catch (error) {
       this.onError(error);
       return undefined;
@@ -179,18 +186,20 @@ export class NodeBus {
   }
 
   #receive(text: string): void {
+    // Any message shows that the subscription works: this node's own may wait behind thousands of others.
+    this.#heardSomething();
     const envelope = parse(text, isEnvelope);
     if (!envelope) {
       this.unreadable.note('a message between nodes');
       return;
     }
     const { from, topic, id, body } = envelope;
-    if (topic === ECHO) this.#heardItself();
-    else if (topic === ANSWER) this.#hear(from, id, body);
+    if (topic === ECHO) return;
+    if (topic === ANSWER) this.#hear(from, id, body);
     else void this.#answer(envelope);
   }
 
-  #heardItself(): void {
+  #heardSomething(): void {
     this.#unheard = 0;
     if (!this.#isDeaf) return;
     this.#isDeaf = false;

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 
+import { noteActivity } from './line-activity.js';
+
 /** The methods that run scripts. Every kind of client of the `redis` package has them. */
 export interface ScriptClient {
   evalSha(sha: string, parts: ScriptParts): Promise<unknown>;
@@ -22,7 +24,12 @@ export class Script {
   }
 
   async run(client: ScriptClient, keys: string[], args: string[]): Promise<unknown> {
-    const parts = { keys, arguments: args };
+    const reply = await this.#send(client, { keys, arguments: args });
+    noteActivity(client);
+    return reply;
+  }
+
+  async #send(client: ScriptClient, parts: ScriptParts): Promise<unknown> {
     try {
       return await client.evalSha(this.sha, parts);
     } catch (error) {

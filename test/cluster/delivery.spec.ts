@@ -28,6 +28,8 @@ class ChatGateway {
   }
 }
 
+/** At a tenth of the time of a process, its replies take longer than the 5 s in which Redis has to answer a ping. */
+const LONG_BURST = 2_500;
 /** Long times, for busy machines: late commands are dropped, and nodes without leases get no messages. */
 const PATIENT = { acquireTimeoutMs: 60_000, commandTimeoutMs: 60_000, leaseMs: 60_000 };
 
@@ -178,6 +180,24 @@ describe('delivery in a cluster', () => {
     const until = performance.now() + 5_500;
     while (performance.now() < until);
     await eventually(() => expect(heard(onB, 'n')).toEqual(all));
+  });
+
+  it('loses no message of a burst whose replies take longer than a ping may wait', async () => {
+    const [a, b] = (await nodes(2, {}, PATIENT)) as [TestApp, TestApp];
+    const onB = await open(b, 'ada');
+    const all = Array.from({ length: LONG_BURST }, (_, index) => index);
+    // The process gets a tenth of its time, so the pings of its lines wait behind the burst.
+    const hog = setInterval(() => {
+      const until = performance.now() + 90;
+      while (performance.now() < until);
+    }, 10);
+    try {
+      for (const index of all) emitterOf(a).toUser('ada').send('n', index);
+      await eventually(() => expect(heard(onB, 'n').length).toBe(LONG_BURST));
+      expect(heard(onB, 'n')).toEqual(all);
+    } finally {
+      clearInterval(hog);
+    }
   });
 
   it('ends a user’s connections on every node, and returns their number', async () => {
