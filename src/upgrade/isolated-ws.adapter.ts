@@ -6,6 +6,7 @@ import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
 import { ISOLATION_OPTIONS } from '../config/isolation.options.js';
 import { draining, starting } from '../handshake/refusal.js';
+import { isProvided } from '../nest/provided.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { AcceptUpgrade, Endpoint } from './endpoint.js';
 import { takeAnnouncedGateway } from './gateway-announcement.js';
@@ -164,13 +165,7 @@ export class IsolatedWsAdapter extends WsAdapter {
 
   // The module is found by its options. If the adapter was given only a server, it cannot look for the module.
   #isModuleMissing(): boolean {
-    if (typeof this.#app.get !== 'function') return false;
-    try {
-      this.#app.get(ISOLATION_OPTIONS, { strict: false });
-      return false;
-    } catch {
-      return true;
-    }
+    return isProvided(this.#app, ISOLATION_OPTIONS) === false;
   }
 
   #routerFor(port: number, path: unknown, given: ServerOptions): UpgradeRouter {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
   Controller,
   forwardRef,
@@ -128,6 +128,24 @@ describe('a boot fails with a message that names the fix', () => {
       code: 'MODULE_NOT_IMPORTED',
       message: expect.stringMatching(/^Lonely has @IsolatedGateway\(\).*forRoot\(\)\]/),
     });
+  });
+
+  // `NestFactory.create()` does so by default: Nest then ends the process when `app.get()` finds nothing.
+  it('when the module is not imported, in an app that ends its process on errors', async () => {
+    @Module({ providers: [Lonely] })
+    class Root {}
+    const exit = jest.spyOn(process, 'exit').mockImplementation(() => {
+      throw new Error('the process was ended');
+    });
+    const made = await NestFactory.create(Root, { logger: false });
+    try {
+      made.useWebSocketAdapter(new IsolatedWsAdapter(made));
+      await expect(made.init()).rejects.toMatchObject({ code: 'MODULE_NOT_IMPORTED' });
+      expect(exit).not.toHaveBeenCalled();
+    } finally {
+      exit.mockRestore();
+      await made.close();
+    }
   });
 
   it('when another adapter is set beside an isolated gateway', async () => {
