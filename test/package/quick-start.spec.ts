@@ -14,9 +14,11 @@ import { projectFile, quickStartFiles } from '../support/readme.js';
 const MAIN = `
 import 'reflect-metadata';
 import { Injectable, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { Interval, ScheduleModule } from '@nestjs/schedule';
+import { AppModule } from './app.module.js';
 
 @Injectable()
 class Jobs {
@@ -92,7 +94,8 @@ describe('the quick start of the README, in an empty app with the packed package
       child.once('exit', (code, signal) => resolve(signal ?? String(code)));
     });
     const ticks: number[] = [];
-    const port = await new Promise<string>((resolve) => {
+    const port = await new Promise<string>((resolve, reject) => {
+      void exited.then((how) => reject(new Error(`The app ended before it listened: ${how}`)));
       createInterface(child.stdout).on('line', (line) => {
         const [word, value] = line.split(' ');
         if (word === 'port') resolve(value!);
