@@ -51,14 +51,9 @@ export function runConnectHooks(
 }
 
 function enterAll(connection: ConnectingConnection, request: unknown): Promise<void> | undefined {
-  const { gateways } = connection.server;
-  let index = 0;
-  const next = (): number | undefined => {
-    if (index === gateways.length || !connection.manager.mayAct) return undefined;
-    index += 1;
-    return index - 1;
-  };
-  return inTurn(next, (place) => enter(connection, place, request));
+  return inTurn(connection.server.gateways.length, (index) =>
+    connection.manager.mayAct ? enter(connection, index, request) : undefined,
+  );
 }
 
 /** Runs `handleDisconnect` of every gateway whose connect hook has begun, one after the other, each through `step`. */
@@ -66,11 +61,11 @@ export function runDisconnectHooks(
   { instances, connectsStarted }: ConnectingConnection,
   step: (hook: (client: object, code: number) => unknown) => Promise<void> | undefined,
 ): Promise<void> | undefined {
-  const connected = instances.slice(0, connectsStarted);
-  return inTurn(
-    () => connected.shift(),
-    (gateway) => gateway.handleDisconnect && step((...told) => gateway.handleDisconnect!(...told)),
-  );
+  return inTurn(connectsStarted, (index) => {
+    const gateway = instances[index]!;
+    if (!gateway.handleDisconnect) return undefined;
+    return step((client, code) => gateway.handleDisconnect!(client, code));
+  });
 }
 
 /** The connect hook of one gateway, with its guards and interceptors. */

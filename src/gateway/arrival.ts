@@ -11,6 +11,8 @@ import {
   abandon,
   type HandshakeAttempt,
   type HandshakeOutcome,
+  type HandshakeOwner,
+  type HandshakeStep,
 } from '../handshake/handshake-attempt.js';
 import type { HandshakeService } from '../handshake/handshake.service.js';
 import { foreignOrigin, isOriginAllowed, originRefused } from '../handshake/origin.js';
@@ -48,8 +50,10 @@ export interface ArrivalServices {
  * one, synchronously if there is nothing to wait for. `HandshakeAttempt` owns the deadline of steps 1 to 6 and gives
  * back a slot that is granted too late.
  */
-export class Arrival {
+export class Arrival implements HandshakeOwner {
   #traced: TracedHandshake | undefined = undefined;
+  #attempt: HandshakeAttempt | undefined = undefined;
+  #identity: ConnectionIdentity | undefined = undefined;
   #scope: ConnectionScope | undefined = undefined;
 
   constructor(
@@ -68,73 +72,87 @@ export class Arrival {
 
   // Step 1: does this process take connections, and are few enough handshakes under way?
   #enter(): void {
-    const done = (outcome: HandshakeOutcome): void => this.#handshakeEnded(outcome);
-    const attempt = this.host.handshakes.begin(this.upgrade.socket, done);
-    if (attempt) this.#checkOrigin(attempt);
+    this.#attempt = this.host.handshakes.begin(this.upgrade.socket, this);
+    this.#attempt?.take(Arrival.#checkOrigin, this);
+  }
+
+  #take<T>(step: HandshakeStep<Arrival, T>): void {
+    this.#attempt!.take(step, this);
   }
 
   // Step 2: may pages of this origin connect?
-  #checkOrigin(attempt: HandshakeAttempt): void {
-    const { request } = this.upgrade;
-    const { handshake } = this.host.options;
-    const asked = (isAllowed: boolean): void => {
-      if (!isAllowed) throw foreignOrigin(request, handshake);
-      this.#verify(attempt);
-    };
-    attempt.ask(() => isOriginAllowed(request, handshake), asked, originRefused);
-  }
+  static readonly #checkOrigin: HandshakeStep<Arrival, boolean> = {
+    run: ({ upgrade, host }) => isOriginAllowed(upgrade.request, host.options.handshake),
+    next: (arrival, isAllowed) => {
+      const { upgrade, host, server } = arrival;
+      if (!isAllowed) throw foreignOrigin(upgrade.request, host.options.handshake);
+      if (server.verify) arrival.#take(Arrival.#verify);
+      else arrival.#take(Arrival.#authenticate);
+    },
+    failed: originRefused,
+  };
 
   // Step 3: does the app's `verifyClient` accept the request, if its `ws` server has one?
-  #verify(attempt: HandshakeAttempt): void {
-    const { verify } = this.server;
-    if (!verify) return this.#authenticate(attempt);
-    const asked = (isAllowed: boolean): void => {
+  static readonly #verify: HandshakeStep<Arrival, boolean> = {
+    run: ({ server, upgrade }) => server.verify!(upgrade.request),
+    next: (arrival, isAllowed) => {
       if (!isAllowed) throw new HandshakeRefused('unauthorized');
-      this.#authenticate(attempt);
-    };
-    attempt.ask(() => verify(this.upgrade.request), asked, authenticationRefused);
-  }
+      arrival.#take(Arrival.#authenticate);
+    },
+    failed: authenticationRefused,
+  };
 
   // Step 4: which user is it?
-  #authenticate(attempt: HandshakeAttempt): void {
-    const identify = () => this.host.authentication.identify(this.upgrade.request, attempt);
-    const identified = (identity: ConnectionIdentity | null): void => {
+  static readonly #authenticate: HandshakeStep<Arrival, ConnectionIdentity | null> = {
+    run: (arrival) =>
+      arrival.host.authentication.identify(arrival.upgrade.request, arrival.#attempt!),
+    next: (arrival, identity) => {
       if (!identity) throw new HandshakeRefused('unauthorized');
-      this.#takeSlot(attempt, identity);
-    };
-    attempt.ask(identify, identified, authenticationRefused);
-  }
+      arrival.#identity = identity;
+      arrival.#take(Arrival.#takeSlot);
+    },
+    failed: authenticationRefused,
+  };
 
   // Step 5: makes a context of the identity, and takes a slot for it, in this process and in the cluster.
-  #takeSlot(attempt: HandshakeAttempt, identity: ConnectionIdentity): void {
-    const { clock, resume, factory } = this.host;
-    const { request } = this.upgrade;
-    const context = UserExecutionContext.fromHttpRequest(request, identity);
-    assertNotExpired(context, clock.epoch());
-    resume?.assertOwn(context, request);
-    const arrived = (manager: WebSocketManager): void => this.#openScope(attempt, manager);
-    attempt.wait(factory.arrive(context), arrived, { tooLate: abandon });
-  }
+  static readonly #takeSlot: HandshakeStep<Arrival, WebSocketManager> = {
+    run: (arrival) => {
+      const { clock, resume, factory } = arrival.host;
+      const { request } = arrival.upgrade;
+      const context = UserExecutionContext.fromHttpRequest(request, arrival.#identity!);
+      assertNotExpired(context, clock.epoch());
+      resume?.assertOwn(context, request);
+      return factory.arrive(context);
+    },
+    next: (arrival, manager) => {
+      arrival.#attempt!.manager = manager;
+      arrival.#take(Arrival.#openScope);
+    },
+    tooLate: abandon,
+  };
 
   // Step 6: makes the connection's own instances of scoped providers.
-  #openScope(attempt: HandshakeAttempt, manager: WebSocketManager): void {
-    attempt.manager = manager;
-    const { server, upgrade } = this;
-    const { keepHeaders } = this.host.options.handshake;
-    const { context } = manager;
-    const failed = (error: unknown): HandshakeRefused =>
-      new HandshakeRefused('scope-failed', { error, userId: context.userId });
-    const open = (): Promise<void> | undefined => {
-      const value = ConnectionRequest.from(context, upgrade.request, server.path, keepHeaders);
-      this.#scope = new ConnectionScope(server.scopeBlueprint, value);
-      const prepared = new PreparedScope(this.#scope, manager, server.path);
+  static readonly #openScope: HandshakeStep<Arrival, void> = {
+    run: (arrival) => {
+      const { server, upgrade, host } = arrival;
+      const manager = arrival.#attempt!.manager!;
+      const { keepHeaders } = host.options.handshake;
+      const { path, scopeBlueprint } = server;
+      const value = ConnectionRequest.from(manager.context, upgrade.request, path, keepHeaders);
+      arrival.#scope = new ConnectionScope(scopeBlueprint, value);
+      const prepared = new PreparedScope(arrival.#scope, manager, path);
       manager.useHooks(prepared);
       return prepared.open();
-    };
-    attempt.ask(open, () => attempt.admit(manager), failed);
-  }
+    },
+    next: (arrival) => arrival.#attempt!.admit(arrival.#attempt!.manager!),
+    failed: (error, arrival) => {
+      const { userId } = arrival.#attempt!.manager!.context;
+      return new HandshakeRefused('scope-failed', { error, userId });
+    },
+  };
 
-  #handshakeEnded(outcome: HandshakeOutcome): void {
+  /** Called once, when steps 1 to 6 have succeeded, failed, or been left by the client. */
+  handshakeEnded(outcome: HandshakeOutcome): void {
     if (this.#traced) endTrace(this.#traced, outcome);
     if (outcome === 'gone') return;
     const { upgrade, server } = this;

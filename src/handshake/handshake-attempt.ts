@@ -14,12 +14,24 @@ import { type Refusal, refusalOf } from './refusal.js';
 export type HandshakeOutcome =
   { readonly manager: WebSocketManager } | { readonly refusal: Refusal } | 'gone';
 
-/** Handles a step that ends otherwise than expected. */
-interface Otherwise<T> {
-  /** The value arrived after the attempt was over: releases it. */
+/**
+ * One step of a handshake. A constant, and not closures of each handshake: those were a tenth of what a connection
+ * allocates.
+ */
+export interface HandshakeStep<Subject, T> {
+  /** Starts the step. An error that it throws, or rejects with, refuses the handshake. */
+  readonly run: (subject: Subject) => T | PromiseLike<T>;
+  /** Goes on with the value: synchronously, or when its promise resolves. */
+  readonly next: (subject: Subject, value: T) => void;
+  /** Translates an error of {@link run}. Default: the error itself. */
+  readonly failed?: (error: unknown, subject: Subject) => unknown;
+  /** Releases a value that arrived after the attempt was over. */
   readonly tooLate?: (value: T) => void;
-  /** Translates the error with which the step failed. */
-  readonly failed?: (error: unknown) => unknown;
+}
+
+/** Is told how a handshake has ended. */
+export interface HandshakeOwner {
+  handshakeEnded(outcome: HandshakeOutcome): void;
 }
 
 /**
@@ -39,7 +51,7 @@ export class HandshakeAttempt {
     private readonly socket: Duplex,
     /** Monotonic milliseconds of the deadline. */
     readonly deadlineAt: number,
-    private readonly onEnd: (attempt: HandshakeAttempt, outcome: HandshakeOutcome) => void,
+    private readonly owner: HandshakeOwner,
   ) {}
 
   /** Aborted when the attempt fails. Created on first use: a handshake without an authenticator needs none. */
@@ -48,48 +60,40 @@ export class HandshakeAttempt {
     return this.#controller.signal;
   }
 
-  /** Calls `question`, and continues as {@link wait} does. An error of `question` refuses the handshake. */
-  ask<T>(
-    question: () => T | PromiseLike<T>,
-    next: (value: T) => void,
-    failed: (error: unknown) => unknown,
-  ): void {
-    let answer: T | PromiseLike<T>;
+  /** Takes a step. Its `next` is never called when the attempt is over by then. */
+  take<Subject, T>(step: HandshakeStep<Subject, T>, subject: Subject): void {
+    let value: T | PromiseLike<T>;
     try {
-      answer = question();
+      value = step.run(subject);
     } catch (error) {
-      this.refuse(failed(error));
+      this.#fail(error, step, subject);
       return;
     }
-    this.wait(answer, next, { failed });
-  }
-
-  /** Calls `next` with a value: synchronously, or when its promise resolves. Never when the attempt is over by then. */
-  wait<T>(value: T | PromiseLike<T>, next: (value: T) => void, otherwise?: Otherwise<T>): void {
     if (!isThenable(value)) {
-      this.#proceed(value, next, otherwise);
+      this.#goOn(value, step, subject);
       return;
     }
     value.then(
-      (ready) => this.#proceed(ready, next, otherwise),
-      (error: unknown) => {
-        // `Promise.reject()` has no reason: the log still needs an error.
-        const reason = error ?? new Error(`rejected with ${error}`);
-        this.refuse(otherwise?.failed ? otherwise.failed(reason) : reason);
-      },
+      (ready) => this.#goOn(ready, step, subject),
+      // `Promise.reject()` has no reason: the log still needs an error.
+      (error: unknown) => this.#fail(error ?? new Error(`rejected with ${error}`), step, subject),
     );
   }
 
-  #proceed<T>(ready: T, next: (value: T) => void, otherwise: Otherwise<T> | undefined): void {
+  #goOn<Subject, T>(value: T, step: HandshakeStep<Subject, T>, subject: Subject): void {
     if (this.#isOver) {
-      otherwise?.tooLate?.(ready);
+      step.tooLate?.(value);
       return;
     }
     try {
-      next(ready);
+      step.next(subject, value);
     } catch (error) {
       this.refuse(error);
     }
+  }
+
+  #fail<Subject, T>(error: unknown, step: HandshakeStep<Subject, T>, subject: Subject): void {
+    this.refuse(step.failed ? step.failed(error, subject) : error);
   }
 
   admit(manager: WebSocketManager): void {
@@ -128,12 +132,13 @@ export class HandshakeAttempt {
   #end(outcome: HandshakeOutcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.link.remove();
     this.#stopWatching?.();
     if (outcome === 'gone' || !('manager' in outcome)) {
       this.#controller?.abort(outcome === 'gone' ? outcome : outcome.refusal.reason);
       if (this.manager) abandon(this.manager);
     }
-    this.onEnd(this, outcome);
+    this.owner.handshakeEnded(outcome);
   }
 }
 

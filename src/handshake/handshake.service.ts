@@ -4,7 +4,7 @@ import { Inject, Injectable } from '@nestjs/common';
 
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { type Clock, CLOCK } from '../time/clock.js';
-import { HandshakeAttempt, type HandshakeOutcome } from './handshake-attempt.js';
+import { HandshakeAttempt, type HandshakeOwner } from './handshake-attempt.js';
 import { PendingHandshakes } from './pending-handshakes.js';
 import { draining, HandshakeRefused, type Refusal, RETRY_AFTER_MS, starting } from './refusal.js';
 
@@ -45,20 +45,17 @@ export class HandshakeService {
   /**
    * Begins a handshake, with `handshake.timeoutMs` from now on as its deadline.
    *
-   * @param done gets the outcome, exactly once
+   * @param owner is told the outcome, exactly once
    * @returns `undefined` where the handshake was refused at once
    */
-  begin(socket: Duplex, done: (outcome: HandshakeOutcome) => void): HandshakeAttempt | undefined {
+  begin(socket: Duplex, owner: HandshakeOwner): HandshakeAttempt | undefined {
     const refusal = this.#refuseEarly();
     if (refusal) {
-      done({ refusal });
+      owner.handshakeEnded({ refusal });
       return undefined;
     }
     const deadlineAt = this.clock.now() + this.options.handshake.timeoutMs;
-    const attempt = new HandshakeAttempt(socket, deadlineAt, (ended, outcome) => {
-      this.#pending.remove(ended);
-      done(outcome);
-    });
+    const attempt = new HandshakeAttempt(socket, deadlineAt, owner);
     this.#pending.add(attempt);
     return attempt;
   }

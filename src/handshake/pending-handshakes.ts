@@ -29,10 +29,6 @@ export class PendingHandshakes {
     this.#lookSoon();
   }
 
-  remove(attempt: HandshakeAttempt): void {
-    attempt.link.remove();
-  }
-
   /** Refuses all of them with the same refusal. */
   refuseAll(refusal: HandshakeRefused): void {
     for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal);

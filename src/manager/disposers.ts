@@ -33,9 +33,10 @@ export class Disposers {
     reason: CloseReason,
     step: (label: string, dispose: () => unknown) => Promise<void> | undefined,
   ): Promise<void> | undefined {
-    // Taken from the list one by one: a disposer may remove another one.
-    const last = (): Disposer | undefined => this.#registered.pop();
-    return inTurn(last, (disposer) => {
+    // Taken from the list one by one: a disposer may remove another one, and none is added any more.
+    return inTurn(this.#registered.length, () => {
+      const disposer = this.#registered.pop();
+      if (!disposer) return undefined;
       const label = `onDispose ${disposer.name}`.trimEnd();
       return step(label, () => disposer(reason));
     });

@@ -1,7 +1,7 @@
 import { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/running-code.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { afterwards } from '../structures/maybe-async.js';
+import { inTurn } from '../structures/maybe-async.js';
 import type { Clock } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
 import { type CloseReason, isSendableCode } from '../wire/close-codes.js';
@@ -32,6 +32,14 @@ export interface EndingManager {
  * for it.
  */
 export class ManagerEnd {
+  /** The steps after the socket has closed. Each may return a promise, which must not reject. */
+  static readonly #steps: readonly ((end: ManagerEnd) => Promise<void> | undefined)[] = [
+    ({ manager, reason }) => manager.hooks?.disconnected(reason),
+    ({ manager, reason }) => manager.runDisposers(reason),
+    ({ manager, reason }) => manager.hooks?.released(reason),
+    (end) => end.#end(),
+  ];
+
   /** Monotonic milliseconds. */
   readonly startedAt: number;
   #socketGone: Promise<void> | undefined = undefined;
@@ -131,13 +139,8 @@ export class ManagerEnd {
   }
 
   #finish(): void {
-    const { manager, reason } = this;
-    manager.socketIsGone();
-    void afterwards(manager.hooks?.disconnected(reason), () =>
-      afterwards(manager.runDisposers(reason), () =>
-        afterwards(manager.hooks?.released(reason), () => this.#end()),
-      ),
-    );
+    this.manager.socketIsGone();
+    void inTurn(ManagerEnd.#steps.length, (index) => ManagerEnd.#steps[index]!(this));
   }
 
   #end(): undefined {

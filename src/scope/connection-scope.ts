@@ -199,14 +199,11 @@ export class ConnectionScope {
 
   // In reverse order of creation: an instance may need earlier ones. Index 0 is the request.
   #disposePlanned(run: RunDisposer): Promise<void> | undefined {
-    let place = this.#instances.length;
-    const next = (): number | undefined => {
-      place -= 1;
-      return place > 0 ? place : undefined;
-    };
-    return inTurn(next, (at) => {
-      const wrapper = this.#plan!.wrappers[at - 1]!;
-      const instance = this.#instances[at];
+    const last = this.#instances.length - 1;
+    return inTurn(last, (index) => {
+      const place = last - index;
+      const wrapper = this.#plan!.wrappers[place - 1]!;
+      const instance = this.#instances[place];
       const dispose = disposerOf(instance, wrapper);
       if (!dispose || !this.#isFirst(instance as object)) return undefined;
       return run(dispose, String(wrapper.name));

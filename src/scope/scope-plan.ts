@@ -4,8 +4,11 @@ import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { dependencyCount } from '../nest/injected-tokens.js';
 import { type InstanceWrapper, isPlannable, type NestInternals } from '../nest/nest-internals.js';
 
-/** Where an argument comes from: a singleton, or an index in the scope's list of instances. */
-type Source = { readonly value: unknown } | { readonly place: number };
+/** Where an argument comes from: an index in the scope's list of instances, or, where that is -1, a singleton. */
+interface Source {
+  readonly place: number;
+  readonly value: unknown;
+}
 
 /** How one provider is created. */
 interface Recipe {
@@ -57,9 +60,9 @@ export class ScopePlan {
     const visiting = new Set<InstanceWrapper>();
     const sourceOf = (wrapper: InstanceWrapper): Source | undefined => {
       const place = places.get(wrapper);
-      if (place !== undefined) return { place };
+      if (place !== undefined) return { place, value: undefined };
       if (wrapper.isDependencyTreeStatic() && !wrapper.isTransient)
-        return { value: wrapper.instance };
+        return { place: -1, value: wrapper.instance };
       return plan(wrapper);
     };
     const plan = (wrapper: InstanceWrapper): Source | undefined => {
@@ -80,7 +83,7 @@ export class ScopePlan {
       const properties = declared.map(({ key }, index) => ({ key, source: sources[index]! }));
       recipes.push({ wrapper, dependencies, properties });
       places.set(wrapper, recipes.length);
-      return { place: recipes.length };
+      return { place: recipes.length, value: undefined };
     };
     const isWhole = wrappers.every((wrapper) => sourceOf(wrapper) !== undefined);
     return isWhole ? new ScopePlan(recipes, places, internals) : undefined;
@@ -110,9 +113,8 @@ export class ScopePlan {
     instances: Instances,
     adopt: (wrapper: InstanceWrapper) => unknown,
   ): Promise<void> | undefined {
-    // Instances are in the order of the recipes, so the next recipe follows the last instance.
-    const next = (): Recipe | undefined => this.#recipes[instances.length - 1];
-    return inTurn(next, (recipe) => {
+    return inTurn(this.#recipes.length, (index) => {
+      const recipe = this.#recipes[index]!;
       const instance = adopt(recipe.wrapper) ?? this.#make(recipe, instances);
       if (!isThenable(instance)) {
         instances.push(instance);
@@ -123,9 +125,7 @@ export class ScopePlan {
   }
 
   #make({ wrapper, dependencies, properties }: Recipe, instances: Instances): unknown {
-    const read = (source: Source): unknown =>
-      'place' in source ? instances[source.place] : source.value;
-    const args = dependencies.map(read);
+    const args = dependencies.map((source) => valueOf(source, instances));
     if (wrapper.isFactory) {
       const made = (wrapper.metatype as (...args: unknown[]) => unknown)(...args);
       return isThenable(made)
@@ -137,16 +137,20 @@ export class ScopePlan {
       unknown
     >;
     for (const { key, source } of properties) {
-      const value = read(source);
+      const value = valueOf(source, instances);
       if (value !== undefined && value !== null) instance[key] = value;
     }
     return this.internals.decorate(instance);
   }
 }
 
+function valueOf({ place, value }: Source, instances: Instances): unknown {
+  return place === -1 ? value : instances[place];
+}
+
 function readsPlace({ dependencies, properties }: Recipe, place: number): boolean {
   const sources = [...dependencies, ...properties.map(({ source }) => source)];
-  return sources.some((source) => 'place' in source && source.place === place);
+  return sources.some((source) => source.place === place);
 }
 
 function isOurs(token: unknown): boolean {

@@ -15,18 +15,17 @@ export function afterwards(
 }
 
 /**
- * Passes one item after another to a step. Runs synchronously as long as the step returns no promise. Where the step
- * returns one, the next item waits for it.
- *
- * @param take returns the next item, and `undefined` after the last one
+ * Runs `step` for 0, 1, 2 and so on. Runs synchronously as long as the step returns no promise. Where the step returns
+ * one, the next index waits for it. Neither may reject.
  */
-export function inTurn<Item>(
-  take: () => Item | undefined,
-  step: (item: Item) => Promise<void> | undefined,
+export function inTurn(
+  count: number,
+  step: (index: number) => Promise<void> | undefined,
+  from = 0,
 ): Promise<void> | undefined {
-  for (let item = take(); item !== undefined; item = take()) {
-    const pending = step(item);
-    if (pending) return pending.then(() => inTurn(take, step));
+  for (let index = from; index < count; index += 1) {
+    const pending = step(index);
+    if (pending) return pending.then(() => inTurn(count, step, index + 1));
   }
   return undefined;
 }

@@ -71,8 +71,8 @@ const faults: Fault[] = [
     change: [
       [
         'src/handshake/handshake-attempt.ts',
-        'if (this.#isOver) {\n      otherwise?.tooLate',
-        'if (false) {\n      otherwise?.tooLate',
+        'if (this.#isOver) {\n      step.tooLate',
+        'if (false) {\n      step.tooLate',
       ],
     ],
     spec: 'test/guarantees/await-points',
