@@ -6,11 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
-import { startBrowser } from '../support/browser.js';
+import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 
 const REGISTER = fileURLToPath(new URL('../support/register-typescript.js', import.meta.url));
 const CLUSTER = fileURLToPath(new URL('../../demo/cluster.ts', import.meta.url));
-const PATIENCE_MS = 60_000;
 
 let browser: Browser;
 let demo: ChildProcess;
@@ -23,13 +22,13 @@ beforeAll(async () => {
   const env = { ...environment, PORT: '0', NO_COLOR: '1' };
   demo = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   demo.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
-}, PATIENCE_MS);
+});
 afterAll(async () => {
   await browser.close();
   const ended = once(demo, 'exit');
   demo.kill('SIGTERM');
   await ended;
-}, PATIENCE_MS);
+});
 
 async function openPage(node: string): Promise<Page> {
   let address = '';
@@ -37,9 +36,9 @@ async function openPage(node: string): Promise<Page> {
     const found = new RegExp(`\\(${node}\\) is at (http://\\S+)`).exec(output);
     if (!found) throw new Error(`the node "${node}" did not start:\n${output}`);
     address = found[1]!;
-  }, PATIENCE_MS);
+  });
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  page.setDefaultTimeout(PATIENCE_MS);
+  page.setDefaultTimeout(PAGE_PATIENCE_MS);
   await page.goto(address);
   return page;
 }
@@ -83,6 +82,6 @@ describe('the demo of two nodes, in a browser', () => {
       // The connection on the left node counts too.
       expect(await onRight.locator('.tab.open').count()).toBe(19);
     },
-    PATIENCE_MS * 2,
+    PAGE_PATIENCE_MS * 2,
   );
 });

@@ -4,7 +4,7 @@ import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/da
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
-import { startBrowser } from '../support/browser.js';
+import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { Crowd, crowdOf } from '../support/crowd.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
@@ -45,7 +45,7 @@ afterAll(async () => {
 beforeAll(async () => {
   const viewport = { width: 1280, height: 900 };
   page = await browser.newPage({ viewport, reducedMotion: 'reduce' });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PAGE_PATIENCE_MS);
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') problems.push(message.text());

@@ -7,7 +7,7 @@ import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { AppModule } from '../../demo/app.module.js';
-import { startBrowser } from '../support/browser.js';
+import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 
 let browser: Browser;
 let app: INestApplication;
@@ -24,7 +24,7 @@ beforeEach(async () => {
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(PAGE_PATIENCE_MS);
   problems.length = 0;
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => {

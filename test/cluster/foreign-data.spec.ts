@@ -232,7 +232,7 @@ describe('data of another program in Redis', () => {
         for (const client of clients) expect(client.closeCode).toBeUndefined();
         emitterOf(nodes[0]).toThread('ada', 'tea').send('said', 'meanwhile');
       }),
-      { numRuns: RUNS, timeout: 100_000 },
+      { numRuns: RUNS, timeout: 800_000 },
     );
     // Only overwritten lease keys do not heal: delete them by hand.
     for (const key of (await redis.command('KEYS', '*:leases')) as string[]) {

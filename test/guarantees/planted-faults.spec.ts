@@ -144,7 +144,7 @@ function failing(specs: readonly string[], tests: readonly string[]): readonly s
       cwd: copy,
       encoding: 'utf8',
       // A fault may keep the process alive forever. Then the timeout kills it.
-      timeout: 240_000,
+      timeout: 800_000,
       env: { ...process.env, RACE_RUNS: '100', JEST_WORKER_ID: undefined, NODE_OPTIONS: '' },
     },
   );

@@ -30,7 +30,7 @@ describe('the app of the guide, with the packed package', () => {
         cwd: app.folder,
         encoding: 'utf8',
         env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test' },
-        timeout: 240_000,
+        timeout: 800_000,
       },
     );
     const written = specs.flatMap((path) => files.get(path)!.match(/^it\(/gm) ?? []).length;

@@ -198,7 +198,7 @@ describe('an app with two copies of @nestjs/core', () => {
     const { stdout } = spawnSync(process.execPath, ['main.mjs'], {
       cwd: join(app.folder, 'two-copies'),
       encoding: 'utf8',
-      timeout: 240_000,
+      timeout: 800_000,
     });
     expect(stdout).toMatch(
       /^DUPLICATE_NEST_CORE: Two copies of @nestjs\/core .*npm ls @nestjs\/core/,
