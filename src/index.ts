@@ -108,6 +108,6 @@ export {
   type ThreadSnapshot,
   type ThreadViolation,
 } from './monitoring/thread-consistency.tracker.js';
-export { type ResumeStatus } from './resume/thread-reader.js';
+export { type ResumeStatus } from './resume/history-reader.js';
 export { ConnectionRequest } from './scope/connection-request.js';
 export { disposeWithConnection } from './scope/dispose-with-connection.js';

@@ -1,6 +1,7 @@
 import type { Clock } from '../time/clock.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
-import type { HistoryBounds, ThreadHistory } from '../history/thread-history.js';
+import type { EventHistory, HistoryBounds } from '../history/event-history.js';
+import type { ThreadKey, TopicKey } from '../history/history-key.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterStatus } from './cluster-status.js';
@@ -29,7 +30,9 @@ export interface Cluster {
   readonly slots: ClusterSlots;
   readonly delivery: ClusterDelivery;
   /** Makes a history of threads that every node can read. Called once at most. */
-  createHistory(bounds: HistoryBounds): ThreadHistory;
+  createHistory(bounds: HistoryBounds): EventHistory<ThreadKey>;
+  /** Makes a history of topics that every node can read. Called once at most. Without it, topics have none. */
+  createTopicHistory?(bounds: HistoryBounds): EventHistory<TopicKey>;
   /**
    * Connects. Resolves when the cluster responds, or after a short time without a response: an application starts
    * whether or not the cluster is available.

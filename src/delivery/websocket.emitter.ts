@@ -5,7 +5,7 @@ import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { LocalDelivery } from '../cluster/cluster-delivery.js';
 import { assertIdText } from '../context/identifier.js';
 import { count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
-import type { ThreadKey } from '../history/thread-history.js';
+import type { ThreadKey } from '../history/history-key.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';

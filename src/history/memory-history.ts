@@ -1,21 +1,20 @@
 import type { Clock, Release } from '../time/clock.js';
-import { encodeKeyPart } from '../context/isolation-key.js';
+import { type HistoryKey, keyText, ownerOf, type ThreadKey } from './history-key.js';
 import { createEpoch, type Position } from './position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type {
   HistoryBounds,
   HistoryListener,
   Stretch,
-  ThreadEvent,
-  ThreadHistory,
-  ThreadKey,
-} from './thread-history.js';
-import { ThreadLog } from './thread-log.js';
+  HistoryEvent,
+  EventHistory,
+} from './event-history.js';
+import { EventLog } from './event-log.js';
 
-/** The bounds of one thread, and those of all threads together. */
+/** The bounds of one history, and those of all histories together. */
 export interface MemoryBounds extends HistoryBounds {
-  /** How many threads are kept that no connection has open. */
-  readonly maxThreads: number;
+  /** How many histories are kept that no connection has open. */
+  readonly maxHistories: number;
   readonly maxTotalBytes: number;
 }
 
@@ -23,12 +22,12 @@ export interface MemoryBounds extends HistoryBounds {
 const SWEEPS_PER_WINDOW = 4;
 const NOBODY: DeliveryReport = Object.freeze({ sent: 0, queued: 0, dropped: 0 });
 
-/** The histories of threads in the memory of one process. They end with it: a client that resumes later gets a gap. */
-export class MemoryHistory implements ThreadHistory {
-  // Both by the key of the thread, the least recently used first.
-  readonly #open = new Map<string, ThreadLog>();
-  readonly #left = new Map<string, ThreadLog>();
-  #listener: HistoryListener | undefined;
+/** Histories in the memory of one process. They end with it: a client that resumes later gets a gap. */
+export class MemoryHistory<Key extends HistoryKey = ThreadKey> implements EventHistory<Key> {
+  // Both by the text of the key, the least recently used first.
+  readonly #open = new Map<string, EventLog>();
+  readonly #left = new Map<string, EventLog>();
+  #listener: HistoryListener<Key> | undefined;
   #sweeper: Release | undefined;
   #bytes = 0;
 
@@ -37,22 +36,22 @@ export class MemoryHistory implements ThreadHistory {
     private readonly clock: Clock,
   ) {}
 
-  /** How many threads are kept: those that connections have open, and those that were left within the window. */
-  get threads(): number {
+  /** How many histories are kept: those that connections have open, and those that were left within the window. */
+  get size(): number {
     return this.#open.size + this.#left.size;
   }
 
-  /** Bytes kept for all threads together. */
+  /** Bytes kept for all histories together. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  useListener(listener: HistoryListener): void {
+  useListener(listener: HistoryListener<Key>): void {
     this.#listener = listener;
   }
 
-  open(thread: ThreadKey): Release {
-    const log = this.#logOf(thread);
+  open(key: Key): Release {
+    const log = this.#logOf(key);
     log.openers += 1;
     this.#use(log);
     let isOpen = true;
@@ -66,25 +65,25 @@ export class MemoryHistory implements ThreadHistory {
     };
   }
 
-  append(thread: ThreadKey, event: ThreadEvent): DeliveryReport | 'unwanted' {
-    if (!event.isCritical && !this.#find(keyOf(thread))) return 'unwanted';
-    const log = this.#logOf(thread);
+  append(key: Key, event: HistoryEvent): DeliveryReport | 'unwanted' {
+    if (!event.isCritical && !this.#find(keyText(key))) return 'unwanted';
+    const log = this.#logOf(key);
     const recorded = this.#counted(log, () => log.append(event, this.clock.now()));
     this.#use(log);
     this.#trim(log);
     this.#makeRoom();
-    return this.#listener?.recorded(thread, log.epoch, recorded) ?? NOBODY;
+    return this.#listener?.recorded(key, log.epoch, recorded) ?? NOBODY;
   }
 
-  read(thread: ThreadKey, after: Position | undefined): Stretch {
-    const log = this.#logOf(thread);
+  read(key: Key, after: Position | undefined): Stretch {
+    const log = this.#logOf(key);
     this.#trim(log);
     const { epoch, head } = log;
     return after ? log.after(after) : { epoch, head, isGap: false, events: [], end: head };
   }
 
-  readCritical(thread: ThreadKey): Stretch {
-    const log = this.#logOf(thread);
+  readCritical(key: Key): Stretch {
+    const log = this.#logOf(key);
     this.#trim(log);
     return log.critical();
   }
@@ -97,16 +96,16 @@ export class MemoryHistory implements ThreadHistory {
     this.#bytes = 0;
   }
 
-  #find(key: string): ThreadLog | undefined {
+  #find(key: string): EventLog | undefined {
     return this.#open.get(key) ?? this.#left.get(key);
   }
 
-  #logOf(thread: ThreadKey): ThreadLog {
-    const key = keyOf(thread);
-    const known = this.#find(key);
+  #logOf(key: Key): EventLog {
+    const text = keyText(key);
+    const known = this.#find(text);
     if (known) return known;
-    const log = new ThreadLog(key, createEpoch(thread.userId), this.clock.now());
-    this.#left.set(key, log);
+    const log = new EventLog(text, createEpoch(ownerOf(key)), this.clock.now());
+    this.#left.set(text, log);
     this.#makeRoom();
     const periodMs = Math.ceil(this.bounds.windowMs / SWEEPS_PER_WINDOW);
     this.#sweeper ??= this.clock.every(periodMs, () => this.#sweep());
@@ -114,14 +113,14 @@ export class MemoryHistory implements ThreadHistory {
   }
 
   // Moves the log to the end of the map that it belongs to.
-  #use(log: ThreadLog): void {
+  #use(log: EventLog): void {
     log.usedAt = this.clock.now();
     this.#open.delete(log.key);
     this.#left.delete(log.key);
     (log.openers > 0 ? this.#open : this.#left).set(log.key, log);
   }
 
-  #trim(log: ThreadLog): void {
+  #trim(log: EventLog): void {
     const { maxEvents, maxBytes, windowMs } = this.bounds;
     this.#counted(log, () => {
       while (log.size > maxEvents || log.bytes > maxBytes) log.dropFirst();
@@ -129,11 +128,11 @@ export class MemoryHistory implements ThreadHistory {
     });
   }
 
-  // The least recently used first: threads that no connection has open as a whole, then the events of open threads.
+  // The least recently used first: histories that no connection has open as a whole, then the events of open ones.
   #makeRoom(): void {
-    const { maxThreads, maxTotalBytes } = this.bounds;
+    const { maxHistories, maxTotalBytes } = this.bounds;
     for (const log of this.#left.values()) {
-      if (this.#left.size <= maxThreads && this.#bytes <= maxTotalBytes) return;
+      if (this.#left.size <= maxHistories && this.#bytes <= maxTotalBytes) return;
       this.#drop(log);
     }
     for (const log of this.#open.values()) {
@@ -153,24 +152,20 @@ export class MemoryHistory implements ThreadHistory {
       if (log.usedAt > expired) break;
       this.#counted(log, () => log.empty());
     }
-    if (this.threads > 0) return;
+    if (this.size > 0) return;
     this.#sweeper?.();
     this.#sweeper = undefined;
   }
 
-  #drop(log: ThreadLog): void {
+  #drop(log: EventLog): void {
     this.#bytes -= log.bytes;
     this.#left.delete(log.key);
   }
 
-  #counted<T>(log: ThreadLog, change: () => T): T {
+  #counted<T>(log: EventLog, change: () => T): T {
     const before = log.bytes;
     const result = change();
     this.#bytes += log.bytes - before;
     return result;
   }
-}
-
-function keyOf({ userId, threadId }: ThreadKey): string {
-  return `${encodeKeyPart(userId)}:${encodeKeyPart(threadId)}`;
 }

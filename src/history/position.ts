@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** A place in the history of a thread. */
+/** A place in a history. */
 export interface Position {
-  /** Names one history. A new epoch begins where the old history is lost. It starts with the mark of its user. */
+  /** Names one history. A new epoch begins where the old history is lost. It starts with the mark of its owner. */
   readonly epoch: string;
   /** How many events the history had up to here, this one included. */
   readonly offset: number;
@@ -16,15 +16,18 @@ export function formatPosition({ epoch, offset }: Position): string {
   return `${epoch}.${offset}`;
 }
 
+/** Stands for a text that is not a position. Its epoch matches no history, so the client gets a gap. */
+export const NOWHERE: Position = Object.freeze({ epoch: '', offset: 0 });
+
 /** Parses a text of {@link formatPosition}; `undefined` for any other text. */
 export function parsePosition(text: string): Position | undefined {
   const [, epoch, offset] = WRITTEN.exec(text) ?? [];
   return epoch === undefined ? undefined : { epoch, offset: Number(offset) };
 }
 
-/** Creates the epoch of a new history of a user. */
-export function createEpoch(userId: string): string {
-  return markOf(userId) + randomBytes(9).toString('base64url');
+/** Creates the epoch of a new history. */
+export function createEpoch(owner: string): string {
+  return markOf(owner) + randomBytes(9).toString('base64url');
 }
 
 /** Whether a position was issued to this user. A position of another user is refused with 4403 and reads nothing. */
@@ -32,9 +35,9 @@ export function isOwnPosition({ epoch }: Position, userId: string): boolean {
   return epoch.startsWith(markOf(userId));
 }
 
-function markOf(userId: string): string {
+function markOf(owner: string): string {
   // As UTF-16: UTF-8 encodes every lone surrogate as the same bytes, so that two ids could have one mark.
-  return createHash('sha256').update(userId, 'utf16le').digest('base64url').slice(0, MARK_LENGTH);
+  return createHash('sha256').update(owner, 'utf16le').digest('base64url').slice(0, MARK_LENGTH);
 }
 
 /** The frame of an event with its position: `{"event", "data", "position"}`. */

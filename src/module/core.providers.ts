@@ -111,7 +111,9 @@ export const coreProviders: Provider[] = [
       cluster: Cluster | undefined,
     ) => {
       if (!resume) return undefined;
-      const history = cluster?.createHistory(resume) ?? new MemoryHistory(resume, clock);
+      const history =
+        cluster?.createHistory(resume) ??
+        new MemoryHistory({ ...resume, maxHistories: resume.maxThreads }, clock);
       return new Resume(history, clock, journal, factory);
     },
   },

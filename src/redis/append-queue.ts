@@ -3,15 +3,15 @@ import type { Clock, Release } from '../time/clock.js';
 
 /** An item that is written to Redis once and in order. */
 export interface Appendable {
-  /** Items of the same thread keep their order among each other. */
-  readonly thread: string;
+  /** Items of the same history keep their order among each other. */
+  readonly history: string;
   /** What the item counts in the bound of the queue; 0 for a replacement, see {@link giveUp}. */
   readonly bytes: number;
   /**
-   * Sends the item. Resolves to `'early'` when Redis does not have the previous item of the thread yet.
+   * Sends the item. Resolves to `'early'` when Redis does not have the previous item of the history yet.
    *
    * @param number of this item, higher than the numbers of all earlier items
-   * @param previous number of the previous item of the same thread; 0 when Redis certainly has that item
+   * @param previous number of the previous item of the same history; 0 when Redis certainly has that item
    */
   send(number: number, previous: number): Promise<'done' | 'early'>;
   /** The item cannot be sent. Returns the item to send in its place, if any. */
@@ -22,7 +22,7 @@ interface Entry {
   readonly item: Appendable;
   readonly number: number;
   readonly since: number;
-  /** The previous entry of the same thread, if it was not settled when this one was added. */
+  /** The previous entry of the same history, if it was not settled when this one was added. */
   before: Entry | undefined;
   isSettled: boolean;
 }
@@ -72,7 +72,7 @@ export class AppendQueue {
     const accepted = isFull
       ? this.#replacementOf(item, new Error('the queue for Redis is full'))
       : item;
-    // Replacements are bounded too: very many threads could have one each. The loss has been reported by giveUp().
+    // Replacements are bounded too: very many histories could have one each. The loss has been reported by giveUp().
     if (!accepted || this.size >= MAX_WAITING * 2) return;
     this.#enqueue(accepted);
     this.#pump();
@@ -101,18 +101,20 @@ export class AppendQueue {
 
   #enqueue(item: Appendable): void {
     this.#numbers += 1;
-    const before = this.#latest.get(item.thread);
+    const before = this.#latest.get(item.history);
     const since = this.clock.now();
     const entry: Entry = { item, number: this.#numbers, since, before, isSettled: false };
     this.#entries.push(entry);
-    this.#latest.set(item.thread, entry);
+    this.#latest.set(item.history, entry);
     this.#bytes += item.bytes;
   }
 
-  // While a replacement is the latest item of a thread, no second one is needed.
+  // While a replacement is the latest item of a history, no second one is needed.
   #replacementOf(item: Appendable, error: unknown): Appendable | undefined {
     const replacement = item.giveUp(error);
-    return replacement && this.#latest.get(item.thread)?.item.bytes === 0 ? undefined : replacement;
+    return replacement && this.#latest.get(item.history)?.item.bytes === 0
+      ? undefined
+      : replacement;
   }
 
   #pump(): void {
@@ -152,7 +154,7 @@ export class AppendQueue {
     entry.isSettled = true;
     entry.before = undefined;
     this.#bytes -= entry.item.bytes;
-    if (this.#latest.get(entry.item.thread) === entry) this.#latest.delete(entry.item.thread);
+    if (this.#latest.get(entry.item.history) === entry) this.#latest.delete(entry.item.history);
     if (!this.#hasFailed) this.#failuresInARow = 0;
   }
 

@@ -1,8 +1,8 @@
-import { CHUNK_BYTES, EVENT_OVERHEAD_BYTES } from '../history/thread-history.js';
+import { CHUNK_BYTES, EVENT_OVERHEAD_BYTES } from '../history/event-history.js';
 import { NOW, PUBLISH } from './lua.js';
 import { Script } from './script.js';
 
-// A thread is a stream, whose ids are the offsets, and a hash. Fields of the hash: `e` epoch, `s` offset of the latest
+// A history is a stream, whose ids are the offsets, and a hash. Fields of the hash: `e` epoch, `s` offset of the latest
 // event, `c` offset of the latest critical event, `b` bytes, and for every node the number of its latest event. The
 // hash lives twice as long as the window: to prove that no event was missed, Redis has to remember the position for
 // longer than the events.
@@ -74,25 +74,26 @@ local function trim(stream, offset, bytes, window, maxEvents, maxBytes)
 end
 `;
 
-// Publishes to every node that holds leases of the user. If another program has written under the key of the leases,
-// the other nodes cannot be found, and the message goes only to the node that sent the command.
+// Publishes to every node that the sorted set of holders names: nodes with leases of the user, or with members of the
+// topic. If another program has written under that key, the other nodes cannot be found, and the message goes only to the
+// node that sent the command.
 const TO_HOLDERS = `${PUBLISH}
-local function publishToHolders(leases, channel, message, answer, asking)
-  local members = redis.pcall('ZRANGEBYSCORE', leases, '(' .. whole(now), '+inf')
+local function publishToHolders(holders, channel, message, answer, asking)
+  local members = redis.pcall('ZRANGEBYSCORE', holders, '(' .. whole(now), '+inf')
   if members.err then members = { asking } end
   return publish(members, channel, message, answer, '')
 end
 `;
 
 /**
- * KEYS leases, hash, stream; ARGV prefix of node channels, message before and after the position, body, `c` for a
+ * KEYS holders, hash, stream; ARGV prefix of node channels, message before and after the position, body, `c` for a
  * critical event, connection it is for, epoch for a new history, window, most events, most bytes, node, number of the
  * event on that node, number of the previous event that Redis must have, epoch and offset that the node has seen.
  * Returns `early` if Redis lacks the previous event, `again` if it already has this event, `unwanted` if there is no
- * history and the user has no connection, or `done`, epoch, offset, then each node and its number of receivers.
+ * history and no holder, or `done`, epoch, offset, then each node and its number of receivers.
  */
 export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${TO_HOLDERS}
-local leases, hash, stream = KEYS[1], KEYS[2], KEYS[3]
+local holders, hash, stream = KEYS[1], KEYS[2], KEYS[3]
 local channel, before, after, body, kind, only = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local window, maxEvents, maxBytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local number, previous = tonumber(ARGV[12]), tonumber(ARGV[13])
@@ -104,9 +105,8 @@ if last >= number then return { 'again' } end
 if last < previous then return { 'early' } end
 if not epoch then
   local from = '(' .. whole(now)
-  -- Leases may have been lost together with the history. A node that has seen the history proves that the thread was
-  -- open.
-  local isOpen = ARGV[14] ~= '' or redis.pcall('ZCOUNT', leases, from, '+inf') ~= 0
+  -- The holders may have been lost together with the history. A node that has seen the history proves that it was open.
+  local isOpen = ARGV[14] ~= '' or redis.pcall('ZCOUNT', holders, from, '+inf') ~= 0
   if kind ~= 'c' and not isOpen then return { 'unwanted' } end
   epoch = ARGV[7]
   redis.call('DEL', stream)
@@ -127,7 +127,7 @@ redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
 if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
 redis.call('PEXPIRE', hash, window * 2)
 redis.call('PEXPIRE', stream, window)
-return publishToHolders(leases, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
+return publishToHolders(holders, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
 `);
 
 /**
@@ -207,7 +207,7 @@ return answer
 
 /**
  * KEYS hash; ARGV window, epoch for a history whose end is lost, epoch and offset that the node has seen. Extends the
- * life of an open thread. Returns its epoch and the offset of its latest event.
+ * life of an open history. Returns its epoch and the offset of its latest event.
  */
 export const TOUCH = new Script(`${NOW}${LINEAGE}
 redis.call('PEXPIRE', KEYS[1], ARGV[1] * 2)
@@ -219,7 +219,7 @@ return known
 `);
 
 /**
- * KEYS leases, hash, stream; ARGV prefix of node channels, message, epoch of the new history, window, node. Begins the
+ * KEYS holders, hash, stream; ARGV prefix of node channels, message, epoch of the new history, window, node. Begins the
  * history anew after events were lost before they reached Redis: the next read from an earlier position returns a gap.
  */
 export const RESET = new Script(`${NOW}${LINEAGE}${TO_HOLDERS}

@@ -39,7 +39,7 @@ export class Keys {
     this.revocations = `${prefix}:{nodes}:revocations`;
   }
 
-  /** The hash of a user's or a thread's id. No two ids share a hash. */
+  /** The hash of an id of a user or a thread, or of the name of a topic. No two share a hash. */
   hashOf(id: string): string {
     // As UTF-16, unchanged: UTF-8 encodes all lone surrogates as the same bytes.
     const hmac = createHmac('sha256', this.secret).update(id, 'utf16le').digest();
@@ -54,6 +54,11 @@ export class Keys {
   /** Any other key of a user, by its name; {@link ofUser} returns the keys of the slots. */
   named(hash: string, name: string): string {
     return `${this.prefix}:{u:${hash}}:${name}`;
+  }
+
+  /** A key of a topic, by its name. All keys of a topic are in one hash slot. */
+  ofTopic(hash: string, name: string): string {
+    return `${this.prefix}:{t:${hash}}:${name}`;
   }
 
   /** The pub/sub channel of a node. A prefix cannot contain `@`, so two applications never share a channel. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../time/clock.js';
 import type { Position } from '../history/position.js';
 
-/** Threads whose position is remembered although no connection of this node has them open. */
+/** Histories whose position is remembered although no connection of this node has them open. */
 const MOST_OTHERS = 10_000;
 
 interface KnownPlace {
@@ -11,8 +11,8 @@ interface KnownPlace {
 }
 
 /**
- * The latest position of each thread that this node has seen. It is sent to Redis with every command: a Redis that has
- * less has lost the end of the thread. A position older than the window is ignored, because Redis forgets it too.
+ * The latest position of each history that this node has seen. It is sent to Redis with every command: a Redis that has
+ * less has lost the end of the history. A position older than the window is ignored, because Redis forgets it too.
  */
 export class KnownPlaces {
   // In the order of the last change, oldest first.
@@ -21,11 +21,11 @@ export class KnownPlaces {
   constructor(
     private readonly clock: Clock,
     private readonly windowMs: number,
-    /** Threads that connections of this node have open. */
+    /** Histories that connections of this node have open. */
     private readonly open: { readonly size: number },
   ) {}
 
-  /** Remembers that a thread was seen at a position. */
+  /** Remembers that a history was seen at a position. */
   saw(hash: string, position: Position): void {
     const known = this.#places.get(hash);
     const at = this.clock.now();
@@ -38,7 +38,7 @@ export class KnownPlaces {
     if (this.#places.size > this.open.size + MOST_OTHERS) this.#dropOne();
   }
 
-  /** The position of a thread as scripts take it: epoch and offset; an empty epoch and offset 0 if it is unknown. */
+  /** The position of a history as scripts take it: epoch and offset; an empty epoch and offset 0 if it is unknown. */
   of(hash: string): [epoch: string, offset: string] {
     const known = this.#places.get(hash);
     if (!known || known.at < this.clock.now() - this.windowMs) return ['', '0'];

@@ -2,7 +2,8 @@ import { isSendableCode } from '../wire/close-codes.js';
 import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
-import type { ThreadKey } from '../history/thread-history.js';
+import type { Exception } from '../history/event-history.js';
+import type { HistoryKey, ThreadKey, TopicKey } from '../history/history-key.js';
 import {
   type Check,
   count,
@@ -73,6 +74,11 @@ const isConnection: Check<ConnectionInfo> = record<ConnectionInfo>({
 });
 
 const isThread: Check<ThreadKey> = record<ThreadKey>({ userId: isId, threadId: isId });
+const isTopic: Check<TopicKey> = record<TopicKey>({ topic: isId });
+const isException: Check<Exception> = either(
+  record<{ connectionId: string }>({ connectionId: isId }),
+  record<{ userId: string }>({ userId: isId }),
+);
 
 /** Hands a frame to connections. */
 export const DELIVER: Topic<{ target: ClusterTarget; frame: string }, DeliveryReport> = {
@@ -112,34 +118,44 @@ export const CONNECTIONS: Topic<{ target: { userId: string } }, readonly Connect
 };
 
 /** An event on its way between nodes. `position` is the last field: Redis fills it in. */
-export interface EventBody {
-  readonly thread: ThreadKey;
+export interface EventBody<Key> {
+  readonly key: Key;
   readonly frame: string;
   readonly isCritical: boolean;
   readonly onlyFor?: string | undefined;
+  readonly except?: Exception | undefined;
   readonly position: string;
 }
 
-/** An event of a thread that has got its position. */
-export const EVENT: Topic<EventBody, DeliveryReport> = {
-  name: 'event',
-  isBody: record<EventBody>({
-    thread: isThread,
+/** The messages between nodes about histories of one kind. */
+export interface HistoryMessages<Key extends HistoryKey> {
+  /** An event that has got its position. */
+  readonly event: Topic<EventBody<Key>, DeliveryReport>;
+  /** Events were lost before they reached Redis. */
+  readonly doubt: Topic<{ key: Key }, null>;
+}
+
+function historyMessages<Key extends HistoryKey>(
+  prefix: string,
+  isKey: Check<Key>,
+): HistoryMessages<Key> {
+  const isBody = record<EventBody<Key>>({
+    key: isKey,
     frame: isFrameText,
     isCritical: isFlag,
     onlyFor: optional(isId),
+    except: optional(isException),
     position: (value): value is string =>
       typeof value === 'string' && parsePosition(value) !== undefined,
-  }),
-  isAnswer: isReport,
-};
+  });
+  return {
+    event: { name: `${prefix}event`, isBody, isAnswer: isReport },
+    doubt: { name: `${prefix}doubt`, isBody: record({ key: isKey }), isAnswer: isNothing },
+  };
+}
 
-/** Events of a thread were lost before they reached Redis. */
-export const DOUBT: Topic<{ thread: ThreadKey }, null> = {
-  name: 'doubt',
-  isBody: record({ thread: isThread }),
-  isAnswer: isNothing,
-};
+export const THREAD_MESSAGES = historyMessages('', isThread);
+export const TOPIC_MESSAGES = historyMessages('topic-', isTopic);
 
 /** A user, identified by the hash of the id. */
 export interface HashedUser {

@@ -1,9 +1,11 @@
 import type { Cluster, ClusterDefinition, ClusterServices } from '../cluster/cluster.js';
 import type { ClusterStatus } from '../cluster/cluster-status.js';
-import type { HistoryBounds } from '../history/thread-history.js';
+import type { HistoryBounds } from '../history/event-history.js';
+import type { ThreadKey, TopicKey } from '../history/history-key.js';
 import type { Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
 import type { ConnectionPurpose } from './connections.js';
+import { THREAD_MESSAGES, TOPIC_MESSAGES } from './messages.js';
 import { isDenied } from './permissions.js';
 import { RedisTimeoutError } from './redis-deadline.js';
 import type { RedisDelivery } from './redis-delivery.js';
@@ -31,11 +33,14 @@ export function redisCluster(options: RedisClusterOptions): ClusterDefinition {
   return { create: (host) => new RedisCluster(host, settings) };
 }
 
+/** The part of a history that does not depend on its keys. */
+type ClosableHistory = Pick<RedisHistory<ThreadKey>, 'hurry' | 'doubtAll' | 'leave'>;
+
 /** The membership of this process in a cluster over Redis. */
 export class RedisCluster implements Cluster {
   readonly #node: RedisNode;
   #timeoutsInARow = 0;
-  #history: RedisHistory | undefined;
+  readonly #histories: ClosableHistory[] = [];
   #whenJoined: (() => void) | undefined;
   #stopHeartbeat: Release | undefined;
   #stopLooking: Release | undefined;
@@ -63,9 +68,17 @@ export class RedisCluster implements Cluster {
     return this.#node.delivery;
   }
 
-  createHistory(bounds: HistoryBounds): RedisHistory {
-    this.#history = this.#node.createHistory(bounds);
-    return this.#history;
+  createHistory(bounds: HistoryBounds): RedisHistory<ThreadKey> {
+    return this.#added(this.#node.createHistory(bounds, THREAD_MESSAGES));
+  }
+
+  createTopicHistory(bounds: HistoryBounds): RedisHistory<TopicKey> {
+    return this.#added(this.#node.createHistory(bounds, TOPIC_MESSAGES));
+  }
+
+  #added<History extends ClosableHistory>(history: History): History {
+    this.#histories.push(history);
+    return history;
   }
 
   async join(): Promise<void> {
@@ -78,7 +91,7 @@ export class RedisCluster implements Cluster {
     this.#node.connections.get('leases');
     this.#node.connections.get('subscribe');
     this.#node.connections.get('publish');
-    if (this.#history) this.#node.connections.get('streams');
+    if (this.#histories.length > 0) this.#node.connections.get('streams');
     await withDeadline(clock, this.settings.commandTimeoutMs, this.#joined());
     if (this.#node.availability.state === 'joining') {
       this.#node.availability.fail(new Error('Redis does not answer'));
@@ -99,7 +112,7 @@ export class RedisCluster implements Cluster {
     this.#stopLooking?.();
     this.#node.renewal.stop();
     this.#node.reconciliation.stop();
-    await this.#history?.leave();
+    await Promise.all(this.#histories.map((history) => history.leave()));
     const isUp = this.#node.availability.isUp;
     this.#node.availability.leave();
     if (isUp) {
@@ -139,9 +152,9 @@ export class RedisCluster implements Cluster {
     if (this.#node.availability.hasLeft) return;
     if (purpose === 'subscribe') void this.#listen();
     if (purpose === 'streams') {
-      this.#history?.hurry();
+      for (const history of this.#histories) history.hurry();
       // Redis may have lost data while the connection was down.
-      this.#history?.doubtAll();
+      this.#doubtAll();
     }
     // Redis may have lost all data while it was away: the renewal restores the leases of this node.
     if (purpose !== 'leases') return;
@@ -154,7 +167,7 @@ export class RedisCluster implements Cluster {
   async #listen(): Promise<void> {
     await this.#node.bus.listen();
     void this.#look();
-    this.#history?.doubtAll();
+    this.#doubtAll();
   }
 
   #onError(purpose: ConnectionPurpose, error: Error): void {
@@ -185,7 +198,7 @@ export class RedisCluster implements Cluster {
     this.#node.availability.recover({ nodes: this.#node.membership.nodes.length, leases });
     this.#whenJoined?.();
     // While Redis lacked the leases of a user, events of that user were not published to this node.
-    if (!wasUp || this.#node.reconciliation.counters.restored > restored) this.#history?.doubtAll();
+    if (!wasUp || this.#node.reconciliation.counters.restored > restored) this.#doubtAll();
   }
 
   // Applies the revocations of other nodes. Until shortly after, no connection here can have been revoked unnoticed.
@@ -198,6 +211,10 @@ export class RedisCluster implements Cluster {
     } catch (error) {
       this.#node.availability.stumble(error);
     }
+  }
+
+  #doubtAll(): void {
+    for (const history of this.#histories) history.doubtAll();
   }
 
   async #heartbeat(): Promise<void> {

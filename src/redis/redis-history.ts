@@ -1,5 +1,6 @@
 import type { Clock, Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
+import { type HistoryKey, ownerOf, plainKey } from '../history/history-key.js';
 import { createEpoch, parsePosition, type Position } from '../history/position.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
@@ -8,29 +9,29 @@ import {
   type HistoryListener,
   type RecordedEvent,
   type Stretch,
-  type ThreadEvent,
-  type ThreadHistory,
-  type ThreadKey,
-} from '../history/thread-history.js';
+  type HistoryEvent,
+  type EventHistory,
+} from '../history/event-history.js';
 import { AppendQueue } from './append-queue.js';
 import type { RedisConnection, RedisConnections } from './connections.js';
 import { readPlace, readStretch } from './history-replies.js';
 import { KnownPlaces } from './known-places.js';
 import { READ, TOUCH } from './history-scripts.js';
 import type { Keys } from './keys.js';
-import { DOUBT, EVENT, type EventBody } from './messages.js';
+import type { EventBody, HistoryMessages } from './messages.js';
 import type { NodeBus } from './node-bus.js';
-import { type OpenThread, OpenThreads, type OpenThreadsOwner } from './open-threads.js';
+import { type OpenHistory, OpenHistories, type OpenHistoriesOwner } from './open-histories.js';
 import { type Published } from './published.js';
 import { REPORT_MS } from './redis-delivery.js';
 import { answerWithin } from './redis-deadline.js';
 import { concernsOneKey } from './redis-failure.js';
-import { type AppendServices, ThreadAppends } from './thread-appends.js';
-import { type ThreadKeys, threadKeysOf } from './thread-keys.js';
+import { type AppendServices, HistoryAppends } from './history-appends.js';
+import { type HistoryKeys, historyKeysOf } from './history-keys.js';
 import type { Unreadable } from './unreadable.js';
 
 /** What the history needs from its node. */
-export interface HistoryServices {
+export interface HistoryServices<Key extends HistoryKey> {
+  readonly messages: HistoryMessages<Key>;
   readonly clock: Clock;
   readonly connections: RedisConnections;
   readonly keys: Keys;
@@ -40,36 +41,36 @@ export interface HistoryServices {
   readonly unreadable: Unreadable;
   /** A command to Redis failed; it is retried. */
   stumbled(error: unknown): void;
-  /** An event was given up: clients that resume its thread get a gap. */
-  lost(thread: ThreadKey, error: unknown): void;
+  /** An event was given up: clients that resume it get a gap. */
+  lost(key: Key, error: unknown): void;
 }
 
 /**
- * The threads of a cluster in Redis, one stream for each. Redis assigns each event its position, and publishes the
- * events in that order to every node that holds the user. A node reads the events that it did not receive.
+ * The histories of a cluster in Redis, one stream for each. Redis assigns each event its position, and publishes the
+ * events in that order to every node that holds the user, or members of the topic. A node reads the events that it did not receive.
  */
-export class RedisHistory implements ThreadHistory {
-  readonly #open: OpenThreads;
+export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
+  readonly #open: OpenHistories<Key>;
   readonly #known: KnownPlaces;
   readonly #queue: AppendQueue;
-  readonly #appends: ThreadAppends;
+  readonly #appends: HistoryAppends<Key>;
   readonly #bounds: string[];
-  #listener: HistoryListener | undefined;
+  #listener: HistoryListener<Key> | undefined;
 
   constructor(
-    private readonly services: HistoryServices,
+    private readonly services: HistoryServices<Key>,
     private readonly bounds: HistoryBounds,
   ) {
     const { windowMs, maxEvents, maxBytes } = bounds;
     this.#bounds = [windowMs, maxEvents, maxBytes].map(String);
-    this.#open = new OpenThreads(this.#openThreadsOwner());
+    this.#open = new OpenHistories(this.#openHistoriesOwner());
     this.#known = new KnownPlaces(services.clock, windowMs, this.#open);
-    this.#appends = new ThreadAppends(this.#appendServices(), this.#bounds, this.#known);
+    this.#appends = new HistoryAppends(this.#appendServices(), this.#bounds, this.#known);
     this.#queue = new AppendQueue(services.clock, concernsOneKey, (error) =>
       services.stumbled(error),
     );
-    services.bus.use(EVENT, (body) => this.#heard(body));
-    services.bus.use(DOUBT, ({ thread }) => this.#listener?.doubtful(thread));
+    services.bus.use(services.messages.event, (body) => this.#heard(body));
+    services.bus.use(services.messages.doubt, ({ key }) => this.#listener?.doubtful(key));
   }
 
   /** The number of events that Redis has not confirmed yet. */
@@ -77,46 +78,41 @@ export class RedisHistory implements ThreadHistory {
     return this.#queue.size;
   }
 
-  useListener(listener: HistoryListener): void {
+  useListener(listener: HistoryListener<Key>): void {
     this.#listener = listener;
   }
 
-  open(thread: ThreadKey): Release {
-    return this.#open.open(thread, this.#keysOf(thread));
+  open(key: Key): Release {
+    return this.#open.open(key, this.#keysOf(key));
   }
 
-  append(thread: ThreadKey, event: ThreadEvent): 'on-its-way' {
-    const envelope = this.services.bus.envelope(EVENT, bodyOf(thread, event));
-    this.#queue.add(this.#appends.event(thread, this.#keysOf(thread), event, envelope));
+  append(key: Key, event: HistoryEvent): 'on-its-way' {
+    const envelope = this.services.bus.envelope(this.services.messages.event, bodyOf(key, event));
+    this.#queue.add(this.#appends.event(key, this.#keysOf(key), event, envelope));
     return 'on-its-way';
   }
 
-  async appendAndReport(
-    thread: ThreadKey,
-    event: ThreadEvent,
-  ): Promise<ClusterAnswers<DeliveryReport>> {
+  async appendAndReport(key: Key, event: HistoryEvent): Promise<ClusterAnswers<DeliveryReport>> {
     const publish = (envelope: string): Promise<Published> =>
       new Promise((resolve) => {
-        this.#queue.add(
-          this.#appends.event(thread, this.#keysOf(thread), event, envelope, resolve),
-        );
+        this.#queue.add(this.#appends.event(key, this.#keysOf(key), event, envelope, resolve));
       });
-    const body = bodyOf(thread, event);
-    return this.services.bus.collect(EVENT, body, publish, REPORT_MS);
+    const body = bodyOf(key, event);
+    return this.services.bus.collect(this.services.messages.event, body, publish, REPORT_MS);
   }
 
-  read(thread: ThreadKey, after: Position | undefined): Promise<Stretch> {
+  read(key: Key, after: Position | undefined): Promise<Stretch> {
     return after
-      ? this.#read(thread, 'after', after.epoch, String(after.offset))
-      : this.#read(thread, 'head');
+      ? this.#read(key, 'after', after.epoch, String(after.offset))
+      : this.#read(key, 'head');
   }
 
-  readCritical(thread: ThreadKey): Promise<Stretch> {
-    return this.#read(thread, 'critical');
+  readCritical(key: Key): Promise<Stretch> {
+    return this.#read(key, 'critical');
   }
 
   /**
-   * Messages to this node may have been lost: compares the open threads with Redis, so that missing events are read.
+   * Messages to this node may have been lost: compares the open histories with Redis, so that missing events are read.
    */
   doubtAll(): void {
     void this.#open.lookAtAll(true);
@@ -144,47 +140,55 @@ export class RedisHistory implements ThreadHistory {
     return this.services.connections.get('streams');
   }
 
-  #appendServices(): AppendServices {
-    const { keys, bus, nodeId, connections } = this.services;
+  #appendServices(): AppendServices<Key> {
+    const { messages, keys, bus, nodeId, connections } = this.services;
     return {
+      messages,
       keys,
       bus,
       nodeId,
       connection: () => this.#connection,
       seesAllReceivers: () => connections.seesAllReceivers,
-      lost: (thread, error) => this.services.lost(thread, error),
+      lost: (key, error) => this.services.lost(key, error),
     };
   }
 
-  #openThreadsOwner(): OpenThreadsOwner {
+  #openHistoriesOwner(): OpenHistoriesOwner<Key> {
     const { clock, commandTimeoutMs } = this.services;
-    const touch = (open: OpenThread): Promise<Position | undefined> => this.#touch(open);
+    const touch = (open: OpenHistory<Key>): Promise<Position | undefined> => this.#touch(open);
     return {
       clock,
       commandTimeoutMs,
       windowMs: this.bounds.windowMs,
       touch,
-      look: (open) => this.#mended(open.thread, open.keys, () => touch(open)),
-      doubtful: (thread) => this.#listener?.doubtful(thread),
+      look: (open) => this.#mended(open.key, open.keys, () => touch(open)),
+      doubtful: (key) => this.#listener?.doubtful(key),
       stumbled: (error) => this.services.stumbled(error),
     };
   }
 
-  #heard({ thread, frame, isCritical, onlyFor, position }: EventBody): DeliveryReport | undefined {
-    const at = parsePosition(position);
+  #heard(body: EventBody<Key>): DeliveryReport | undefined {
+    const { key, frame, isCritical, onlyFor, except } = body;
+    const at = parsePosition(body.position);
     if (!at) return undefined;
-    const { hash } = this.#keysOf(thread);
+    const { hash } = this.#keysOf(key);
     this.#known.saw(hash, at);
     const open = this.#open.get(hash);
     if (open) open.heard = at;
-    const event: RecordedEvent = { body: frame, isCritical, onlyFor, offset: at.offset };
-    return this.#listener?.recorded(thread, at.epoch, event);
+    const event: RecordedEvent = {
+      body: frame,
+      isCritical,
+      onlyFor,
+      except,
+      offset: at.offset,
+    };
+    return this.#listener?.recorded(key, at.epoch, event);
   }
 
-  async #read(thread: ThreadKey, ...wanted: string[]): Promise<Stretch> {
-    const keys = this.#keysOf(thread);
+  async #read(key: Key, ...wanted: string[]): Promise<Stretch> {
+    const keys = this.#keysOf(key);
     const ask = async (): Promise<Stretch> => {
-      const epoch = createEpoch(thread.userId);
+      const epoch = createEpoch(ownerOf(key));
       const args = [epoch, ...this.#bounds, ...this.#known.of(keys.hash), ...wanted];
       const names = [keys.hash, keys.stream];
       const stretch = readStretch(await READ.run(this.#connection, names, args));
@@ -196,37 +200,37 @@ export class RedisHistory implements ThreadHistory {
       if (open) open.heard ??= head;
       return stretch;
     };
-    const asked = this.#mended(thread, keys, ask);
+    const asked = this.#mended(key, keys, ask);
     return answerWithin(this.services.clock, this.services.commandTimeoutMs, asked);
   }
 
-  // Data that another program has written under the key of a thread stays in the way until the thread begins anew, so
-  // the thread is reset before the retry.
-  async #mended<T>(thread: ThreadKey, keys: ThreadKeys, ask: () => Promise<T>): Promise<T> {
+  // Data that another program has written under the key of a history stays in the way until the history begins anew,
+  // so it is reset before the retry.
+  async #mended<T>(key: Key, keys: HistoryKeys, ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
       if (!concernsOneKey(error)) throw error;
-      this.services.unreadable.note('the history of a thread');
-      await this.#appends.beginAnew(thread, keys);
+      this.services.unreadable.note('a history');
+      await this.#appends.beginAnew(key, keys);
       return ask();
     }
   }
 
-  async #touch({ keys, thread }: OpenThread): Promise<Position | undefined> {
-    const epoch = createEpoch(thread.userId);
+  async #touch({ keys, key }: OpenHistory<Key>): Promise<Position | undefined> {
+    const epoch = createEpoch(ownerOf(key));
     const args = [this.#bounds[0]!, epoch, ...this.#known.of(keys.hash)];
     const place = readPlace(await TOUCH.run(this.#connection, [keys.hash], args));
     if (place) this.#known.saw(keys.hash, place);
     return place;
   }
 
-  #keysOf(thread: ThreadKey): ThreadKeys {
-    return threadKeysOf(this.services.keys, thread);
+  #keysOf(key: Key): HistoryKeys {
+    return historyKeysOf(this.services.keys, key);
   }
 }
 
-function bodyOf(thread: ThreadKey, { body, isCritical, onlyFor }: ThreadEvent): EventBody {
-  const { userId, threadId } = thread;
-  return { thread: { userId, threadId }, frame: body, isCritical, onlyFor, position: '' };
+function bodyOf<Key extends HistoryKey>(key: Key, event: HistoryEvent): EventBody<Key> {
+  const { body, isCritical, onlyFor, except } = event;
+  return { key: plainKey(key), frame: body, isCritical, onlyFor, except, position: '' };
 }

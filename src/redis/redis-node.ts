@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
 
 import type { ClusterServices } from '../cluster/cluster.js';
-import type { HistoryBounds } from '../history/thread-history.js';
+import type { HistoryBounds } from '../history/event-history.js';
+import type { HistoryKey } from '../history/history-key.js';
 import { Availability } from './availability.js';
 import { type ConnectionPurpose, databaseOf, RedisConnections } from './connections.js';
 import { Keys, nodeOf } from './keys.js';
 import { LeaseRegistry } from './lease-registry.js';
 import { LeaseTable } from './lease-table.js';
 import { Membership } from './membership.js';
-import { isNodeId } from './messages.js';
+import { type HistoryMessages, isNodeId } from './messages.js';
 import { NodeBus } from './node-bus.js';
 import { NodeRegistry } from './node-registry.js';
 import { Reconciliation } from './reconciliation.js';
 import { RedisDelivery } from './redis-delivery.js';
-import { RedisHistory } from './redis-history.js';
+import { type HistoryServices, RedisHistory } from './redis-history.js';
 import { RedisSlots } from './redis-slots.js';
 import type { RedisClusterSettings } from './redis.options.js';
 import { Renewal } from './renewal.js';
@@ -142,11 +143,15 @@ export class RedisNode {
     );
   }
 
-  createHistory(bounds: HistoryBounds): RedisHistory {
+  createHistory<Key extends HistoryKey>(
+    bounds: HistoryBounds,
+    messages: HistoryMessages<Key>,
+  ): RedisHistory<Key> {
     const { nodeId, keys, bus, connections, unreadable } = this;
     const { clock } = this.services;
     const { commandTimeoutMs } = this.settings;
-    const services = {
+    const services: HistoryServices<Key> = {
+      messages,
       clock,
       connections,
       keys,
@@ -155,7 +160,7 @@ export class RedisNode {
       commandTimeoutMs,
       unreadable,
       stumbled: (error: unknown): void => this.availability.stumble(error),
-      lost: (_thread: unknown, error: unknown): void => this.#lost(error),
+      lost: (_key: unknown, error: unknown): void => this.#lost(error),
     };
     return new RedisHistory(services, bounds);
   }

@@ -7,34 +7,39 @@ import type { UserExecutionContext } from '../context/user-execution-context.js'
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { type DeliveryReport, type DeliveryResult, emptyReport } from '../wire/delivery-result.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
-import type { Frame } from '../wire/frame-encoding.js';
+import { encodeFrame, type Frame } from '../wire/frame-encoding.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
-import { isOwnPosition, parsePosition, type Position, positioned } from '../history/position.js';
-import type {
-  RecordedEvent,
-  ThreadEvent,
-  ThreadHistory,
-  ThreadKey,
-} from '../history/thread-history.js';
-import { type ReaderServices, ThreadReader } from './thread-reader.js';
+import {
+  isOwnPosition,
+  NOWHERE,
+  parsePosition,
+  type Position,
+  positioned,
+} from '../history/position.js';
+import type { ThreadKey } from '../history/history-key.js';
+import {
+  type EventHistory,
+  type HistoryEvent,
+  isFor,
+  type RecordedEvent,
+} from '../history/event-history.js';
+import { type ReaderServices, HistoryReader } from './history-reader.js';
 
 /** The query parameter of the upgrade request in which a client sends its last position. */
 const PARAMETER = 'resume';
-/** Stands for a text that is not a position. Its epoch matches no history, so the client gets a gap. */
-const NOWHERE: Position = { epoch: '', offset: 0 };
 
 /**
  * The path of a thread's events when `resume` is on: an event is recorded in the history, and sent to each connection
  * in the order of the thread.
  */
 export class Resume implements OnModuleDestroy {
-  readonly #readers = new Map<WebSocketManager, ThreadReader>();
-  readonly #host: ReaderServices;
+  readonly #readers = new Map<WebSocketManager, HistoryReader<ThreadKey>>();
+  readonly #host: ReaderServices<ThreadKey>;
 
   constructor(
-    readonly history: ThreadHistory,
+    readonly history: EventHistory<ThreadKey>,
     clock: Clock,
     journal: Journal,
     private readonly factory: WebSocketManagerFactory,
@@ -42,6 +47,11 @@ export class Resume implements OnModuleDestroy {
     this.#host = {
       history,
       clock,
+      newcomer: (thread) => history.readCritical(thread),
+      tell: ({ manager }, status, position, missed) => {
+        const body = encodeFrame('resume', { status, ...(missed !== undefined && { missed }) })!;
+        manager.sendFrame(positioned(body, position));
+      },
       gap: ({ context }) => journal.record('resume-gap', { subject: subjectOf(context) }),
       failed: ({ context }, error) =>
         journal.record('resume-failed', { subject: subjectOf(context), error }),
@@ -70,7 +80,9 @@ export class Resume implements OnModuleDestroy {
     if (!manager.isActive) return;
     const release = this.history.open(manager.context);
     const requested = requestedPosition(request);
-    this.#readers.set(manager, new ThreadReader(this.#host, manager, requested, release));
+    const { context } = manager;
+    const reader = new HistoryReader(this.#host, manager, context, requested, release);
+    this.#readers.set(manager, reader);
   }
 
   /** The connection is ready: its guards have admitted it. */
@@ -87,7 +99,7 @@ export class Resume implements OnModuleDestroy {
    * Records an event of a thread, and sends it to the connections on this node. Returns `undefined` when the event is
    * not critical, and no connection has the thread open or had it open within the window.
    */
-  publish(thread: ThreadKey, event: ThreadEvent): DeliveryReport | undefined {
+  publish(thread: ThreadKey, event: HistoryEvent): DeliveryReport | undefined {
     const outcome = this.history.append(thread, event);
     if (outcome === 'unwanted') return undefined;
     if (outcome !== 'on-its-way') return outcome;
@@ -97,7 +109,7 @@ export class Resume implements OnModuleDestroy {
   /** As {@link publish}; resolves to the reports of all nodes. `undefined` when there are no other nodes. */
   publishAndReport(
     thread: ThreadKey,
-    event: ThreadEvent,
+    event: HistoryEvent,
   ): Promise<ClusterAnswers<DeliveryReport>> | undefined {
     return this.history.appendAndReport?.(thread, event);
   }
@@ -137,10 +149,7 @@ export class Resume implements OnModuleDestroy {
     const reader = this.#readers.get(manager);
     if (reader) return reader.hear(epoch, event, frame);
     // A manager that was created without a gateway has no connect hooks to wait for, and no client that resumes.
-    if (event.onlyFor !== undefined && event.onlyFor !== manager.context.connectionId) {
-      return undefined;
-    }
-    return manager.sendFrame(frame);
+    return isFor(event, manager.context) ? manager.sendFrame(frame) : undefined;
   }
 }
 

@@ -249,7 +249,7 @@ describe('resume', () => {
       else await client.close();
     }
     await eventually(() => expect(resume.readers).toBe(0));
-    expect((resume.history as MemoryHistory).threads).toBe(5);
+    expect((resume.history as MemoryHistory).size).toBe(5);
     expect((resume.history as MemoryHistory).bytes).toBe(0);
   });
 

@@ -6,7 +6,7 @@ import { FakeClock } from '../../src/testing/fake-clock.js';
 
 class OwnFailure extends Error {}
 
-/** A fake Redis for the queue: it stores the events of each thread, and fails according to a script. */
+/** A fake Redis for the queue: it stores the events of each history, and fails according to a script. */
 class Server {
   readonly #last = new Map<string, number>();
   readonly kept = new Map<string, string[]>();
@@ -17,7 +17,7 @@ class Server {
   constructor(private readonly clock: FakeClock) {}
 
   async append(
-    thread: string,
+    history: string,
     value: string,
     number: number,
     previous: number,
@@ -27,18 +27,18 @@ class Server {
       await this.#moment();
       throw new Error('the connection is gone');
     }
-    const answer = this.#keep(thread, value, number, previous);
+    const answer = this.#keep(history, value, number, previous);
     await this.#moment();
     if (fate === 'lost-answer') throw new Error('the connection is gone');
     return answer;
   }
 
-  #keep(thread: string, value: string, number: number, previous: number): 'done' | 'early' {
-    const last = this.#last.get(thread) ?? 0;
+  #keep(history: string, value: string, number: number, previous: number): 'done' | 'early' {
+    const last = this.#last.get(history) ?? 0;
     if (last >= number) return 'done';
     if (last < previous) return 'early';
-    this.#last.set(thread, number);
-    this.kept.set(thread, [...(this.kept.get(thread) ?? []), value]);
+    this.#last.set(history, number);
+    this.kept.set(history, [...(this.kept.get(history) ?? []), value]);
     return 'done';
   }
 
@@ -51,15 +51,15 @@ class Server {
 
 function itemOf(
   server: Server,
-  thread: string,
+  history: string,
   value: string,
   given: string[],
   replacement?: Appendable,
 ): Appendable {
   return {
-    thread,
+    history,
     bytes: 100,
-    send: (number, previous) => server.append(thread, value, number, previous),
+    send: (number, previous) => server.append(history, value, number, previous),
     giveUp: () => {
       given.push(value);
       return replacement;
@@ -79,7 +79,7 @@ describe('the queue of appends', () => {
   it('delivers every item once and in order, even if commands and replies are lost', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.record({ thread: fc.nat(3), waitMs: fc.nat(3) }), {
+        fc.array(fc.record({ history: fc.nat(3), waitMs: fc.nat(3) }), {
           minLength: 1,
           maxLength: 60,
         }),
@@ -93,8 +93,8 @@ describe('the queue of appends', () => {
           const queue = queueOn(clock);
           const given: string[] = [];
           const expected = new Map<string, string[]>();
-          for (const [index, { thread, waitMs }] of sends.entries()) {
-            const [name, value] = [`thread-${thread}`, String(index)];
+          for (const [index, { history, waitMs }] of sends.entries()) {
+            const [name, value] = [`history-${history}`, String(index)];
             queue.add(itemOf(server, name, value, given));
             expected.set(name, [...(expected.get(name) ?? []), value]);
             if (waitMs > 0) await clock.advance(waitMs);
@@ -120,7 +120,7 @@ describe('the queue of appends', () => {
     const queue = queueOn(clock);
     const given: string[] = [];
     const reset: Appendable = {
-      thread: 'tea',
+      history: 'tea',
       bytes: 0,
       send: (number, previous) => server.append('tea', 'reset', number, previous),
       giveUp: () => undefined,

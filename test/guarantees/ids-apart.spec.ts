@@ -20,7 +20,7 @@ import { parseIsolationKey } from '../../src/context/isolation-key.js';
 import { claimedThread } from '../../src/connection/thread-claim.js';
 import { UserRates } from '../../src/connection/user-rates.js';
 import { createEpoch, isOwnPosition } from '../../src/history/position.js';
-import type { ThreadKey } from '../../src/history/thread-history.js';
+import type { ThreadKey } from '../../src/history/history-key.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';
 import { Journal } from '../../src/journal/journal.js';
 import { Keys, memberOf } from '../../src/redis/keys.js';

@@ -163,7 +163,7 @@ describe('a process that slept', () => {
     let isAway = true;
     let isIn = false;
     queue.add({
-      thread: 'tea',
+      history: 'tea',
       bytes: 1,
       send: async () => {
         if (isAway) throw new Error('the connection was cut');

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { resolveOptions } from '../../src/config/resolve-options.js';
 import { MemoryHistory } from '../../src/history/memory-history.js';
 import { isOwnPosition, type Position } from '../../src/history/position.js';
-import type { Stretch, ThreadKey } from '../../src/history/thread-history.js';
+import type { Stretch } from '../../src/history/event-history.js';
+import type { ThreadKey } from '../../src/history/history-key.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
 
 const WINDOW_MS = 1_000;
@@ -13,7 +14,7 @@ const BOUNDS = {
   windowMs: WINDOW_MS,
   maxEvents: 8,
   maxBytes: 2_000,
-  maxThreads: 3,
+  maxHistories: 3,
   maxTotalBytes: 4_000,
 };
 
@@ -67,7 +68,7 @@ class ModelThread {
 /** Runs steps on a history and on its model, and compares them. */
 class Play {
   readonly clock = new FakeClock();
-  readonly history = new MemoryHistory(resolveOptions({ resume: BOUNDS }).resume!, this.clock);
+  readonly history = new MemoryHistory<ThreadKey>(BOUNDS, this.clock);
   readonly heard: string[] = [];
   readonly threads = Array.from({ length: 6 }, () => new ModelThread());
 
@@ -88,7 +89,7 @@ class Play {
     else this.#act(current, place, keyOf(current.thread), this.threads[current.thread]!);
     expect(this.history.bytes).toBeLessThanOrEqual(BOUNDS.maxTotalBytes);
     const open = this.threads.filter(({ openers }) => openers.length > 0).length;
-    expect(this.history.threads).toBeLessThanOrEqual(open + BOUNDS.maxThreads);
+    expect(this.history.size).toBeLessThanOrEqual(open + BOUNDS.maxHistories);
   }
 
   /** Closes all connections, and advances the clock past the window. */
@@ -145,9 +146,9 @@ describe('the history of threads in memory', () => {
         for (const [place, current] of steps.entries()) await play.run(current, place);
         expect(new Set(play.heard).size).toBe(play.heard.length);
         await play.end();
-        const { threads, bytes } = play.history;
-        expect({ threads, bytes, timers: play.clock.pendingTimers }).toEqual({
-          threads: 0,
+        const { size, bytes } = play.history;
+        expect({ size, bytes, timers: play.clock.pendingTimers }).toEqual({
+          size: 0,
           bytes: 0,
           timers: 0,
         });
@@ -162,7 +163,7 @@ describe('the history of threads in memory', () => {
         fc.array(fc.record({ size: fc.nat(100), waitMs: fc.nat(100) }), { maxLength: 8 }),
         async (events) => {
           const clock = new FakeClock();
-          const history = new MemoryHistory(resolveOptions({ resume: BOUNDS }).resume!, clock);
+          const history = new MemoryHistory<ThreadKey>(BOUNDS, clock);
           const key = keyOf(0);
           const leave = history.open(key);
           const { epoch, head } = history.read(key, undefined);

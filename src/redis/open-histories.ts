@@ -1,50 +1,50 @@
 import type { Position } from '../history/position.js';
-import type { ThreadKey } from '../history/thread-history.js';
+import type { HistoryKey } from '../history/history-key.js';
 import type { Clock, Release } from '../time/clock.js';
 import { answerWithin } from './redis-deadline.js';
-import type { ThreadKeys } from './thread-keys.js';
+import type { HistoryKeys } from './history-keys.js';
 
-/** Threads that are touched at the same time. */
+/** Histories that are touched at the same time. */
 const BATCH = 250;
 const LONGEST_TOUCH_MS = 5_000;
 
-/** A thread that connections of this node have open. */
-export interface OpenThread {
-  readonly thread: ThreadKey;
-  readonly keys: ThreadKeys;
+/** A history that connections of this node have open. */
+export interface OpenHistory<Key extends HistoryKey> {
+  readonly key: Key;
+  readonly keys: HistoryKeys;
   openers: number;
   /** The position of the latest event that arrived over the bus or was read. */
   heard: Position | undefined;
-  /** The position of the thread in Redis at the last look. */
+  /** The position in Redis at the last look. */
   seen: Position | undefined;
 }
 
-/** What open threads need from their history. */
-export interface OpenThreadsOwner {
+/** What open histories need. */
+export interface OpenHistoriesOwner<Key extends HistoryKey> {
   readonly clock: Clock;
   readonly windowMs: number;
   readonly commandTimeoutMs: number;
-  /** Keeps the thread in Redis. Resolves to its position, `undefined` if Redis does not have the thread. */
-  touch(open: OpenThread): Promise<Position | undefined>;
-  /** As {@link touch}, and begins the thread anew if another program has written under its key. */
-  look(open: OpenThread): Promise<Position | undefined>;
-  /** Events of a thread may not have reached this node. */
-  doubtful(thread: ThreadKey): void;
+  /** Keeps the history in Redis. Resolves to its position, `undefined` if Redis does not have it. */
+  touch(open: OpenHistory<Key>): Promise<Position | undefined>;
+  /** As {@link touch}, and begins the history anew if another program has written under its key. */
+  look(open: OpenHistory<Key>): Promise<Position | undefined>;
+  /** Events may not have reached this node. */
+  doubtful(key: Key): void;
   /** A command to Redis failed. */
   stumbled(error: unknown): void;
 }
 
 /**
- * The threads that connections of this node have open. Touches them periodically, so that Redis keeps them, and detects
+ * The histories that connections of this node have open. Touches them periodically, so that Redis keeps them, and detects
  * events that did not reach this node.
  */
-export class OpenThreads {
-  readonly #open = new Map<string, OpenThread>();
+export class OpenHistories<Key extends HistoryKey> {
+  readonly #open = new Map<string, OpenHistory<Key>>();
   #stopTouching: Release | undefined;
 
-  constructor(private readonly owner: OpenThreadsOwner) {}
+  constructor(private readonly owner: OpenHistoriesOwner<Key>) {}
 
-  get(hash: string): OpenThread | undefined {
+  get(hash: string): OpenHistory<Key> | undefined {
     return this.#open.get(hash);
   }
 
@@ -52,11 +52,11 @@ export class OpenThreads {
     return this.#open.size;
   }
 
-  /** Opens a thread. It stays open until the returned function is called. */
-  open(thread: ThreadKey, keys: ThreadKeys): Release {
+  /** Opens a history. It stays open until the returned function is called. */
+  open(key: Key, keys: HistoryKeys): Release {
     let open = this.#open.get(keys.hash);
     if (!open) {
-      open = { thread, keys, openers: 0, heard: undefined, seen: undefined };
+      open = { key, keys, openers: 0, heard: undefined, seen: undefined };
       this.#open.set(keys.hash, open);
       const { clock, windowMs } = this.owner;
       const periodMs = Math.min(LONGEST_TOUCH_MS, Math.ceil(windowMs / 4));
@@ -66,7 +66,7 @@ export class OpenThreads {
     return once(() => this.#leave(open));
   }
 
-  /** Compares all open threads with Redis. @param isDoubtful messages to this node may have been lost just now */
+  /** Compares all open histories with Redis. @param isDoubtful messages to this node may have been lost just now */
   async lookAtAll(isDoubtful: boolean): Promise<void> {
     const { clock, commandTimeoutMs } = this.owner;
     const open = [...this.#open.values()];
@@ -87,7 +87,7 @@ export class OpenThreads {
     this.#open.clear();
   }
 
-  #leave(open: OpenThread): void {
+  #leave(open: OpenHistory<Key>): void {
     open.openers -= 1;
     if (open.openers > 0) return;
     this.#open.delete(open.keys.hash);
@@ -100,15 +100,15 @@ export class OpenThreads {
 
   // An event that Redis already had at the previous look and that has not arrived by now is lost. One look is not
   // enough: the event may still be on its way. It is enough where messages may have been lost just now.
-  async #look(open: OpenThread, isDoubtful: boolean): Promise<void> {
+  async #look(open: OpenHistory<Key>, isDoubtful: boolean): Promise<void> {
     const now = await this.owner.look(open);
-    const { seen, heard, thread } = open;
+    const { seen, heard, key } = open;
     const due = isDoubtful ? now : seen;
-    // Redis has lost the thread: connections that have it open should get the gap before the next event.
+    // Redis has lost the history: connections that have it open should get the gap before the next event.
     const isLost = now === undefined && heard !== undefined && heard.offset > 0;
     if (isLost || (due && !isAtLeast(heard, due))) {
       open.heard = now;
-      this.owner.doubtful(thread);
+      this.owner.doubtful(key);
     }
     open.seen = now;
     open.heard ??= now;

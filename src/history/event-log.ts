@@ -3,8 +3,8 @@ import {
   EVENT_OVERHEAD_BYTES,
   type RecordedEvent,
   type Stretch,
-  type ThreadEvent,
-} from './thread-history.js';
+  type HistoryEvent,
+} from './event-history.js';
 import type { Position } from './position.js';
 
 interface Kept extends RecordedEvent {
@@ -12,9 +12,9 @@ interface Kept extends RecordedEvent {
   readonly bytes: number;
 }
 
-/** The latest events of one thread. */
-export class ThreadLog {
-  /** How many connections have the thread open. */
+/** The latest events of one history. */
+export class EventLog {
+  /** How many connections have the history open. */
   openers = 0;
   /** The offset of the latest event. */
   head = 0;
@@ -40,7 +40,7 @@ export class ThreadLog {
     return this.head - this.size;
   }
 
-  append(event: ThreadEvent, now: number): RecordedEvent {
+  append(event: HistoryEvent, now: number): RecordedEvent {
     this.head += 1;
     this.usedAt = now;
     const bytes = Buffer.byteLength(event.body) + EVENT_OVERHEAD_BYTES;

@@ -1,16 +1,19 @@
 import { pauseAfter } from '../time/back-off.js';
 import type { Clock, Release } from '../time/clock.js';
 import { runOutsideContext } from '../context/running-code.js';
-import { encodeFrame, type Frame } from '../wire/frame-encoding.js';
+import type { Frame } from '../wire/frame-encoding.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { HistoryKey } from '../history/history-key.js';
 import { type Position, positioned } from '../history/position.js';
 import {
   CHUNK_BYTES,
+  type EventHistory,
+  isExcepted,
+  isFor,
   type RecordedEvent,
   type Stretch,
-  type ThreadHistory,
-} from '../history/thread-history.js';
+} from '../history/event-history.js';
 
 /** Back-off between attempts to read the history. */
 const BACK_OFF = { firstMs: 200, longestMs: 5_000 };
@@ -20,10 +23,14 @@ const DRAIN_CHECK_MS = 20;
 /** The status that the `resume` event sends to a client. */
 export type ResumeStatus = 'live' | 'recovered' | 'gap';
 
-/** Services that all readers share. */
-export interface ReaderServices {
-  readonly history: ThreadHistory;
+/** Services that all readers of one kind share: those of threads, or those of topics. */
+export interface ReaderServices<Key extends HistoryKey> {
+  readonly history: EventHistory<Key>;
   readonly clock: Clock;
+  /** Where a client without a position begins: after these events, which it gets, at the head. */
+  newcomer(key: Key): Stretch | Promise<Stretch>;
+  /** Sends the status to the client. @param missed how many events a recovered client is about to get */
+  tell(reader: HistoryReader<Key>, status: ResumeStatus, position: Position, missed?: number): void;
   /** The connection may have missed events; the client has received the status `gap`. */
   gap(manager: WebSocketManager): void;
   /** The history could not be read; the read is retried. */
@@ -31,11 +38,11 @@ export interface ReaderServices {
 }
 
 /**
- * The position of one connection in its thread. Sends only the event that comes next; when events in between are
+ * The position of one connection in one history. Sends only the event that comes next; when events in between are
  * missing, it reads them from the history first. It needs no memory for events that arrive meanwhile, because they are
  * in the history too.
  */
-export class ThreadReader {
+export class HistoryReader<Key extends HistoryKey> {
   #state: 'waiting' | 'reading' | 'live' | 'left' = 'waiting';
   #position: Position | undefined;
   /** Position of the first event since the connection began, while it waits. */
@@ -48,8 +55,9 @@ export class ThreadReader {
   #wake: (() => void) | undefined;
 
   constructor(
-    private readonly host: ReaderServices,
-    private readonly manager: WebSocketManager,
+    private readonly host: ReaderServices<Key>,
+    readonly manager: WebSocketManager,
+    readonly key: Key,
     /** The last position of the client; `undefined` for a new client. */
     private readonly requested: Position | undefined,
     private readonly release: Release,
@@ -69,7 +77,7 @@ export class ThreadReader {
   }
 
   /**
-   * Handles an event of the thread. Returns `undefined` when the event is not for this connection, or was sent already.
+   * Handles an event of the history. Returns `undefined` when the event is not for this connection, or was sent already.
    */
   hear(epoch: string, event: RecordedEvent, frame: Frame): DeliveryResult | undefined {
     const at = this.#position;
@@ -86,15 +94,15 @@ export class ThreadReader {
   /** Events may have been missed: continues to read from the connection's position. */
   checkAgain(): void {
     // Outside the context of the handler that sent the event.
-    if (this.#state === 'live') runOutsideContext(ThreadReader.#readOn, this);
+    if (this.#state === 'live') runOutsideContext(() => void this.#read(), undefined);
   }
 
-  // Reads from the position to the head of the thread, in chunks that the client's socket can take.
+  // Reads from the position to the head, in chunks that the client's socket can take.
   async #catchUp(): Promise<void> {
     this.#position ??= this.requested ?? (await this.#placeOfNewcomer());
     for (let isBehind = true; isBehind;) {
       this.#heard = undefined;
-      const stretch = await this.host.history.read(this.manager.context, this.#position);
+      const stretch = await this.host.history.read(this.key, this.#position);
       if (this.#state === 'left') return;
       this.#tellHow(stretch, this.#position);
       for (const event of stretch.events) {
@@ -108,9 +116,9 @@ export class ThreadReader {
     this.#wasLive = true;
   }
 
-  // A new client starts at the head of the thread. The critical events of the window are the exception: it gets them.
+  // A new client starts at the head.
   async #placeOfNewcomer(): Promise<Position> {
-    const { epoch, head, events } = await this.host.history.readCritical(this.manager.context);
+    const { epoch, head, events } = await this.host.newcomer(this.key);
     const offset = this.#firstHeard?.epoch === epoch ? this.#firstHeard.offset - 1 : head;
     for (const event of events) {
       if (event.offset <= offset) this.#send(epoch, event);
@@ -130,7 +138,10 @@ export class ThreadReader {
 
   // A client that resumes also gets the events that were for one earlier connection.
   #isDue(event: RecordedEvent): boolean {
-    return isFor(event, this.manager) || (this.requested !== undefined && !this.#wasLive);
+    const { context } = this.manager;
+    if (isFor(event, context)) return true;
+    if (isExcepted(context, event.except)) return false;
+    return this.requested !== undefined && !this.#wasLive;
   }
 
   #hasHeardBeyond({ epoch, offset }: Position): boolean {
@@ -140,7 +151,7 @@ export class ThreadReader {
 
   #take(epoch: string, event: RecordedEvent, frame: Frame): DeliveryResult | undefined {
     this.#position = { epoch, offset: event.offset };
-    return isFor(event, this.manager) ? this.manager.sendFrame(frame) : undefined;
+    return isFor(event, this.manager.context) ? this.manager.sendFrame(frame) : undefined;
   }
 
   #send(epoch: string, event: RecordedEvent): void {
@@ -149,8 +160,7 @@ export class ThreadReader {
 
   #tell(status: ResumeStatus, position: Position, missed?: number): void {
     this.#isTold = true;
-    const body = encodeFrame('resume', { status, ...(missed !== undefined && { missed }) })!;
-    this.manager.sendFrame(positioned(body, position));
+    this.host.tell(this, status, position, missed);
   }
 
   // Back-pressure: a slow client gets no more for now. Events that it has not read stay in the history.
@@ -159,8 +169,6 @@ export class ThreadReader {
       await this.#pause(DRAIN_CHECK_MS);
     }
   }
-
-  static readonly #readOn = (reader: ThreadReader): void => void reader.#read();
 
   async #read(): Promise<void> {
     this.#state = 'reading';
@@ -184,8 +192,4 @@ export class ThreadReader {
       };
     });
   }
-}
-
-function isFor({ onlyFor }: RecordedEvent, manager: WebSocketManager): boolean {
-  return onlyFor === undefined || onlyFor === manager.context.connectionId;
 }

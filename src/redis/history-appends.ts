@@ -1,36 +1,35 @@
 import { createEpoch } from '../history/position.js';
-import {
-  EVENT_OVERHEAD_BYTES,
-  type ThreadEvent,
-  type ThreadKey,
-} from '../history/thread-history.js';
+import { EVENT_OVERHEAD_BYTES, type HistoryEvent } from '../history/event-history.js';
+import { type HistoryKey, ownerOf, plainKey } from '../history/history-key.js';
 import type { Appendable } from './append-queue.js';
 import type { RedisConnection } from './connections.js';
 import { readPlace } from './history-replies.js';
 import { APPEND, RESET } from './history-scripts.js';
 import type { Keys } from './keys.js';
 import type { KnownPlaces } from './known-places.js';
-import { DOUBT } from './messages.js';
+import type { HistoryMessages } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
-import { namesOf, type ThreadKeys } from './thread-keys.js';
+import { receiversText } from './receivers.js';
+import { namesOf, type HistoryKeys } from './history-keys.js';
 
 /** What appending needs from its node. */
-export interface AppendServices {
+export interface AppendServices<Key extends HistoryKey> {
+  readonly messages: HistoryMessages<Key>;
   readonly connection: () => RedisConnection;
   readonly keys: Keys;
   readonly bus: NodeBus;
   readonly nodeId: string;
   readonly seesAllReceivers: () => boolean;
-  /** An event was given up: clients that resume its thread get a gap. */
-  lost(thread: ThreadKey, error: unknown): void;
+  /** An event was given up: clients that resume it get a gap. */
+  lost(key: Key, error: unknown): void;
 }
 
-/** Makes the items that are appended to threads: events, and resets of threads whose events were lost. */
-export class ThreadAppends {
+/** Makes the items that are appended to histories: events, and resets where events were lost. */
+export class HistoryAppends<Key extends HistoryKey> {
   constructor(
-    private readonly services: AppendServices,
-    /** The bounds of a thread, as its scripts take them: window, events, bytes. */
+    private readonly services: AppendServices<Key>,
+    /** The bounds of a history, as the scripts take them: window, events, bytes. */
     private readonly bounds: readonly string[],
     private readonly known: KnownPlaces,
   ) {}
@@ -42,24 +41,25 @@ export class ThreadAppends {
    * @param published called with the nodes that the message was published to
    */
   event(
-    thread: ThreadKey,
-    keys: ThreadKeys,
-    event: ThreadEvent,
+    key: Key,
+    keys: HistoryKeys,
+    event: HistoryEvent,
     envelope: string,
     published?: (to: Published) => void,
   ): Appendable {
     const end = envelope.lastIndexOf('"}}');
     const before = envelope.slice(0, end);
     const after = envelope.slice(end);
-    const { body, isCritical, onlyFor = '' } = event;
+    const { body, isCritical } = event;
+    const receivers = receiversText(event);
     return {
-      thread: keys.hash,
+      history: keys.hash,
       bytes: envelope.length + EVENT_OVERHEAD_BYTES,
       send: async (number, previous) => {
         const { services } = this;
-        const epoch = createEpoch(thread.userId);
+        const epoch = createEpoch(ownerOf(key));
         const kind = isCritical ? 'c' : '';
-        const event = [services.keys.channelOf(''), before, after, body, kind, onlyFor, epoch];
+        const event = [services.keys.channelOf(''), before, after, body, kind, receivers, epoch];
         const order = [services.nodeId, String(number), String(previous)];
         const args = [...event, ...this.bounds, ...order, ...this.known.of(keys.hash)];
         const reply = await APPEND.run(services.connection(), namesOf(keys), args);
@@ -71,30 +71,30 @@ export class ThreadAppends {
         return 'done';
       },
       giveUp: (error) => {
-        this.services.lost(thread, error);
+        this.services.lost(key, error);
         published?.({ heard: [], unheard: [] });
-        return this.#reset(thread, keys);
+        return this.#reset(key, keys);
       },
     };
   }
 
-  #reset(thread: ThreadKey, keys: ThreadKeys): Appendable {
+  #reset(key: Key, keys: HistoryKeys): Appendable {
     return {
-      thread: keys.hash,
+      history: keys.hash,
       bytes: 0,
       send: async () => {
-        await this.beginAnew(thread, keys);
+        await this.beginAnew(key, keys);
         return 'done';
       },
       giveUp: () => undefined,
     };
   }
 
-  /** Begins a thread anew, and notifies every node that holds its user. */
-  async beginAnew(thread: ThreadKey, keys: ThreadKeys): Promise<void> {
+  /** Begins a history anew, and notifies every node that holds it. */
+  async beginAnew(key: Key, keys: HistoryKeys): Promise<void> {
     const { services } = this;
-    const envelope = services.bus.envelope(DOUBT, { thread });
-    const epoch = createEpoch(thread.userId);
+    const envelope = services.bus.envelope(services.messages.doubt, { key: plainKey(key) });
+    const epoch = createEpoch(ownerOf(key));
     const channel = services.keys.channelOf('');
     const args = [channel, envelope, epoch, this.bounds[0]!, services.nodeId];
     await RESET.run(services.connection(), namesOf(keys), args);

@@ -1,0 +1,34 @@
+import { encodeKeyPart } from '../context/isolation-key.js';
+
+/** Identifies a thread of a user. A history is never read by the id of the thread alone. */
+export interface ThreadKey {
+  readonly userId: string;
+  readonly threadId: string;
+}
+
+/** Identifies a topic, which connections of different users join. */
+export interface TopicKey {
+  readonly topic: string;
+}
+
+/** Identifies a history: that of a thread, or that of a topic. */
+export type HistoryKey = ThreadKey | TopicKey;
+
+/** A key with nothing but its fields: a connection's context is a key too. */
+export function plainKey<Key extends HistoryKey>(key: Key): Key {
+  const { userId, threadId, topic } = key as Partial<ThreadKey & TopicKey>;
+  return (topic === undefined ? { userId, threadId } : { topic }) as unknown as Key;
+}
+
+/** One text for each key. No two keys share a text. */
+export function keyText(key: HistoryKey): string {
+  return 'topic' in key ? key.topic : `${encodeKeyPart(key.userId)}:${encodeKeyPart(key.threadId)}`;
+}
+
+/**
+ * The text whose mark the positions of a history carry: the id of the user, so that a position of another user is
+ * recognised. No user id contains the control character that the text of a topic begins with.
+ */
+export function ownerOf(key: HistoryKey): string {
+  return 'topic' in key ? `\u0000${key.topic}` : key.userId;
+}
