@@ -36,6 +36,13 @@ export {
   type ResumeOptions,
   type ShutdownOptions,
 } from './config/option-groups.js';
+export {
+  type AuthorizeTopicFunction,
+  type TopicAuthorizer,
+  type TopicGrant,
+  type TopicHistoryOptions,
+  type TopicsOptions,
+} from './config/topics-options.js';
 export { type OriginPolicy } from './config/option-rules.js';
 export { InvalidOptionsError, type OptionFault } from './config/option-faults.js';
 export {
@@ -49,6 +56,7 @@ export { UserExecutionContext } from './context/user-execution-context.js';
 export {
   type Audience,
   type ClusterDeliveryReport,
+  type SharedAudience,
   type ThreadAudience,
 } from './delivery/audience.js';
 export { WebSocketEmitter } from './delivery/websocket.emitter.js';
@@ -109,5 +117,10 @@ export {
   type ThreadViolation,
 } from './monitoring/thread-consistency.tracker.js';
 export { type ResumeStatus } from './resume/history-reader.js';
+export { type JoinOptions } from './manager/topic-member.js';
+export { type Exception } from './history/event-history.js';
+export { type PresenceMember } from './topics/member-list.js';
+export { TopicPresence } from './topics/topic-presence.js';
+export { InvalidTopicError, TopicLimitError } from './topics/topic.errors.js';
 export { ConnectionRequest } from './scope/connection-request.js';
 export { disposeWithConnection } from './scope/dispose-with-connection.js';

@@ -1,10 +1,17 @@
 import type { ClusterAnswers } from '../history/cluster-answers.js';
+import type { Exception } from '../history/event-history.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** The connections that a message, or a disconnect, is for. */
 export type ClusterTarget =
   | { readonly userId: string; readonly threadId?: string | undefined }
   | { readonly connectionId: string };
+
+/** The receivers of a message: also the members of a topic, or all connections, without those excepted. */
+export type DeliveryTarget =
+  | ClusterTarget
+  | { readonly topic: string; readonly except?: Exception | undefined }
+  | { readonly all: true; readonly except?: Exception | undefined };
 
 /** A connection, as other nodes see it. */
 export interface ConnectionInfo {
@@ -31,14 +38,17 @@ export interface Revoked extends ClusterAnswers<number> {
   readonly isRecorded: boolean;
 }
 
-/** Reaches connections on the other nodes. A message for a user goes only to the nodes that hold the user. */
+/**
+ * Reaches connections on the other nodes. A message for a user goes only to the nodes that hold the user, one for a
+ * topic only to those that have members.
+ */
 export interface ClusterDelivery {
   /** Sets what acts on this node for the other nodes. Called once, before anything is sent. */
   useLocalDelivery(local: LocalDelivery): void;
   /** Hands a frame to the other nodes without waiting. A frame that cannot be sent is counted and reported. */
-  send(target: ClusterTarget, frame: string): void;
+  send(target: DeliveryTarget, frame: string): void;
   /** As {@link send}; resolves to the reports of the nodes, within a deadline. Never rejects. */
-  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
+  sendAndReport(target: DeliveryTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
   /**
    * Ends connections on the other nodes: those that exist at this moment, also on nodes that do not get the message at
    * once. Bounded in time, never rejects.
@@ -50,7 +60,7 @@ export interface ClusterDelivery {
 
 /** What this node does when another node asks. */
 export interface LocalDelivery {
-  deliver(target: ClusterTarget, frame: string): DeliveryReport;
+  deliver(target: DeliveryTarget, frame: string): DeliveryReport;
   /**
    * @param before monotonic milliseconds: connections made later stay. Default: no connection stays
    */

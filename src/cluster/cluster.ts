@@ -4,6 +4,7 @@ import type { EventHistory, HistoryBounds } from '../history/event-history.js';
 import type { ThreadKey, TopicKey } from '../history/history-key.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
+import type { ClusterTopics } from './cluster-topics.js';
 import type { ClusterStatus } from './cluster-status.js';
 
 /** Records what happens to a cluster: an event, and a line in the log. */
@@ -29,6 +30,8 @@ export interface Cluster {
   readonly nodeId: string;
   readonly slots: ClusterSlots;
   readonly delivery: ClusterDelivery;
+  /** Without it, topics exist on each node by itself. */
+  readonly topics?: ClusterTopics;
   /** Makes a history of threads that every node can read. Called once at most. */
   createHistory(bounds: HistoryBounds): EventHistory<ThreadKey>;
   /** Makes a history of topics that every node can read. Called once at most. Without it, topics have none. */

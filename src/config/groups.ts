@@ -7,8 +7,10 @@ import {
   LeaksOptions,
   LimitsOptions,
   OutboundOptions,
+  RateOptions,
   ShutdownOptions,
 } from './option-groups.js';
+import { TopicHistoryOptions, TopicsOptions } from './topics-options.js';
 
 const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } = {
   limits: LimitsOptions,
@@ -18,8 +20,18 @@ const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } =
   outbound: OutboundOptions,
   heartbeat: HeartbeatOptions,
   shutdown: ShutdownOptions,
+  topics: TopicsOptions,
   leaks: LeaksOptions,
 };
+
+/** Groups inside of groups. They are off unless they are given. */
+export const NESTED_GROUPS: Readonly<Record<string, new () => object>> = {
+  'inbound.rate': RateOptions,
+  'topics.history': TopicHistoryOptions,
+};
+
+/** Options in groups that only a program can set. */
+export const WITHOUT_VARIABLE: ReadonlySet<string> = new Set(['topics.authorizer']);
 
 /** The names of the option groups, in the order of the documentation. */
 export const GROUP_NAMES = Object.keys(GROUPS) as (keyof OptionGroups)[];

@@ -1,7 +1,7 @@
 import { registerAs } from '@nestjs/config';
 
 import { asList, environmentVariable, parseVariable } from './environment.js';
-import { defaultGroups, GROUP_NAMES } from './groups.js';
+import { defaultGroups, GROUP_NAMES, NESTED_GROUPS, WITHOUT_VARIABLE } from './groups.js';
 import type { WebSocketIsolationOptions } from './isolation.options.js';
 import { ResumeOptions } from './option-groups.js';
 
@@ -27,14 +27,14 @@ export const websocketIsolationConfig = registerAs(
 const SPECIAL: Readonly<Record<string, (option: string) => unknown>> = {
   'handshake.allowedOrigins': (option) => readOrigins(option),
   'handshake.allowMissingOrigin': (option) => read(option, true),
-  'inbound.rate': (option) => readRate(option),
 };
 
 function readGroup(group: string, defaults: Record<string, unknown>): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, example] of Object.entries(defaults)) {
     const option = `${group}.${name}`;
-    const special = SPECIAL[option];
+    if (WITHOUT_VARIABLE.has(option)) continue;
+    const special = SPECIAL[option] ?? (NESTED_GROUPS[option] && readNested);
     const value = special ? special(option) : read(option, example);
     if (value !== undefined) values[name] = value;
   }
@@ -52,8 +52,8 @@ function readOrigins(option: string): unknown {
   return asList(text);
 }
 
-function readRate(option: string): unknown {
-  const entries = ['messages', 'perMs', 'perUser']
+function readNested(option: string): unknown {
+  const entries = Object.keys(new NESTED_GROUPS[option]!())
     .map((name) => [name, read(`${option}.${name}`, 1)])
     .filter(([, value]) => value !== undefined);
   return entries.length > 0 ? Object.fromEntries(entries) : undefined;

@@ -17,6 +17,7 @@ import type {
   ResumeOptions,
   ShutdownOptions,
 } from './option-groups.js';
+import type { TopicHistoryOptions, TopicsOptions } from './topics-options.js';
 
 /** Authenticates connections. Also used for HTTP requests, so that both have the same identity. */
 export interface ConnectionAuthenticator {
@@ -44,11 +45,12 @@ export interface OptionGroups {
   readonly outbound: OutboundOptions;
   readonly heartbeat: HeartbeatOptions;
   readonly shutdown: ShutdownOptions;
+  readonly topics: TopicsOptions;
   readonly leaks: LeaksOptions;
 }
 
 type GroupsAsGiven = {
-  [Group in Exclude<keyof OptionGroups, 'inbound'>]?: Given<OptionGroups[Group]>;
+  [Group in Exclude<keyof OptionGroups, 'inbound' | 'topics'>]?: Given<OptionGroups[Group]>;
 };
 type Given<Group> = { [Key in keyof Group]?: Group[Key] | undefined };
 
@@ -63,6 +65,9 @@ export interface WebSocketIsolationOptions extends GroupsAsGiven {
   /** Keeps the events of threads for clients that reconnect. Default: off; `{}` is on, with the defaults. */
   resume?: Given<ResumeOptions> | undefined;
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
+  topics?: Given<Omit<TopicsOptions, 'history'>> & {
+    history?: Given<TopicHistoryOptions> | undefined;
+  };
 }
 
 /** The interface of a class for `useClass` or `useExisting` of `forRootAsync()`. */

@@ -85,6 +85,14 @@ function originPolicyFault(value: unknown): string | undefined {
   return faults.length === 0 ? undefined : `${kinds}; ${faults.join('; ')}`;
 }
 
+/** class-validator decorator: a provider class or a function. */
+export const IsFunction = (): PropertyDecorator =>
+  rule(
+    'isFunction',
+    { message: 'must be a provider class or a function' },
+    (value) => typeof value === 'function',
+  );
+
 /** class-validator decorator: an array of non-empty strings. */
 export const IsStringList = (options: ValidationOptions): PropertyDecorator =>
   rule(

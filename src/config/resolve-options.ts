@@ -1,5 +1,5 @@
 import { VARIABLE_PREFIX } from './environment.js';
-import { defaultGroups, GROUP_NAMES } from './groups.js';
+import { defaultGroups, GROUP_NAMES, NESTED_GROUPS } from './groups.js';
 import type { ResolvedOptions, WebSocketIsolationOptions } from './isolation.options.js';
 import {
   adopt,
@@ -8,7 +8,7 @@ import {
   type OptionFault,
   unknownName,
 } from './option-faults.js';
-import { RateOptions, ResumeOptions } from './option-groups.js';
+import { ResumeOptions } from './option-groups.js';
 import { VARIABLE_NAMES } from './variables.js';
 
 const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', 'clock', 'resume']);
@@ -33,7 +33,7 @@ export function resolveOptions(
     const group = groups[name];
     faults.push(...adopt(group, `${name}.`, environment[name]));
     faults.push(...adopt(group, `${name}.`, given[name]));
-    if (name === 'inbound') faults.push(...adoptRate(groups.inbound));
+    faults.push(...adoptNested(name, group as unknown as Record<string, unknown>));
     faults.push(...groupFaults(name, group));
     Object.freeze(group);
   }
@@ -90,15 +90,17 @@ function faultsOfObjects({
   return faults;
 }
 
-function adoptRate(group: { rate: unknown }): OptionFault[] {
-  const { rate } = group;
-  if (rate === undefined) return [];
-  const adopted = new RateOptions();
-  const faults = adopt(adopted, 'inbound.rate.', rate);
-  group.rate = adopted;
-  // The faults of its parts would only repeat this fault.
-  if (faults.some(({ option }) => option === 'inbound.rate')) group.rate = undefined;
-  return faults;
+function adoptNested(groupName: string, group: Record<string, unknown>): OptionFault[] {
+  return Object.keys(group).flatMap((name) => {
+    const path = `${groupName}.${name}`;
+    const Nested = NESTED_GROUPS[path];
+    if (!Nested || group[name] === undefined) return [];
+    const adopted = new Nested();
+    const faults = adopt(adopted, `${path}.`, group[name]);
+    // The faults of its parts would only repeat this fault.
+    group[name] = faults.some(({ option }) => option === path) ? undefined : adopted;
+    return faults;
+  });
 }
 
 function adoptResume(

@@ -1,6 +1,6 @@
 import { environmentVariable } from './environment.js';
-import { defaultGroups } from './groups.js';
-import { RateOptions, ResumeOptions } from './option-groups.js';
+import { defaultGroups, NESTED_GROUPS, WITHOUT_VARIABLE } from './groups.js';
+import { ResumeOptions } from './option-groups.js';
 
 /** Every option that a variable can set, with the name of its variable. */
 const VARIABLES: ReadonlyMap<string, string> = new Map(
@@ -17,11 +17,14 @@ export const VARIABLE_NAMES: ReadonlySet<string> = new Set(VARIABLES.values());
 
 function optionPaths(): string[] {
   const groups = { ...defaultGroups(), resume: new ResumeOptions() };
-  const rate = Object.keys(new RateOptions());
-  return Object.entries(groups).flatMap(([group, options]) =>
-    Object.keys(options as object).flatMap((name) =>
-      // A rate has a variable for each of its parts.
-      name === 'rate' ? rate.map((part) => `${group}.rate.${part}`) : [`${group}.${name}`],
-    ),
+  const options = Object.entries(groups).flatMap(([group, defaults]) =>
+    Object.keys(defaults as object).map((name) => `${group}.${name}`),
   );
+  return options
+    .filter((option) => !WITHOUT_VARIABLE.has(option))
+    .flatMap((option) => {
+      const Nested = NESTED_GROUPS[option];
+      // A group inside of a group has a variable for each of its parts.
+      return Nested ? Object.keys(new Nested()).map((part) => `${option}.${part}`) : [option];
+    });
 }

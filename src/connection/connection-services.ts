@@ -8,6 +8,7 @@ import type { ByteBudget } from '../structures/byte-budget.js';
 import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import type { Tracing } from '../monitoring/tracing.js';
 import type { Resume } from '../resume/resume.service.js';
+import type { TopicRequests } from '../topics/topic-requests.js';
 import type { MessageParser } from '../wire/message-parser.js';
 import type { TrafficCounters } from './traffic-counters.js';
 import type { UserRates } from './user-rates.js';
@@ -29,6 +30,8 @@ export interface ConnectionServices {
   readonly pending: ByteBudget;
   /** The leases of the cluster: messages are handled only while these are fresh. */
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
+  /** Handles the messages with which clients join and leave topics. */
+  readonly topics: TopicRequests;
   /** `undefined` if `resume` is off. */
   readonly resume: Resume | undefined;
 }

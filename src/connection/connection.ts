@@ -76,7 +76,7 @@ export class Connection
     if (!this.#isWithinRate()) return;
     const message = this.#parse(frame);
     if (!message) return this.#ignore('not-json');
-    const refs = this.server.handlersOf(message.event);
+    const refs = this.handlersOf(message);
     if (!refs) return this.#ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
     if (claimed !== undefined) {

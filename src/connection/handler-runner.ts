@@ -20,6 +20,9 @@ import { type CallRunner, RunningCall } from './running-call.js';
 /** How many streams (observables that handlers returned) of one connection may be open. */
 const MAX_STREAMS = 1_000;
 
+/** Stands for the handlers of a message with which a client joins or leaves a topic. */
+const TOPIC_REQUEST: readonly HandlerRef[] = [];
+
 /** Runs the handlers of one connection and sends their results. Errors of handlers are handled here. */
 export abstract class HandlerRunner implements CallRunner {
   /** Handlers that run at this moment. */
@@ -48,8 +51,15 @@ export abstract class HandlerRunner implements CallRunner {
   /** Called when a handler has ended, so that another one may start. */
   protected abstract placeFree(): void;
 
+  /** The handlers of a message; `undefined` for an event that no code handles. */
+  protected handlersOf({ event }: InboundMessage): readonly HandlerRef[] | undefined {
+    const refs = this.server.handlersOf(event);
+    return this.services.topics.takes(event, refs !== undefined) ? TOPIC_REQUEST : refs;
+  }
+
   /** Calls the handlers of a message. */
   start(message: InboundMessage, refs: readonly HandlerRef[]): void {
+    if (refs === TOPIC_REQUEST) return this.services.topics.handle(this.manager, message);
     for (const ref of refs) this.#run(message, ref);
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js';
-import type { ClusterDelivery, ClusterTarget } from '../cluster/cluster-delivery.js';
+import type { ClusterDelivery, DeliveryTarget } from '../cluster/cluster-delivery.js';
+import type { Exception } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
@@ -44,13 +45,27 @@ export interface ThreadAudience extends Audience {
   sendCritical(event: string, data?: unknown): DeliveryReport;
 }
 
+/** The other nodes of a cluster. */
+export interface OtherNodes {
+  readonly delivery: ClusterDelivery;
+  readonly nodeId: string;
+}
+
+/** The connections of different users: the members of a topic, or all connections. */
+export interface SharedAudience extends ThreadAudience {
+  /** The same audience without one connection, or without all connections of a user. */
+  except(excepted: Exception): SharedAudience;
+}
+
 /** An audience: the connections of this process, and the cluster's delivery to those of other nodes. */
 export class Reach implements Audience {
   constructor(
     private readonly here: () => readonly WebSocketManager[],
-    private readonly target: ClusterTarget,
+    private readonly target: DeliveryTarget,
     private readonly clock: Clock,
-    private readonly cluster: { readonly delivery: ClusterDelivery; nodeId: string } | undefined,
+    private readonly cluster: OtherNodes | undefined,
+    /** Completes an encoded frame. */
+    private readonly complete: (body: string) => string = (body) => body,
   ) {}
 
   send(event: string, data?: unknown): DeliveryReport {
@@ -58,14 +73,14 @@ export class Reach implements Audience {
     const managers = this.here();
     const elsewhere = this.#elsewhere(managers);
     if (!elsewhere && managers.length === 0) return emptyReport();
-    const frame = encodeFrame(event, data);
+    const frame = this.#encode(event, data);
     if (frame !== undefined) elsewhere?.send(this.target, frame);
     return deliver(managers, frame, this.clock);
   }
 
   async sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport> {
     const managers = this.here();
-    const frame = encodeFrame(event, data);
+    const frame = this.#encode(event, data);
     const here = deliver(managers, frame, this.clock);
     const elsewhere = this.#elsewhere(managers);
     const others =
@@ -73,6 +88,11 @@ export class Reach implements Audience {
         ? await elsewhere.sendAndReport(this.target, frame)
         : undefined;
     return clusterReport(this.cluster?.nodeId ?? ALONE, here, others);
+  }
+
+  #encode(event: string, data: unknown): string | undefined {
+    const body = encodeFrame(event, data);
+    return body && this.complete(body);
   }
 
   // A connection that is addressed by its id and found here is on no other node.

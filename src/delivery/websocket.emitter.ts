@@ -2,7 +2,7 @@ import { Inject, Injectable, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../time/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
-import type { LocalDelivery } from '../cluster/cluster-delivery.js';
+import type { DeliveryTarget, LocalDelivery } from '../cluster/cluster-delivery.js';
 import { assertIdText } from '../context/identifier.js';
 import { count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/history-key.js';
@@ -11,15 +11,20 @@ import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import { ManagerRegistry } from '../manager/manager-registry.js';
 import { Resume } from '../resume/resume.service.js';
+import { Topics } from '../topics/topics.service.js';
 import {
   type Audience,
   type ClusterDeliveryReport,
   clusterReport,
   deliver,
+  type OtherNodes,
   Reach,
+  type SharedAudience,
   type ThreadAudience,
 } from './audience.js';
+import { TopicAudiences } from './topic-audiences.js';
 
 /**
  * Sends messages to connections from any code: a controller, a queue worker, another user's handler. In a cluster, the
@@ -29,19 +34,21 @@ import {
  */
 @Injectable()
 export class WebSocketEmitter {
-  readonly #others: { readonly delivery: Cluster['delivery']; readonly nodeId: string } | undefined;
+  readonly #others: OtherNodes | undefined;
+  readonly #topics: TopicAudiences;
 
   /** @internal */
   constructor(
     private readonly factory: WebSocketManagerFactory,
     @Inject(CLOCK) private readonly clock: Clock,
+    topics: Topics,
+    registry: ManagerRegistry,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
     @Optional() @Inject(CLUSTER) cluster?: Cluster,
   ) {
-    if (!cluster) return;
-    const { delivery, nodeId } = cluster;
-    this.#others = { delivery, nodeId };
-    delivery.useLocalDelivery(this.#localDelivery());
+    this.#others = cluster && { delivery: cluster.delivery, nodeId: cluster.nodeId };
+    this.#topics = new TopicAudiences(topics, registry, clock, this.#others);
+    cluster?.delivery.useLocalDelivery(this.#localDelivery());
   }
 
   /**
@@ -86,6 +93,23 @@ export class WebSocketEmitter {
     );
   }
 
+  /**
+   * All members of a topic. Each delivery carries the topic: `{"event", "data", "topic"}`. With `topics.history` on,
+   * events are numbered, and every member gets them in the same order, on every node. Without it, a message reaches
+   * each member at most once.
+   *
+   * @example `emitter.toTopic('room:7').except({ connectionId }).send('said', { text })`
+   * @throws {InvalidTopicError} for a name that no topic can have
+   */
+  toTopic(topic: string): SharedAudience {
+    return this.#topics.of(topic);
+  }
+
+  /** All connections of all users. In a cluster, a message goes to every node. */
+  toAll(): SharedAudience {
+    return this.#topics.all();
+  }
+
   #record(thread: ThreadKey, event: string, data: unknown): DeliveryReport | undefined {
     const body = this.resume && encodeFrame(event, data);
     return body === undefined
@@ -127,11 +151,16 @@ export class WebSocketEmitter {
     return this.factory.managersOfThread(userId, threadId);
   }
 
+  #addressed(target: DeliveryTarget): readonly WebSocketManager[] {
+    return 'topic' in target || 'all' in target
+      ? this.#topics.addressed(target)
+      : this.factory.clusterConnections.addressed(target);
+  }
+
   // The requests of other nodes that this node serves.
   #localDelivery(): LocalDelivery {
     return {
-      deliver: (target, frame) =>
-        deliver(this.factory.clusterConnections.addressed(target), frame, this.clock),
+      deliver: (target, frame) => deliver(this.#addressed(target), frame, this.clock),
       disconnect: (target, goodbye, before) =>
         this.factory.clusterConnections.disconnectHere(target, goodbye, before),
       disconnectOlder: (before, goodbye) =>

@@ -18,6 +18,7 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
+import { TopicRequests } from '../topics/topic-requests.js';
 import { Resume } from '../resume/resume.service.js';
 import { ScopeBlueprint } from '../scope/connection-scope.js';
 import { ByteBudget } from '../structures/byte-budget.js';
@@ -62,6 +63,7 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly tracker: ThreadConsistencyTracker,
     private readonly traffic: TrafficCounters,
     private readonly rates: UserRates,
+    private readonly topics: TopicRequests,
     private readonly httpAdapterHost: HttpAdapterHost,
     private readonly moduleRef: ModuleRef,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
@@ -117,7 +119,7 @@ export class GatewayRuntime implements OnModuleInit {
   }
 
   #connectionHost(adapter: IsolatedWsAdapter): ConnectionServices {
-    const { options, clock, journal, tracing, tracker, traffic, rates, resume } = this;
+    const { options, clock, journal, tracing, tracker, traffic, rates, resume, topics } = this;
     const parse: ConnectionServices['parse'] = (frame, context) =>
       adapter.hasOwnParser
         ? runInContext(new ConnectionCode(context), (given) => adapter.parser(given), frame)
@@ -126,7 +128,7 @@ export class GatewayRuntime implements OnModuleInit {
     const leases = this.cluster?.slots ?? NO_LEASES;
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
     const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates, resume };
-    return { ...shared, parse, pending, leases };
+    return { ...shared, parse, pending, leases, topics };
   }
 
   #scopeBlueprintOf(gateways: readonly GatewayDefinition[]): ScopeBlueprint {

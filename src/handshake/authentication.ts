@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
-import { Logger, Scope, type Type, UnauthorizedException } from '@nestjs/common';
-import { ContextIdFactory, type ModuleRef } from '@nestjs/core';
+import { Logger, type Type, UnauthorizedException } from '@nestjs/common';
+import type { ModuleRef } from '@nestjs/core';
 
 import type {
   AuthenticateFunction,
   ConnectionAuthenticator,
   ResolvedOptions,
 } from '../config/isolation.options.js';
-import { IsolationError } from '../errors/isolation-error.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { createId } from '../context/ids.js';
 import { askApp, InvalidAnswerError } from './app-answer.js';
+import { appProvider } from './app-provider.js';
 
 /** Calls the app's authenticator, whichever form it has, to identify a client. */
 export class Authentication {
@@ -57,7 +57,13 @@ function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): A
     return (request, { signal }) => authenticate(request, signal);
   }
   const type = authenticator as Type<ConnectionAuthenticator>;
-  return fromProvider(type, moduleRef);
+  const instanceFor = appProvider(type, moduleRef, 'AUTHENTICATOR_NOT_FOUND', 'authenticator');
+  return (request, deadline) => {
+    const authenticator = instanceFor(request);
+    return authenticator instanceof Promise
+      ? authenticator.then((made) => made.authenticate(request, deadline.signal))
+      : authenticator.authenticate(request, deadline.signal);
+  };
 }
 
 function anonymous(): Authenticate {
@@ -66,38 +72,4 @@ function anonymous(): Authenticate {
       'Write WebSocketIsolationModule.forRoot({ authenticator: YourAuthenticator }).',
   );
   return () => ({ userId: `anonymous-${createId('conn').slice('conn_'.length)}` });
-}
-
-function fromProvider(type: Type<ConnectionAuthenticator>, moduleRef: ModuleRef): Authenticate {
-  if (!isProvider(type, moduleRef)) {
-    throw new IsolationError(
-      'AUTHENTICATOR_NOT_FOUND',
-      `The authenticator ${type.name} is not a provider of any module. ` +
-        `Add ${type.name} to the providers of the module that imports WebSocketIsolationModule.`,
-    );
-  }
-  if (moduleRef.introspect(type).scope === Scope.DEFAULT) {
-    let singleton: ConnectionAuthenticator | undefined;
-    return (request, { signal }) => {
-      // Looked up when the first client connects: while the app boots, providers of modules that are not initialised
-      // are placeholders whose constructor has not run.
-      singleton ??= moduleRef.get<unknown, ConnectionAuthenticator>(type, { strict: false });
-      return singleton.authenticate(request, signal);
-    };
-  }
-  return async (request, deadline) => {
-    const contextId = ContextIdFactory.create();
-    moduleRef.registerRequestByContextId(request, contextId);
-    const authenticator = await moduleRef.resolve(type, contextId, { strict: false });
-    return authenticator.authenticate(request, deadline.signal);
-  };
-}
-
-function isProvider(type: Type<unknown>, moduleRef: ModuleRef): boolean {
-  try {
-    moduleRef.introspect(type);
-    return true;
-  } catch {
-    return false;
-  }
 }

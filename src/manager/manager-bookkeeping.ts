@@ -7,7 +7,7 @@ import type { Clock } from '../time/clock.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
-import type { ManagerOwner } from './manager-owner.js';
+import type { ManagerOwner, TopicMemberships } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { SlotReclaimer } from './slot-reclaimer.js';
 import { WebSocketManager } from './web-socket-manager.js';
@@ -21,6 +21,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   /** Sockets attached since the start. */
   connections = 0;
   readonly #criticalRecorder = new Plug<CriticalRecorder>();
+  readonly #topics = new Plug<TopicMemberships<WebSocketManager>>();
 
   constructor(
     readonly clock: Clock,
@@ -33,8 +34,18 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
   }
 
+  /** A plug: records critical messages in their thread. Without it, they wait for their own connection. */
   useCriticalRecorder(record: CriticalRecorder): Unplug {
     return this.#criticalRecorder.use(record);
+  }
+
+  /** A plug: keeps the topics that managers are in. */
+  useTopics(topics: TopicMemberships<WebSocketManager>): Unplug {
+    return this.#topics.use(topics);
+  }
+
+  get topics(): TopicMemberships<WebSocketManager> | undefined {
+    return this.#topics.part;
   }
 
   /** Creates the manager of a context and registers it, so that it holds a slot. */
@@ -78,6 +89,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   closing(manager: WebSocketManager, reason: CloseReason): void {
     const { journal } = this;
     this.registry.startClosing(manager);
+    this.#topics.part?.leaveAll(manager);
     if (journal.isHeard('manager-closing')) {
       journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
     }

@@ -5,6 +5,19 @@ import type { CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 
+/** Keeps the topics that managers are in. */
+export interface TopicMemberships<Manager = object> {
+  join(
+    manager: Manager,
+    topic: string,
+    options: { readonly presence?: unknown } | undefined,
+  ): Promise<void>;
+  leave(manager: Manager, topic: string): boolean;
+  topicsOf(manager: Manager): Iterable<string>;
+  /** The manager is closing. */
+  leaveAll(manager: Manager): void;
+}
+
 /**
  * Owns the managers of a process and receives their events. One object serves all of them, so that a manager stays
  * small.
@@ -16,6 +29,8 @@ export interface ManagerOwner<Manager = object> {
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
   /** The budget for all bytes that wait for slow readers, over all connections. */
   readonly waiting: ByteBudget;
+  /** `undefined` while the application boots. */
+  readonly topics: TopicMemberships<Manager> | undefined;
   /** There was traffic in either direction. */
   touched(manager: Manager): void;
   /** A socket was bound. */

@@ -6,7 +6,6 @@ import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.opt
 import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { Journal } from '../journal/journal.js';
 import { isThenable } from '../structures/maybe-async.js';
-import type { Unplug } from '../structures/plug.js';
 import { type Clock, CLOCK } from '../time/clock.js';
 import { assertSocket, type ManagedSocket } from '../wire/managed-socket.js';
 import {
@@ -17,7 +16,7 @@ import {
 import { endingFor } from './ending.js';
 import { type FactoryCounters, type FactoryStats, readFactoryStats } from './factory-stats.js';
 import { Limits } from './limits.js';
-import { type CriticalRecorder, ManagerBookkeeping } from './manager-bookkeeping.js';
+import { ManagerBookkeeping } from './manager-bookkeeping.js';
 import { ManagerRegistry } from './manager-registry.js';
 import { IsolationViolationError, ManagerClosedError } from './manager.errors.js';
 import { Ownership } from './ownership.js';
@@ -33,8 +32,9 @@ import { WebSocketManager } from './web-socket-manager.js';
 export class WebSocketManagerFactory {
   /** @internal Connections on all nodes of the cluster. */
   readonly clusterConnections: ClusterConnections;
+  /** @internal Receives the events of managers, and has plugs for higher folders. */
+  readonly bookkeeping: ManagerBookkeeping;
 
-  readonly #bookkeeping: ManagerBookkeeping;
   readonly #reservations: SlotReservations;
   readonly #ownership: Ownership;
   #isShutDown = false;
@@ -49,20 +49,20 @@ export class WebSocketManagerFactory {
     @Inject(SLOT_RECLAIMER) private readonly reclaimer: SlotReclaimer,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
   ) {
-    const make = (context: UserExecutionContext) => this.#bookkeeping.add(context);
+    const make = (context: UserExecutionContext) => this.bookkeeping.add(context);
     const reservations = new SlotReservations(registry, limits, reclaimer, cluster, make);
     const release = (manager: WebSocketManager): void => reservations.release(manager);
     this.#reservations = reservations;
     this.#ownership = new Ownership(registry, journal);
     const parts = [clock, options, registry, journal, reclaimer] as const;
-    this.#bookkeeping = new ManagerBookkeeping(...parts, release);
+    this.bookkeeping = new ManagerBookkeeping(...parts, release);
     this.clusterConnections = new ClusterConnections(registry, clock, journal, cluster);
   }
 
   /** @internal Counts of events since the start. The current state is in the registry. */
   get counters(): FactoryCounters {
     const { limitHits } = this.#reservations;
-    const { connections } = this.#bookkeeping;
+    const { connections } = this.bookkeeping;
     return { limitHits, connections, securityViolations: this.#ownership.violations };
   }
 
@@ -218,11 +218,6 @@ export class WebSocketManagerFactory {
     this.#isShutDown = true;
     this.#reservations.close();
     return endingFor(this.clusterConnections.shutDown());
-  }
-
-  /** @internal A plug: records critical messages in their thread. Without it, they wait for their own connection. */
-  useCriticalRecorder(record: CriticalRecorder): Unplug {
-    return this.#bookkeeping.useCriticalRecorder(record);
   }
 
   /** @internal A connection used something of another one: counts the violation, and returns the error to throw. */

@@ -7,9 +7,9 @@ import { endingFor } from './ending.js';
 import { ManagerEnd } from './manager-end.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
 import { ManagerClosedError } from './manager.errors.js';
-import { OutboundChannel } from './outbound-channel.js';
 import { Pins } from './pins.js';
 import { bindSocket, unbindSocket } from './socket-binding.js';
+import { TopicMember } from './topic-member.js';
 
 /** `connecting → ready → draining → closing → closed`; never backwards. */
 export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'closed';
@@ -23,7 +23,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager extends OutboundChannel {
+export class WebSocketManager extends TopicMember {
   #state: ManagerState = 'connecting';
   // Created on first use: an idle connection has none of these four.
   #controller: AbortController | undefined = undefined;

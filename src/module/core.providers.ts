@@ -32,9 +32,15 @@ import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
-import { MemoryHistory } from '../history/memory-history.js';
+import type { TopicKey } from '../history/history-key.js';
+import { type MemoryBounds, MemoryHistory } from '../history/memory-history.js';
 import { Resume } from '../resume/resume.service.js';
 import { Drain } from '../shutdown/drain.js';
+import { TopicAuthorization } from '../topics/topic-authorization.js';
+import { TopicHistories } from '../topics/topic-histories.js';
+import { TopicPresence } from '../topics/topic-presence.js';
+import { TopicRequests } from '../topics/topic-requests.js';
+import { Topics } from '../topics/topics.service.js';
 import { contextProvider, managerProvider } from './context.providers.js';
 import { GIVEN_OPTIONS } from './module-definition.js';
 import { NestHost } from './nest-host.js';
@@ -45,6 +51,33 @@ function madeBy(cluster: Cluster): Cluster {
   const rule =
     'create() has to return a cluster at once: an object with `slots`, `delivery`, `join()`';
   throw new InvalidOptionsError([{ option: 'cluster.create()', value: cluster, rule }]);
+}
+
+function memoryBounds(
+  bounds: Omit<MemoryBounds, 'maxHistories'>,
+  maxHistories: number,
+): MemoryBounds {
+  const { windowMs, maxEvents, maxBytes, maxTotalBytes } = bounds;
+  return { windowMs, maxEvents, maxBytes, maxHistories, maxTotalBytes };
+}
+
+function topicsOf(
+  { topics: options }: ResolvedOptions,
+  clock: Clock,
+  journal: Journal,
+  registry: ManagerRegistry,
+  factory: WebSocketManagerFactory,
+  cluster: Cluster | undefined,
+): Topics {
+  const bounds = options.history;
+  const history =
+    bounds &&
+    (cluster?.createTopicHistory?.(bounds) ??
+      new MemoryHistory<TopicKey>(memoryBounds(bounds, bounds.maxTopics), clock));
+  const histories = history && new TopicHistories(history, clock, journal);
+  const topics = new Topics(options, clock, registry, histories, cluster?.topics);
+  factory.bookkeeping.useTopics(topics);
+  return topics;
 }
 
 /** All providers of the module, the lower layers first. */
@@ -113,10 +146,37 @@ export const coreProviders: Provider[] = [
       if (!resume) return undefined;
       const history =
         cluster?.createHistory(resume) ??
-        new MemoryHistory({ ...resume, maxHistories: resume.maxThreads }, clock);
+        new MemoryHistory(memoryBounds(resume, resume.maxThreads), clock);
       return new Resume(history, clock, journal, factory);
     },
   },
+  {
+    provide: Topics,
+    inject: [
+      ISOLATION_OPTIONS,
+      CLOCK,
+      Journal,
+      ManagerRegistry,
+      WebSocketManagerFactory,
+      { token: CLUSTER, optional: true },
+    ],
+    useFactory: topicsOf,
+  },
+  {
+    provide: TopicRequests,
+    inject: [ISOLATION_OPTIONS, CLOCK, Journal, Topics, ModuleRef],
+    useFactory: (
+      options: ResolvedOptions,
+      clock: Clock,
+      journal: Journal,
+      topics: Topics,
+      moduleRef: ModuleRef,
+    ) => {
+      const authorization = new TopicAuthorization(options.topics, moduleRef);
+      return new TopicRequests(topics, authorization, options, clock, journal);
+    },
+  },
+  TopicPresence,
   WebSocketEmitter,
   {
     provide: Authentication,

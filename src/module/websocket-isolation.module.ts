@@ -28,6 +28,8 @@ import { Tracing } from '../monitoring/tracing.js';
 import { UserExecutionContext } from '../context/user-execution-context.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Drain } from '../shutdown/drain.js';
+import { TopicPresence } from '../topics/topic-presence.js';
+import { Topics } from '../topics/topics.service.js';
 import { assertOneCopyOfCore } from './core-copies.js';
 import { coreProviders } from './core.providers.js';
 import { LifeCycleModule } from './life-cycle.js';
@@ -89,6 +91,8 @@ function complete(definition: DynamicModule): DynamicModule {
       WebSocketManager,
       WebSocketManagerFactory,
       WebSocketEmitter,
+      TopicPresence,
+      Topics,
       ThreadConsistencyTracker,
       LeakDetector,
       IsolationEventBus,

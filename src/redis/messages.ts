@@ -1,5 +1,10 @@
 import { isSendableCode } from '../wire/close-codes.js';
-import type { ClusterTarget, ConnectionInfo, Goodbye } from '../cluster/cluster-delivery.js';
+import type {
+  ClusterTarget,
+  ConnectionInfo,
+  DeliveryTarget,
+  Goodbye,
+} from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { Exception } from '../history/event-history.js';
@@ -80,10 +85,24 @@ const isException: Check<Exception> = either(
   record<{ userId: string }>({ userId: isId }),
 );
 
+const isDeliveryTarget: Check<DeliveryTarget> = either(
+  isTarget,
+  either(
+    record<{ topic: string; except?: Exception | undefined }>({
+      topic: isId,
+      except: optional(isException),
+    }),
+    record<{ all: true; except?: Exception | undefined }>({
+      all: (value): value is true => value === true,
+      except: optional(isException),
+    }),
+  ),
+);
+
 /** Hands a frame to connections. */
-export const DELIVER: Topic<{ target: ClusterTarget; frame: string }, DeliveryReport> = {
+export const DELIVER: Topic<{ target: DeliveryTarget; frame: string }, DeliveryReport> = {
   name: 'deliver',
-  isBody: record({ target: isTarget, frame: isFrameText }),
+  isBody: record({ target: isDeliveryTarget, frame: isFrameText }),
   isAnswer: isReport,
 };
 

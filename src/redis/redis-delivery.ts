@@ -2,6 +2,7 @@ import type {
   ClusterDelivery,
   ClusterTarget,
   ConnectionInfo,
+  DeliveryTarget,
   Goodbye,
   LocalDelivery,
   Revoked,
@@ -53,12 +54,12 @@ export class RedisDelivery implements ClusterDelivery {
     this.bus.use(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
-  send(target: ClusterTarget, frame: string): void {
+  send(target: DeliveryTarget, frame: string): void {
     const sent = this.#broadcast(target, this.bus.envelope(DELIVER, { target, frame }));
     sent.catch((error: unknown) => this.failed(error));
   }
 
-  sendAndReport(target: ClusterTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>> {
+  sendAndReport(target: DeliveryTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>> {
     return this.#ask(DELIVER, { target, frame }, REPORT_MS);
   }
 
@@ -70,7 +71,7 @@ export class RedisDelivery implements ClusterDelivery {
     return this.#ask(CONNECTIONS, { target: { userId } }, REPORT_MS);
   }
 
-  async #ask<Body extends { target: ClusterTarget }, Answer>(
+  async #ask<Body extends { target: DeliveryTarget }, Answer>(
     topic: Topic<Body, Answer>,
     request: Body,
     withinMs: number,
@@ -85,12 +86,8 @@ export class RedisDelivery implements ClusterDelivery {
     }
   }
 
-  // The leases of a user name the nodes that hold it. No key names the node of a connection, so all nodes are asked.
-  async #broadcast(target: ClusterTarget, text: string): Promise<Published> {
-    const key =
-      'userId' in target
-        ? this.keys.ofUser(this.keys.hashOf(target.userId)).leases
-        : this.keys.nodes;
+  async #broadcast(target: DeliveryTarget, text: string): Promise<Published> {
+    const key = this.#holdersOf(target);
     if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) throw new BacklogError();
     this.#waitingBytes += text.length;
     try {
@@ -100,6 +97,13 @@ export class RedisDelivery implements ClusterDelivery {
     } finally {
       this.#waitingBytes -= text.length;
     }
+  }
+
+  // The leases of a user name the nodes that hold it. No key names the node of a connection, so all nodes are asked.
+  #holdersOf(target: DeliveryTarget): string {
+    if ('userId' in target) return this.keys.ofUser(this.keys.hashOf(target.userId)).leases;
+    if ('topic' in target) return this.keys.ofTopic(this.keys.hashOf(target.topic), 'nodes');
+    return this.keys.nodes;
   }
 }
 

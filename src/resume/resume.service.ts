@@ -60,7 +60,7 @@ export class Resume implements OnModuleDestroy {
       recorded: (thread, epoch, event) => this.#deliver(thread, epoch, event),
       doubtful: (thread) => this.#checkAgain(thread),
     });
-    factory.useCriticalRecorder((manager, body) => this.#recordCritical(manager, body));
+    factory.bookkeeping.useCriticalRecorder((manager, body) => this.#recordCritical(manager, body));
   }
 
   /** Number of connections that have a position in their thread. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 
-import { resolveOptions } from '../../src/config/resolve-options.js';
 import { MemoryHistory } from '../../src/history/memory-history.js';
 import { isOwnPosition, type Position } from '../../src/history/position.js';
 import type { Stretch } from '../../src/history/event-history.js';
@@ -68,7 +67,7 @@ class ModelThread {
 /** Runs steps on a history and on its model, and compares them. */
 class Play {
   readonly clock = new FakeClock();
-  readonly history = new MemoryHistory<ThreadKey>(BOUNDS, this.clock);
+  readonly history = new MemoryHistory(BOUNDS, this.clock);
   readonly heard: string[] = [];
   readonly threads = Array.from({ length: 6 }, () => new ModelThread());
 
@@ -163,7 +162,7 @@ describe('the history of threads in memory', () => {
         fc.array(fc.record({ size: fc.nat(100), waitMs: fc.nat(100) }), { maxLength: 8 }),
         async (events) => {
           const clock = new FakeClock();
-          const history = new MemoryHistory<ThreadKey>(BOUNDS, clock);
+          const history = new MemoryHistory(BOUNDS, clock);
           const key = keyOf(0);
           const leave = history.open(key);
           const { epoch, head } = history.read(key, undefined);

@@ -1,0 +1,83 @@
+import { IsOptional, ValidateNested } from 'class-validator';
+
+import type { Type } from '@nestjs/common';
+
+import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { atLeastOne, bytes, flag, IsFunction, millisecondsFrom } from './option-rules.js';
+
+/** What an authorizer may return instead of `true`. */
+export interface TopicGrant {
+  /** Plain data about the member, for {@link TopicPresence}. */
+  readonly presence?: unknown;
+  /** When the membership ends; the client gets `unsubscribed` then. Default: with the connection. */
+  readonly expiresAt?: Date | number | undefined;
+}
+
+/** Decides which clients may subscribe to which topics. */
+export interface TopicAuthorizer {
+  /**
+   * @param context of the connection that asks
+   * @param signal aborted when the connection closes, the client unsubscribes, or `handshake.timeoutMs` has passed
+   * @returns `true` or a {@link TopicGrant} to admit the client; anything else refuses it, or a promise of either
+   */
+  authorize(
+    context: UserExecutionContext,
+    topic: string,
+    signal: AbortSignal,
+  ): boolean | TopicGrant | Promise<boolean | TopicGrant>;
+}
+
+/** An authorizer as a function. */
+export type AuthorizeTopicFunction = TopicAuthorizer['authorize'];
+
+/** What is kept of each topic for clients that come back. Nothing is kept unless the group is given. */
+export class TopicHistoryOptions {
+  /** How long an event is kept, and how long a topic is kept after its last member has left. */
+  @millisecondsFrom(1)
+  windowMs = 120_000;
+
+  /** Events kept of one topic. */
+  @atLeastOne()
+  maxEvents = 1_000;
+
+  /** Bytes kept of one topic. */
+  @bytes()
+  maxBytes = 1_048_576;
+
+  /** Topics that are kept although they have no member. Only without a cluster: in memory of one process. */
+  @atLeastOne()
+  maxTopics = 10_000;
+
+  /** Bytes kept of all topics together. Only without a cluster: in memory of one process. */
+  @bytes()
+  maxTotalBytes = 67_108_864;
+}
+
+/** Topics: names that connections of different users join. */
+export class TopicsOptions {
+  /** Decides which clients may subscribe: a provider class or a function. Default: no client may. */
+  @IsOptional()
+  @IsFunction()
+  authorizer: Type<TopicAuthorizer> | AuthorizeTopicFunction | undefined = undefined;
+
+  /** Topics of one connection, requests under way included. */
+  @atLeastOne()
+  maxPerConnection = 100;
+
+  /** Whether members get a `presence` event when users join and leave. */
+  @flag()
+  presence = false;
+
+  /** The shortest time between two `presence` events of a topic: changes in between are sent together. */
+  @millisecondsFrom(1)
+  presenceIntervalMs = 1_000;
+
+  /** In a topic with more users, `presence` events name none of them and only carry the count. */
+  @atLeastOne()
+  presenceMaxMembers = 1_000;
+
+  /** Keeps the events of topics, numbered, for clients that come back. Default: off; `{}` is on, with the defaults. */
+  @IsOptional()
+  @ValidateNested()
+  history: TopicHistoryOptions | undefined = undefined;
+}

@@ -1,0 +1,126 @@
+import type { DeliveryTarget } from '../cluster/cluster-delivery.js';
+import { type Exception, type HistoryEvent, isExcepted } from '../history/event-history.js';
+import { ALONE } from '../manager/cluster-connections.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import { SendFailedError } from '../manager/manager.errors.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Clock } from '../time/clock.js';
+import { topicFrame } from '../topics/topic.js';
+import { assertTopicName } from '../topics/topic-name.js';
+import type { Topics } from '../topics/topics.service.js';
+import { count, emptyReport } from '../wire/delivery-result.js';
+import { assertEvent, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import {
+  type ClusterDeliveryReport,
+  clusterReport,
+  type OtherNodes,
+  Reach,
+  type SharedAudience,
+} from './audience.js';
+
+type SharedTarget = Exclude<DeliveryTarget, { userId: string } | { connectionId: string }>;
+
+/** The members of topics, and all connections. */
+export class TopicAudiences {
+  constructor(
+    private readonly topics: Topics,
+    private readonly registry: ManagerRegistry,
+    private readonly clock: Clock,
+    private readonly others: OtherNodes | undefined,
+  ) {}
+
+  of(topic: string, except?: Exception): SharedAudience {
+    assertTopicName(topic);
+    const audience = this.#audience({ topic, except }, (body) => topicFrame(body, topic));
+    const { histories } = this.topics;
+    const shared: SharedAudience = {
+      ...audience,
+      except: (excepted) => this.of(topic, checked(excepted)),
+    };
+    if (!histories) return shared;
+    return {
+      ...shared,
+      send: (event, data) => {
+        const recorded = encoded({ topic, except }, event, data, false);
+        return recorded ? histories.publish(topic, recorded) : audience.send(event, data);
+      },
+      sendAsync: async (event, data) => {
+        const recorded = encoded({ topic, except }, event, data, false);
+        if (!recorded) return audience.sendAsync(event, data);
+        return this.#reported(await histories.publishAndReport(topic, recorded));
+      },
+      sendCritical: (event, data) => {
+        const recorded = encoded({ topic, except }, event, data, true);
+        if (!recorded) throw unserializable(data);
+        return histories.publish(topic, recorded);
+      },
+    };
+  }
+
+  all(except?: Exception): SharedAudience {
+    const audience = this.#audience({ all: true, except }, (body) => body);
+    return { ...audience, except: (excepted) => this.all(checked(excepted)) };
+  }
+
+  /** The connections of this process that a target names. */
+  addressed(target: SharedTarget): WebSocketManager[] {
+    if ('topic' in target) return this.topics.membersOf(target.topic, target.except);
+    const { except } = target;
+    const managers: WebSocketManager[] = [];
+    for (const manager of this.registry.all()) {
+      if (manager.isActive && !isExcepted(manager.context, except)) managers.push(manager);
+    }
+    return managers;
+  }
+
+  #audience(
+    target: SharedTarget,
+    complete: (body: string) => string,
+  ): Omit<SharedAudience, 'except'> {
+    const here = (): WebSocketManager[] => this.addressed(target);
+    const reach = new Reach(here, target, this.clock, this.others, complete);
+    return {
+      send: (event, data) => reach.send(event, data),
+      sendAsync: (event, data) => reach.sendAsync(event, data),
+      sendCritical: (event, data) => {
+        const body = encodeFrame(event, data);
+        if (body === undefined) throw unserializable(data);
+        const frame = complete(body);
+        this.others?.delivery.send(target, frame);
+        const report = emptyReport();
+        for (const manager of here()) count(report, manager.emitCriticalFrame(event, frame));
+        return report;
+      },
+    };
+  }
+
+  #reported({ here, others }: Published): ClusterDeliveryReport {
+    return clusterReport(this.others?.nodeId ?? ALONE, here, others);
+  }
+}
+
+type Published = Awaited<ReturnType<NonNullable<Topics['histories']>['publishAndReport']>>;
+
+function encoded(
+  { topic, except }: { readonly topic: string; readonly except?: Exception | undefined },
+  event: string,
+  data: unknown,
+  isCritical: boolean,
+): HistoryEvent | undefined {
+  assertEvent(event);
+  const body = encodeFrame(event, data);
+  return body === undefined ? undefined : { body: topicFrame(body, topic), isCritical, except };
+}
+
+function unserializable(data: unknown): SendFailedError {
+  const cause = whyNoFrame({ data });
+  return new SendFailedError(`the data cannot be written as JSON (${cause.message})`, { cause });
+}
+
+/** @throws {TypeError} for a value that excepts neither a connection nor a user */
+function checked(excepted: Exception): Exception {
+  const { connectionId, userId } = (excepted ?? {}) as { connectionId?: unknown; userId?: unknown };
+  if (typeof connectionId === 'string') return { connectionId };
+  if (typeof userId === 'string') return { userId };
+  throw new TypeError('Expected except() to get { connectionId } or { userId }, each a string.');
+}

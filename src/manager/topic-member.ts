@@ -1,0 +1,44 @@
+import { ManagerClosedError } from './manager.errors.js';
+import { OutboundChannel } from './outbound-channel.js';
+
+/** Options of `manager.join()`. */
+export interface JoinOptions {
+  /** Plain data about this member, for `TopicPresence`. */
+  readonly presence?: unknown;
+}
+
+/**
+ * The part of a manager that joins topics. It has no fields: the memberships are kept beside the managers, so that a
+ * connection without topics takes no memory for them.
+ */
+export abstract class TopicMember extends OutboundChannel {
+  /** The topics that this connection is in. A copy: it does not change. */
+  get topics(): ReadonlySet<string> {
+    return new Set(this.owner.topics?.topicsOf(this));
+  }
+
+  /**
+   * Joins a topic: from now on, the connection gets what `emitter.toTopic(topic)` sends. Code of the server is trusted,
+   * so no authorizer is asked. All topics are left when the connection closes. Joining again replaces `presence`.
+   *
+   * @returns resolves when the other nodes of a cluster know; without a cluster, at once
+   * @throws {ManagerClosedError} on a closed manager
+   * @throws {TopicLimitError} when the connection is in `topics.maxPerConnection` topics
+   * @throws {InvalidTopicError} for a name that is not 1 to 256 characters, or has control characters
+   * @throws {TypeError} for `presence` that JSON cannot express
+   */
+  join(topic: string, options?: JoinOptions): Promise<void> {
+    const { topics } = this.owner;
+    if (!this.isActive || !topics) return Promise.reject(new ManagerClosedError('join'));
+    try {
+      return topics.join(this, topic, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Leaves a topic. Returns whether the connection was in it. */
+  leave(topic: string): boolean {
+    return this.owner.topics?.leave(this, topic) ?? false;
+  }
+}

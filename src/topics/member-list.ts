@@ -1,0 +1,40 @@
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Topic } from './topic.js';
+
+/** A user in a topic. */
+export interface PresenceMember {
+  readonly userId: string;
+  /** Connections of the user that are in the topic. */
+  readonly connections: number;
+  /** From the connection that joined last with `presence`. */
+  readonly presence?: unknown;
+}
+
+/** The users of a topic on this node. @param only these users; default: all */
+export function membersOf(topic: Topic, only?: ReadonlySet<string>): PresenceMember[] {
+  const byUser = new Map<string, PresenceMember>();
+  for (const manager of topic.members) {
+    const { userId } = manager.context;
+    if (only && !only.has(userId)) continue;
+    const known = byUser.get(userId);
+    byUser.set(userId, merged(known, memberOf(topic, manager)));
+  }
+  return [...byUser.values()];
+}
+
+function memberOf(topic: Topic, manager: WebSocketManager): PresenceMember {
+  const { userId } = manager.context;
+  const presence = topic.detailsOf(manager)?.presence;
+  return { userId, connections: 1, ...(presence !== undefined && { presence }) };
+}
+
+/** One user, from two lists. */
+export function merged(known: PresenceMember | undefined, more: PresenceMember): PresenceMember {
+  if (!known) return more;
+  const presence = more.presence ?? known.presence;
+  return {
+    userId: more.userId,
+    connections: known.connections + more.connections,
+    ...(presence !== undefined && { presence }),
+  };
+}

@@ -1,0 +1,70 @@
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { HistoryReader } from '../resume/history-reader.js';
+import type { TopicKey } from '../history/history-key.js';
+import type { Release } from '../time/clock.js';
+
+/** What a member may have beside its membership. Created for the first of these. */
+export interface MemberDetails {
+  presence?: unknown;
+  /** Its position in the history of the topic, where there is one. */
+  reader?: HistoryReader<TopicKey>;
+  /** Stops the timer that ends the membership. */
+  stopExpiry?: Release | undefined;
+}
+
+/** Adds the topic to an encoded frame: `{"event", "data", "topic"}`. */
+export function topicFrame(body: string, topic: string): string {
+  return `${body.slice(0, -1)},"topic":${JSON.stringify(topic)}}`;
+}
+
+/** One topic that connections of this process are in. */
+export class Topic implements TopicKey {
+  readonly members = new Set<WebSocketManager>();
+  /** Connections in the topic by user. Kept only where other nodes, or the members, are told who joins and leaves. */
+  readonly users: Map<string, number> | undefined;
+  #details: Map<WebSocketManager, MemberDetails> | undefined;
+
+  constructor(
+    readonly topic: string,
+    tracksUsers: boolean,
+  ) {
+    this.users = tracksUsers ? new Map() : undefined;
+  }
+
+  detailsOf(manager: WebSocketManager): MemberDetails | undefined {
+    return this.#details?.get(manager);
+  }
+
+  /** The details of a member, which is given some if it has none. */
+  detailed(manager: WebSocketManager): MemberDetails {
+    this.#details ??= new Map();
+    let details = this.#details.get(manager);
+    if (!details) this.#details.set(manager, (details = {}));
+    return details;
+  }
+
+  /** @returns whether this is the first connection of its user */
+  add(manager: WebSocketManager): boolean {
+    this.members.add(manager);
+    if (!this.users) return false;
+    const { userId } = manager.context;
+    const connections = (this.users.get(userId) ?? 0) + 1;
+    this.users.set(userId, connections);
+    return connections === 1;
+  }
+
+  /** @returns whether this was the last connection of its user */
+  remove(manager: WebSocketManager): boolean {
+    this.members.delete(manager);
+    const details = this.#details?.get(manager);
+    details?.stopExpiry?.();
+    details?.reader?.leave();
+    this.#details?.delete(manager);
+    if (!this.users) return false;
+    const { userId } = manager.context;
+    const connections = this.users.get(userId)! - 1;
+    if (connections > 0) this.users.set(userId, connections);
+    else this.users.delete(userId);
+    return connections === 0;
+  }
+}

@@ -1,0 +1,250 @@
+import type { OnModuleDestroy } from '@nestjs/common';
+
+import type { ClusterTopics, LocalTopics, PresenceChange } from '../cluster/cluster-topics.js';
+import type { TopicsOptions } from '../config/topics-options.js';
+import { isExcepted, type Exception } from '../history/event-history.js';
+import type { Position } from '../history/position.js';
+import { fanOut } from '../manager/fan-out.js';
+import type { JoinOptions } from '../manager/topic-member.js';
+import type { TopicMemberships } from '../manager/manager-owner.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Clock } from '../time/clock.js';
+import { membersOf, type PresenceMember } from './member-list.js';
+import { PresenceEvents } from './presence-events.js';
+import { assertTopicName } from './topic-name.js';
+import type { TopicHistories, WhenPlaced } from './topic-histories.js';
+import { Topic, topicFrame } from './topic.js';
+import { TopicLimitError } from './topic.errors.js';
+
+/** How a connection joins: beyond what server code may choose. */
+export interface Joining extends JoinOptions {
+  /** The last position of the client in this topic. */
+  readonly position?: Position | undefined;
+  /** Epoch milliseconds at which the membership ends. */
+  readonly expiresAtMs?: number | undefined;
+  /** Called where topics have a history: when it is known at which position the connection begins. */
+  readonly placed?: WhenPlaced | undefined;
+}
+
+const DONE = Promise.resolve();
+
+/** The topics that connections of this process are in. A topic exists while it has members here. */
+export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, OnModuleDestroy {
+  readonly #topics = new Map<string, Topic>();
+  // A connection in one topic needs no list.
+  readonly #joined = new Map<WebSocketManager, Topic | Topic[]>();
+  readonly #presence: PresenceEvents | undefined;
+
+  constructor(
+    private readonly options: TopicsOptions,
+    private readonly clock: Clock,
+    private readonly registry: ManagerRegistry,
+    /** `undefined` where topics have no history. */
+    readonly histories: TopicHistories | undefined,
+    private readonly cluster: ClusterTopics | undefined,
+  ) {
+    const send = (name: string, body: string): void => {
+      const topic = this.#topics.get(name);
+      if (topic) fanOut([...topic.members], topicFrame(body, name), sendFrame);
+    };
+    const count = (name: string): number => this.#topics.get(name)?.users?.size ?? 0;
+    if (options.presence) this.#presence = new PresenceEvents(clock, options, count, send);
+    histories?.find((name) => this.#topics.get(name));
+    cluster?.useLocalTopics(this);
+  }
+
+  /** Number of topics that have members on this process. */
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** Number of memberships on this process. */
+  get memberships(): number {
+    let sum = 0;
+    for (const { members } of this.#topics.values()) sum += members.size;
+    return sum;
+  }
+
+  names(): Iterable<string> {
+    return this.#topics.keys();
+  }
+
+  /** The topic, if a connection of this process is in it. */
+  get(name: string): Topic | undefined {
+    return this.#topics.get(name);
+  }
+
+  /** The members on this process. */
+  membersOf(name: string, except?: Exception): WebSocketManager[] {
+    const members = [...(this.#topics.get(name)?.members ?? [])];
+    return except ? members.filter(({ context }) => !isExcepted(context, except)) : members;
+  }
+
+  countOf(manager: WebSocketManager): number {
+    const joined = this.#joined.get(manager);
+    return Array.isArray(joined) ? joined.length : Number(joined !== undefined);
+  }
+
+  *topicsOf(manager: WebSocketManager): IterableIterator<string> {
+    for (const { topic } of this.#listOf(manager)) yield topic;
+  }
+
+  /**
+   * @param reserved topics that the connection has asked for and is not in yet
+   * @throws {TopicLimitError} when the connection may join no further topic
+   */
+  assertRoom(manager: WebSocketManager, reserved = 0): void {
+    const { maxPerConnection } = this.options;
+    if (this.countOf(manager) + reserved >= maxPerConnection) {
+      throw new TopicLimitError(maxPerConnection);
+    }
+  }
+
+  join(manager: WebSocketManager, name: string, options: Joining = {}): Promise<void> {
+    const presence = plain(options.presence);
+    const topic = this.#memberTopic(manager, name) ?? this.#enter(manager, name);
+    if (presence !== undefined) topic.detailed(manager).presence = presence;
+    topic.detailsOf(manager)?.stopExpiry?.();
+    if (options.expiresAtMs !== undefined) this.#expire(manager, topic, options.expiresAtMs);
+    return this.#registered(manager, topic, options);
+  }
+
+  leave(manager: WebSocketManager, name: string): boolean {
+    const topic = this.#memberTopic(manager, name);
+    if (!topic) return false;
+    this.#forget(manager, topic);
+    this.#remove(manager, topic);
+    return true;
+  }
+
+  leaveAll(manager: WebSocketManager): void {
+    const joined = this.#listOf(manager);
+    this.#joined.delete(manager);
+    for (const topic of joined) this.#remove(manager, topic);
+  }
+
+  usersOf(name: string, only?: ReadonlySet<string>): PresenceMember[] {
+    const topic = this.#topics.get(name);
+    return topic ? membersOf(topic, only) : [];
+  }
+
+  onlineAfter(userId: string, most: number): string[] {
+    const users = [...this.registry.users()].map((slots) => slots.userId);
+    return users
+      .filter((user) => user > userId)
+      .toSorted()
+      .slice(0, most);
+  }
+
+  changed(name: string, { joined, left, count }: PresenceChange): void {
+    if (this.#topics.has(name)) this.#presence?.add(name, joined, left, count);
+  }
+
+  onModuleDestroy(): void {
+    this.#presence?.dispose();
+    this.histories?.dispose();
+  }
+
+  #made(name: string): Topic {
+    const topic = new Topic(name, this.options.presence || this.cluster !== undefined);
+    this.#topics.set(name, topic);
+    return topic;
+  }
+
+  #memberTopic(manager: WebSocketManager, name: string): Topic | undefined {
+    const topic = this.#topics.get(name);
+    return topic?.members.has(manager) ? topic : undefined;
+  }
+
+  #enter(manager: WebSocketManager, name: string): Topic {
+    assertTopicName(name);
+    this.assertRoom(manager);
+    const topic = this.#topics.get(name) ?? this.#made(name);
+    const isFirst = topic.add(manager);
+    this.#remember(manager, topic);
+    if (isFirst && !this.cluster) this.#presence?.add(name, [manager.context.userId], []);
+    return topic;
+  }
+
+  #registered(manager: WebSocketManager, topic: Topic, options: Joining): Promise<void> {
+    const registered = this.cluster?.changed(topic.topic, manager.context.userId);
+    return this.histories
+      ? this.#placed(manager, topic, options, registered)
+      : (registered ?? DONE);
+  }
+
+  // An event that is sent after the other nodes know of the member reaches it. So only then the history is read.
+  #placed(
+    manager: WebSocketManager,
+    topic: Topic,
+    { position, placed }: Joining,
+    registered: Promise<void> | undefined,
+  ): Promise<void> {
+    // A client that subscribes again begins at its new position.
+    const isReading = topic.detailsOf(manager)?.reader !== undefined;
+    if (!isReading || placed) this.histories!.enter(manager, topic, position);
+    const start = (): void => this.histories!.start(manager, topic, placed);
+    if (registered) return registered.then(start);
+    start();
+    return DONE;
+  }
+
+  #expire(manager: WebSocketManager, topic: Topic, expiresAtMs: number): void {
+    const delayMs = Math.max(0, expiresAtMs - this.clock.epoch());
+    topic.detailed(manager).stopExpiry = this.clock.after(delayMs, () => {
+      if (!this.leave(manager, topic.topic)) return;
+      manager.send('unsubscribed', { topic: topic.topic, reason: 'expired' });
+    });
+  }
+
+  #remove(manager: WebSocketManager, topic: Topic): void {
+    const { topic: name } = topic;
+    const { userId } = manager.context;
+    const isLast = topic.remove(manager);
+    if (topic.members.size === 0) {
+      this.#topics.delete(name);
+      this.#presence?.forget(name);
+    } else if (isLast && !this.cluster) {
+      this.#presence?.add(name, [], [userId]);
+    }
+    void this.cluster?.changed(name, userId);
+  }
+
+  #listOf(manager: WebSocketManager): readonly Topic[] {
+    const joined = this.#joined.get(manager);
+    if (joined === undefined) return [];
+    return Array.isArray(joined) ? joined : [joined];
+  }
+
+  #remember(manager: WebSocketManager, topic: Topic): void {
+    const joined = this.#joined.get(manager);
+    if (joined === undefined) this.#joined.set(manager, topic);
+    else if (Array.isArray(joined)) joined.push(topic);
+    else this.#joined.set(manager, [joined, topic]);
+  }
+
+  #forget(manager: WebSocketManager, topic: Topic): void {
+    const joined = this.#joined.get(manager);
+    if (!Array.isArray(joined) || joined.length === 1) {
+      this.#joined.delete(manager);
+      return;
+    }
+    // The order of topics has no meaning, so the last one takes the place.
+    const last = joined.pop()!;
+    if (last !== topic) joined[joined.indexOf(topic)] = last;
+  }
+}
+
+function sendFrame(manager: WebSocketManager, frame: Parameters<WebSocketManager['sendFrame']>[0]) {
+  return manager.sendFrame(frame);
+}
+
+// A copy, so that later changes of the object do not change what other nodes have been told.
+function plain(presence: unknown): unknown {
+  if (presence === undefined) return undefined;
+  const text = JSON.stringify(presence) as string | undefined;
+  if (text === undefined)
+    throw new TypeError('Expected `presence` to be data that JSON can express.');
+  return JSON.parse(text) as unknown;
+}
