@@ -13,6 +13,12 @@ export interface ReceivedMessage {
   // Tests know what they expect: they compare it, or read a field of it.
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly data: any;
+  /** Of the message that this answers, where that had one. */
+  readonly id?: string | number;
+  /** Set for a message to the members of a topic. */
+  readonly topic?: string;
+  /** Set where the history of the thread, or of the topic, is kept. */
+  readonly position?: string;
   /** Set for a binary frame, whose `data` is a `Buffer`, and for a text that is no JSON, whose `data` is that text. */
   readonly raw?: 'binary' | 'text';
 }
@@ -44,6 +50,7 @@ export class TestClient {
   readonly #takenEarly = new Set<number>();
   readonly #watchers = new Set<Watcher>();
   #transport: Socket | undefined;
+  #requests = 0;
 
   private constructor(
     /** The `ws` client. */
@@ -110,6 +117,26 @@ export class TestClient {
     return this.next();
   }
 
+  /**
+   * Subscribes to a topic. Resolves to the data of the reply.
+   *
+   * @param position the last one that an earlier connection has received
+   * @throws {Error} with the code of the refusal in its text
+   */
+  async subscribe(topic: string, position?: string): Promise<{ topic: string; position?: string }> {
+    this.#requests += 1;
+    const id = `subscribe-${this.#requests}`;
+    this.send('subscribe', { topic, position }, id);
+    const reply = await this.#when(() => this.#replyTo(id), {
+      timeoutMs: patienceMs(),
+      what: `reply to the subscription to "${topic}"`,
+      endsWithConnection: true,
+    });
+    if (reply.event === 'subscribed') return reply.data as { topic: string; position?: string };
+    const { code, message } = reply.data as { code: string; message: string };
+    throw new Error(`The subscription to "${topic}" was refused with ${code}: ${message}`);
+  }
+
   /** Resolves to the close code when the connection has ended. */
   closed(timeoutMs: number = patienceMs()): Promise<number> {
     return this.#when(() => this.closeCode, {
@@ -150,12 +177,21 @@ export class TestClient {
     return readSlowly(this.#transport, bytesPerSecond);
   }
 
+  #replyTo(id: string): ReceivedMessage | undefined {
+    return this.#takeFirst((message) => message?.id === id || message?.data?.id === id);
+  }
+
   #take(event: string | undefined): ReceivedMessage | undefined {
+    return this.#takeFirst((message) => event === undefined || message?.event === event);
+  }
+
+  #takeFirst(
+    // A message may be any JSON value, `null` too.
+    isWanted: (message: ReceivedMessage | null) => boolean,
+  ): ReceivedMessage | undefined {
     for (let place = this.#firstUntaken; place < this.messages.length; place += 1) {
       const message = this.messages[place]!;
-      // A message may be any JSON value, `null` too.
-      const isWanted = event === undefined || message?.event === event;
-      if (!isWanted || this.#takenEarly.has(place)) continue;
+      if (!isWanted(message) || this.#takenEarly.has(place)) continue;
       this.#takenEarly.add(place);
       while (this.#takenEarly.delete(this.#firstUntaken)) this.#firstUntaken += 1;
       return message;
