@@ -17,8 +17,10 @@ export interface PresenceChange {
 
 /** This node's side of its topics. */
 export interface LocalTopics {
-  /** The topics that connections of this node are in. */
-  names(): Iterable<string>;
+  /** Up to how many users of a topic are named to its members; `undefined` where members are told nothing. */
+  readonly mostNamed: number | undefined;
+  /** The number of users of a topic on this node. */
+  userCount(topic: string): number;
   /** The users of a topic on this node. @param only these users; default: all */
   usersOf(topic: string, only?: ReadonlySet<string>): readonly TopicUser[];
   /** The users that have connections on this node, in the order of their ids. */

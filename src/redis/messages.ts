@@ -7,6 +7,7 @@ import type {
 } from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
+import type { PresenceChange } from '../cluster/cluster-topics.js';
 import type { Exception } from '../history/event-history.js';
 import type { HistoryKey, ThreadKey, TopicKey } from '../history/history-key.js';
 import {
@@ -175,6 +176,29 @@ function historyMessages<Key extends HistoryKey>(
 
 export const THREAD_MESSAGES = historyMessages('', isThread);
 export const TOPIC_MESSAGES = historyMessages('topic-', isTopic);
+
+const MOST_NAMES = 100_000;
+
+/** Who has joined and left a topic. `change` is the last field: Redis fills it in. */
+export const PRESENCE: Topic<{ topic: string; change: PresenceChange }, null> = {
+  name: 'presence',
+  isBody: record({
+    topic: isId,
+    change: record<PresenceChange>({
+      joined: list(isId, MOST_NAMES),
+      left: list(isId, MOST_NAMES),
+      count: count(),
+    }),
+  }),
+  isAnswer: isNothing,
+};
+
+/** Asks for the users that have connections on the node, in the order of their ids. */
+export const ONLINE: Topic<{ after: string }, readonly string[]> = {
+  name: 'online',
+  isBody: record({ after: text(256, 0) }),
+  isAnswer: list(isId, MOST_CONNECTIONS),
+};
 
 /** A user, identified by the hash of the id. */
 export interface HashedUser {

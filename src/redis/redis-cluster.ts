@@ -12,6 +12,7 @@ import type { RedisDelivery } from './redis-delivery.js';
 import type { RedisHistory } from './redis-history.js';
 import { RedisNode } from './redis-node.js';
 import type { RedisSlots } from './redis-slots.js';
+import type { RedisTopics } from './redis-topics.js';
 import {
   type RedisClusterOptions,
   type RedisClusterSettings,
@@ -68,6 +69,10 @@ export class RedisCluster implements Cluster {
     return this.#node.delivery;
   }
 
+  get topics(): RedisTopics {
+    return this.#node.topics;
+  }
+
   createHistory(bounds: HistoryBounds): RedisHistory<ThreadKey> {
     return this.#added(this.#node.createHistory(bounds, THREAD_MESSAGES));
   }
@@ -114,6 +119,7 @@ export class RedisCluster implements Cluster {
     this.#node.reconciliation.stop();
     await Promise.all(this.#histories.map((history) => history.leave()));
     const isUp = this.#node.availability.isUp;
+    if (isUp) await this.topics.leave();
     this.#node.availability.leave();
     if (isUp) {
       const left = this.#node.registry.leave(this.nodeId).catch(() => undefined);
@@ -159,6 +165,7 @@ export class RedisCluster implements Cluster {
     // Redis may have lost all data while it was away: the renewal restores the leases of this node.
     if (purpose !== 'leases') return;
     void this.#node.renewal.now();
+    void this.topics.renew();
     void this.#node.setup.run(this.#node.connections.get('leases'));
   }
 

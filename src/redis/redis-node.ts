@@ -16,6 +16,7 @@ import { Reconciliation } from './reconciliation.js';
 import { RedisDelivery } from './redis-delivery.js';
 import { type HistoryServices, RedisHistory } from './redis-history.js';
 import { RedisSlots } from './redis-slots.js';
+import { RedisTopics } from './redis-topics.js';
 import type { RedisClusterSettings } from './redis.options.js';
 import { Renewal } from './renewal.js';
 import { Revocations } from './revocations.js';
@@ -59,6 +60,7 @@ export class RedisNode {
   readonly setup: SetupCheck;
   readonly slots: RedisSlots;
   readonly delivery: RedisDelivery;
+  readonly topics: RedisTopics;
   readonly #serverClock: ServerClock;
 
   constructor(
@@ -130,6 +132,21 @@ export class RedisNode {
       () => this.membership.others,
       (error) => this.#lost(error),
     );
+    this.topics = new RedisTopics({
+      clock,
+      connections: this.connections,
+      keys: this.keys,
+      bus: this.bus,
+      nodeId,
+      leases: this.leases,
+      settings,
+      unreadable: this.unreadable,
+      others: async () => {
+        await this.membership.beat().catch(stumbled);
+        return this.membership.others;
+      },
+      stumbled,
+    });
     this.slots = new RedisSlots(
       clock,
       settings,

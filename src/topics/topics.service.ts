@@ -48,7 +48,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
       const topic = this.#topics.get(name);
       if (topic) fanOut([...topic.members], topicFrame(body, name), sendFrame);
     };
-    const count = (name: string): number => this.#topics.get(name)?.users?.size ?? 0;
+    const count = (name: string): number => this.userCount(name);
     if (options.presence) this.#presence = new PresenceEvents(clock, options, count, send);
     histories?.find((name) => this.#topics.get(name));
     cluster?.useLocalTopics(this);
@@ -66,8 +66,12 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     return sum;
   }
 
-  names(): Iterable<string> {
-    return this.#topics.keys();
+  get mostNamed(): number | undefined {
+    return this.options.presence ? this.options.presenceMaxMembers : undefined;
+  }
+
+  userCount(name: string): number {
+    return this.#topics.get(name)?.users?.size ?? 0;
   }
 
   /** The topic, if a connection of this process is in it. */

@@ -49,7 +49,11 @@ class EchoGateway {
 
 const node = await startApp({
   providers: [EchoGateway],
-  options: { ...config.options, cluster: redisCluster(config.cluster) },
+  options: {
+    ...config.options,
+    ...(config.options?.topics && { topics: { ...config.options.topics, authorizer: () => true } }),
+    cluster: redisCluster(config.cluster),
+  },
 });
 const factory = node.app.get(WebSocketManagerFactory);
 const events: string[] = [];
@@ -65,6 +69,10 @@ const methods = {
   /** Sends an event to a thread. Returns when the event has been passed to the emitter. */
   say: (userId: string, threadId: string, data: unknown): void => {
     node.app.get(WebSocketEmitter).toThread(userId, threadId).send('news', data);
+  },
+  /** Sends an event to a topic. Returns when the event has been passed to the emitter. */
+  sayTopic: (topic: string, data: unknown): void => {
+    node.app.get(WebSocketEmitter).toTopic(topic).send('news', data);
   },
   status: (): ClusterStatus => factory.getStats().currentState.cluster!,
   handled: (): readonly HandledMessage[] => handled,

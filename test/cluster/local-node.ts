@@ -4,6 +4,7 @@ import {
   type ClusterStatus,
   IsolatedGateway,
   IsolationEventBus,
+  TopicPresence,
   WebSocketEmitter,
   WebSocketManagerFactory,
   type WebSocketIsolationOptions,
@@ -12,6 +13,7 @@ import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolati
 import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 import type { ClientOptions } from 'ws';
 
+import { Topics } from '../../src/topics/topics.service.js';
 import { SHORT_LEASE } from '../support/cluster.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
@@ -71,6 +73,24 @@ export class LocalNode {
 
   get emitter(): WebSocketEmitter {
     return this.app.app.get(WebSocketEmitter);
+  }
+
+  get presence(): TopicPresence {
+    return this.app.app.get(TopicPresence);
+  }
+
+  /** Memberships in topics on this node. */
+  get memberships(): number {
+    return this.app.app.get(Topics).memberships;
+  }
+
+  /** Connects a user, and joins topics with that connection. */
+  async member(userId: string, ...topics: readonly string[]): Promise<TestClient> {
+    const client = await this.connect(userId);
+    await eventually(() => expect(this.live(userId)).toBeGreaterThan(0), PATIENCE_MS);
+    const manager = this.factory.managersOf(userId).at(-1)!;
+    for (const topic of topics) await manager.join(topic);
+    return client;
   }
 
   live(userId: string): number {
