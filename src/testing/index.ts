@@ -8,4 +8,5 @@ export {
   type TestApplicationSetup,
 } from './test-application.js';
 export { TestAuthenticator } from './test-authenticator.js';
-export { type ReceivedMessage, TestClient, UpgradeRefused } from './test-client.js';
+export { type ReceivedMessage } from './received-message.js';
+export { TestClient, UpgradeRefused } from './test-client.js';

@@ -4,24 +4,8 @@ import { type ClientOptions, WebSocket } from 'ws';
 
 import { type Release, systemClock } from '../time/clock.js';
 import { patienceMs } from './patience.js';
+import { nameOf, readFrame, type ReceivedMessage } from './received-message.js';
 import { readSlowly } from './slow-reader.js';
-
-/** A message as a stock client receives it. */
-export interface ReceivedMessage {
-  /** Empty for a frame that is no JSON. */
-  readonly event: string;
-  // Tests know what they expect: they compare it, or read a field of it.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly data: any;
-  /** Of the message that this answers, where that had one. */
-  readonly id?: string | number;
-  /** Set for a message to the members of a topic. */
-  readonly topic?: string;
-  /** Set where the history of the thread, or of the topic, is kept. */
-  readonly position?: string;
-  /** Set for a binary frame, whose `data` is a `Buffer`, and for a text that is no JSON, whose `data` is that text. */
-  readonly raw?: 'binary' | 'text';
-}
 
 /** Checks a waiting condition again. Called after each message and at the end of the connection. */
 type Watcher = () => void;
@@ -243,21 +227,6 @@ export class TestClient {
     const named = waiting.slice(0, MESSAGES_NAMED).join(', ');
     return `${state}; not taken yet: ${named || 'nothing'}${more}.`;
   }
-}
-
-// An app may use another format than the stock client: such a frame is kept as it was received.
-function readFrame(frame: Buffer, isBinary: boolean): ReceivedMessage {
-  if (isBinary) return { event: '', data: frame, raw: 'binary' };
-  const text = frame.toString();
-  try {
-    return JSON.parse(text) as ReceivedMessage;
-  } catch {
-    return { event: '', data: text, raw: 'text' };
-  }
-}
-
-function nameOf(message: ReceivedMessage | null): string {
-  return message?.raw ? `(${message.raw})` : (message?.event ?? JSON.stringify(message));
 }
 
 /** The server refused the upgrade. */

@@ -38,3 +38,16 @@ export function merged(known: PresenceMember | undefined, more: PresenceMember):
     ...(presence !== undefined && { presence }),
   };
 }
+
+/**
+ * A copy, so that later changes of the object do not change what other nodes have been told.
+ *
+ * @throws {TypeError} for data that JSON cannot express
+ */
+export function plain(presence: unknown): unknown {
+  if (presence === undefined) return undefined;
+  const text = JSON.stringify(presence) as string | undefined;
+  if (text === undefined)
+    throw new TypeError('Expected `presence` to be data that JSON can express.');
+  return JSON.parse(text) as unknown;
+}

@@ -10,7 +10,7 @@ import type { TopicMemberships } from '../manager/manager-owner.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
-import { membersOf, type PresenceMember } from './member-list.js';
+import { membersOf, plain, type PresenceMember } from './member-list.js';
 import { PresenceEvents } from './presence-events.js';
 import { assertTopicName } from './topic-name.js';
 import type { TopicHistories, WhenPlaced } from './topic-histories.js';
@@ -242,13 +242,4 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
 function sendFrame(manager: WebSocketManager, frame: Parameters<WebSocketManager['sendFrame']>[0]) {
   return manager.sendFrame(frame);
-}
-
-// A copy, so that later changes of the object do not change what other nodes have been told.
-function plain(presence: unknown): unknown {
-  if (presence === undefined) return undefined;
-  const text = JSON.stringify(presence) as string | undefined;
-  if (text === undefined)
-    throw new TypeError('Expected `presence` to be data that JSON can express.');
-  return JSON.parse(text) as unknown;
 }
