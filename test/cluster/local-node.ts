@@ -17,7 +17,7 @@ import { Topics } from '../../src/topics/topics.service.js';
 import { SHORT_LEASE } from '../support/cluster.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 @IsolatedGateway({ path: '/chat' })
 class EchoGateway {
@@ -47,8 +47,12 @@ export class LocalNode {
       providers: [EchoGateway],
       options: {
         ...options,
-        // The emergency job does not run during a test.
-        cleanup: { probeTimeoutMs: 2_000, emergencyIntervalMs: 600_000 },
+        // The emergency job does not run during a test, and a rescue does not time out on a busy machine.
+        cleanup: {
+          probeTimeoutMs: 2_000,
+          emergencyIntervalMs: 600_000,
+          emergencyTimeoutMs: 120_000,
+        },
         cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
       },
     });

@@ -11,7 +11,7 @@ import { missingPermissions } from '../../src/redis/permissions.js';
 import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 /** No command fails because the machine is busy. */
 const PATIENT = { acquireTimeoutMs: PATIENCE_MS, commandTimeoutMs: PATIENCE_MS };
 const PAGE = readFileSync(new URL('../../docs/cluster.md', import.meta.url), 'utf8');
@@ -104,25 +104,21 @@ describe('a user of Redis', () => {
     ['SUBSCRIBE', '-subscribe', '+subscribe'],
     ['its keys', 'resetkeys', '~wsi*'],
     ['its channels', 'resetchannels', '&wsi*'],
-  ])(
-    'that lacks %s causes one warning at boot',
-    async (_what, change, named) => {
-      const redis = await startRedis();
-      await redis.command(...WORDS);
-      await redis.command('ACL', 'SETUSER', USER, change);
-      const node = await start(redis);
-      await eventually(() => expect(warnings.join()).toContain(named), PATIENCE_MS);
-      const client = await node.connect();
-      client.send('echo', 1);
-      await eventually(() => expect(client.messages).toContainEqual({ event: 'echo', data: 1 }));
-      // The node keeps pinging and beating, and does not repeat the warning.
-      const before = await pings(redis);
-      await eventually(async () => expect(await pings(redis)).toBeGreaterThan(before), PATIENCE_MS);
-      expect(warnings.filter((text) => text.includes(named))).toHaveLength(1);
-      expect(node.timesDegraded).toBeLessThan(2);
-    },
-    60_000,
-  );
+  ])('that lacks %s causes one warning at boot', async (_what, change, named) => {
+    const redis = await startRedis();
+    await redis.command(...WORDS);
+    await redis.command('ACL', 'SETUSER', USER, change);
+    const node = await start(redis);
+    await eventually(() => expect(warnings.join()).toContain(named), PATIENCE_MS);
+    const client = await node.connect();
+    client.send('echo', 1);
+    await eventually(() => expect(client.messages).toContainEqual({ event: 'echo', data: 1 }));
+    // The node keeps pinging and beating, and does not repeat the warning.
+    const before = await pings(redis);
+    await eventually(async () => expect(await pings(redis)).toBeGreaterThan(before), PATIENCE_MS);
+    expect(warnings.filter((text) => text.includes(named))).toHaveLength(1);
+    expect(node.timesDegraded).toBeLessThan(2);
+  });
 
   it('can be restricted to the keys and channels of one prefix', async () => {
     const redis = await startRedis();

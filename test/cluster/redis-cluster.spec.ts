@@ -6,7 +6,7 @@ import { freePort, TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const SLOTS = 16_384;
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 describe('slots in a Redis Cluster of two shards', () => {
   const nodes: LocalNode[] = [];

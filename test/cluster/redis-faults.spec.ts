@@ -7,7 +7,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 /** A lease that does not end during a test, with frequent renewals. */
 const LASTING = { leaseMs: 60_000, renewMs: 1_500 };
 const OPTIONS = { limits: { maxManagersPerUser: LIMIT, maxManagers: 8 } };

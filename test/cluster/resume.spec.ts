@@ -16,7 +16,7 @@ const EVENTS = Number(process.env['RESUME_EVENTS'] ?? 3_000);
 /** The number of events for the test with a small history. */
 const FEWER_EVENTS = Math.ceil(EVENTS / 200) * 100;
 const SEED = Number(process.env['RESUME_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const PATIENCE_MS = 60_000 + EVENTS;
+const PATIENCE_MS = 300_000 + EVENTS;
 
 const threads = Array.from({ length: 50 }, (_, index) => ({
   userId: `user-${index % 25}`,
@@ -194,49 +194,41 @@ describe(`resume on three nodes (RESUME_SEED=${SEED})`, () => {
     }, PATIENCE_MS);
   }
 
-  it(
-    `delivers ${EVENTS} events to 50 threads once and in order, while clients reconnect and a node dies`,
-    async () => {
-      await start({ windowMs: 600_000, maxEvents: 10_000, maxBytes: 8_388_608 });
-      await sendEverything(EVENTS);
-      await allCaughtUp();
-      expect(fleet.clients.map(({ gaps }) => gaps)).toEqual(fleet.clients.map(() => 0));
-      for (const index of threads.keys()) {
-        const merged = mergedEvents(fleet.clientsOf(index));
-        const { a, b, c = [] } = Object.fromEntries(bySender(merged));
-        const perThread = EVENTS / 2 / threads.length;
-        expect({ a, b }).toEqual({ a: upTo(perThread), b: upTo(perThread) });
-        // The events of the killed node have no hole.
-        expect(c).toEqual(upTo(c.length));
-        for (const client of fleet.clientsOf(index)) {
-          expect(client.frames.filter(({ event }) => event === 'n')).toHaveLength(merged.size);
-        }
+  it(`delivers ${EVENTS} events to 50 threads once and in order, while clients reconnect and a node dies`, async () => {
+    await start({ windowMs: 600_000, maxEvents: 10_000, maxBytes: 8_388_608 });
+    await sendEverything(EVENTS);
+    await allCaughtUp();
+    expect(fleet.clients.map(({ gaps }) => gaps)).toEqual(fleet.clients.map(() => 0));
+    for (const index of threads.keys()) {
+      const merged = mergedEvents(fleet.clientsOf(index));
+      const { a, b, c = [] } = Object.fromEntries(bySender(merged));
+      const perThread = EVENTS / 2 / threads.length;
+      expect({ a, b }).toEqual({ a: upTo(perThread), b: upTo(perThread) });
+      // The events of the killed node have no hole.
+      expect(c).toEqual(upTo(c.length));
+      for (const client of fleet.clientsOf(index)) {
+        expect(client.frames.filter(({ event }) => event === 'n')).toHaveLength(merged.size);
       }
-      const connects = fleet.clients.reduce((sum, client) => sum + client.connects, 0);
-      expect(connects).toBeGreaterThan(fleet.clients.length);
-    },
-    PATIENCE_MS * 2,
-  );
+    }
+    const connects = fleet.clients.reduce((sum, client) => sum + client.connects, 0);
+    expect(connects).toBeGreaterThan(fleet.clients.length);
+  });
 
-  it(
-    'reports a gap whenever a client has missed more events than are kept',
-    async () => {
-      await start({ windowMs: 600_000, maxEvents: 5, maxBytes: 100_000 });
-      // This client misses more than five events. Some other clients will, too.
-      const [away] = fleet.clientsOf(1);
-      away!.stop();
-      await sendEverything(FEWER_EVENTS);
-      away!.comeBack();
-      await allCaughtUp();
-      for (const index of threads.keys()) {
-        // `mergedEvents` fails for a hole without a gap notice.
-        const merged = mergedEvents(fleet.clientsOf(index));
-        for (const indexes of bySender(merged).values()) {
-          expect(indexes).toEqual([...new Set(indexes)].toSorted((one, other) => one - other));
-        }
+  it('reports a gap whenever a client has missed more events than are kept', async () => {
+    await start({ windowMs: 600_000, maxEvents: 5, maxBytes: 100_000 });
+    // This client misses more than five events. Some other clients will, too.
+    const [away] = fleet.clientsOf(1);
+    away!.stop();
+    await sendEverything(FEWER_EVENTS);
+    away!.comeBack();
+    await allCaughtUp();
+    for (const index of threads.keys()) {
+      // `mergedEvents` fails for a hole without a gap notice.
+      const merged = mergedEvents(fleet.clientsOf(index));
+      for (const indexes of bySender(merged).values()) {
+        expect(indexes).toEqual([...new Set(indexes)].toSorted((one, other) => one - other));
       }
-      expect(away!.gaps).toBeGreaterThan(0);
-    },
-    PATIENCE_MS * 2,
-  );
+    }
+    expect(away!.gaps).toBeGreaterThan(0);
+  });
 });

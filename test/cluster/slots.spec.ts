@@ -8,13 +8,18 @@ import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 /** Longer than a question to another node takes. */
 const IDLE_MS = 400;
 /** Longer than the difference in age of two connections, and shorter than the timeout of a probe. */
 const PONG_AFTER_MS = 1_000;
-/** Long times, so that no renewal runs during a test. */
-const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000 };
+/** Long times, so that no renewal runs during a test, and no command times out on a busy machine. */
+const LONG_LEASE = {
+  leaseMs: 120_000,
+  renewMs: 40_000,
+  acquireTimeoutMs: 60_000,
+  commandTimeoutMs: 60_000,
+};
 
 const closeCodes = (clients: readonly TestClient[]): (number | undefined)[] =>
   clients.map(({ closeCode }) => closeCode);
