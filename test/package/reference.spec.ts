@@ -4,10 +4,10 @@ import { describe, expect, it } from '@jest/globals';
 import { CloseCode, InvalidOptionsError } from 'nestjs-websocket-isolation';
 
 import { REMOVAL_CODES } from '../../src/cleanup/removal.js';
-import { environmentVariable } from '../../src/config/environment.js';
 import { ResumeOptions } from '../../src/config/option-groups.js';
-import { defaultGroups } from '../../src/config/groups.js';
+import { defaultGroups, NESTED_GROUPS } from '../../src/config/groups.js';
 import { resolveOptions } from '../../src/config/resolve-options.js';
+import { variableOf } from '../../src/config/variables.js';
 import { HandshakeRefused, REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { plain, projectFile, tableOf } from '../support/readme.js';
 
@@ -24,27 +24,21 @@ const MACHINE_DEFAULTS: Readonly<Record<string, string>> = {
 
 describe('docs/reference/options.md', () => {
   const options = Object.entries({ ...defaultGroups(), resume: new ResumeOptions() }).flatMap(
-    ([group, values]) =>
-      Object.entries(values as object).map(([name, value]) => ({
-        group,
-        name,
-        option: `${group}.${name}`,
-        value: MACHINE_DEFAULTS[name] ?? show(value),
-      })),
+    ([group, values]) => optionsOf(group, values as object),
   );
   const rows = tableOf(OPTIONS, 'options');
 
   it('has every option with its default and its variable, and no other', () => {
     expect(rows.map(([option, value, , variable]) => [option, value, variable].map(plain))).toEqual(
-      options.map(({ option, value }) => [option, value, environmentVariable(option)]),
+      options.map(({ option, value }) => [option, value, variableOf(option) ?? '–']),
     );
   });
 
-  it.each(options)('lists the values that $option accepts', ({ group, name, option }) => {
+  it.each(options)('lists the values that $option accepts', ({ option }) => {
     const row = rows.find(([cell]) => plain(cell) === option)!;
     const accepts = (value: unknown): boolean => {
       try {
-        resolveOptions({ [group]: { [name]: value } });
+        resolveOptions(withOption(option, value));
         return true;
       } catch (error) {
         if (!(error instanceof InvalidOptionsError)) throw error;
@@ -118,16 +112,7 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
       bad: [...bad, ...(isWhole ? [1.5] : [])],
     };
   }
-  if (cell.startsWith('{ messages')) {
-    const good = [
-      { messages: 1, perMs: 1 },
-      { messages: 1, perMs: 1, perUser: 1 },
-    ];
-    return {
-      good,
-      bad: [{ messages: 1 }, { messages: 0, perMs: 1 }, { messages: 1, perMs: 1, x: 1 }],
-    };
-  }
+  if (cell.startsWith('{')) return examplesOfParts(matchesOf(/(\w+\??)/g, cell));
   const words = cell.split(', ');
   const good = words.flatMap((word): unknown[] => {
     if (word.startsWith("'")) return [word.slice(1, -1)];
@@ -136,9 +121,43 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
     if (word === 'a list of header names') return [['user-agent'], []];
     if (word === 'a list of prefixes') return [['bearer.'], []];
     if (word === 'a function') return [() => true];
+    if (word === 'a provider class') return [class {}];
     throw new Error(`"${word}" is no description of values that this test knows`);
   });
   return { good, bad: ['nonsense', 7, ['https://app.example.com/path', '']] };
+}
+
+/** Returns values for a group inside of a group. @param parts its options; a `?` marks those that have a default */
+function examplesOfParts(parts: readonly string[]): { good: unknown[]; bad: unknown[] } {
+  const given = (names: readonly string[]): Record<string, unknown> =>
+    Object.fromEntries(names.map((name) => [name.replace('?', ''), 1]));
+  const needed = parts.filter((name) => !name.endsWith('?'));
+  const incomplete = needed.map((name) => given(needed.filter((other) => other !== name)));
+  const wrong = parts.map((name) => ({ ...given(parts), [name.replace('?', '')]: 0 }));
+  return {
+    good: [given(needed), given(parts)],
+    bad: ['nonsense', 7, { ...given(parts), unknown: 1 }, ...incomplete, ...wrong],
+  };
+}
+
+/** Returns the options of a group with their defaults, and after a group inside of it the options of that one. */
+function optionsOf(path: string, values: object): { option: string; value: string }[] {
+  return Object.entries(values).flatMap(([name, value]) => {
+    const option = `${path}.${name}`;
+    const Nested = NESTED_GROUPS[option];
+    const own = { option, value: MACHINE_DEFAULTS[name] ?? show(value) };
+    return Nested ? [own, ...optionsOf(option, new Nested())] : [own];
+  });
+}
+
+/** Returns options of a program in which one option is set, and those without which it cannot be. */
+function withOption(option: string, value: unknown): object {
+  const [group, name, part] = option.split('.') as [string, string, string?];
+  if (part === undefined) return { [group]: { [name]: value } };
+  const defaults = Object.entries(new NESTED_GROUPS[`${group}.${name}`]!());
+  const needed = defaults.filter(([, byDefault]) => Number.isNaN(byDefault));
+  const others = Object.fromEntries(needed.map(([each]) => [each, 1]));
+  return { [group]: { [name]: { ...others, [part]: value } } };
 }
 
 /** Returns the field names of a class or an interface. @param type `file:class Name` */
@@ -150,22 +169,24 @@ function fieldsOf(type: string): string[] {
 }
 
 function show(value: unknown): string {
+  if (Number.isNaN(value)) return 'required';
   if (typeof value === 'string') return `'${value}'`;
   if (!Array.isArray(value)) return String(value);
   return `[${value.map((item) => `'${String(item)}'`).join(', ')}]`;
 }
 
 describe('docs/reference/errors.md', () => {
-  const source = sourceText();
+  const sources = sourceTexts();
+  const source = sources.join('\n');
 
   it('has every code and class that is thrown, and no other', () => {
     const rows = [...tableOf(ERRORS, 'boot-errors'), ...tableOf(ERRORS, 'errors')];
     const documented = rows.map(([code, type]) => `${plain(code)} ${plain(type)}`);
-    expect(documented.toSorted()).toEqual(thrownIn(source).toSorted());
+    expect(documented.toSorted()).toEqual(thrownIn(sources).toSorted());
   });
 
   it('has every code of an exception event, and no other', () => {
-    const refused = matchesOf(/new MessageRefusedError\(\s*'([A-Z_]+)'/g, source);
+    const refused = codesOf('MessageRefusedError', sources);
     const replied = [...source.matchAll(/return reply\(([^;]*)\);/g)].flatMap(([, args]) =>
       matchesOf(/'([A-Z]+(?:_[A-Z]+)*)'/g, args!),
     );
@@ -193,15 +214,41 @@ describe('docs/reference/errors.md', () => {
 });
 
 /** Returns `CODE Class` for every error that the source creates. */
-function thrownIn(source: string): string[] {
-  const direct = matchesOf(/new IsolationError\(\s*'([A-Z_]+)'/g, source);
-  const classes = source.split(/\bclass /).flatMap((text) => {
-    const [, name] = /^(\w+) extends IsolationError\b/.exec(text) ?? [];
-    const [code] = matchesOf(/super\(\s*'([A-Z_]+)'/g, text);
-    return name !== undefined && code !== undefined ? [`${code} ${name}`] : [];
-  });
+function thrownIn(sources: readonly string[]): string[] {
+  const direct = codesOf('IsolationError', sources);
+  const classes = sources
+    .join('\n')
+    .split(/\bclass /)
+    .flatMap((text) => {
+      const [, name] = /^(\w+) extends IsolationError\b/.exec(text) ?? [];
+      const [code] = matchesOf(/super\(\s*'([A-Z_]+)'/g, text);
+      return name !== undefined && code !== undefined ? [`${code} ${name}`] : [];
+    });
   // Several places may throw the same code.
   return [...new Set(direct.map((code) => `${code} IsolationError`)), ...classes];
+}
+
+/**
+ * Returns every code with which errors of a class are created. A function may create one with a code that it is given,
+ * `new IsolationError(code, …)`: then the codes are in its calls, in its own file or, if it is exported, in any.
+ */
+function codesOf(type: string, sources: readonly string[]): string[] {
+  const given = new RegExp(`new ${type}\\(\\s*code\\b`);
+  return sources.flatMap((file) => {
+    const functions = file.split(/^(?=(?:export )?(?:async )?function )/m).slice(1);
+    const passing = functions.filter((text) => given.test(text.split(/^\}/m)[0]!));
+    const inCalls = passing.flatMap((text) => {
+      const [, exported, name] = /^(export )?(?:async )?function (\w+)/.exec(text)!;
+      const callers = exported ? sources.join('\n') : file;
+      const codes = matchesOf(
+        new RegExp(`\\b${name}\\([^;]*?'([A-Z]+(?:_[A-Z]+)+)'`, 'g'),
+        callers,
+      );
+      if (codes.length === 0) throw new Error(`no code is passed to ${name}()`);
+      return codes;
+    });
+    return [...matchesOf(new RegExp(`new ${type}\\(\\s*'([A-Z_]+)'`, 'g'), file), ...inCalls];
+  });
 }
 
 describe('docs/reference/close-codes.md', () => {
@@ -260,11 +307,8 @@ function matchesOf(pattern: RegExp, text: string): string[] {
   return [...text.matchAll(pattern)].map(([, found]) => found!);
 }
 
-function sourceText(): string {
+function sourceTexts(): string[] {
   const folder = new URL('../../src/', import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return files
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => projectFile(`src/${name}`))
-    .join('\n');
+  return files.filter((name) => name.endsWith('.ts')).map((name) => projectFile(`src/${name}`));
 }
