@@ -121,7 +121,7 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
     if (word === 'a list of header names') return [['user-agent'], []];
     if (word === 'a list of prefixes') return [['bearer.'], []];
     if (word === 'a function') return [() => true];
-    if (word === 'a provider class') return [class {}];
+    if (word === 'a provider class') return [ReadableStream];
     throw new Error(`"${word}" is no description of values that this test knows`);
   });
   return { good, bad: ['nonsense', 7, ['https://app.example.com/path', '']] };
@@ -129,15 +129,17 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
 
 /** Returns values for a group inside of a group. @param parts its options; a `?` marks those that have a default */
 function examplesOfParts(parts: readonly string[]): { good: unknown[]; bad: unknown[] } {
-  const given = (names: readonly string[]): Record<string, unknown> =>
-    Object.fromEntries(names.map((name) => [name.replace('?', ''), 1]));
   const needed = parts.filter((name) => !name.endsWith('?'));
-  const incomplete = needed.map((name) => given(needed.filter((other) => other !== name)));
-  const wrong = parts.map((name) => ({ ...given(parts), [name.replace('?', '')]: 0 }));
+  const incomplete = needed.map((name) => allOne(needed.filter((other) => other !== name)));
+  const wrong = parts.map((name) => ({ ...allOne(parts), [name.replace('?', '')]: 0 }));
   return {
-    good: [given(needed), given(parts)],
-    bad: ['nonsense', 7, { ...given(parts), unknown: 1 }, ...incomplete, ...wrong],
+    good: [allOne(needed), allOne(parts)],
+    bad: ['nonsense', 7, { ...allOne(parts), unknown: 1 }, ...incomplete, ...wrong],
   };
+}
+
+function allOne(parts: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(parts.map((name) => [name.replace('?', ''), 1]));
 }
 
 /** Returns the options of a group with their defaults, and after a group inside of it the options of that one. */
@@ -145,8 +147,8 @@ function optionsOf(path: string, values: object): { option: string; value: strin
   return Object.entries(values).flatMap(([name, value]) => {
     const option = `${path}.${name}`;
     const Nested = NESTED_GROUPS[option];
-    const own = { option, value: MACHINE_DEFAULTS[name] ?? show(value) };
-    return Nested ? [own, ...optionsOf(option, new Nested())] : [own];
+    const parts = Nested ? optionsOf(option, new Nested()) : [];
+    return [{ option, value: MACHINE_DEFAULTS[name] ?? show(value) }].concat(parts);
   });
 }
 
@@ -229,26 +231,39 @@ function thrownIn(sources: readonly string[]): string[] {
 }
 
 /**
- * Returns every code with which errors of a class are created. A function may create one with a code that it is given,
- * `new IsolationError(code, …)`: then the codes are in its calls, in its own file or, if it is exported, in any.
+ * Returns every code with which errors of a class are created: where they are, and where the code is handed to a
+ * function that creates them with a parameter called `code`, or that hands it on to such a function.
  */
 function codesOf(type: string, sources: readonly string[]): string[] {
-  const given = new RegExp(`new ${type}\\(\\s*code\\b`);
-  return sources.flatMap((file) => {
-    const functions = file.split(/^(?=(?:export )?(?:async )?function )/m).slice(1);
-    const passing = functions.filter((text) => given.test(text.split(/^\}/m)[0]!));
-    const inCalls = passing.flatMap((text) => {
-      const [, exported, name] = /^(export )?(?:async )?function (\w+)/.exec(text)!;
-      const callers = exported ? sources.join('\n') : file;
-      const codes = matchesOf(
-        new RegExp(`\\b${name}\\([^;]*?'([A-Z]+(?:_[A-Z]+)+)'`, 'g'),
-        callers,
-      );
-      if (codes.length === 0) throw new Error(`no code is passed to ${name}()`);
-      return codes;
-    });
-    return [...matchesOf(new RegExp(`new ${type}\\(\\s*'([A-Z_]+)'`, 'g'), file), ...inCalls];
+  const calls = [`new ${type}`, ...forwardersOf(type, sources)];
+  const pattern = new RegExp(`${anyOf(calls)}\\([^;]*?'([A-Z]+(?:_[A-Z]+)*)'`, 'g');
+  return sources.flatMap((file) => matchesOf(pattern, file));
+}
+
+/** Returns the names of the functions and methods that get a `code` for errors of a class. */
+function forwardersOf(type: string, sources: readonly string[]): string[] {
+  const callables = sources.flatMap((file) => {
+    const functions = file.split(/^(?=(?:export )?(?:async )?function \w+)/m).slice(1);
+    const methods = file.split(/^ {2}(?=(?:private |async )*#?\w+\()/m).slice(1);
+    return [
+      ...functions.map((text) => text.split(/^\}/m)[0]!),
+      ...methods.map((text) => text.split(/^ {2}\}/m)[0]!),
+    ];
   });
+  const names = new Set<string>();
+  for (let size = -1; size !== names.size;) {
+    size = names.size;
+    const handsOn = new RegExp(`${anyOf([`new ${type}`, ...names])}\\([^;']*?\\bcode\\b`);
+    for (const text of callables) {
+      const [, head, name, body] = /^([^(]*?(#?\w+))(?:<\w+>)?(\([^]*)$/.exec(text) ?? [];
+      if (head !== undefined && /\bcode: /.test(body!) && handsOn.test(body!)) names.add(name!);
+    }
+  }
+  return [...names];
+}
+
+function anyOf(names: readonly string[]): string {
+  return `(?<![#\\w])(?:${names.join('|')})`;
 }
 
 describe('docs/reference/close-codes.md', () => {
