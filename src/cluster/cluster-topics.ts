@@ -1,7 +1,10 @@
 /** A user of a topic on one node. */
 export interface TopicUser {
+  /** The id that the authenticator returned. */
   readonly userId: string;
+  /** Connections of the user in the topic. */
   readonly connections: number;
+  /** What the user's connection told about itself when it joined. */
   readonly presence?: unknown;
 }
 

@@ -16,6 +16,8 @@ export interface TopicGrant {
 /** Decides which clients may subscribe to which topics. */
 export interface TopicAuthorizer {
   /**
+   * Whether a client may subscribe to a topic. Called again for every subscription, also when a client comes back.
+   *
    * @param context of the connection that asks
    * @param signal aborted when the connection closes, the client unsubscribes, or `handshake.timeoutMs` has passed
    * @returns `true` or a {@link TopicGrant} to admit the client; anything else refuses it, or a promise of either

@@ -15,6 +15,7 @@ export interface HistoryEvent {
   readonly isCritical: boolean;
   /** The connection that gets the event. A client that resumes later gets it too; the thread's others do not. */
   readonly onlyFor?: string | undefined;
+  /** The connections that do not get the event, also when their clients resume. */
   readonly except?: Exception | undefined;
 }
 

@@ -8,6 +8,7 @@ export interface ThreadKey {
 
 /** Identifies a topic, which connections of different users join. */
 export interface TopicKey {
+  /** The name of the topic. */
   readonly topic: string;
 }
 

@@ -3,6 +3,7 @@ import type { Topic } from './topic.js';
 
 /** A user in a topic. */
 export interface PresenceMember {
+  /** The id that the authenticator returned. */
   readonly userId: string;
   /** Connections of the user that are in the topic. */
   readonly connections: number;

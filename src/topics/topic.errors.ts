@@ -4,7 +4,10 @@ import { IsolationError } from '../errors/isolation-error.js';
 export class TopicLimitError extends IsolationError {
   declare readonly code: 'TOPIC_LIMIT';
 
-  constructor(readonly limit: number) {
+  constructor(
+    /** Topics that one connection may be in. */
+    readonly limit: number,
+  ) {
     super(
       'TOPIC_LIMIT',
       `This connection has reached the maximum number of topics (${limit}). ` +
