@@ -83,6 +83,8 @@ export {
   type IsolationEventName,
   type IsolationEvents,
   type RemovalCause,
+  type TopicLeaveCause,
+  type TopicRefusal,
 } from './journal/isolation-events.js';
 export { type DeliveryResult, type DropReason } from './wire/delivery-result.js';
 export { type DisconnectOptions, type DisconnectReport } from './manager/cluster-connections.js';

@@ -55,7 +55,7 @@ export class IsolationEventBus {
       const names = ISOLATION_EVENT_NAMES.join(', ');
       throw new TypeError(`There is no event "${name}". There are: ${names}.`);
     }
-    return topic.add(listener as Listener);
+    return topic.add(listener as unknown as Listener);
   }
 
   /** As {@link on}, for every event. Costs something on every message. */

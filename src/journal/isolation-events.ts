@@ -37,6 +37,15 @@ export interface CleanupReport {
   readonly timedOut: boolean;
 }
 
+/**
+ * Why a connection is no longer in a topic: code of the server let it leave, the client unsubscribed, the connection
+ * closed, the grant of the authorizer expired, or an operator removed it.
+ */
+export type TopicLeaveCause = 'left' | 'unsubscribed' | 'closed' | 'expired' | 'removed';
+
+/** The codes with which subscriptions to topics are refused. */
+export type TopicRefusal = 'TOPIC_FORBIDDEN' | 'TOPIC_LIMIT' | 'INVALID_TOPIC' | 'INTERNAL_ERROR';
+
 /** How a message ended: `ok` with an answer or none, `failed` with an error of a guard, a pipe or the handler. */
 export type HandlerOutcome = 'ok' | 'failed';
 
@@ -109,6 +118,10 @@ export interface IsolationEvents {
     unconfirmed: readonly string[];
     isRecorded: boolean;
   };
+  'topic-joined': { subject: EventSubject; topic: string };
+  'topic-left': { subject: EventSubject; topic: string; cause: TopicLeaveCause };
+  /** A client was refused a topic. A text that cannot name a topic is left out. */
+  'topic-refused': { subject: EventSubject; topic?: string; code: TopicRefusal };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;
@@ -122,8 +135,16 @@ export interface IsolationEvents {
   'cluster-left': { nodeId: string };
   'drain-started': { connections: number };
   'drain-finished': { closed: number; abandoned: number; durationMs: number };
-  /** An operator acted by hand: the operator, the address, the action, its target, the number of connections. */
-  'operator-action': { who: string; from: string; action: string; target?: string; count: number };
+  /** An operator acted by hand: who, from which address, on what, and on how many connections. */
+  'operator-action': {
+    who: string;
+    from: string;
+    action: string;
+    target?: string;
+    /** From which the target was removed. */
+    topic?: string;
+    count: number;
+  };
 }
 
 export type IsolationEventName = keyof IsolationEvents;

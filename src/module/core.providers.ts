@@ -75,7 +75,7 @@ function topicsOf(
     (cluster?.createTopicHistory?.(bounds) ??
       new MemoryHistory<TopicKey>(memoryBounds(bounds, bounds.maxTopics), clock));
   const histories = history && new TopicHistories(history, clock, journal);
-  const topics = new Topics(options, clock, registry, histories, cluster?.topics);
+  const topics = new Topics(options, clock, journal, registry, histories, cluster?.topics);
   factory.bookkeeping.useTopics(topics);
   return topics;
 }

@@ -2,6 +2,7 @@ import type { ResolvedOptions } from '../config/isolation.options.js';
 import { isClientFault } from '../errors/http-status.js';
 import { exceptionReply, MessageRefusedError } from '../handlers/exception-reply.js';
 import { formatPosition, NOWHERE, parsePosition, type Position } from '../history/position.js';
+import type { TopicRefusal } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
@@ -22,10 +23,20 @@ interface Request {
   readonly topic: string;
 }
 
+/** A request whose topic may be no name. */
+type Refused = Omit<Request, 'topic'> & { readonly topic?: string };
+
 /** Joins and leaves topics on behalf of clients. Each request gets one reply. */
 export class TopicRequests {
   // The requests that wait for the authorizer, by connection and topic: each reserves a place in its connection.
   readonly #pending = new Map<WebSocketManager, Map<string, AbortController>>();
+  /** How many subscriptions were refused, by the code of the reply. */
+  readonly refusals: Record<TopicRefusal, number> = {
+    TOPIC_FORBIDDEN: 0,
+    TOPIC_LIMIT: 0,
+    INVALID_TOPIC: 0,
+    INTERNAL_ERROR: 0,
+  };
 
   constructor(
     private readonly topics: Topics,
@@ -53,7 +64,10 @@ export class TopicRequests {
     const { topic } = (message.data ?? {}) as { topic?: unknown };
     const fault = topicFault(topic);
     if (fault !== undefined) {
-      return refuse(manager, 'INVALID_TOPIC', `The name of a topic ${fault}.`, id);
+      const text = `The name of a topic ${fault}.`;
+      if (message.event === SUBSCRIBE) this.#refuse({ manager, id }, 'INVALID_TOPIC', text);
+      else refuse(manager, 'INVALID_TOPIC', text, id);
+      return;
     }
     const request: Request = { manager, id, topic: topic as string };
     if (message.event === UNSUBSCRIBE) this.#unsubscribe(request);
@@ -62,12 +76,12 @@ export class TopicRequests {
 
   #unsubscribe({ manager, id, topic }: Request): void {
     this.#pending.get(manager)?.get(topic)?.abort(new Error('the client unsubscribed'));
-    this.topics.leave(manager, topic);
+    this.topics.leave(manager, topic, 'unsubscribed');
     reply(manager, 'unsubscribed', id, { topic });
   }
 
   async #subscribe(request: Request, position: Position | undefined): Promise<void> {
-    const { manager, id, topic } = request;
+    const { manager, topic } = request;
     const asking = this.#reserve(request);
     if (!asking) return;
     let grant: Grant | undefined;
@@ -77,7 +91,10 @@ export class TopicRequests {
       this.#release(request, asking);
     }
     if (!manager.isActive) return;
-    if (!grant || asking.signal.aborted) return forbid(request);
+    if (!grant || asking.signal.aborted) {
+      const text = 'This connection may not subscribe to this topic.';
+      return this.#refuse(request, 'TOPIC_FORBIDDEN', text);
+    }
     try {
       const placed = (at: Position): void => subscribed(request, at);
       const hasHistory = this.options.topics.history !== undefined;
@@ -89,22 +106,23 @@ export class TopicRequests {
       if (!hasHistory) subscribed(request, undefined);
     } catch (error) {
       this.#failed(request, error);
-      refuse(manager, 'INTERNAL_ERROR', 'Internal server error', id);
+      this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
     }
   }
 
   // Before the first `await`: requests under way count too.
-  #reserve({ manager, id, topic }: Request): AbortController | undefined {
+  #reserve(request: Request): AbortController | undefined {
+    const { manager, topic } = request;
     const waiting = this.#pending.get(manager) ?? new Map<string, AbortController>();
     if (waiting.has(topic)) {
-      refuse(manager, 'TOPIC_FORBIDDEN', 'This topic is being subscribed to already.', id);
+      this.#refuse(request, 'TOPIC_FORBIDDEN', 'This topic is being subscribed to already.');
       return undefined;
     }
     if (!this.topics.get(topic)?.members.has(manager)) {
       try {
         this.topics.assertRoom(manager, waiting.size);
       } catch (error) {
-        refuse(manager, 'TOPIC_LIMIT', (error as Error).message, id);
+        this.#refuse(request, 'TOPIC_LIMIT', (error as Error).message);
         return undefined;
       }
     }
@@ -140,6 +158,16 @@ export class TopicRequests {
     return undefined;
   }
 
+  #refuse({ manager, id, topic }: Refused, code: TopicRefusal, text: string): void {
+    this.refusals[code] += 1;
+    if (this.journal.isHeard('topic-refused')) {
+      const subject = subjectOf(manager.context);
+      const named = topic !== undefined && { topic };
+      this.journal.record('topic-refused', { subject, ...named, code });
+    }
+    refuse(manager, code, text, id);
+  }
+
   #failed({ manager }: Request, error: unknown): void {
     manager.fail(error);
     const subject = subjectOf(manager.context);
@@ -157,10 +185,6 @@ function positionIn(data: unknown): Position | undefined {
 function subscribed({ manager, id, topic }: Request, at: Position | undefined): void {
   const position = at && formatPosition(at);
   reply(manager, 'subscribed', id, { topic, ...(position !== undefined && { position }) });
-}
-
-function forbid({ manager, id }: Request): void {
-  refuse(manager, 'TOPIC_FORBIDDEN', 'This connection may not subscribe to this topic.', id);
 }
 
 function refuse(

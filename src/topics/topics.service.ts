@@ -4,12 +4,15 @@ import type { ClusterTopics, LocalTopics, PresenceChange } from '../cluster/clus
 import type { TopicsOptions } from '../config/topics-options.js';
 import { isExcepted, type Exception } from '../history/event-history.js';
 import type { Position } from '../history/position.js';
+import type { TopicLeaveCause } from '../journal/isolation-events.js';
+import { type Journal, subjectOf } from '../journal/journal.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { JoinOptions } from '../manager/topic-member.js';
 import type { TopicMemberships } from '../manager/manager-owner.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
+import { JoinedTopics } from './joined-topics.js';
 import { membersOf, plain, type PresenceMember } from './member-list.js';
 import { PresenceEvents } from './presence-events.js';
 import { assertTopicName } from './topic-name.js';
@@ -32,13 +35,13 @@ const DONE = Promise.resolve();
 /** The topics that connections of this process are in. A topic exists while it has members here. */
 export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, OnModuleDestroy {
   readonly #topics = new Map<string, Topic>();
-  // A connection in one topic needs no list.
-  readonly #joined = new Map<WebSocketManager, Topic | Topic[]>();
+  readonly #joined = new JoinedTopics();
   readonly #presence: PresenceEvents | undefined;
 
   constructor(
     private readonly options: TopicsOptions,
     private readonly clock: Clock,
+    private readonly journal: Journal,
     private readonly registry: ManagerRegistry,
     /** `undefined` where topics have no history. */
     readonly histories: TopicHistories | undefined,
@@ -86,12 +89,11 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   countOf(manager: WebSocketManager): number {
-    const joined = this.#joined.get(manager);
-    return Array.isArray(joined) ? joined.length : Number(joined !== undefined);
+    return this.#joined.countOf(manager);
   }
 
   *topicsOf(manager: WebSocketManager): IterableIterator<string> {
-    for (const { topic } of this.#listOf(manager)) yield topic;
+    for (const { topic } of this.#joined.of(manager)) yield topic;
   }
 
   /**
@@ -107,25 +109,39 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   join(manager: WebSocketManager, name: string, options: Joining = {}): Promise<void> {
     const presence = plain(options.presence);
-    const topic = this.#memberTopic(manager, name) ?? this.#enter(manager, name);
+    const known = this.#memberTopic(manager, name);
+    const topic = known ?? this.#enter(manager, name);
     if (presence !== undefined) topic.detailed(manager).presence = presence;
     topic.detailsOf(manager)?.stopExpiry?.();
     if (options.expiresAtMs !== undefined) this.#expire(manager, topic, options.expiresAtMs);
-    return this.#registered(manager, topic, options);
+    const registered = this.#registered(manager, topic, options);
+    // Last, because a listener may let the connection leave.
+    if (!known && this.journal.isHeard('topic-joined')) {
+      this.journal.record('topic-joined', { subject: subjectOf(manager.context), topic: name });
+    }
+    return registered;
   }
 
-  leave(manager: WebSocketManager, name: string): boolean {
+  leave(manager: WebSocketManager, name: string, cause: TopicLeaveCause = 'left'): boolean {
     const topic = this.#memberTopic(manager, name);
     if (!topic) return false;
-    this.#forget(manager, topic);
-    this.#remove(manager, topic);
+    this.#joined.remove(manager, topic);
+    this.#remove(manager, topic, cause);
+    return true;
+  }
+
+  /** Ends a membership that the client has not given up itself, and tells the client. */
+  remove(manager: WebSocketManager, name: string, reason: 'expired' | 'removed'): boolean {
+    if (!this.leave(manager, name, reason)) return false;
+    manager.send('unsubscribed', { topic: name, reason });
     return true;
   }
 
   leaveAll(manager: WebSocketManager): void {
-    const joined = this.#listOf(manager);
-    this.#joined.delete(manager);
-    for (const topic of joined) this.#remove(manager, topic);
+    for (const topic of this.#joined.take(manager)) {
+      // A listener of the event for one topic may have let the connection leave the next.
+      if (topic.members.has(manager)) this.#remove(manager, topic, 'closed');
+    }
   }
 
   usersOf(name: string, only?: ReadonlySet<string>): PresenceMember[] {
@@ -166,7 +182,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     this.assertRoom(manager);
     const topic = this.#topics.get(name) ?? this.#made(name);
     const isFirst = topic.add(manager);
-    this.#remember(manager, topic);
+    this.#joined.add(manager, topic);
     if (isFirst && !this.cluster) this.#presence?.add(name, [manager.context.userId], []);
     return topic;
   }
@@ -197,12 +213,11 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   #expire(manager: WebSocketManager, topic: Topic, expiresAtMs: number): void {
     const delayMs = Math.max(0, expiresAtMs - this.clock.epoch());
     topic.detailed(manager).stopExpiry = this.clock.after(delayMs, () => {
-      if (!this.leave(manager, topic.topic)) return;
-      manager.send('unsubscribed', { topic: topic.topic, reason: 'expired' });
+      this.remove(manager, topic.topic, 'expired');
     });
   }
 
-  #remove(manager: WebSocketManager, topic: Topic): void {
+  #remove(manager: WebSocketManager, topic: Topic, cause: TopicLeaveCause): void {
     const { topic: name } = topic;
     const { userId } = manager.context;
     const isLast = topic.remove(manager);
@@ -213,30 +228,13 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
       this.#presence?.add(name, [], [userId]);
     }
     void this.cluster?.changed(name, userId);
-  }
-
-  #listOf(manager: WebSocketManager): readonly Topic[] {
-    const joined = this.#joined.get(manager);
-    if (joined === undefined) return [];
-    return Array.isArray(joined) ? joined : [joined];
-  }
-
-  #remember(manager: WebSocketManager, topic: Topic): void {
-    const joined = this.#joined.get(manager);
-    if (joined === undefined) this.#joined.set(manager, topic);
-    else if (Array.isArray(joined)) joined.push(topic);
-    else this.#joined.set(manager, [joined, topic]);
-  }
-
-  #forget(manager: WebSocketManager, topic: Topic): void {
-    const joined = this.#joined.get(manager);
-    if (!Array.isArray(joined) || joined.length === 1) {
-      this.#joined.delete(manager);
-      return;
+    if (this.journal.isHeard('topic-left')) {
+      this.journal.record('topic-left', {
+        subject: subjectOf(manager.context),
+        topic: name,
+        cause,
+      });
     }
-    // The order of topics has no meaning, so the last one takes the place.
-    const last = joined.pop()!;
-    if (last !== topic) joined[joined.indexOf(topic)] = last;
   }
 }
 
