@@ -64,7 +64,7 @@ export class TopicAudiences {
 
   /** The connections of this process that a target names. */
   addressed(target: SharedTarget): WebSocketManager[] {
-    if ('topic' in target) return this.topics.membersOf(target.topic, target.except);
+    if ('topic' in target) return this.topics.audienceOf(target.topic, target.except);
     const { except } = target;
     const managers: WebSocketManager[] = [];
     for (const manager of this.registry.all()) {

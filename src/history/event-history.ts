@@ -45,6 +45,12 @@ export interface HistoryBounds {
   readonly maxBytes: number;
 }
 
+/** What is kept of one history. */
+export interface KeptEvents {
+  readonly events: number;
+  readonly bytes: number;
+}
+
 /** A read returns no further events after this many bytes: about what a socket takes at once. */
 export const CHUNK_BYTES = 65_536;
 /** Bytes that an event counts beside its text. */
@@ -79,6 +85,12 @@ export interface EventHistory<Key extends HistoryKey = HistoryKey> {
   read(key: Key, after: Position | undefined): Stretch | Promise<Stretch>;
   /** The critical events that are left, for a client that is new to the history. Without those for one connection. */
   readCritical(key: Key): Stretch | Promise<Stretch>;
+  /** How many histories are kept in the memory of this process. Exists only where they are kept there. */
+  readonly size?: number;
+  /** Bytes of all events that are kept in the memory of this process. Exists only where they are kept there. */
+  readonly bytes?: number;
+  /** What is kept of one history in the memory of this process. Exists only where it is kept there. */
+  kept?(key: Key): KeptEvents | undefined;
   /** Drops everything and stops all timers. */
   dispose(): void;
 }

@@ -5,6 +5,7 @@ import type { DeliveryReport } from '../wire/delivery-result.js';
 import type {
   HistoryBounds,
   HistoryListener,
+  KeptEvents,
   Stretch,
   HistoryEvent,
   EventHistory,
@@ -86,6 +87,11 @@ export class MemoryHistory<Key extends HistoryKey = ThreadKey> implements EventH
     const log = this.#logOf(key);
     this.#trim(log);
     return log.critical();
+  }
+
+  kept(key: Key): KeptEvents | undefined {
+    const log = this.#find(keyText(key));
+    return log && { events: log.size, bytes: log.bytes };
   }
 
   dispose(): void {

@@ -12,6 +12,8 @@ import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
+import { TopicRequests } from '../topics/topic-requests.js';
+import { Topics } from '../topics/topics.service.js';
 import { FleetReading } from './fleet-reading.js';
 
 /** The services that metrics are read from. */
@@ -29,6 +31,8 @@ export class MetricSources {
     readonly traffic: TrafficCounters,
     readonly leaks: LeakDetector,
     readonly tracker: ThreadConsistencyTracker,
+    readonly topics: Topics,
+    readonly subscriptions: TopicRequests,
     private readonly httpAdapterHost: HttpAdapterHost,
     @Inject(CLOCK) private readonly clock: Clock,
     /** `undefined` without a cluster. */

@@ -29,6 +29,7 @@ import { UserExecutionContext } from '../context/user-execution-context.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { Drain } from '../shutdown/drain.js';
 import { TopicPresence } from '../topics/topic-presence.js';
+import { TopicRequests } from '../topics/topic-requests.js';
 import { Topics } from '../topics/topics.service.js';
 import { assertOneCopyOfCore } from './core-copies.js';
 import { coreProviders } from './core.providers.js';
@@ -92,7 +93,6 @@ function complete(definition: DynamicModule): DynamicModule {
       WebSocketManagerFactory,
       WebSocketEmitter,
       TopicPresence,
-      Topics,
       ThreadConsistencyTracker,
       LeakDetector,
       IsolationEventBus,
@@ -108,6 +108,8 @@ function complete(definition: DynamicModule): DynamicModule {
       Limits,
       ManagerRegistry,
       NestInternals,
+      TopicRequests,
+      Topics,
       TrafficCounters,
       Tracing,
     ],

@@ -111,7 +111,7 @@ export class TopicHistories {
     const topic = this.#topicOf(name);
     if (!topic) return emptyReport();
     const text = positioned(event.body, { epoch, offset: event.offset });
-    return fanOut([...topic.members], text, (manager, frame) => {
+    return fanOut(topic.audience(), text, (manager, frame) => {
       const reader = topic.detailsOf(manager)?.reader;
       if (reader) return reader.hear(epoch, event, frame);
       return isFor(event, manager.context) ? manager.sendFrame(frame) : undefined;

@@ -1,3 +1,4 @@
+import { type Exception, isExcepted } from '../history/event-history.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { HistoryReader } from '../resume/history-reader.js';
 import type { TopicKey } from '../history/history-key.js';
@@ -20,6 +21,8 @@ export function topicFrame(body: string, topic: string): string {
 /** One topic that connections of this process are in. */
 export class Topic implements TopicKey {
   readonly members = new Set<WebSocketManager>();
+  /** How many messages were sent to the members here. */
+  messages = 0;
   /** Connections in the topic by user. Kept only where other nodes, or the members, are told who joins and leaves. */
   readonly users: Map<string, number> | undefined;
   #details: Map<WebSocketManager, MemberDetails> | undefined;
@@ -41,6 +44,13 @@ export class Topic implements TopicKey {
     let details = this.#details.get(manager);
     if (!details) this.#details.set(manager, (details = {}));
     return details;
+  }
+
+  /** The members that a message goes to. Counts the message. */
+  audience(except?: Exception): WebSocketManager[] {
+    this.messages += 1;
+    const members = [...this.members];
+    return except ? members.filter(({ context }) => !isExcepted(context, except)) : members;
   }
 
   /** @returns whether this is the first connection of its user */

@@ -2,7 +2,7 @@ import type { OnModuleDestroy } from '@nestjs/common';
 
 import type { ClusterTopics, LocalTopics, PresenceChange } from '../cluster/cluster-topics.js';
 import type { TopicsOptions } from '../config/topics-options.js';
-import { isExcepted, type Exception } from '../history/event-history.js';
+import type { Exception } from '../history/event-history.js';
 import type { Position } from '../history/position.js';
 import type { TopicLeaveCause } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
@@ -82,10 +82,14 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     return this.#topics.get(name);
   }
 
-  /** The members on this process. */
-  membersOf(name: string, except?: Exception): WebSocketManager[] {
-    const members = [...(this.#topics.get(name)?.members ?? [])];
-    return except ? members.filter(({ context }) => !isExcepted(context, except)) : members;
+  /** The topics, in the order in which they were first joined. */
+  all(): IterableIterator<Topic> {
+    return this.#topics.values();
+  }
+
+  /** The members on this process that a message goes to. Counts the message. */
+  audienceOf(name: string, except?: Exception): WebSocketManager[] {
+    return this.#topics.get(name)?.audience(except) ?? [];
   }
 
   countOf(manager: WebSocketManager): number {

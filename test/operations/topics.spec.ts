@@ -5,22 +5,39 @@ import {
   type IsolationEventName,
   type IsolationEvents,
   type TopicsOptions,
+  WebSocketEmitter,
   type WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import {
+  WebSocketIsolationMetrics,
+  WebSocketIsolationMetricsModule,
+} from 'nestjs-websocket-isolation/metrics';
 import { eventually, FakeClock, type TestClient } from 'nestjs-websocket-isolation/testing';
+
+import { Registry } from 'prom-client';
 
 import { subjectOf } from '../../src/journal/journal.js';
 import { Topics } from '../../src/topics/topics.service.js';
+import { parsePrometheusText, valueOf } from '../support/prometheus-text.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
 
 @IsolatedGateway({ path: '/chat' })
 class ChatGateway {}
 
+const COUNTS = [
+  'topics_active',
+  'topic_memberships',
+  'topic_subscriptions_pending',
+  'topic_histories',
+] as const;
+
 let testApp: TestApp;
 afterEach(() => testApp.close());
 
-async function start(topics: Partial<TopicsOptions>, more: TestAppSetup = {}): Promise<void> {
+type Given = Partial<Omit<TopicsOptions, 'history'>> & { readonly history?: object };
+
+async function start(topics: Given, more: TestAppSetup = {}): Promise<void> {
   testApp = await startApp({
     ...more,
     providers: [ChatGateway],
@@ -135,5 +152,70 @@ describe('the events of topics', () => {
     const topics = testApp.app.get(Topics);
     await eventually(() => expect(topics.memberships).toBe(3));
     expect(['first', 'second', 'third'].map((topic) => topics.userCount(topic))).toEqual([1, 1, 1]);
+  });
+});
+
+const measured = {
+  imports: [WebSocketIsolationMetricsModule.forRoot({ registry: new Registry() })],
+};
+
+async function scrape(): Promise<(name: string, labels?: object) => number> {
+  const text = await testApp.app.get(WebSocketIsolationMetrics).registry.metrics();
+  const families = parsePrometheusText(text);
+  return (name, labels = {}) => valueOf(families, `ws_isolation_${name}`, { ...labels });
+}
+
+async function counts(): Promise<number[]> {
+  const value = await scrape();
+  return COUNTS.map((name) => value(name));
+}
+
+async function refusals(): Promise<number[]> {
+  const value = await scrape();
+  return ['TOPIC_FORBIDDEN', 'TOPIC_LIMIT', 'INVALID_TOPIC', 'INTERNAL_ERROR'].map((code) =>
+    value('topic_subscriptions_refused_total', { code }),
+  );
+}
+
+describe('the metrics of topics', () => {
+  it('count topics, memberships, subscriptions under way and kept histories', async () => {
+    const clock = new FakeClock();
+    let admit: (() => void) | undefined;
+    const authorizer = (_context: unknown, topic: string): boolean | Promise<boolean> =>
+      topic === 'late' ? new Promise<boolean>((resolve) => (admit = () => resolve(true))) : true;
+    await start(
+      { authorizer, history: { windowMs: 60_000 } },
+      { ...measured, options: { clock, handshake: { timeoutMs: 600_000 } } },
+    );
+    const { client, manager } = await connect('ada');
+    const other = await connect('bob');
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    await client.subscribe('tea');
+    await manager.join('cake');
+    await other.manager.join('tea');
+    const late = client.subscribe('late');
+    await eventually(async () => expect(await counts()).toEqual([2, 3, 1, 2]));
+    expect((await scrape())('topic_history_bytes')).toBe(0);
+    testApp.app.get(WebSocketEmitter).toTopic('tea').send('said', 'hello');
+    expect((await scrape())('topic_history_bytes')).toBeGreaterThan(100);
+    admit!();
+    await late;
+    expect(await counts()).toEqual([3, 4, 0, 3]);
+    client.terminate();
+    other.client.terminate();
+    await eventually(async () => expect(await counts()).toEqual([0, 0, 0, 3]));
+    await clock.advance(120_000);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect((await scrape())('topic_history_bytes')).toBe(0);
+  });
+
+  it('count refused subscriptions by code, from the start on', async () => {
+    await start({ authorizer: () => false }, measured);
+    expect(await refusals()).toEqual([0, 0, 0, 0]);
+    const { client } = await connect('ada');
+    await expect(client.subscribe('tea')).rejects.toThrow('TOPIC_FORBIDDEN');
+    await expect(client.subscribe('cake')).rejects.toThrow('TOPIC_FORBIDDEN');
+    await expect(client.subscribe('')).rejects.toThrow('INVALID_TOPIC');
+    expect(await refusals()).toEqual([2, 0, 1, 0]);
   });
 });
