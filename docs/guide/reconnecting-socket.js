@@ -3,6 +3,7 @@
 //   const socket = new ReconnectingSocket('wss://app.example.com/chat', { protocols: () => ['chat', token] });
 //   socket.addEventListener('message', ({ detail: { event, data } }) => show(event, data));
 //   socket.send('say', { text: 'hello' });
+//   socket.subscribe('room:7');
 
 /** What to do after each close code: the table of docs/reference/close-codes.md. */
 export const REACTIONS = Object.freeze({
@@ -29,8 +30,8 @@ export const REACTIONS = Object.freeze({
 });
 
 /**
- * Events: `open`; `message` with `{ event, data }`; `gap` when events were missed for good and the state
- * has to be loaded anew; `waiting` with `{ code, reaction, delayMs }`; `stopped` with `{ code, reason }`.
+ * Events: `open`; `message` with `{ event, data, topic }`; `gap` with `{ topic }` when events were missed for good
+ * and the state has to be loaded anew (without a topic: that of the thread); `waiting` with `{ code, reaction, delayMs }`; `stopped` with `{ code, reason }`.
  */
 export class ReconnectingSocket extends EventTarget {
   #url;
@@ -44,6 +45,11 @@ export class ReconnectingSocket extends EventTarget {
   #failures = 0;
   /** Messages of the time without a connection, the oldest first. */
   #waiting = [];
+  /** The topics to be in, each with the position of its latest event. */
+  #topics = new Map();
+  /** The topics of subscriptions that the server has not answered, by the id of the request. */
+  #asked = new Map();
+  #requests = 0;
 
   /**
    * @param url `wss://…`
@@ -88,6 +94,18 @@ export class ReconnectingSocket extends EventTarget {
     return true;
   }
 
+  /** Joins a topic, now and whenever there is a new connection. A refused topic is not asked for again. */
+  subscribe(topic) {
+    if (this.#isStopped || this.#topics.has(topic)) return;
+    this.#topics.set(topic, undefined);
+    if (this.isOpen) this.#ask(topic);
+  }
+
+  unsubscribe(topic) {
+    if (!this.#topics.delete(topic) || !this.isOpen) return;
+    this.#socket.send(JSON.stringify({ event: 'unsubscribe', data: { topic } }));
+  }
+
   /** Ends it for good. */
   close() {
     const socket = this.#socket;
@@ -115,6 +133,8 @@ export class ReconnectingSocket extends EventTarget {
     this.#stableTimer = setTimeout(() => {
       this.#failures = 0;
     }, this.#options.stableAfterMs);
+    this.#asked.clear();
+    for (const topic of this.#topics.keys()) this.#ask(topic);
     // What waited goes first: a listener of `open` may send too.
     for (const { event, data } of this.#waiting.splice(0)) this.send(event, data);
     this.#tell('open');
@@ -122,11 +142,29 @@ export class ReconnectingSocket extends EventTarget {
 
   #received(socket, text) {
     if (socket !== this.#socket) return;
-    const { event, data, position } = JSON.parse(text);
-    if (event !== 'resume') this.#tell('message', { event, data });
-    else if (data.status === 'gap') this.#tell('gap');
+    const { event, data, topic, position } = JSON.parse(text);
+    if (event !== 'resume') this.#tell('message', { event, data, topic });
+    else if (data.status === 'gap') this.#tell('gap', { topic });
     // After it was handled: whoever is interrupted in between gets it again.
-    if (position) this.#position = position;
+    if (topic === undefined) this.#position = position ?? this.#position;
+    else if (position) this.#placed(topic, position);
+    if (event === 'subscribed') this.#placed(data.topic, data.position);
+    if (event === 'unsubscribed' && data.reason === 'expired') this.#topics.delete(data.topic);
+    if (event === 'exception' && this.#asked.has(data.id)) {
+      this.#topics.delete(this.#asked.get(data.id));
+    }
+  }
+
+  // The position of a topic is never that of the thread: the server would refuse it.
+  #placed(topic, position) {
+    if (this.#topics.has(topic)) this.#topics.set(topic, position);
+  }
+
+  #ask(topic) {
+    const id = `subscribe-${(this.#requests += 1)}`;
+    this.#asked.set(id, topic);
+    const position = this.#topics.get(topic);
+    this.#socket.send(JSON.stringify({ event: 'subscribe', id, data: { topic, position } }));
   }
 
   #closed(code, reason) {
@@ -193,6 +231,7 @@ export class ReconnectingSocket extends EventTarget {
     clearTimeout(this.#stableTimer);
     globalThis.removeEventListener?.('online', this.#tryNow);
     this.#waiting.length = 0;
+    this.#topics.clear();
     this.#socket = undefined;
     this.#tell('stopped', { code, reason });
   }

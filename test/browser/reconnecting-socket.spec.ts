@@ -96,6 +96,7 @@ beforeAll(async () => {
       handshake: { rejectWith: 'close' },
       limits: { maxManagersPerUser: 3 },
       resume: {},
+      topics: { authorizer: (_context, topic) => topic.startsWith('room:'), history: {} },
     },
   });
   page = await browser.newPage();
@@ -141,6 +142,7 @@ interface Entry {
   readonly delayMs: number;
   readonly event: string;
   readonly data: unknown;
+  readonly topic?: string;
 }
 
 describe('docs/guide/reconnecting-socket.js', () => {
@@ -308,6 +310,50 @@ describe('docs/guide/reconnecting-socket.js', () => {
       return messages;
     `);
     expect(messages.map(({ data }) => data)).toEqual(['ready', 'before', 'meanwhile', 'again']);
+  });
+
+  it('subscribes to its topics again after it has reconnected, and gets what they missed once', async () => {
+    const emitter = server.app.get(WebSocketEmitter);
+    const say = (text: string): unknown => emitter.toTopic('room:7').send('said', text);
+    await inPage(`
+      globalThis.socket = open_('?user=ada&thread=tea', { firstDelayMs: 60_000, longestDelayMs: 60_000 });
+      socket.subscribe('room:7');
+      socket.subscribe('secret');
+      await socket.until('message', 2);
+    `);
+    say('before');
+    await inPage(`
+      await socket.until('message', 3);
+      socket.send('close', { code: 1006 });
+      await socket.until('waiting');
+    `);
+    say('meanwhile');
+    const log = await inPage<Entry[]>(`
+      window.dispatchEvent(new Event('online'));
+      await socket.until('message', 5);
+      socket.unsubscribe('room:7');
+      socket.send('echo', 'ready');
+      await socket.until('message', 7);
+      socket.close();
+      return socket.log;
+    `);
+    const messages = log.filter(({ type }) => type === 'message');
+    expect(
+      messages
+        .slice(0, 2)
+        .map(({ event }) => event)
+        .toSorted(),
+    ).toEqual(['exception', 'subscribed']);
+    expect(messages.slice(2).map(({ event, data, topic }) => [event, topic ?? data])).toEqual([
+      ['said', 'room:7'],
+      ['subscribed', expect.anything()],
+      ['said', 'room:7'],
+      ['unsubscribed', { topic: 'room:7' }],
+      ['echo', 'ready'],
+    ]);
+    expect(messages[4]!.data).toBe('meanwhile');
+    // The position of the topic was not taken for that of the thread: the server would have refused it.
+    expect(log.filter(({ type }) => type === 'open')).toHaveLength(2);
   });
 
   it('does not reconnect after close()', async () => {
