@@ -28,11 +28,9 @@ export {
   type CleanupOptions,
   type HandshakeOptions,
   type HeartbeatOptions,
-  type InboundOptions,
   type LeaksOptions,
   type LimitsOptions,
   type OutboundOptions,
-  type RateOptions,
   type ResumeOptions,
   type ShutdownOptions,
 } from './config/option-groups.js';
@@ -43,6 +41,7 @@ export {
   type TopicHistoryOptions,
   type TopicsOptions,
 } from './config/topics-options.js';
+export { type InboundOptions, type RateOptions } from './config/inbound-options.js';
 export { type OriginPolicy } from './config/option-rules.js';
 export { InvalidOptionsError, type OptionFault } from './config/option-faults.js';
 export {
@@ -119,6 +118,8 @@ export {
   type ThreadViolation,
 } from './monitoring/thread-consistency.tracker.js';
 export { type ResumeStatus } from './resume/history-reader.js';
+export { AskLimitError, AskRejectedError, AskTimeoutError } from './manager/ask.errors.js';
+export { type AskOptions } from './manager/asks.js';
 export { type JoinOptions } from './manager/topic-member.js';
 export { type Exception } from './history/event-history.js';
 export { type PresenceMember } from './topics/member-list.js';

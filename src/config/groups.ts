@@ -3,13 +3,12 @@ import {
   CleanupOptions,
   HandshakeOptions,
   HeartbeatOptions,
-  InboundOptions,
   LeaksOptions,
   LimitsOptions,
   OutboundOptions,
-  RateOptions,
   ShutdownOptions,
 } from './option-groups.js';
+import { InboundOptions, RateOptions } from './inbound-options.js';
 import { TopicHistoryOptions, TopicsOptions } from './topics-options.js';
 
 const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } = {

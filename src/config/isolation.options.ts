@@ -9,14 +9,13 @@ import type {
   CleanupOptions,
   HandshakeOptions,
   HeartbeatOptions,
-  InboundOptions,
   LeaksOptions,
   LimitsOptions,
   OutboundOptions,
-  RateOptions,
   ResumeOptions,
   ShutdownOptions,
 } from './option-groups.js';
+import type { InboundOptions, RateOptions } from './inbound-options.js';
 import type { TopicHistoryOptions, TopicsOptions } from './topics-options.js';
 
 /** Authenticates connections. Also used for HTTP requests, so that both have the same identity. */

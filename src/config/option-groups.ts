@@ -1,14 +1,12 @@
-import { getHeapStatistics } from 'node:v8';
+import { IsNumber, IsOptional, Max, Min } from 'class-validator';
 
-import { IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
-
+import { shareOfHeap } from './inbound-options.js';
 import {
   atLeastOne,
   bytes,
   flag,
   IsOriginPolicy,
   IsStringList,
-  LARGEST_FRAME_BYTES,
   millisecondsFrom,
   oneOf,
   type OriginPolicy,
@@ -115,54 +113,6 @@ export class HandshakeOptions {
   keepHeaders: readonly string[] = [];
 }
 
-/** A token bucket: `messages` per `perMs` milliseconds. */
-export class RateOptions {
-  /** Messages per connection. */
-  @atLeastOne()
-  messages: number = Number.NaN;
-
-  /** The period of the rate, in milliseconds. */
-  @millisecondsFrom(1)
-  perMs: number = Number.NaN;
-
-  /** Messages over all connections of one user. Default: the same as `messages`. */
-  @IsOptional()
-  @atLeastOne()
-  perUser?: number | undefined = undefined;
-}
-
-/** What clients may send. */
-export class InboundOptions {
-  /** The largest message; a larger one closes the connection with 1009. */
-  @bytes(LARGEST_FRAME_BYTES)
-  maxPayloadBytes = 65_536;
-
-  /** Handlers of one connection that may run at once. 1 = strictly one after another. */
-  @atLeastOne()
-  concurrency = 16;
-
-  /** Bytes of messages that may wait for a handler; beyond that, the connection closes with 1008. */
-  @bytes()
-  maxPendingBytes = 1_048_576;
-
-  /**
-   * Bytes of messages of all connections together that may wait for a handler in this process. From half of it on,
-   * reading pauses earlier on the connections that hold most; beyond it these connections close with 1013. Default:
-   * 1/16 of the heap limit of V8, since a parsed message may take ten times the memory of its text.
-   */
-  @bytes()
-  maxPendingBytesTotal = shareOfHeap(1 / 16);
-
-  /** The rate of messages; beyond it, the connection closes with 4430. Default: no limit. */
-  @IsOptional()
-  @ValidateNested()
-  rate: RateOptions | undefined = undefined;
-
-  /** What happens to a message whose payload names another thread than the connection's. */
-  @oneOf('reject', 'close', 'off')
-  threadCheck: 'reject' | 'close' | 'off' = 'reject';
-}
-
 /** What is sent to clients. */
 export class OutboundOptions {
   /**
@@ -237,10 +187,6 @@ export class LeaksOptions {
   /** Remember the stack that made each manager, to name it in the leak report. Costs about 10 µs per connection. */
   @flag()
   captureCreationSite = false;
-}
-
-function shareOfHeap(share: number): number {
-  return Math.floor(getHeapStatistics().heap_size_limit * share);
 }
 
 function proactiveIntervalByEnvironment(): number {

@@ -11,6 +11,7 @@ import { isThenable } from '../structures/maybe-async.js';
 import { encodeAnswer, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import type { ConnectionServices } from './connection-services.js';
+import type { Reply } from './reply.js';
 import type { RunningCall } from './running-call.js';
 import { letGo, UnserializableAnswerError } from './unserializable-answer.js';
 
@@ -24,14 +25,21 @@ export interface AnsweringConnection {
  * Sends the result of a handler. Returns false if JSON cannot express it: then the client gets `INTERNAL_ERROR`, and
  * the log has the reason.
  */
-export function answer(to: AnsweringConnection, value: unknown, call: RunningCall): boolean {
+export function answer(
+  to: AnsweringConnection,
+  value: unknown,
+  call: RunningCall,
+  isItem = false,
+): boolean {
   if (value === undefined || value === null) return true;
   const frame = encodeAnswer(value);
   if (frame === undefined) {
     answerUnserializable(to, value, call);
     return false;
   }
-  to.manager.sendFrame(frame);
+  const { reply } = call;
+  if (!reply) to.manager.sendFrame(frame);
+  else to.manager.sendFrame(isItem ? reply.item(frame, call) : reply.value(frame, call));
   return true;
 }
 
@@ -39,9 +47,10 @@ export function answer(to: AnsweringConnection, value: unknown, call: RunningCal
 export function answerError(to: AnsweringConnection, error: unknown, call: RunningCall): void {
   const { message, plan, args } = call;
   countFailure(to, error, call);
+  const send = (thrown: unknown): void => sendException(to, thrown, message, call.reply, call);
   const answerItself = (thrown: unknown): void => {
     logFailure(to, thrown, message);
-    sendException(to, thrown, message);
+    send(thrown);
   };
   const filter = filterFor(plan.filters, error);
   if (!filter) return answerItself(error);
@@ -49,7 +58,10 @@ export function answerError(to: AnsweringConnection, error: unknown, call: Runni
   host.setType('ws');
   try {
     const result = applyFilter(filter, error, host);
-    if (isThenable(result)) void Promise.resolve(result).catch(answerItself);
+    // What a filter sends itself carries no id, so a message with an id gets its terminal frame after it.
+    const isAnswered = (): void => void (call.reply && !call.reply.isOver && send(error));
+    if (isThenable(result)) void Promise.resolve(result).then(isAnswered, answerItself);
+    else isAnswered();
   } catch (filterError) {
     answerItself(filterError);
   }
@@ -60,8 +72,9 @@ export function answerRefusal(
   to: AnsweringConnection,
   refused: MessageRefusedError,
   message: InboundMessage,
+  reply?: Reply,
 ): void {
-  sendException(to, refused, message);
+  sendException(to, refused, message, reply);
 }
 
 /** Returns the name of a message's event, cut to 128 characters: the client chooses the name, and it may be long. */
@@ -74,7 +87,7 @@ function answerUnserializable(to: AnsweringConnection, value: unknown, call: Run
   letGo(value);
   countFailure(to, error, call);
   logFailure(to, error, call.message);
-  sendException(to, error, call.message);
+  sendException(to, error, call.message, call.reply, call);
 }
 
 function countFailure(to: AnsweringConnection, error: unknown, call: RunningCall): void {
@@ -82,13 +95,26 @@ function countFailure(to: AnsweringConnection, error: unknown, call: RunningCall
   if (!call.isReleased) call.traced?.fail(error);
 }
 
-function sendException(to: AnsweringConnection, error: unknown, message: InboundMessage): void {
-  const reply = exceptionReply(error, messageId(message));
+function sendException(
+  to: AnsweringConnection,
+  error: unknown,
+  message: InboundMessage,
+  reply?: Reply,
+  call?: RunningCall,
+): void {
+  // Another handler of the same message may have replied already: then this frame carries no id.
+  const id = reply && !reply.fails(call) ? undefined : messageId(message);
+  const data = exceptionReply(error, id);
   // An exception of the app may have content that JSON cannot express: then the client gets `INTERNAL_ERROR`.
   const frame =
-    encodeFrame('exception', reply) ??
-    encodeFrame('exception', exceptionReply(undefined, messageId(message)));
-  if (frame !== undefined) to.manager.sendFrame(frame);
+    encodeFrame('exception', data) ?? encodeFrame('exception', exceptionReply(undefined, id));
+  if (frame !== undefined) to.manager.sendFrame(withId(frame, data, id));
+}
+
+// The content of an exception of the app is the whole data, without the id of the message.
+function withId(frame: string, data: unknown, id: string | number | undefined): string {
+  const hasId = id === undefined || (data as { id?: unknown }).id === id;
+  return hasId ? frame : `${frame.slice(0, -1)},"id":${JSON.stringify(id)}}`;
 }
 
 function logFailure(to: AnsweringConnection, thrown: unknown, message: InboundMessage): void {

@@ -5,19 +5,21 @@ import { runInContext } from '../context/running-code.js';
 import type { HandlerRef } from '../handlers/isolated-server.js';
 import { subjectOf } from '../journal/journal.js';
 import type { ConnectionHooks } from '../manager/manager-owner.js';
-import { afterwards, isThenable } from '../structures/maybe-async.js';
+import { isAnswer } from '../manager/asks.js';
+import { afterwards } from '../structures/maybe-async.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
-import type { InboundMessage } from '../wire/message-parser.js';
+import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
+import { recordClosed, recordReady } from './connection-events.js';
 import { HandlerRunner } from './handler-runner.js';
 import { IdentityExpiry } from './identity-expiry.js';
+import { idIn, ignoredFrame, promiseFault, type RefusedReason } from './ignored-messages.js';
 import { otherThreadOf, refuseThread } from './thread-claim.js';
+import { closingFrame } from './reply.js';
 import type { IgnoredReason } from './traffic-counters.js';
 import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
 
-/** Counted for each waiting message in addition to its bytes, so that a million empty messages are bounded too. */
-const MESSAGE_OVERHEAD_BYTES = 64;
 /** `retryAfterMs` for a client closed because too many bytes wait in the process: time for handlers to make room. */
 const OVERLOAD_RETRY_MS = 5_000;
 
@@ -73,9 +75,11 @@ export class Connection
     traffic.received += 1;
     traffic.receivedBytes += frame.length;
     if (this.isExpired()) return this.#ignore('closing');
-    if (!this.#isWithinRate()) return;
+    if (!this.#isWithinRate(frame)) return;
     const message = this.#parse(frame);
-    if (!message) return this.#ignore('not-json');
+    if (!message) return this.#refuse('not-json', { id: idIn(frame) });
+    // Past the queue: a handler may be waiting for this answer.
+    if (isAnswer(message)) return this.manager.answered(message);
     const refs = this.handlersOf(message);
     if (!refs) return this.#ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
@@ -99,8 +103,12 @@ export class Connection
     this.#expiry?.release();
     this.#expiry = undefined;
     this.services.resume?.leave(this.manager);
-    for (let left = this.#waiting?.size ?? 0; left > 0; left -= 1) this.#ignore('closing');
-    this.#waiting?.drop();
+    this.refuseOpen();
+    for (const { message } of this.#waiting?.drop() ?? []) {
+      this.#ignore('closing');
+      const id = messageId(message);
+      if (id !== undefined) this.manager.sendLast(closingFrame(id));
+    }
     this.#waiting = undefined;
   }
 
@@ -110,13 +118,7 @@ export class Connection
   }
 
   disconnected(reason: CloseReason): Promise<void> | undefined {
-    const { journal, clock } = this.services;
-    if (journal.isHeard('connection-closed')) {
-      const { context, createdAt } = this.manager;
-      const connectedMs = clock.now() - createdAt;
-      const subject = subjectOf(context);
-      journal.record('connection-closed', { subject, path: this.path, reason, connectedMs });
-    }
+    recordClosed(this, reason);
     return afterwards(this.#connected(), () =>
       afterwards(this.#disconnect(reason.code), () => this.#handled()),
     );
@@ -157,13 +159,8 @@ export class Connection
     if (!this.manager.mayAct) return;
     this.isReady = true;
     this.manager.markReady();
-    const { journal, clock, resume } = this.services;
-    resume?.start(this.manager);
-    if (journal.isHeard('connection-ready')) {
-      const connectMs = clock.now() - this.manager.createdAt;
-      const subject = subjectOf(this.manager.context);
-      journal.record('connection-ready', { subject, path: this.path, connectMs });
-    }
+    this.services.resume?.start(this.manager);
+    recordReady(this);
     this.#startNext();
   }
 
@@ -176,31 +173,27 @@ export class Connection
   }
 
   #ignoreUnknown(message: InboundMessage): void {
-    if (isThenable(message)) {
-      const error = new TypeError('The messageParser returned a promise instead of the message.');
-      this.#hookFailed('messageParser', error);
-      Promise.resolve(message).catch(() => undefined);
-    }
-    this.#ignore('unknown-event');
+    const error = promiseFault(message);
+    if (error) this.#hookFailed('messageParser', error);
+    this.#refuse('unknown-event', message);
   }
 
-  #isWithinRate(): boolean {
+  #isWithinRate(frame: Buffer): boolean {
     const { rate } = this.services.options.inbound;
     if (!rate) return true;
     const now = this.services.clock.now();
     this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
     const { userId } = this.manager.context;
     if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
-    this.#ignore('rate-limit');
+    this.#refuse('rate-limit', this.#parse(frame) ?? {});
     void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
     return false;
   }
 
   #wait(message: InboundMessage, refs: readonly HandlerRef[], frameBytes: number): void {
     this.#waiting ??= new WaitingMessages(this);
-    const bytes = frameBytes + MESSAGE_OVERHEAD_BYTES;
-    if (this.#waiting.add({ message, refs, bytes })) return;
-    this.#ignore('pending-overflow');
+    if (this.#waiting.add(message, refs, frameBytes)) return;
+    this.#refuse('pending-overflow', message);
     void this.manager.close(CloseCode.POLICY_VIOLATION, 'too many messages are waiting');
   }
 
@@ -217,6 +210,13 @@ export class Connection
       this.running < this.services.options.inbound.concurrency &&
       !this.#waiting?.size
     );
+  }
+
+  // Counts a message that is not handled, and replies to it where it has an id.
+  #refuse(reason: RefusedReason, message: { readonly id?: unknown }): void {
+    this.#ignore(reason);
+    const frame = ignoredFrame(reason, message);
+    if (frame !== undefined) this.manager.sendFrame(frame);
   }
 
   #ignore(reason: IgnoredReason): void {

@@ -12,9 +12,10 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Tracer } from '../monitoring/tracer.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 import { isThenable } from '../structures/maybe-async.js';
-import type { InboundMessage } from '../wire/message-parser.js';
+import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { answer, answerError, answerRefusal, eventName } from './answers.js';
 import type { ConnectionServices } from './connection-services.js';
+import { OpenReplies, type Reply } from './reply.js';
 import { type CallRunner, RunningCall } from './running-call.js';
 
 /** How many streams (observables that handlers returned) of one connection may be open. */
@@ -27,11 +28,12 @@ const TOPIC_REQUEST: readonly HandlerRef[] = [];
 export abstract class HandlerRunner implements CallRunner {
   /** Handlers that run at this moment. */
   running = 0;
-  // Created on first use: an idle connection has none of these four.
+  // Created on first use: an idle connection has none of these five.
   #streams: Set<Subscription> | undefined = undefined;
   #plans: ScopedPlans | undefined = undefined;
   #whenIdle: (() => void) | undefined = undefined;
   #waiting: ConnectionCode[] | undefined = undefined;
+  #replies: OpenReplies | undefined = undefined;
 
   constructor(
     readonly services: ConnectionServices,
@@ -60,14 +62,30 @@ export abstract class HandlerRunner implements CallRunner {
   /** Calls the handlers of a message. */
   start(message: InboundMessage, refs: readonly HandlerRef[]): void {
     if (refs === TOPIC_REQUEST) return this.services.topics.handle(this.manager, message);
-    for (const ref of refs) this.#run(message, ref);
+    const id = messageId(message);
+    const reply =
+      id === undefined
+        ? undefined
+        : (this.#replies ??= new OpenReplies(this.manager)).open(id, refs.length);
+    for (const ref of refs) this.#run(message, ref, reply);
   }
 
-  #run(message: InboundMessage, { gatewayIndex, handler }: HandlerRef): void {
+  /** The connection is closing: the messages whose handlers still run are refused. */
+  protected refuseOpen(): void {
+    this.#replies?.refuseAll();
+    this.#replies = undefined;
+  }
+
+  #run(
+    message: InboundMessage,
+    { gatewayIndex, handler }: HandlerRef,
+    reply: Reply | undefined,
+  ): void {
     const { traffic, handled, clock, tracing } = this.services;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
     const startedAt = handled.isHeard ? clock.now() : undefined;
-    const call = new RunningCall(this, this.instances[gatewayIndex]!, plan, message, startedAt);
+    const gateway = this.instances[gatewayIndex]!;
+    const call = new RunningCall(this, gateway, plan, message, startedAt, reply);
     this.running += 1;
     traffic.inFlight += 1;
     // The result is read inside the context too: the code of an observable runs on subscription.
@@ -138,7 +156,7 @@ export abstract class HandlerRunner implements CallRunner {
     } else {
       // In this order: as soon as the place is free, the next message may start and send its own result.
       const isSaid = answer(this, result, call);
-      this.release(call, isSaid ? 'ok' : 'failed');
+      this.#over(call, isSaid ? 'ok' : 'failed');
     }
   }
 
@@ -147,36 +165,47 @@ export abstract class HandlerRunner implements CallRunner {
     if (!this.manager.isActive) {
       // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
       if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
-      return call.settled();
+      return this.#over(call, 'ok');
     }
     if (streams.size >= MAX_STREAMS) {
       const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
-      answerRefusal(this, error, call.message);
-      call.settled();
-      return;
+      answerRefusal(this, error, call.message, call.reply);
+      return this.#over(call, 'ok');
     }
     // A source that connections share emits in the async context of the code that makes it emit.
-    const reply = (value: unknown): void => void answer(this, value, call);
+    // With interceptors, the method is called on subscription.
+    const isStream = (): boolean => !call.plan.isIntercepted || call.isStream;
+    const reply = (value: unknown): void => void answer(this, value, call, isStream());
     const fail = (error: unknown): void => this.#fail(error, call);
     const stream = source.subscribe({
       next: (value) => runInContext(call.code, reply, value),
       error: (error: unknown) => runInContext(call.code, fail, error),
-      complete: () => runInContext(call.code, RunningCall.settle, call),
+      complete: () => {
+        if (isStream()) call.reply?.complete(call);
+        runInContext(call.code, RunningCall.settle, call);
+      },
     });
     // The method has ended, and an open stream takes no place among the running handlers. With interceptors, the
     // pipeline reports the end of the method.
     if (!call.plan.isIntercepted) call.settled();
-    if (stream.closed) return;
-    streams.add(stream);
+    if (!stream.closed) streams.add(stream);
+    // Called at once where the stream has ended already.
     stream.add(() => {
       streams.delete(stream);
-      call.settled();
+      this.#over(call, 'ok');
     });
   }
 
   #fail(error: unknown, call: RunningCall): void {
     answerError(this, error, call);
-    this.release(call, 'failed');
+    this.#over(call, 'failed');
+  }
+
+  // The call will send nothing more.
+  #over(call: RunningCall, outcome: HandlerOutcome): void {
+    if (!call.isOver) call.reply?.ended();
+    call.isOver = true;
+    this.release(call, outcome);
   }
 
   /** Unsubscribes from the streams that handlers have returned. */

@@ -6,6 +6,7 @@ import type { HandlerArgs } from '../handlers/handler-parameters.js';
 import type { SettlingCall } from '../handlers/handler-pipeline.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { Reply } from './reply.js';
 import type { TracedStep } from '../monitoring/tracer.js';
 import type { InboundMessage } from '../wire/message-parser.js';
 
@@ -27,8 +28,12 @@ export class RunningCall implements SettlingCall {
   /** The value of its async context. A small object, separate from the call, because it may outlive the connection. */
   readonly code: ConnectionCode;
   isReleased = false;
+  /** Whether the call has sent everything that it will send. */
+  isOver = false;
   /** Whether the connection began to close while guards or pipes of the call were running. */
   isDropped = false;
+  /** Whether the method returned a stream. Known only where there are interceptors. */
+  isStream = false;
   /** Set only while a tracer is in use. */
   traced: TracedStep | undefined = undefined;
 
@@ -39,6 +44,8 @@ export class RunningCall implements SettlingCall {
     readonly message: InboundMessage,
     /** Monotonic milliseconds. Set only while `message-handled` has a listener. */
     readonly startedAt: number | undefined,
+    /** `undefined` where the message has no `id`. */
+    readonly reply: Reply | undefined,
   ) {
     this.args = [runner.client, message.data, message.event];
     this.code = new ConnectionCode(runner.manager.context, runner);

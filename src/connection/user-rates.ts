@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 
 import { type Clock, CLOCK, type Release } from '../time/clock.js';
-import type { RateOptions } from '../config/option-groups.js';
+import type { RateOptions } from '../config/inbound-options.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 
 /**

@@ -14,6 +14,8 @@ export interface WaitingMessage {
   readonly bytes: number;
 }
 
+/** Counted for each waiting message in addition to its bytes, so that a million empty messages are bounded too. */
+const MESSAGE_OVERHEAD_BYTES = 64;
 /** Reading pauses when this share of `inbound.maxPendingBytes` waits, and resumes at half of it. */
 const PAUSE_AT = 1 / 4;
 
@@ -70,8 +72,9 @@ export class WaitingMessages {
   }
 
   /** Adds a message to the end. Returns false if that would exceed `inbound.maxPendingBytes`. */
-  add(waiting: WaitingMessage): boolean {
+  add(message: InboundMessage, refs: readonly HandlerRef[], frameBytes: number): boolean {
     const { services, manager } = this.connection;
+    const waiting = { message, refs, bytes: frameBytes + MESSAGE_OVERHEAD_BYTES };
     if (this.#bytes + waiting.bytes > services.options.inbound.maxPendingBytes) return false;
     this.#queue.push(waiting);
     this.#bytes += waiting.bytes;
@@ -100,12 +103,13 @@ export class WaitingMessages {
     if (isReadingPaused && this.#bytes <= this.#pauseFrom / 2) this.#resumeReading();
   }
 
-  /** Drops all messages, because the connection is closing. */
-  drop(): void {
-    this.#queue.clear();
+  /** Removes all messages, because the connection is closing, and returns them. */
+  drop(): WaitingMessage[] {
+    const dropped = this.#queue.takeAll();
     this.#forget();
     // The close frame of the peer has to be read.
     this.#resumeReading();
+    return dropped;
   }
 
   #startQueued(): void {

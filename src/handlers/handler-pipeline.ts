@@ -21,6 +21,8 @@ export interface PipelineParts {
  * interceptors, because an interceptor may turn its result into a stream that ends later.
  */
 export interface SettlingCall {
+  /** Set where the method, and not an interceptor, returned several values. */
+  isStream?: boolean;
   settled(): void;
   /** Whether the method may still be called, now that guards, interceptors or asynchronous pipes have run. */
   mayStart(): boolean;
@@ -153,7 +155,9 @@ function callAndSettle(next: () => unknown, call: SettlingCall): unknown {
     return promise;
   }
   call.settled();
-  return isObservable(result) ? emittingHere(result) : result;
+  if (!isObservable(result)) return result;
+  call.isStream = true;
+  return emittingHere(result);
 }
 
 // A source that connections share emits in the async context of the code that makes it emit. Interceptors have to run

@@ -7,6 +7,7 @@ import type { Clock } from '../time/clock.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
+import { Asks } from './asks.js';
 import type { ManagerOwner, TopicMemberships } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { SlotReclaimer } from './slot-reclaimer.js';
@@ -18,6 +19,7 @@ export type CriticalRecorder = (manager: WebSocketManager, frame: string) => Del
 /** Keeps the registry, the ring of pings, the slots and the journal in step with the events of managers. */
 export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   readonly waiting: ByteBudget;
+  readonly asks: Asks<WebSocketManager>;
   /** Sockets attached since the start. */
   connections = 0;
   readonly #criticalRecorder = new Plug<CriticalRecorder>();
@@ -31,6 +33,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     private readonly reclaimer: Pick<SlotReclaimer, 'watch'>,
     private readonly releaseSlot: (manager: WebSocketManager) => void,
   ) {
+    this.asks = new Asks(clock, options.inbound.maxAsks);
     this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
   }
 
@@ -90,6 +93,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     const { journal } = this;
     this.registry.startClosing(manager);
     this.#topics.part?.leaveAll(manager);
+    this.asks.close(manager);
     if (journal.isHeard('manager-closing')) {
       journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
     }

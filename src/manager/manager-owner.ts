@@ -3,6 +3,7 @@ import type { ByteBudget } from '../structures/byte-budget.js';
 import type { Clock } from '../time/clock.js';
 import type { CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
+import type { AskedManager, Asks } from './asks.js';
 import type { CriticalMessage } from './critical-outbox.js';
 
 /** Keeps the topics that managers are in. */
@@ -29,6 +30,8 @@ export interface ManagerOwner<Manager = object> {
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
   /** The budget for all bytes that wait for slow readers, over all connections. */
   readonly waiting: ByteBudget;
+  /** The open questions to clients. */
+  readonly asks: Asks<Manager & AskedManager>;
   /** `undefined` while the application boots. */
   readonly topics: TopicMemberships<Manager> | undefined;
   /** There was traffic in either direction. */

@@ -74,6 +74,13 @@ export abstract class OutboundChannel extends ManagerRecord {
     return 'queued';
   }
 
+  /** @internal Sends a frame before the close frame, while the manager is closing already. */
+  sendLast(frame: string): void {
+    const socket = this.attachedSocket;
+    if (!socket || socket.readyState !== SOCKET_OPEN || this.#isTooSlowFor(frame, socket)) return;
+    this.attempt((open) => writeText(open, frame), socket);
+  }
+
   /** @internal Counts a sent message. @param now monotonic milliseconds */
   noteSent(now?: number): void {
     this.counters.sent += 1;

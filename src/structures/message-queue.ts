@@ -25,6 +25,13 @@ export class MessageQueue<Item> {
     return item;
   }
 
+  /** Removes all items, and returns them. */
+  takeAll(): Item[] {
+    const items = this.#items.slice(this.#head) as Item[];
+    this.clear();
+    return items;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;

@@ -13,7 +13,7 @@ export type MessageParser = (
 const LONGEST_ID = 256;
 
 /** The id that a reply carries: a number, or a string of at most 256 characters; `undefined` for any other id. */
-export function messageId({ id }: InboundMessage): string | number | undefined {
+export function messageId({ id }: Pick<InboundMessage, 'id'>): string | number | undefined {
   if (typeof id === 'number') return id;
   return typeof id === 'string' && id.length <= LONGEST_ID ? id : undefined;
 }

@@ -1,0 +1,31 @@
+import { subjectOf } from '../journal/journal.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { CloseReason } from '../wire/close-codes.js';
+import type { ConnectionServices } from './connection-services.js';
+
+/** The connection that an event is about. */
+interface RecordedConnection {
+  readonly services: ConnectionServices;
+  readonly manager: WebSocketManager;
+  readonly path: string;
+}
+
+/** The connect hooks have run. */
+export function recordReady({ services, manager, path }: RecordedConnection): void {
+  const { journal, clock } = services;
+  if (!journal.isHeard('connection-ready')) return;
+  const connectMs = clock.now() - manager.createdAt;
+  journal.record('connection-ready', { subject: subjectOf(manager.context), path, connectMs });
+}
+
+/** The socket has closed. */
+export function recordClosed(
+  { services, manager, path }: RecordedConnection,
+  reason: CloseReason,
+): void {
+  const { journal, clock } = services;
+  if (!journal.isHeard('connection-closed')) return;
+  const connectedMs = clock.now() - manager.createdAt;
+  const subject = subjectOf(manager.context);
+  journal.record('connection-closed', { subject, path, reason, connectedMs });
+}
