@@ -148,11 +148,14 @@ export class ReconnectingSocket extends EventTarget {
     // After it was handled: whoever is interrupted in between gets it again.
     if (topic === undefined) this.#position = position ?? this.#position;
     else if (position) this.#placed(topic, position);
-    if (event === 'subscribed') this.#placed(data.topic, data.position);
-    if (event === 'unsubscribed' && data.reason === 'expired') this.#topics.delete(data.topic);
-    if (event === 'exception' && this.#asked.has(data.id)) {
-      this.#topics.delete(this.#asked.get(data.id));
-    }
+    this.#noteTopic(event, data);
+  }
+
+  // What the server answers to subscriptions.
+  #noteTopic(event, data) {
+    if (event === 'subscribed') this.#placed(data?.topic, data?.position);
+    else if (event === 'unsubscribed' && data?.reason) this.#topics.delete(data.topic);
+    else if (event === 'exception') this.#topics.delete(this.#asked.get(data?.id));
   }
 
   // The position of a topic is never that of the thread: the server would refuse it.
