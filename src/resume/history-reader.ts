@@ -65,7 +65,7 @@ export class HistoryReader<Key extends HistoryKey> {
 
   /** The connection is ready: sends the events that it missed, then new ones as they arrive. */
   start(): void {
-    if (this.#state === 'waiting') void this.#read();
+    if (this.#state === 'waiting') this.#readOutside();
   }
 
   /** The connection is closing. */
@@ -93,8 +93,12 @@ export class HistoryReader<Key extends HistoryKey> {
 
   /** Events may have been missed: continues to read from the connection's position. */
   checkAgain(): void {
-    // Outside the context of the handler that sent the event.
-    if (this.#state === 'live') runOutsideContext(() => void this.#read(), undefined);
+    if (this.#state === 'live') this.#readOutside();
+  }
+
+  // Outside the context of the handler that sent the event, or that let another connection join.
+  #readOutside(): void {
+    runOutsideContext(() => void this.#read(), undefined);
   }
 
   // Reads from the position to the head, in chunks that the client's socket can take.
