@@ -26,6 +26,11 @@ export function keyText(key: HistoryKey): string {
   return 'topic' in key ? key.topic : `${encodeKeyPart(key.userId)}:${encodeKeyPart(key.threadId)}`;
 }
 
+/** Whether clients of several users read a history: what one of them claims about it must not affect the others. */
+export function isShared(key: HistoryKey): boolean {
+  return 'topic' in key;
+}
+
 /**
  * The text whose mark the positions of a history carry: the id of the user, so that a position of another user is
  * recognised. No user id contains the control character that the text of a topic begins with.

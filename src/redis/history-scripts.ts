@@ -132,7 +132,8 @@ return publishToHolders(holders, channel, before .. epoch .. '.' .. id .. after,
 
 /**
  * KEYS hash, stream; ARGV epoch for a new history, window, most events, most bytes, epoch and offset that the node has
- * seen, then the part to read: `after`, an epoch and an offset; `critical`; or `head`. Returns epoch, offset of the
+ * seen, then the part to read: `after`, an epoch, an offset and `1` if it proves that the history had this position;
+ * `critical`; or `head`. Returns epoch, offset of the
  * latest event, 1 for a gap, offset up to which this part goes, then for each event offset, kind, connection it is for,
  * body.
  */
@@ -148,7 +149,7 @@ if not epoch then
   redis.call('DEL', stream)
   begin(hash, epoch, ARGV[5])
 elseif isBehind(hash, epoch, offset, ARGV[5], ARGV[6], true)
-  or wanted == 'after' and isBehind(hash, epoch, offset, ARGV[8], from, false) then
+  or wanted == 'after' and ARGV[10] == '1' and isBehind(hash, epoch, offset, ARGV[8], from, false) then
   epoch = turn(hash, epoch, offset, true, ARGV[1], ARGV[5])
 end
 redis.call('PEXPIRE', hash, window * 2)
@@ -185,6 +186,9 @@ elseif wanted == 'after' then
     end
     if not isKnown then from = floor end
     if not isKnown or isMissing then answer[3] = 1 end
+  elseif from > offset then
+    answer[3] = 1
+    from = floor
   end
   if from < floor then
     answer[3] = 1

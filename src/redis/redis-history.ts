@@ -1,6 +1,6 @@
 import type { Clock, Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
-import { type HistoryKey, ownerOf, plainKey } from '../history/history-key.js';
+import { type HistoryKey, isShared, ownerOf, plainKey } from '../history/history-key.js';
 import { createEpoch, parsePosition, type Position } from '../history/position.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
@@ -103,7 +103,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
 
   read(key: Key, after: Position | undefined): Promise<Stretch> {
     return after
-      ? this.#read(key, 'after', after.epoch, String(after.offset))
+      ? this.#read(key, 'after', after.epoch, String(after.offset), isShared(key) ? '' : '1')
       : this.#read(key, 'head');
   }
 

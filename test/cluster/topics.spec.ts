@@ -134,6 +134,27 @@ describe('topics on two nodes', () => {
     expect(datas(back, 'resume')).toEqual([{ status: 'recovered', missed: 1 }]);
   });
 
+  it('give a gap to a client with a position that it has made up, and to no other', async () => {
+    const [one, two] = [await start({ history: {} }), await start({ history: {} })];
+    const ada = await one.connect('ada');
+    await ada.subscribe('tea');
+    await one.emitter.toTopic('tea').sendAsync('said', 1);
+    await soon(() => expect(datas(ada, 'said')).toEqual([1]));
+    const [epoch] = ada.messages.at(-1)!.position!.split('.');
+    const eve = await two.connect('eve');
+    for (const round of [1, 2, 3]) {
+      await eve.subscribe('tea', `${epoch}.${round}000000`);
+      await soon(() => expect(datas(eve, 'resume')).toHaveLength(round));
+      await two.emitter.toTopic('tea').sendAsync('said', round + 1);
+    }
+    await soon(() => expect(datas(ada, 'said')).toEqual([1, 2, 3, 4]));
+    expect(datas(ada, 'resume')).toEqual([]);
+    const epochs = ada.messages.flatMap(({ position }) => position?.split('.')[0] ?? []);
+    expect(new Set(epochs)).toEqual(new Set([epoch]));
+    await soon(() => expect(datas(eve, 'said')).toEqual([1, 2, 1, 2, 3, 1, 2, 3, 4]));
+    expect(datas(eve, 'resume')).toEqual([1, 2, 3].map(() => ({ status: 'gap' })));
+  });
+
   it('leave nothing in Redis when the last member has left and the window has passed', async () => {
     const given = { history: { windowMs: 400 }, presence: true };
     const [one, two] = [await start(given), await start(given)];
