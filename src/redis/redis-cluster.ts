@@ -119,7 +119,7 @@ export class RedisCluster implements Cluster {
     this.#node.reconciliation.stop();
     await Promise.all(this.#histories.map((history) => history.leave()));
     const isUp = this.#node.availability.isUp;
-    if (isUp) await this.topics.leave();
+    await this.topics.leave(isUp);
     this.#node.availability.leave();
     if (isUp) {
       const left = this.#node.registry.leave(this.nodeId).catch(() => undefined);

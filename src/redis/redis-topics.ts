@@ -55,6 +55,7 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
   readonly #members = new Map<string, TopicMembers>();
   #local: LocalTopics | undefined;
   #stopRenewing: Release | undefined;
+  #hasLeft = false;
 
   constructor(private readonly services: TopicServices) {
     services.bus.use(PRESENCE, ({ topic, change }) => this.#local?.changed(topic, change));
@@ -66,6 +67,7 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
   }
 
   changed(topic: string, userId: string): Promise<void> {
+    if (this.#hasLeft) return Promise.resolve();
     let members = this.#members.get(topic);
     if (!members) {
       members = new TopicMembers(topic, this);
@@ -128,17 +130,18 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
     }
   }
 
-  /** The process leaves the cluster: waits until Redis knows, but not longer than the deadline. */
-  async leave(): Promise<void> {
+  /** The process leaves the cluster: while Redis is up, waits until it knows, but not longer than the deadline. */
+  async leave(isUp: boolean): Promise<void> {
     const { clock, settings } = this.services;
     const settled = Promise.all([...this.#members.values()].map((members) => members.settled()));
-    await withDeadline(clock, settings.commandTimeoutMs, settled);
+    if (isUp) await withDeadline(clock, settings.commandTimeoutMs, settled);
+    this.#hasLeft = true;
     this.#stopRenewing?.();
     this.#stopRenewing = undefined;
     this.#members.clear();
   }
 
-  /** @internal Sends users of a topic to Redis. Resolves to whether Redis has exactly the users of this node. */
+  /** @internal Sends users of a topic to Redis. Resolves to whether Redis has exactly the users sent up to now. */
   async sync(topic: string, changed: ReadonlySet<string> | 'all'): Promise<boolean> {
     try {
       return await this.#sync(topic, changed);
@@ -160,14 +163,16 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
   }
 
   /** @internal No member is left here, and Redis knows. */
-  done(topic: string): void {
-    this.#members.delete(topic);
+  done(topic: string, members: TopicMembers): void {
+    if (this.#members.get(topic) === members) this.#members.delete(topic);
     if (this.#members.size > 0) return;
     this.#stopRenewing?.();
     this.#stopRenewing = undefined;
   }
 
   async #sync(topic: string, changed: ReadonlySet<string> | 'all'): Promise<boolean> {
+    // Those that change while the command is under way go with the next one.
+    const expected = this.userCount(topic);
     const here = this.#local?.usersOf(topic, changed === 'all' ? undefined : changed) ?? [];
     const states = new Map(here.map(({ userId, ...state }) => [userId, JSON.stringify(state)]));
     const names = changed === 'all' ? [...states.keys()] : [...changed];
@@ -182,7 +187,7 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
       const args = [...head, changed === 'all' ? 'all' : 'some', ...users];
       size = Number(await this.#run(SYNC, this.#keysOf(topic), args));
     }
-    return size === this.userCount(topic);
+    return size === expected;
   }
 
   // What every script begins with, to tell the nodes: the message around the change, which Redis fills in. It is empty

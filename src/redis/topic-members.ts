@@ -4,7 +4,7 @@ export interface TopicMembersOwner {
   sync(topic: string, changed: ReadonlySet<string> | 'all'): Promise<boolean>;
   failed(error: unknown): void;
   /** No member is left, and Redis knows. */
-  done(topic: string): void;
+  done(topic: string, members: TopicMembers): void;
   userCount(topic: string): number;
 }
 
@@ -57,13 +57,12 @@ export class TopicMembers {
     try {
       const isSame = await this.owner.sync(this.topic, changed);
       // Redis has lost users of this node, or has kept some of an older copy.
-      if (!isSame && this.#changed.size === 0) await this.owner.sync(this.topic, 'all');
+      if (!isSame) await this.owner.sync(this.topic, 'all');
     } catch (error) {
       for (const userId of changed) this.#changed.add(userId);
       this.owner.failed(error);
     }
-    if (this.#changed.size === 0 && this.owner.userCount(this.topic) === 0) {
-      this.owner.done(this.topic);
-    }
+    if (this.#next || this.#changed.size > 0 || this.owner.userCount(this.topic) > 0) return;
+    this.owner.done(this.topic, this);
   }
 }
