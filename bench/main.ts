@@ -12,8 +12,7 @@ import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
 import { slots } from './measures/slots.js';
-import { topics } from './measures/topics.js';
-import { DeliveryWays, liveManagers, ManagerCounts, MembershipWays, SlotWays } from './metrics.js';
+import { DeliveryWays, liveManagers, ManagerCounts, SlotWays } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { isBroken, type Ratio, ratiosOf } from './ratios.js';
 import { environment } from '../lab/environment.js';
@@ -29,7 +28,6 @@ const measures: readonly Measure[] = [
   code,
   memory,
   fanOut,
-  topics,
   managers,
   heartbeat,
   delivery,
@@ -42,11 +40,10 @@ const SUBJECTS = [
   ...ManagerCounts.map(liveManagers),
   ...DeliveryWays,
   ...SlotWays,
-  ...MembershipWays,
 ];
 
 /** The measures that have promised ratios. */
-const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, topics, managers];
+const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, managers];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
   const known = measures.map(({ name }) => name);

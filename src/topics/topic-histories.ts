@@ -16,8 +16,8 @@ import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { encodeFrame } from '../wire/frame-encoding.js';
 import { type Topic, topicFrame } from './topic.js';
 
-/** Is told where a connection begins in a topic. */
-export type WhenPlaced = (position: Position) => void;
+/** Is told once where a connection begins in a topic; `'left'` for one that has left the topic before that is known. */
+export type WhenPlaced = (position: Position | 'left') => void;
 
 /** The histories of topics: numbers the events, and sends each member those that it has missed. */
 export class TopicHistories {
@@ -53,23 +53,27 @@ export class TopicHistories {
     this.#topicOf = topicOf;
   }
 
-  /** A connection joins a topic. */
-  enter(manager: WebSocketManager, topic: Topic, position: Position | undefined): void {
-    topic.detailsOf(manager)?.reader?.leave();
+  /**
+   * A connection joins a topic. It gets events when the returned reader is started.
+   *
+   * @param placed called before the first event
+   */
+  enter(
+    manager: WebSocketManager,
+    topic: Topic,
+    position: Position | undefined,
+    placed: WhenPlaced | undefined,
+  ): HistoryReader<TopicKey> {
     const release = this.history.open(topic);
     const reader = new HistoryReader(this.#services, manager, topic, position, () => {
-      this.#waiting.delete(reader);
       release();
+      this.#place(reader, 'left');
     });
-    topic.detailed(manager).reader = reader;
-  }
-
-  /** Begins to send events to a member. @param placed called first, when its position is known */
-  start(manager: WebSocketManager, topic: Topic, placed?: WhenPlaced): void {
-    const reader = topic.detailsOf(manager)?.reader;
-    if (!reader) return;
     if (placed) this.#waiting.set(reader, placed);
-    reader.start();
+    const details = topic.detailed(manager);
+    details.reader?.leave();
+    details.reader = reader;
+    return reader;
   }
 
   /** Records an event, and sends it to the members on this node. */
@@ -99,12 +103,16 @@ export class TopicHistories {
     position: Position,
     missed: number | undefined,
   ): void {
-    const placed = this.#waiting.get(reader);
-    this.#waiting.delete(reader);
-    placed?.(position);
+    this.#place(reader, position);
     if (status === 'live') return;
     const body = encodeFrame('resume', { status, ...(missed !== undefined && { missed }) })!;
     reader.manager.sendFrame(positioned(topicFrame(body, reader.key.topic), position));
+  }
+
+  #place(reader: HistoryReader<TopicKey>, at: Position | 'left'): void {
+    const placed = this.#waiting.get(reader);
+    this.#waiting.delete(reader);
+    placed?.(at);
   }
 
   #deliver(name: string, epoch: string, event: RecordedEvent): DeliveryReport {

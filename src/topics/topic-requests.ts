@@ -1,35 +1,36 @@
 import type { ResolvedOptions } from '../config/isolation.options.js';
 import { isClientFault } from '../errors/http-status.js';
-import { exceptionReply, MessageRefusedError } from '../handlers/exception-reply.js';
-import { formatPosition, NOWHERE, parsePosition, type Position } from '../history/position.js';
+import type { Position } from '../history/position.js';
 import type { TopicRefusal } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
 import { TIMED_OUT, withDeadline } from '../time/deadline.js';
-import { encodeFrame } from '../wire/frame-encoding.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import type { Grant, TopicAuthorization } from './topic-authorization.js';
+import type { WhenPlaced } from './topic-histories.js';
 import { topicFault } from './topic-name.js';
+import { positionIn, refuse, reply, subscribed, type TopicRequest } from './topic-replies.js';
+import { TopicLimitError } from './topic.errors.js';
 import type { Topics } from './topics.service.js';
 
 /** The events with which clients join and leave topics themselves. */
 const SUBSCRIBE = 'subscribe';
 const UNSUBSCRIBE = 'unsubscribe';
 
-interface Request {
-  readonly manager: WebSocketManager;
-  readonly id: string | number | undefined;
-  readonly topic: string;
-}
-
 /** A request whose topic may be no name. */
-type Refused = Omit<Request, 'topic'> & { readonly topic?: string };
+type Refused = Omit<TopicRequest, 'topic'> & { readonly topic?: string };
+
+/** A subscription that has no reply yet. It reserves a place in its connection. */
+interface Subscription extends TopicRequest {
+  /** Aborted when the client unsubscribes. */
+  readonly revoked: AbortController;
+}
 
 /** Joins and leaves topics on behalf of clients. Each request gets one reply. */
 export class TopicRequests {
-  // The requests that wait for the authorizer, by connection and topic: each reserves a place in its connection.
-  readonly #pending = new Map<WebSocketManager, Map<string, AbortController>>();
+  // Also those that the client has revoked while the authorizer still thinks: their number is bounded with the others.
+  readonly #pending = new Map<WebSocketManager, Set<Subscription>>();
   /** How many subscriptions were refused, by the code of the reply. */
   readonly refusals: Record<TopicRefusal, number> = {
     TOPIC_FORBIDDEN: 0,
@@ -46,10 +47,10 @@ export class TopicRequests {
     private readonly journal: Journal,
   ) {}
 
-  /** Requests that wait for the authorizer. */
+  /** Subscriptions that have no reply yet. */
   get pending(): number {
     let sum = 0;
-    for (const byTopic of this.#pending.values()) sum += byTopic.size;
+    for (const subscriptions of this.#pending.values()) sum += subscriptions.size;
     return sum;
   }
 
@@ -69,93 +70,127 @@ export class TopicRequests {
       else refuse(manager, 'INVALID_TOPIC', text, id);
       return;
     }
-    const request: Request = { manager, id, topic: topic as string };
+    const request: TopicRequest = { manager, id, topic: topic as string };
     if (message.event === UNSUBSCRIBE) this.#unsubscribe(request);
     else void this.#subscribe(request, positionIn(message.data));
   }
 
-  #unsubscribe({ manager, id, topic }: Request): void {
-    this.#pending.get(manager)?.get(topic)?.abort(new Error('the client unsubscribed'));
+  #unsubscribe({ manager, id, topic }: TopicRequest): void {
+    const reason = new Error('the client unsubscribed');
+    for (const pending of this.#pending.get(manager) ?? []) {
+      if (pending.topic === topic) pending.revoked.abort(reason);
+    }
     this.topics.leave(manager, topic, 'unsubscribed');
     reply(manager, 'unsubscribed', id, { topic });
   }
 
-  async #subscribe(request: Request, position: Position | undefined): Promise<void> {
-    const { manager, topic } = request;
-    const asking = this.#reserve(request);
-    if (!asking) return;
-    let grant: Grant | undefined;
+  async #subscribe(request: TopicRequest, position: Position | undefined): Promise<void> {
+    const subscription = this.#reserve(request);
+    if (!subscription) return;
     try {
-      grant = await this.#ask(request, asking);
-    } finally {
-      this.#release(request, asking);
-    }
-    if (!manager.isActive) return;
-    if (!grant || asking.signal.aborted) {
-      const text = 'This connection may not subscribe to this topic.';
-      return this.#refuse(request, 'TOPIC_FORBIDDEN', text);
-    }
-    try {
-      const placed = (at: Position): void => subscribed(request, at);
-      const hasHistory = this.options.topics.history !== undefined;
-      await this.topics.join(manager, topic, {
-        presence: grant.presence,
-        expiresAtMs: grant.expiresAtMs,
-        ...(hasHistory && { position, placed }),
-      });
-      if (!hasHistory) subscribed(request, undefined);
+      const grant = await this.#ask(subscription);
+      if (grant && !this.#isOver(subscription)) await this.#join(subscription, grant, position);
+      else this.#forbid(request);
     } catch (error) {
-      this.#failed(request, error);
-      this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
+      this.#rejected(request, error);
+    } finally {
+      this.#release(subscription);
     }
   }
 
-  // Before the first `await`: requests under way count too.
-  #reserve(request: Request): AbortController | undefined {
+  // Resolves when the reply is sent.
+  #join(subscription: Subscription, grant: Grant, position: Position | undefined): Promise<void> {
+    const { manager, topic } = subscription;
+    const { presence, expiresAtMs } = grant;
+    if (this.topics.histories) {
+      return new Promise((done, failed) => {
+        // The reply goes first, and the events after it.
+        const placed: WhenPlaced = (at) => done(this.#answer(subscription, at));
+        const joining = { presence, expiresAtMs, position, placed };
+        this.topics.join(manager, topic, joining).catch(failed);
+      });
+    }
+    const joined = this.topics.join(manager, topic, { presence, expiresAtMs });
+    const outcome = (): 'left' | undefined => (this.#isMember(subscription) ? undefined : 'left');
+    return joined.then(() => this.#answer(subscription, outcome()));
+  }
+
+  #answer(subscription: Subscription, at: Position | 'left' | undefined): void {
+    if (at === 'left' || this.#isOver(subscription)) this.#forbid(subscription);
+    else subscribed(subscription, at);
+  }
+
+  #isOver({ manager, revoked }: Subscription): boolean {
+    return !manager.isActive || revoked.signal.aborted;
+  }
+
+  #isMember({ manager, topic }: TopicRequest): boolean {
+    return this.topics.get(topic)?.members.has(manager) === true;
+  }
+
+  // Before the first `await`: subscriptions under way count too.
+  #reserve(request: TopicRequest): Subscription | undefined {
     const { manager, topic } = request;
-    const waiting = this.#pending.get(manager) ?? new Map<string, AbortController>();
-    if (waiting.has(topic)) {
+    const pending = this.#pending.get(manager) ?? new Set<Subscription>();
+    const others = [...pending];
+    if (others.some((other) => other.topic === topic && !other.revoked.signal.aborted)) {
       this.#refuse(request, 'TOPIC_FORBIDDEN', 'This topic is being subscribed to already.');
       return undefined;
     }
-    if (!this.topics.get(topic)?.members.has(manager)) {
-      try {
-        this.topics.assertRoom(manager, waiting.size);
-      } catch (error) {
-        this.#refuse(request, 'TOPIC_LIMIT', (error as Error).message);
-        return undefined;
-      }
+    try {
+      // A topic that the connection is in has its place.
+      const reserved = others.filter((other) => !this.#isMember(other)).length;
+      if (!this.#isMember(request)) this.topics.assertRoom(manager, reserved);
+    } catch (error) {
+      this.#rejected(request, error);
+      return undefined;
     }
-    const asking = new AbortController();
-    waiting.set(topic, asking);
-    this.#pending.set(manager, waiting);
-    return asking;
+    const subscription = { ...request, revoked: new AbortController() };
+    this.#pending.set(manager, pending.add(subscription));
+    return subscription;
   }
 
-  #release({ manager, topic }: Request, asking: AbortController): void {
-    const waiting = this.#pending.get(manager);
-    if (waiting?.get(topic) !== asking) return;
-    waiting.delete(topic);
-    if (waiting.size === 0) this.#pending.delete(manager);
+  #release(subscription: Subscription): void {
+    const { manager } = subscription;
+    const pending = this.#pending.get(manager);
+    pending?.delete(subscription);
+    if (pending?.size === 0) this.#pending.delete(manager);
   }
 
-  async #ask(request: Request, asking: AbortController): Promise<Grant | undefined> {
-    const { manager, topic } = request;
+  // An authorizer that never answers is not waited for when the connection has closed.
+  async #ask(subscription: Subscription): Promise<Grant | undefined> {
+    const { manager, topic, revoked } = subscription;
     const late = new AbortController();
-    const signal = AbortSignal.any([asking.signal, manager.signal, late.signal]);
+    const signal = AbortSignal.any([revoked.signal, manager.signal, late.signal]);
     const { timeoutMs } = this.options.handshake;
+    const answered = new AbortController();
+    const closed = whenAborted(manager.signal, answered.signal);
     try {
       const asked = Promise.resolve(this.authorization.ask(manager.context, topic, signal));
-      const grant = await withDeadline(this.clock, timeoutMs, asked);
+      const answer = Promise.race([asked, closed]);
+      const grant = await withDeadline(this.clock, timeoutMs, answer);
       if (grant !== TIMED_OUT) return grant;
       const error = new Error(`The authorizer of topics has not answered within ${timeoutMs} ms.`);
-      this.#failed(request, error);
+      this.#failed(subscription, error);
       late.abort(error);
     } catch (error) {
       // An exception of 4xx is an answer of the app, and no fault.
-      if (!signal.aborted && !isClientFault(error)) this.#failed(request, error);
+      if (!signal.aborted && !isClientFault(error)) this.#failed(subscription, error);
+    } finally {
+      answered.abort();
     }
     return undefined;
+  }
+
+  #rejected(request: TopicRequest, error: unknown): void {
+    if (error instanceof TopicLimitError) return this.#refuse(request, error.code, error.message);
+    this.#failed(request, error);
+    this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
+  }
+
+  #forbid(request: TopicRequest): void {
+    if (!request.manager.isActive) return;
+    this.#refuse(request, 'TOPIC_FORBIDDEN', 'This connection may not subscribe to this topic.');
   }
 
   #refuse({ manager, id, topic }: Refused, code: TopicRefusal, text: string): void {
@@ -168,40 +203,18 @@ export class TopicRequests {
     refuse(manager, code, text, id);
   }
 
-  #failed({ manager }: Request, error: unknown): void {
+  #failed({ manager }: TopicRequest, error: unknown): void {
     manager.fail(error);
     const subject = subjectOf(manager.context);
     this.journal.record('hook-failed', { subject, hook: 'topics.authorizer', error });
   }
 }
 
-// A text that is no position, or a value of another type, is a position that is not known: the client gets a gap.
-function positionIn(data: unknown): Position | undefined {
-  const { position } = data as { position?: unknown };
-  if (position === undefined || position === null) return undefined;
-  return (typeof position === 'string' ? parsePosition(position) : undefined) ?? NOWHERE;
-}
-
-function subscribed({ manager, id, topic }: Request, at: Position | undefined): void {
-  const position = at && formatPosition(at);
-  reply(manager, 'subscribed', id, { topic, ...(position !== undefined && { position }) });
-}
-
-function refuse(
-  manager: WebSocketManager,
-  code: string,
-  text: string,
-  id: string | number | undefined,
-): void {
-  const frame = encodeFrame('exception', exceptionReply(new MessageRefusedError(code, text), id));
-  if (frame !== undefined) manager.sendFrame(frame);
-}
-
-function reply(
-  manager: WebSocketManager,
-  event: string,
-  id: string | number | undefined,
-  data: object,
-): void {
-  manager.sendFrame(JSON.stringify({ event, ...(id !== undefined && { id }), data }));
+/** Resolves when a signal is aborted. @param until no longer waits when this one is aborted */
+function whenAborted(signal: AbortSignal, until: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const aborted = (): void => resolve(undefined);
+    if (signal.aborted) aborted();
+    else signal.addEventListener('abort', aborted, { signal: until });
+  });
 }

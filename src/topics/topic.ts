@@ -53,6 +53,13 @@ export class Topic implements TopicKey {
     return except ? members.filter(({ context }) => !isExcepted(context, except)) : members;
   }
 
+  /** Sets what a member shows of itself. That of the latest connection is the user's. */
+  setPresence(manager: WebSocketManager, presence: unknown): void {
+    this.detailed(manager).presence = presence;
+    this.members.delete(manager);
+    this.members.add(manager);
+  }
+
   /** @returns whether this is the first connection of its user */
   add(manager: WebSocketManager): boolean {
     this.members.add(manager);

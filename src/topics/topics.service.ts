@@ -26,7 +26,7 @@ export interface Joining extends JoinOptions {
   readonly position?: Position | undefined;
   /** Epoch milliseconds at which the membership ends. */
   readonly expiresAtMs?: number | undefined;
-  /** Called where topics have a history: when it is known at which position the connection begins. */
+  /** Called where topics have a history, and once: when it is known at which position the connection begins. */
   readonly placed?: WhenPlaced | undefined;
 }
 
@@ -115,7 +115,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     const presence = plain(options.presence);
     const known = this.#memberTopic(manager, name);
     const topic = known ?? this.#enter(manager, name);
-    if (presence !== undefined) topic.detailed(manager).presence = presence;
+    if (presence !== undefined) topic.setPresence(manager, presence);
     topic.detailsOf(manager)?.stopExpiry?.();
     if (options.expiresAtMs !== undefined) this.#expire(manager, topic, options.expiresAtMs);
     const registered = this.#registered(manager, topic, options);
@@ -192,25 +192,14 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   #registered(manager: WebSocketManager, topic: Topic, options: Joining): Promise<void> {
-    const registered = this.cluster?.changed(topic.topic, manager.context.userId);
-    return this.histories
-      ? this.#placed(manager, topic, options, registered)
-      : (registered ?? DONE);
-  }
-
-  // An event that is sent after the other nodes know of the member reaches it. So only then the history is read.
-  #placed(
-    manager: WebSocketManager,
-    topic: Topic,
-    { position, placed }: Joining,
-    registered: Promise<void> | undefined,
-  ): Promise<void> {
+    const { position, placed } = options;
     // A client that subscribes again begins at its new position.
-    const isReading = topic.detailsOf(manager)?.reader !== undefined;
-    if (!isReading || placed) this.histories!.enter(manager, topic, position);
-    const start = (): void => this.histories!.start(manager, topic, placed);
-    if (registered) return registered.then(start);
-    start();
+    const isReading = topic.detailsOf(manager)?.reader !== undefined && !placed;
+    const reader = isReading ? undefined : this.histories?.enter(manager, topic, position, placed);
+    const registered = this.cluster?.changed(topic.topic, manager.context.userId);
+    // An event that is sent after the other nodes know of the member reaches it. So only then the history is read.
+    if (registered) return reader ? registered.then(() => reader.start()) : registered;
+    reader?.start();
     return DONE;
   }
 
