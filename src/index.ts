@@ -59,7 +59,7 @@ export {
   type ThreadAudience,
 } from './delivery/audience.js';
 export { WebSocketEmitter } from './delivery/websocket.emitter.js';
-export { CurrentContext, CurrentManager } from './handlers/connection-parameters.js';
+export { CurrentContext, CurrentManager, MessageSignal } from './handlers/connection-parameters.js';
 export { type ExceptionReply } from './handlers/exception-reply.js';
 export {
   IsolatedGateway,

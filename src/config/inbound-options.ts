@@ -53,6 +53,10 @@ export class InboundOptions {
   @atLeastOne()
   maxAsks = 100;
 
+  /** Streams of one connection that may be open: async iterables and streams that handlers return. */
+  @atLeastOne()
+  maxStreams = 16;
+
   /** What happens to a message whose payload names another thread than the connection's. */
   @oneOf('reject', 'close', 'off')
   threadCheck: 'reject' | 'close' | 'off' = 'reject';

@@ -129,6 +129,10 @@ export class OutboundOptions {
   @bytes()
   maxBufferedBytesTotal = shareOfHeap(1 / 4);
 
+  /** A stream that a handler returned is pulled only while its client's socket owes fewer bytes than this. */
+  @bytes()
+  streamLowWaterBytes = 65_536;
+
   /** How long `sendAsync` waits for the operating system to take a message. */
   @millisecondsFrom(1)
   sendTimeoutMs = 5_000;

@@ -9,19 +9,23 @@ import { isAnswer } from '../manager/asks.js';
 import { afterwards } from '../structures/maybe-async.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
-import { type InboundMessage, messageId } from '../wire/message-parser.js';
+import type { InboundMessage } from '../wire/message-parser.js';
 import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
 import { recordClosed, recordReady } from './connection-events.js';
 import { HandlerRunner } from './handler-runner.js';
 import { IdentityExpiry } from './identity-expiry.js';
-import { idIn, ignoredFrame, promiseFault, type RefusedReason } from './ignored-messages.js';
+import {
+  idIn,
+  ignoredFrame,
+  isCancel,
+  OVERLOADED,
+  promiseFault,
+  type RefusedReason,
+} from './ignored-messages.js';
 import { otherThreadOf, refuseThread } from './thread-claim.js';
-import { closingFrame } from './reply.js';
+import { refuseWaiting } from './reply.js';
 import type { IgnoredReason } from './traffic-counters.js';
 import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
-
-/** `retryAfterMs` for a client closed because too many bytes wait in the process: time for handlers to make room. */
-const OVERLOAD_RETRY_MS = 5_000;
 
 /** The gateway's side of one connection: runs its hooks, and handles its messages in order and within the bounds. */
 export class Connection
@@ -66,14 +70,11 @@ export class Connection
 
   overload(): void {
     this.#ignore('pending-overflow');
-    const reason = JSON.stringify({ retryAfterMs: OVERLOAD_RETRY_MS });
-    void this.manager.close(CloseCode.OVERLOADED, reason);
+    void this.manager.close(CloseCode.OVERLOADED, OVERLOADED);
   }
 
   received(frame: Buffer): void {
-    const { traffic } = this.services;
-    traffic.received += 1;
-    traffic.receivedBytes += frame.length;
+    this.services.traffic.count(frame);
     if (this.isExpired()) return this.#ignore('closing');
     if (!this.#isWithinRate(frame)) return;
     const message = this.#parse(frame);
@@ -81,6 +82,7 @@ export class Connection
     // Past the queue: a handler may be waiting for this answer.
     if (isAnswer(message)) return this.manager.answered(message);
     const refs = this.handlersOf(message);
+    if (!refs && isCancel(message)) return this.cancel(message.id);
     if (!refs) return this.#ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
     if (claimed !== undefined) {
@@ -93,9 +95,7 @@ export class Connection
 
   /** Counts a frame that arrived after the connection began to close. */
   ignored(frame: Buffer): void {
-    const { traffic } = this.services;
-    traffic.received += 1;
-    traffic.receivedBytes += frame.length;
+    this.services.traffic.count(frame);
     this.#ignore('closing');
   }
 
@@ -106,8 +106,7 @@ export class Connection
     this.refuseOpen();
     for (const { message } of this.#waiting?.drop() ?? []) {
       this.#ignore('closing');
-      const id = messageId(message);
-      if (id !== undefined) this.manager.sendLast(closingFrame(id));
+      refuseWaiting(this.manager, message);
     }
     this.#waiting = undefined;
   }
@@ -139,11 +138,12 @@ export class Connection
   }
 
   #handled(): Promise<void> | undefined {
-    this.endStreams();
-    return this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined;
+    return afterwards(this.endStreams(), () =>
+      this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined,
+    );
   }
 
-  protected override streamFailed(error: unknown): void {
+  override streamFailed(error: unknown): void {
     this.#hookFailed('end of a stream (failed)', error);
   }
 

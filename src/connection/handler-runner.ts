@@ -1,9 +1,8 @@
-import { isObservable, type Observable, type Subscription } from 'rxjs';
+import { isObservable, type Observable } from 'rxjs';
 import type { WebSocket } from 'ws';
 
 import type { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/running-code.js';
-import { MessageRefusedError } from '../handlers/exception-reply.js';
 import type { GatewayInstance } from '../handlers/gateway-definition.js';
 import { type HandlerRef, type IsolatedServer, ScopedPlans } from '../handlers/isolated-server.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
@@ -13,23 +12,23 @@ import type { Tracer } from '../monitoring/tracer.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 import { isThenable } from '../structures/maybe-async.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
-import { answer, answerError, answerRefusal, eventName } from './answers.js';
+import { answer, answerError, eventName } from './answers.js';
 import type { ConnectionServices } from './connection-services.js';
+import { isPullable, type PullableSource, type StreamingConnection } from './pulled-stream.js';
 import { OpenReplies, type Reply } from './reply.js';
 import { type CallRunner, RunningCall } from './running-call.js';
-
-/** How many streams (observables that handlers returned) of one connection may be open. */
-const MAX_STREAMS = 1_000;
+import { Streams } from './streams.js';
+import { letGo } from './unserializable-answer.js';
 
 /** Stands for the handlers of a message with which a client joins or leaves a topic. */
 const TOPIC_REQUEST: readonly HandlerRef[] = [];
 
 /** Runs the handlers of one connection and sends their results. Errors of handlers are handled here. */
-export abstract class HandlerRunner implements CallRunner {
+export abstract class HandlerRunner implements CallRunner, StreamingConnection {
   /** Handlers that run at this moment. */
   running = 0;
   // Created on first use: an idle connection has none of these five.
-  #streams: Set<Subscription> | undefined = undefined;
+  #streams: Streams | undefined = undefined;
   #plans: ScopedPlans | undefined = undefined;
   #whenIdle: (() => void) | undefined = undefined;
   #waiting: ConnectionCode[] | undefined = undefined;
@@ -44,8 +43,8 @@ export abstract class HandlerRunner implements CallRunner {
     readonly client: WebSocket,
   ) {}
 
-  /** Called when the teardown of a stream threw. */
-  protected abstract streamFailed(error: unknown): void;
+  /** @internal Called when the end of a stream threw. */
+  abstract streamFailed(error: unknown): void;
 
   /** Called when guards and pipes have let a message through, but the connection is closing already. */
   protected abstract cameTooLate(): void;
@@ -70,6 +69,11 @@ export abstract class HandlerRunner implements CallRunner {
     for (const ref of refs) this.#run(message, ref, reply);
   }
 
+  /** Stops the handlers of a message that its client has cancelled. */
+  protected cancel(id: string | number): void {
+    this.#replies?.cancel(id);
+  }
+
   /** The connection is closing: the messages whose handlers still run are refused. */
   protected refuseOpen(): void {
     this.#replies?.refuseAll();
@@ -86,6 +90,7 @@ export abstract class HandlerRunner implements CallRunner {
     const startedAt = handled.isHeard ? clock.now() : undefined;
     const gateway = this.instances[gatewayIndex]!;
     const call = new RunningCall(this, gateway, plan, message, startedAt, reply);
+    reply?.calls.push(call);
     this.running += 1;
     traffic.inFlight += 1;
     // The result is read inside the context too: the code of an observable runs on subscription.
@@ -104,7 +109,7 @@ export abstract class HandlerRunner implements CallRunner {
     try {
       this.#settle(call.plan.run(call.gateway, call.args, call), call);
     } catch (error) {
-      this.#fail(error, call);
+      this.fail(error, call);
     }
   }
 
@@ -149,75 +154,52 @@ export abstract class HandlerRunner implements CallRunner {
       const promise = result instanceof Promise ? result : Promise.resolve(result);
       promise.then(
         (value) => this.#settle(value, call),
-        (error: unknown) => this.#fail(error, call),
+        (error: unknown) => this.fail(error, call),
       );
-    } else if (isObservable(result)) {
+    } else if (isObservable(result) || isPullable(result)) {
       this.#stream(result, call);
     } else {
       // In this order: as soon as the place is free, the next message may start and send its own result.
       const isSaid = answer(this, result, call);
-      this.#over(call, isSaid ? 'ok' : 'failed');
+      this.over(call, isSaid ? 'ok' : 'failed');
     }
   }
 
-  #stream(source: Observable<unknown>, call: RunningCall): void {
-    const streams = (this.#streams ??= new Set());
+  #stream(source: Observable<unknown> | PullableSource, call: RunningCall): void {
     if (!this.manager.isActive) {
       // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
       if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
-      return this.#over(call, 'ok');
+      letGo(source);
+      return this.over(call, 'ok');
     }
-    if (streams.size >= MAX_STREAMS) {
-      const error = new MessageRefusedError('TOO_MANY_STREAMS', 'Too many streams are open.');
-      answerRefusal(this, error, call.message, call.reply);
-      return this.#over(call, 'ok');
-    }
-    // A source that connections share emits in the async context of the code that makes it emit.
-    // With interceptors, the method is called on subscription.
-    const isStream = (): boolean => !call.plan.isIntercepted || call.isStream;
-    const reply = (value: unknown): void => void answer(this, value, call, isStream());
-    const fail = (error: unknown): void => this.#fail(error, call);
-    const stream = source.subscribe({
-      next: (value) => runInContext(call.code, reply, value),
-      error: (error: unknown) => runInContext(call.code, fail, error),
-      complete: () => {
-        if (isStream()) call.reply?.complete(call);
-        runInContext(call.code, RunningCall.settle, call);
-      },
-    });
-    // The method has ended, and an open stream takes no place among the running handlers. With interceptors, the
-    // pipeline reports the end of the method.
-    if (!call.plan.isIntercepted) call.settled();
-    if (!stream.closed) streams.add(stream);
-    // Called at once where the stream has ended already.
-    stream.add(() => {
-      streams.delete(stream);
-      this.#over(call, 'ok');
-    });
+    const streams = (this.#streams ??= new Streams(this));
+    if (isObservable(source)) streams.subscribe(source, call);
+    else streams.pull(source, call);
   }
 
-  #fail(error: unknown, call: RunningCall): void {
+  /** @internal A handler, or its stream, has failed. */
+  fail(error: unknown, call: RunningCall): void {
     answerError(this, error, call);
-    this.#over(call, 'failed');
+    this.over(call, 'failed');
   }
 
-  // The call will send nothing more.
-  #over(call: RunningCall, outcome: HandlerOutcome): void {
+  /** @internal The call will send nothing more. */
+  over(call: RunningCall, outcome: HandlerOutcome): void {
     if (!call.isOver) call.reply?.ended();
     call.isOver = true;
     this.release(call, outcome);
   }
 
-  /** Unsubscribes from the streams that handlers have returned. */
-  protected endStreams(): void {
-    for (const stream of this.#streams ?? []) {
-      try {
-        stream.unsubscribe();
-      } catch (error) {
-        this.streamFailed(error);
-      }
-    }
+  /** Ends the streams that handlers have returned. */
+  protected endStreams(): Promise<void> | undefined {
+    const ended = this.#streams?.end();
     this.#streams = undefined;
+    return ended;
+  }
+
+  /** @internal Aborted when the connection closes. */
+  get signal(): AbortSignal {
+    return this.manager.signal;
   }
 
   /**

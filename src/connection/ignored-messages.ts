@@ -1,5 +1,5 @@
 import { isThenable } from '../structures/maybe-async.js';
-import { messageId } from '../wire/message-parser.js';
+import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { refusalFrame } from './reply.js';
 import type { IgnoredReason } from './traffic-counters.js';
 
@@ -13,6 +13,9 @@ const REFUSALS = {
     'Too many messages of this connection wait for a handler, and it is closed.',
   ],
 } satisfies Partial<Record<IgnoredReason, readonly [code: string, text: string]>>;
+
+/** The close reason where too many bytes wait in the process: by then, handlers have made room. */
+export const OVERLOADED = JSON.stringify({ retryAfterMs: 5_000 });
 
 /** Why a message is refused. */
 export type RefusedReason = keyof typeof REFUSALS;
@@ -46,4 +49,11 @@ export function promiseFault(message: unknown): TypeError | undefined {
   if (!isThenable(message)) return undefined;
   Promise.resolve(message).catch(() => undefined);
   return new TypeError('The messageParser returned a promise instead of the message.');
+}
+
+/** Whether a client cancels an earlier message. An app that handles `cancel` itself gets such messages instead. */
+export function isCancel(
+  message: InboundMessage,
+): message is InboundMessage & { id: string | number } {
+  return message.event === 'cancel' && messageId(message) !== undefined;
 }

@@ -1,9 +1,11 @@
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { encodeAnswer } from '../wire/frame-encoding.js';
+import { messageId } from '../wire/message-parser.js';
 import { exceptionReply, MessageRefusedError } from '../handlers/exception-reply.js';
 
 /** The call of a handler, as its reply sees it. */
 interface RepliedCall {
+  cancel(): void;
   readonly message: { readonly event: unknown };
 }
 
@@ -14,6 +16,7 @@ interface RepliedCall {
 export class Reply {
   #isOver = false;
   #owner: RepliedCall | undefined = undefined;
+  readonly calls: RepliedCall[] = [];
 
   constructor(
     readonly id: string | number,
@@ -96,6 +99,13 @@ export class OpenReplies {
     }
   }
 
+  /** The client has cancelled a message. */
+  cancel(id: string | number): void {
+    for (const reply of this.#open) {
+      if (reply.id === id) for (const call of reply.calls) call.cancel();
+    }
+  }
+
   readonly #over = (reply: Reply): void => void this.#open.delete(reply);
 }
 
@@ -117,4 +127,10 @@ export function refusalFrame(code: string, text: string, id: string | number | u
 /** The frame for a message whose handler has not ended when its connection closes. */
 export function closingFrame(id: string | number): string {
   return refusalFrame('CLOSING', 'The connection is closing, and no result follows.', id);
+}
+
+/** Refuses a message that has waited for its handler until its connection closes. */
+export function refuseWaiting(manager: WebSocketManager, message: { readonly id?: unknown }): void {
+  const id = messageId(message);
+  if (id !== undefined) manager.sendLast(closingFrame(id));
 }

@@ -34,6 +34,8 @@ export class RunningCall implements SettlingCall {
   isDropped = false;
   /** Whether the method returned a stream. Known only where there are interceptors. */
   isStream = false;
+  /** Ends the stream that the method has returned, where it is pulled. */
+  stop: (() => Promise<void> | undefined) | undefined = undefined;
   /** Set only while a tracer is in use. */
   traced: TracedStep | undefined = undefined;
 
@@ -49,6 +51,12 @@ export class RunningCall implements SettlingCall {
   ) {
     this.args = [runner.client, message.data, message.event];
     this.code = new ConnectionCode(runner.manager.context, runner);
+  }
+
+  /** The client has cancelled the message. What the handler returns is still sent. */
+  cancel(): void {
+    this.code.cancel(new Error('the client has cancelled the message'));
+    void this.stop?.();
   }
 
   mayStart(): boolean {

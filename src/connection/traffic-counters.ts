@@ -18,4 +18,10 @@ export class TrafficCounters {
   failed = 0;
   /** Handlers that run at this moment. */
   inFlight = 0;
+
+  /** Counts a frame of a client. */
+  count(frame: Buffer): void {
+    this.received += 1;
+    this.receivedBytes += frame.length;
+  }
 }

@@ -3,7 +3,7 @@ import { IsolationError } from '../errors/isolation-error.js';
 /** A handler returned a value that JSON cannot express. The client gets `INTERNAL_ERROR`. */
 export class UnserializableAnswerError extends IsolationError {
   constructor(event: string, cause: TypeError) {
-    const text = `The answer to "${event}" was not sent: ${cause.message} Several answers to one message are an Observable.`;
+    const text = `The answer to "${event}" was not sent: ${cause.message} Several answers to one message are an Observable or an async iterable.`;
     super('UNSERIALIZABLE_ANSWER', text, { cause });
   }
 }

@@ -5,6 +5,8 @@ import type { UserExecutionContext } from './user-execution-context.js';
 export interface Waiter {
   /** Leaves out code that itself waits for connections to end. @returns call it when the code waits no more */
   passOver(code: ConnectionCode): () => void;
+  /** Aborted when the connection closes. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -13,11 +15,26 @@ export interface Waiter {
  * only until the code has ended.
  */
 export class ConnectionCode implements Running {
+  #controller: AbortController | undefined = undefined;
+
   constructor(
     readonly context: UserExecutionContext,
     /** `undefined` where the connection does not wait for the end of this code. */
     private waiter?: Waiter | undefined,
   ) {}
+
+  /** Aborted when the client cancels the message, or the connection closes. Created on first use. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    const { signal } = this.#controller;
+    return this.waiter ? AbortSignal.any([signal, this.waiter.signal]) : signal;
+  }
+
+  /** The client has cancelled the message that this code handles. */
+  cancel(reason: unknown): void {
+    this.#controller ??= new AbortController();
+    this.#controller.abort(reason);
+  }
 
   waits(): () => void {
     return this.waiter?.passOver(this) ?? nothing;

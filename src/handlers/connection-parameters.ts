@@ -1,6 +1,8 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 
 import type { UserExecutionContext } from '../context/user-execution-context.js';
+import type { ConnectionCode } from '../context/connection-code.js';
+import { runningCode } from '../context/running-code.js';
 import { IsolationError } from '../errors/isolation-error.js';
 import { managerOfSocket } from '../manager/manager-of-socket.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -29,6 +31,15 @@ export const CurrentContext: () => ParameterDecorator = connectionParameter(
 export const CurrentManager: () => ParameterDecorator = connectionParameter(
   'CurrentManager',
   (manager): WebSocketManager => manager,
+);
+
+/**
+ * Parameter decorator: an `AbortSignal` for this message. Aborted when the client cancels the message, with
+ * `{"event": "cancel", "id"}`, and when the connection closes.
+ */
+export const MessageSignal: () => ParameterDecorator = connectionParameter(
+  'MessageSignal',
+  (manager): AbortSignal => (runningCode() as ConnectionCode | undefined)?.signal ?? manager.signal,
 );
 
 function connectionParameter(

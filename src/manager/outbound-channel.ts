@@ -3,6 +3,7 @@ import { afterSilence } from '../time/silence.js';
 import { Backlog } from '../wire/backlog.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { encodeFrame, type Frame, whyNoFrame } from '../wire/frame-encoding.js';
+import { drained } from '../wire/drained.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
 import { writeText } from '../wire/write-text.js';
@@ -72,6 +73,12 @@ export abstract class OutboundChannel extends ManagerRecord {
     if (socket.bufferedAmount === 0) return 'sent';
     this.owner.waiting.add(this, frame.length);
     return 'queued';
+  }
+
+  /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
+  drained(): Promise<void> {
+    const socket = this.attachedSocket;
+    return socket ? drained(socket, this.owner.clock) : Promise.resolve();
   }
 
   /** @internal Sends a frame before the close frame, while the manager is closing already. */

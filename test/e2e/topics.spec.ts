@@ -222,11 +222,11 @@ describe('topics, subscribed by clients', () => {
       { logger: false, options: { clock, handshake: { timeoutMs: 1_000 } } },
     );
     const { client } = await connect('ada');
-    const refused = expect(client.subscribe('tea')).rejects.toThrow('TOPIC_FORBIDDEN');
+    const refused = client.subscribe('tea').then(String, String);
     await eventually(() => expect(signal).toBeDefined());
     expect(signal!.aborted).toBe(false);
     await clock.advance(1_000);
-    await refused;
+    expect(await refused).toContain('TOPIC_FORBIDDEN');
     expect(signal!.aborted).toBe(true);
   });
 

@@ -1,0 +1,26 @@
+import type { Clock } from '../time/clock.js';
+import type { ManagedSocket } from './managed-socket.js';
+import { transportOf } from './ws-internals.js';
+
+/** Milliseconds between looks at a socket whose transport does not tell when it is drained. */
+const LOOK_MS = 20;
+
+/** Resolves when the operating system has taken what a socket owes, or the socket has closed. */
+export function drained(socket: ManagedSocket, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const transport = transportOf(socket);
+      if (socket.bufferedAmount === 0 || !transport || transport.destroyed) return resolve();
+      // While `ws` compresses, the bytes wait before the transport.
+      if (!transport.writableNeedDrain) return void clock.after(LOOK_MS, look);
+      const again = (): void => {
+        transport.off('drain', again);
+        transport.off('close', again);
+        look();
+      };
+      transport.once('drain', again);
+      transport.once('close', again);
+    };
+    look();
+  });
+}

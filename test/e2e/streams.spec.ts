@@ -1,0 +1,213 @@
+import { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type NestInterceptor, UseInterceptors } from '@nestjs/common';
+import { MessageBody, SubscribeMessage, WsException } from '@nestjs/websockets';
+import {
+  CurrentManager,
+  IsolatedGateway,
+  LeakDetector,
+  MessageSignal,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
+import { map, type Observable } from 'rxjs';
+
+import { startApp, type TestApp } from '../support/test-app.js';
+
+const CHUNK = 'x'.repeat(16_384);
+let ended: string[] = [];
+let pulled = 0;
+
+class Pass implements NestInterceptor {
+  intercept(_context: unknown, next: { handle(): Observable<unknown> }): Observable<unknown> {
+    return next.handle().pipe(map((value) => value));
+  }
+}
+
+@IsolatedGateway({ path: '/stream' })
+class StreamGateway {
+  @SubscribeMessage('generator')
+  async *generator(@MessageBody() count: number): AsyncGenerator {
+    try {
+      for (let index = 0; index < count; index += 1) yield { event: 'item', data: index };
+    } finally {
+      ended.push('generator');
+    }
+  }
+
+  @UseInterceptors(Pass)
+  @SubscribeMessage('intercepted')
+  async *intercepted(): AsyncGenerator {
+    yield { event: 'item', data: 1 };
+    yield { event: 'item', data: 2 };
+  }
+
+  @SubscribeMessage('node')
+  node(): Readable {
+    return Readable.from(['a', 'b']);
+  }
+
+  @SubscribeMessage('web')
+  web(): ReadableStream {
+    return new ReadableStream({
+      start(controller) {
+        controller.enqueue(1);
+        controller.close();
+      },
+    });
+  }
+
+  @SubscribeMessage('fails')
+  async *fails(): AsyncGenerator {
+    yield { event: 'item', data: 1 };
+    throw new WsException('broken');
+  }
+
+  @SubscribeMessage('waits')
+  async *waits(@MessageSignal() signal: AbortSignal): AsyncGenerator {
+    try {
+      yield { event: 'begun' };
+      await new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => resolve());
+      });
+    } finally {
+      ended.push('waits');
+    }
+  }
+
+  @SubscribeMessage('deaf')
+  async *deaf(): AsyncGenerator {
+    yield { event: 'begun' };
+    await new Promise(() => undefined);
+  }
+
+  @SubscribeMessage('flood')
+  async *flood(): AsyncGenerator {
+    try {
+      for (;;) {
+        pulled += 1;
+        yield { event: 'flood', data: CHUNK };
+      }
+    } finally {
+      ended.push('flood');
+    }
+  }
+
+  @SubscribeMessage('endless')
+  async *endless(): AsyncGenerator {
+    for (;;) {
+      await pause(1);
+      yield { event: 'tick' };
+    }
+  }
+
+  @SubscribeMessage('echo')
+  echo(@MessageBody() data: unknown): unknown {
+    return { event: 'echo', data };
+  }
+
+  @SubscribeMessage('pins')
+  pins(@CurrentManager() manager: WebSocketManager): unknown {
+    return { event: 'pins', data: manager.pins };
+  }
+}
+
+let testApp: TestApp;
+afterEach(() => testApp.close());
+
+async function start(options: object = {}): Promise<TestClient> {
+  ended = [];
+  pulled = 0;
+  testApp = await startApp({ providers: [StreamGateway], logger: false, options });
+  return testApp.connect('/stream?user=ada');
+}
+const managers = (): WebSocketManager[] =>
+  testApp.app.get(WebSocketManagerFactory).managersOf('ada');
+const of = ({ messages }: TestClient, id: unknown): unknown[] =>
+  messages.filter((message) => message.id === id || message.data?.id === id);
+
+describe('a handler that returns a stream', () => {
+  it.each([
+    ['generator', [0, 1, 2].map((data) => ({ event: 'item', data, id: 1 }))],
+    ['intercepted', [1, 2].map((data) => ({ event: 'item', data, id: 1 }))],
+    ['node', ['a', 'b'].map((data) => ({ event: 'node', data, id: 1 }))],
+    ['web', [{ event: 'web', data: 1, id: 1 }]],
+  ])('sends its items, and `complete`: %s', async (event, items) => {
+    const client = await start();
+    client.send(event, 3, 1);
+    await client.next('complete');
+    expect(of(client, 1)).toEqual([...items, { event: 'complete', id: 1 }]);
+    expect(managers()[0]!.isPinned).toBe(false);
+  });
+
+  it('sends an exception when its source fails', async () => {
+    const client = await start();
+    client.send('fails', undefined, 1);
+    await client.next('exception');
+    expect(of(client, 1)).toMatchObject([
+      { event: 'item' },
+      { event: 'exception', data: { message: 'broken', id: 1 } },
+    ]);
+  });
+
+  it('ends, and its signal is aborted, when the client cancels the message', async () => {
+    const client = await start();
+    client.send('waits', undefined, 'a');
+    await client.next('begun');
+    expect((await client.ask('pins')).data).toEqual(['stream of waits']);
+    client.send('cancel', undefined, 'a');
+    await client.next('complete');
+    expect(ended).toEqual(['waits']);
+    expect(of(client, 'a')).toHaveLength(2);
+    client.send('cancel', undefined, 'nothing');
+    expect((await client.ask('echo', 1)).event).toBe('echo');
+  });
+
+  it('ends when the connection closes; a source that does not is abandoned and listed', async () => {
+    const client = await start({ cleanup: { disposeTimeoutMs: 50 } });
+    client.send('waits', undefined, 1);
+    client.send('deaf', undefined, 2);
+    await client.next('begun');
+    await client.next('begun');
+    const [manager] = managers();
+    await client.close();
+    await eventually(() => expect(manager!.state).toBe('closed'));
+    expect(ended).toEqual(['waits']);
+    const report = JSON.stringify(testApp.app.get(LeakDetector).getReport());
+    expect(report).toContain('stream of deaf');
+  });
+
+  it('is pulled only as fast as its client reads, and never closes the connection with 4441', async () => {
+    const client = await start();
+    const thaw = client.freeze();
+    client.send('flood', undefined, 1);
+    let before = -1;
+    await eventually(() => {
+      const isStill = pulled > 0 && pulled === before;
+      before = pulled;
+      expect(isStill).toBe(true);
+    });
+    const owed = managers()[0]!.bufferedBytes;
+    expect(owed).toBeLessThan(65_536 + 2 * CHUNK.length);
+    thaw();
+    await eventually(() => expect(pulled).toBeGreaterThan(before + 100));
+    client.send('cancel', undefined, 1);
+    await client.next('complete');
+    expect(ended).toEqual(['flood']);
+    expect(client.closeCode).toBeUndefined();
+  });
+
+  it('holds no place among the handlers, and is bounded in number', async () => {
+    const client = await start({ inbound: { concurrency: 1, maxStreams: 2 } });
+    client.send('endless', undefined, 1);
+    client.send('endless', undefined, 2);
+    client.send('endless', undefined, 3);
+    const { data } = await client.next('exception');
+    expect(data).toMatchObject({ code: 'TOO_MANY_STREAMS', id: 3 });
+    client.send('echo', 1, 4);
+    expect(await client.next('echo')).toMatchObject({ id: 4 });
+  });
+});
