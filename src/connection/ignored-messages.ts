@@ -3,22 +3,24 @@ import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { refusalFrame } from './reply.js';
 import type { IgnoredReason } from './traffic-counters.js';
 
-/** What a client is told about a message that no handler gets. */
-const REFUSALS = {
-  'not-json': ['NOT_JSON', 'The message is not JSON.'],
-  'unknown-event': ['UNKNOWN_EVENT', 'No gateway on this path handles this event.'],
-  'rate-limit': ['RATE_LIMITED', 'The connection sends too many messages, and is closed.'],
-  'pending-overflow': [
-    'TOO_MANY_PENDING',
-    'Too many messages of this connection wait for a handler, and it is closed.',
-  ],
-} satisfies Partial<Record<IgnoredReason, readonly [code: string, text: string]>>;
+type MessageId = string | number;
+
+/** The reply to a message that no handler gets, by the reason. */
+const REPLIES = {
+  'not-json': (id: MessageId) => refusalFrame('NOT_JSON', 'The message is not JSON.', id),
+  'unknown-event': (id: MessageId) =>
+    refusalFrame('UNKNOWN_EVENT', 'No gateway on this path handles this event.', id),
+  'rate-limit': (id: MessageId) =>
+    refusalFrame('RATE_LIMITED', 'The connection sends too many messages, and is closed.', id),
+  'pending-overflow': (id: MessageId) =>
+    refusalFrame('TOO_MANY_PENDING', 'Too many messages wait, and the connection is closed.', id),
+} satisfies Partial<Record<IgnoredReason, (id: MessageId) => string>>;
 
 /** The close reason where too many bytes wait in the process: by then, handlers have made room. */
 export const OVERLOADED = JSON.stringify({ retryAfterMs: 5_000 });
 
 /** Why a message is refused. */
-export type RefusedReason = keyof typeof REFUSALS;
+export type RefusedReason = keyof typeof REPLIES;
 
 /** The reply to a message that no handler gets; `undefined` where the message has no id. */
 export function ignoredFrame(
@@ -26,9 +28,7 @@ export function ignoredFrame(
   message: { readonly id?: unknown },
 ): string | undefined {
   const id = messageId(message);
-  if (id === undefined) return undefined;
-  const [code, text] = REFUSALS[reason];
-  return refusalFrame(code, text, id);
+  return id === undefined ? undefined : REPLIES[reason](id);
 }
 
 const ID = /"id"\s*:\s*("(?:[^"\\]|\\.){0,1024}"|-?\d{1,16}(?:\.\d{1,16})?)\s*[,}]/;

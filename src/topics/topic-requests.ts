@@ -183,7 +183,8 @@ export class TopicRequests {
   }
 
   #rejected(request: TopicRequest, error: unknown): void {
-    if (error instanceof TopicLimitError) return this.#refuse(request, error.code, error.message);
+    if (error instanceof TopicLimitError)
+      return this.#refuse(request, 'TOPIC_LIMIT', error.message);
     this.#failed(request, error);
     this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
   }
