@@ -121,7 +121,7 @@ export { type ResumeStatus } from './resume/history-reader.js';
 export { AskLimitError, AskRejectedError, AskTimeoutError } from './manager/ask.errors.js';
 export { type AskOptions } from './manager/asks.js';
 export { type JoinOptions } from './manager/topic-member.js';
-export { type Exception } from './history/event-history.js';
+export { type Excepted } from './history/event-history.js';
 export { type PresenceMember } from './topics/member-list.js';
 export { TopicPresence } from './topics/topic-presence.js';
 export { InvalidTopicError, TopicLimitError } from './topics/topic.errors.js';

@@ -1,5 +1,5 @@
 import type { ClusterAnswers } from '../history/cluster-answers.js';
-import type { Exception } from '../history/event-history.js';
+import type { Excepted } from '../history/event-history.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** The connections that a message, or a disconnect, is for. */
@@ -10,8 +10,8 @@ export type ClusterTarget =
 /** The receivers of a message: also the members of a topic, or all connections, without those excepted. */
 export type DeliveryTarget =
   | ClusterTarget
-  | { readonly topic: string; readonly except?: Exception | undefined }
-  | { readonly all: true; readonly except?: Exception | undefined };
+  | { readonly topic: string; readonly except?: readonly Excepted[] | undefined }
+  | { readonly all: true; readonly except?: readonly Excepted[] | undefined };
 
 /** A connection, as other nodes see it. */
 export interface ConnectionInfo {

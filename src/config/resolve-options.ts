@@ -33,7 +33,8 @@ export function resolveOptions(
     const group = groups[name];
     faults.push(...adopt(group, `${name}.`, environment[name]));
     faults.push(...adopt(group, `${name}.`, given[name]));
-    faults.push(...adoptNested(name, group as unknown as Record<string, unknown>));
+    const sources = [environment[name], given[name]];
+    faults.push(...adoptNested(name, group as unknown as Record<string, unknown>, sources));
     faults.push(...groupFaults(name, group));
     Object.freeze(group);
   }
@@ -90,13 +91,19 @@ function faultsOfObjects({
   return faults;
 }
 
-function adoptNested(groupName: string, group: Record<string, unknown>): OptionFault[] {
+function adoptNested(
+  groupName: string,
+  group: Record<string, unknown>,
+  sources: readonly (object | undefined)[],
+): OptionFault[] {
   return Object.keys(group).flatMap((name) => {
     const path = `${groupName}.${name}`;
     const Nested = NESTED_GROUPS[path];
     if (!Nested || group[name] === undefined) return [];
     const adopted = new Nested();
-    const faults = adopt(adopted, `${path}.`, group[name]);
+    const faults = sources.flatMap((source) =>
+      adopt(adopted, `${path}.`, (source as Record<string, unknown> | undefined)?.[name]),
+    );
     // The faults of its parts would only repeat this fault.
     group[name] = faults.some(({ option }) => option === path) ? undefined : adopted;
     return faults;

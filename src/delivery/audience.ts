@@ -1,6 +1,6 @@
 import type { Clock } from '../time/clock.js';
 import type { ClusterDelivery, DeliveryTarget } from '../cluster/cluster-delivery.js';
-import type { Exception } from '../history/event-history.js';
+import type { Excepted } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
@@ -53,8 +53,8 @@ export interface OtherNodes {
 
 /** The connections of different users: the members of a topic, or all connections. */
 export interface SharedAudience extends ThreadAudience {
-  /** The same audience without one connection, or without all connections of a user. */
-  except(excepted: Exception): SharedAudience;
+  /** The same audience without one connection, or without all connections of a user. Further calls add up. */
+  except(excepted: Excepted): SharedAudience;
 }
 
 /** An audience: the connections of this process, and the cluster's delivery to those of other nodes. */

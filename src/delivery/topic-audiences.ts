@@ -1,5 +1,5 @@
 import type { DeliveryTarget } from '../cluster/cluster-delivery.js';
-import { type Exception, type HistoryEvent, isExcepted } from '../history/event-history.js';
+import { type Excepted, type HistoryEvent, isExcepted } from '../history/event-history.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import { SendFailedError } from '../manager/manager.errors.js';
@@ -29,13 +29,13 @@ export class TopicAudiences {
     private readonly others: OtherNodes | undefined,
   ) {}
 
-  of(topic: string, except?: Exception): SharedAudience {
+  of(topic: string, except?: readonly Excepted[]): SharedAudience {
     assertTopicName(topic);
     const audience = this.#audience({ topic, except }, (body) => topicFrame(body, topic));
     const { histories } = this.topics;
     const shared: SharedAudience = {
       ...audience,
-      except: (excepted) => this.of(topic, checked(excepted)),
+      except: (excepted) => this.of(topic, added(except, excepted)),
     };
     if (!histories) return shared;
     return {
@@ -57,9 +57,9 @@ export class TopicAudiences {
     };
   }
 
-  all(except?: Exception): SharedAudience {
+  all(except?: readonly Excepted[]): SharedAudience {
     const audience = this.#audience({ all: true, except }, (body) => body);
-    return { ...audience, except: (excepted) => this.all(checked(excepted)) };
+    return { ...audience, except: (excepted) => this.all(added(except, excepted)) };
   }
 
   /** The connections of this process that a target names. */
@@ -68,7 +68,7 @@ export class TopicAudiences {
     const { except } = target;
     const managers: WebSocketManager[] = [];
     for (const manager of this.registry.all()) {
-      if (manager.isActive && !isExcepted(manager.context, except)) managers.push(manager);
+      if (isAdmitted(manager) && !isExcepted(manager.context, except)) managers.push(manager);
     }
     return managers;
   }
@@ -99,10 +99,16 @@ export class TopicAudiences {
   }
 }
 
+// The guards of a gateway decide while its connection is `connecting`. A manager that was made without a gateway stays in
+// that state.
+function isAdmitted({ isActive, state, hooks }: WebSocketManager): boolean {
+  return isActive && (state !== 'connecting' || hooks === undefined);
+}
+
 type Published = Awaited<ReturnType<NonNullable<Topics['histories']>['publishAndReport']>>;
 
 function encoded(
-  { topic, except }: { readonly topic: string; readonly except?: Exception | undefined },
+  { topic, except }: { readonly topic: string; readonly except?: readonly Excepted[] | undefined },
   event: string,
   data: unknown,
   isCritical: boolean,
@@ -118,9 +124,9 @@ function unserializable(data: unknown): SendFailedError {
 }
 
 /** @throws {TypeError} for a value that excepts neither a connection nor a user */
-function checked(excepted: Exception): Exception {
+function added(except: readonly Excepted[] | undefined, excepted: Excepted): readonly Excepted[] {
   const { connectionId, userId } = (excepted ?? {}) as { connectionId?: unknown; userId?: unknown };
-  if (typeof connectionId === 'string') return { connectionId };
-  if (typeof userId === 'string') return { userId };
+  if (typeof connectionId === 'string') return [...(except ?? []), { connectionId }];
+  if (typeof userId === 'string') return [...(except ?? []), { userId }];
   throw new TypeError('Expected except() to get { connectionId } or { userId }, each a string.');
 }

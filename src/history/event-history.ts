@@ -5,7 +5,7 @@ import type { ClusterAnswers } from './cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** Connections that do not get an event: one, or all of a user. */
-export type Exception = { readonly connectionId: string } | { readonly userId: string };
+export type Excepted = { readonly connectionId: string } | { readonly userId: string };
 
 /** An event of a thread or a topic. */
 export interface HistoryEvent {
@@ -16,7 +16,7 @@ export interface HistoryEvent {
   /** The connection that gets the event. A client that resumes later gets it too; the thread's others do not. */
   readonly onlyFor?: string | undefined;
   /** The connections that do not get the event, also when their clients resume. */
-  readonly except?: Exception | undefined;
+  readonly except?: readonly Excepted[] | undefined;
 }
 
 /** An event with its offset. */
@@ -108,10 +108,12 @@ export function isFor(
 /** Whether a connection is among those that do not get an event. */
 export function isExcepted(
   context: { readonly connectionId: string; readonly userId: string },
-  except: Exception | undefined,
+  except: readonly Excepted[] | undefined,
 ): boolean {
   if (except === undefined) return false;
-  return 'connectionId' in except
-    ? except.connectionId === context.connectionId
-    : except.userId === context.userId;
+  return except.some((each) =>
+    'connectionId' in each
+      ? each.connectionId === context.connectionId
+      : each.userId === context.userId,
+  );
 }

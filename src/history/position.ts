@@ -25,9 +25,21 @@ export function parsePosition(text: string): Position | undefined {
   return epoch === undefined ? undefined : { epoch, offset: Number(offset) };
 }
 
+/** The beginning of the epochs of topics. */
+const TOPIC_MARK = 't-';
+
+/** Whether a position was issued for a topic. */
+export function isTopicPosition({ epoch }: Position): boolean {
+  return epoch.startsWith(TOPIC_MARK);
+}
+
 /** Creates the epoch of a new history. */
 export function createEpoch(owner: string): string {
-  return markOf(owner) + randomBytes(9).toString('base64url');
+  return (
+    (owner.startsWith('\u0000') ? TOPIC_MARK : '') +
+    markOf(owner) +
+    randomBytes(9).toString('base64url')
+  );
 }
 
 /** Whether a position was issued to this user. A position of another user is refused with 4403 and reads nothing. */

@@ -147,13 +147,11 @@ export abstract class OutboundChannel extends ManagerRecord {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
     if (frame === undefined) throw this.#unserializableFailure(data);
-    return this.emitCriticalFrame(event, frame);
+    return this.owner.recordCritical(this, frame) ?? this.emitCriticalFrame(event, frame);
   }
 
-  /** @internal As {@link emitCritical}, for an encoded frame. */
+  /** @internal As {@link emitCritical}, for an encoded frame that belongs to no thread. */
   emitCriticalFrame(event: string, frame: string): DeliveryResult {
-    const recorded = this.owner.recordCritical(this, frame);
-    if (recorded) return recorded;
     this.#outbox ??= new CriticalOutbox(
       (delayMs, callback) => this.owner.clock.after(delayMs, callback),
       (message) => this.#sendCritical(message),

@@ -8,7 +8,7 @@ import type {
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { PresenceChange } from '../cluster/cluster-topics.js';
-import type { Exception } from '../history/event-history.js';
+import type { Excepted } from '../history/event-history.js';
 import type { HistoryKey, ThreadKey, TopicKey } from '../history/history-key.js';
 import {
   type Check,
@@ -81,21 +81,25 @@ const isConnection: Check<ConnectionInfo> = record<ConnectionInfo>({
 
 const isThread: Check<ThreadKey> = record<ThreadKey>({ userId: isId, threadId: isId });
 const isTopic: Check<TopicKey> = record<TopicKey>({ topic: isId });
-const isException: Check<Exception> = either(
+const isExcepted: Check<Excepted> = either(
   record<{ connectionId: string }>({ connectionId: isId }),
   record<{ userId: string }>({ userId: isId }),
 );
 
+/** More exceptions than any program makes. */
+const MOST_EXCEPTED = 10_000;
+const areExcepted = list(isExcepted, MOST_EXCEPTED);
+
 const isDeliveryTarget: Check<DeliveryTarget> = either(
   isTarget,
   either(
-    record<{ topic: string; except?: Exception | undefined }>({
+    record<{ topic: string; except?: readonly Excepted[] | undefined }>({
       topic: isId,
-      except: optional(isException),
+      except: optional(areExcepted),
     }),
-    record<{ all: true; except?: Exception | undefined }>({
+    record<{ all: true; except?: readonly Excepted[] | undefined }>({
       all: (value): value is true => value === true,
-      except: optional(isException),
+      except: optional(areExcepted),
     }),
   ),
 );
@@ -143,7 +147,7 @@ export interface EventBody<Key> {
   readonly frame: string;
   readonly isCritical: boolean;
   readonly onlyFor?: string | undefined;
-  readonly except?: Exception | undefined;
+  readonly except?: readonly Excepted[] | undefined;
   readonly position: string;
 }
 
@@ -164,7 +168,7 @@ function historyMessages<Key extends HistoryKey>(
     frame: isFrameText,
     isCritical: isFlag,
     onlyFor: optional(isId),
-    except: optional(isException),
+    except: optional(areExcepted),
     position: (value): value is string =>
       typeof value === 'string' && parsePosition(value) !== undefined,
   });

@@ -50,8 +50,19 @@ export class TopicAuthorization {
 function grantIn(answer: unknown): Grant | undefined {
   if (answer === true) return {};
   if (answer === false || answer === null || answer === undefined) return undefined;
-  if (typeof answer === 'object' && !Array.isArray(answer)) return readGrant(answer);
+  if (isGrant(answer)) return readGrant(answer);
   throw invalid(answer);
+}
+
+const FIELDS: ReadonlySet<string> = new Set(['presence', 'expiresAt']);
+
+// An object of another kind is a mistake, and must not admit: an error that is returned instead of thrown, or
+// `{ allowed: false }`.
+function isGrant(answer: unknown): answer is TopicGrant {
+  if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) return false;
+  const prototype = Object.getPrototypeOf(answer) as object | null;
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  return isPlain && Object.keys(answer).every((name) => FIELDS.has(name));
 }
 
 function readGrant(answer: TopicGrant): Grant {

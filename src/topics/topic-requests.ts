@@ -45,7 +45,9 @@ export class TopicRequests {
     private readonly options: Pick<ResolvedOptions, 'handshake' | 'topics'>,
     private readonly clock: Clock,
     private readonly journal: Journal,
-  ) {}
+  ) {
+    topics.useSubscriptions((manager, topic) => this.#revoke(manager, topic));
+  }
 
   /** Subscriptions that have no reply yet. */
   get pending(): number {
@@ -75,11 +77,14 @@ export class TopicRequests {
     else void this.#subscribe(request, positionIn(message.data));
   }
 
-  #unsubscribe({ manager, id, topic }: TopicRequest): void {
-    const reason = new Error('the client unsubscribed');
+  // The connection leaves the topic before its subscription has a reply.
+  #revoke(manager: WebSocketManager, topic: string): void {
     for (const pending of this.#pending.get(manager) ?? []) {
-      if (pending.topic === topic) pending.revoked.abort(reason);
+      if (pending.topic === topic) pending.revoked.abort(new Error('the subscription was revoked'));
     }
+  }
+
+  #unsubscribe({ manager, id, topic }: TopicRequest): void {
     this.topics.leave(manager, topic, 'unsubscribed');
     reply(manager, 'unsubscribed', id, { topic });
   }

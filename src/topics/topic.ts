@@ -1,4 +1,4 @@
-import { type Exception, isExcepted } from '../history/event-history.js';
+import { type Excepted, isExcepted } from '../history/event-history.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { HistoryReader } from '../resume/history-reader.js';
 import type { TopicKey } from '../history/history-key.js';
@@ -47,7 +47,7 @@ export class Topic implements TopicKey {
   }
 
   /** The members that a message goes to. Counts the message. */
-  audience(except?: Exception): WebSocketManager[] {
+  audience(except?: readonly Excepted[]): WebSocketManager[] {
     this.messages += 1;
     const members = [...this.members];
     return except ? members.filter(({ context }) => !isExcepted(context, except)) : members;

@@ -2,7 +2,7 @@ import type { OnModuleDestroy } from '@nestjs/common';
 
 import type { ClusterTopics, LocalTopics, PresenceChange } from '../cluster/cluster-topics.js';
 import type { TopicsOptions } from '../config/topics-options.js';
-import type { Exception } from '../history/event-history.js';
+import type { Excepted } from '../history/event-history.js';
 import type { Position } from '../history/position.js';
 import type { TopicLeaveCause } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
@@ -11,6 +11,7 @@ import type { JoinOptions } from '../manager/topic-member.js';
 import type { TopicMemberships } from '../manager/manager-owner.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
 import { JoinedTopics } from './joined-topics.js';
 import { membersOf, plain, type PresenceMember } from './member-list.js';
@@ -37,6 +38,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   readonly #topics = new Map<string, Topic>();
   readonly #joined = new JoinedTopics();
   readonly #presence: PresenceEvents | undefined;
+  readonly #subscriptions = new Plug<(manager: WebSocketManager, name: string) => void>();
 
   constructor(
     private readonly options: TopicsOptions,
@@ -88,7 +90,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   /** The members on this process that a message goes to. Counts the message. */
-  audienceOf(name: string, except?: Exception): WebSocketManager[] {
+  audienceOf(name: string, except?: readonly Excepted[]): WebSocketManager[] {
     return this.#topics.get(name)?.audience(except) ?? [];
   }
 
@@ -126,7 +128,14 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     return registered;
   }
 
+  /** A plug: revokes the subscription of a connection that has no reply yet. */
+  useSubscriptions(revoke: (manager: WebSocketManager, name: string) => void): Unplug {
+    return this.#subscriptions.use(revoke);
+  }
+
   leave(manager: WebSocketManager, name: string, cause: TopicLeaveCause = 'left'): boolean {
+    // Before the authorizer answers, too: or the client would be in the topic again a moment later.
+    this.#subscriptions.part?.(manager, name);
     const topic = this.#memberTopic(manager, name);
     if (!topic) return false;
     this.#joined.remove(manager, topic);

@@ -195,6 +195,9 @@ describe('topics, subscribed by clients', () => {
     ['a promise of a text', () => Promise.resolve('true')],
     ['a rejection', () => Promise.reject(new Error('the database is away'))],
     ['an exception of Nest', () => Promise.reject(new ForbiddenException())],
+    ['an error that is returned', () => new ForbiddenException()],
+    ['an object that is no grant', () => ({ allowed: false })],
+    ['a Map', () => new Map()],
     ['an invalid date', () => ({ expiresAt: new Date(Number.NaN) })],
     [
       'a throw',
@@ -253,6 +256,20 @@ describe('topics, subscribed by clients', () => {
     await client.closed();
     await eventually(async () => expect(await presence().count('bye')).toBe(0));
     await expectNoLeaks(testApp.app);
+  });
+
+  it('are not joined when the server lets the connection leave before the authorizer answers', async () => {
+    let admit: (() => void) | undefined;
+    await start({
+      authorizer: () => new Promise<boolean>((resolve) => (admit = () => resolve(true))),
+    });
+    const { client, manager } = await connect('ada');
+    client.send('subscribe', { topic: 'tea' }, 1);
+    await eventually(() => expect(admit).toBeDefined());
+    expect(manager.leave('tea')).toBe(false);
+    admit!();
+    expect((await client.next('exception')).data).toMatchObject({ id: 1, code: 'TOPIC_FORBIDDEN' });
+    expect(manager.topics.size).toBe(0);
   });
 
   it('end when the grant expires', async () => {
