@@ -4,6 +4,9 @@ import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type ConnectionRow, rowOf } from './connection-list.js';
 
+/** Topics, and other connections of the user, that are named. */
+const MAX_NAMED = 50;
+
 /** All facts about one connection that the page shows. */
 export interface ConnectionDetail extends ConnectionRow {
   readonly runId: string;
@@ -28,6 +31,8 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly isReadingPaused: boolean;
   readonly closing: { code: number; reason: string; initiator: string; sinceMs: number } | null;
   readonly creationSite: string | null;
+  /** How many topics the connection is in, and the names of up to 50. */
+  readonly topics: { count: number; names: readonly string[] };
   /** The slots of the user: how many are held, the limit, and up to 50 other connections. */
   readonly slots: { held: number; limit: number; others: readonly string[] };
 }
@@ -62,8 +67,13 @@ export function readConnection(
     isReadingPaused: manager.isReadingPaused,
     closing: closingOf(manager, now),
     creationSite: manager.creationSite ?? null,
+    topics: topicsOf(manager),
     slots: slotsOf(manager, registry, limits),
   };
+}
+
+function topicsOf({ topics }: WebSocketManager): ConnectionDetail['topics'] {
+  return { count: topics.size, names: [...topics].slice(0, MAX_NAMED) };
 }
 
 function closingOf(manager: WebSocketManager, now: number): ConnectionDetail['closing'] {
@@ -79,7 +89,7 @@ function slotsOf(
   const slots = registry.slotsOf(manager.context.userId);
   const others: string[] = [];
   for (const other of slots ?? []) {
-    if (others.length === 50) break;
+    if (others.length === MAX_NAMED) break;
     if (other !== manager) others.push(other.context.connectionId);
   }
   return { held: slots?.held ?? 0, limit, others };

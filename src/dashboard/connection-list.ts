@@ -1,10 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { ServiceUnavailableException } from '@nestjs/common';
-
 import type { Clock } from '../time/clock.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
+import { CHUNK, patternOf, type Searches } from './searches.js';
 
 /** The views of the list: which connections it shows, and in which order. */
 export const VIEWS = ['all', 'recent', 'idle', 'pinned', 'closing', 'unattached'] as const;
@@ -46,39 +45,22 @@ export const PAGE_SIZE = 25;
 const MAX_PAGES = 200;
 const MAX_MATCHES = 1_000;
 const SHORTEST_ID_PART = 6;
-/** Searches that may wait for their turn. */
-const MAX_WAITING = 50;
-/** Connections that a search checks before it yields to the event loop. */
-const CHUNK = 2_000;
 
 /**
  * Pages of connections. Without a search, the list is walked only up to the end of the page. A search walks over all
  * connections, and yields to the event loop in between.
  */
 export class ConnectionList {
-  #lastSearch: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
-
   constructor(
     private readonly registry: ManagerRegistry,
+    private readonly searches: Searches,
     private readonly clock: Clock,
   ) {}
 
   /** @throws {ServiceUnavailableException} when too many searches wait already */
   async read(query: ConnectionQuery): Promise<ConnectionPage> {
     if (query.search === '') return this.#browse(query);
-    if (this.#waiting >= MAX_WAITING) {
-      throw new ServiceUnavailableException(
-        'Too many searches are waiting. Try again in a moment.',
-      );
-    }
-    this.#waiting += 1;
-    // One search runs at a time, however many are requested.
-    const search = this.#lastSearch
-      .then(() => this.#find(query))
-      .finally(() => (this.#waiting -= 1));
-    this.#lastSearch = search.catch(() => undefined);
-    return search;
+    return this.searches.run(() => this.#find(query));
   }
 
   #browse({ view, page }: ConnectionQuery): ConnectionPage {
@@ -97,7 +79,7 @@ export class ConnectionList {
   }
 
   async #find({ view, search, page }: ConnectionQuery): Promise<ConnectionPage> {
-    const pattern = new RegExp(escape(search), 'i');
+    const pattern = patternOf(search);
     const matches: WebSocketManager[] = [];
     let looked = 0;
     let isCapped = false;
@@ -156,8 +138,4 @@ function isMatch(pattern: RegExp, search: string, { context }: WebSocketManager)
   const { userId, threadId, connectionId } = context;
   if (search.length >= SHORTEST_ID_PART && connectionId.includes(search)) return true;
   return pattern.test(userId) || pattern.test(threadId);
-}
-
-function escape(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }

@@ -5,6 +5,7 @@ import { BadRequestException, type ExecutionContext, Inject, Injectable } from '
 import { type Clock, CLOCK } from '../time/clock.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { Topics } from '../topics/topics.service.js';
 import { DashboardAccess } from './access.js';
 import { readConnection } from './connection-detail.js';
 import {
@@ -20,6 +21,9 @@ import {
 } from './dashboard.options.js';
 import { HISTORY_MS, SAMPLE_MS } from './history.js';
 import { Overview } from './overview.js';
+import { Searches } from './searches.js';
+import { readTopic } from './topic-detail.js';
+import { TopicList, type TopicPage } from './topic-list.js';
 import { Watch } from './watch.js';
 
 /** The header that carries the page's token. A page of another site cannot send it. */
@@ -33,7 +37,8 @@ type Query = Readonly<Record<string, unknown>>;
 @Injectable()
 export class DashboardApi {
   readonly #token = randomBytes(24).toString('base64url');
-  readonly #list: ConnectionList;
+  readonly #connections: ConnectionList;
+  readonly #topics: TopicList;
 
   constructor(
     @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
@@ -43,8 +48,11 @@ export class DashboardApi {
     private readonly access: DashboardAccess,
     private readonly watch: Watch,
     private readonly overview: Overview,
+    private readonly topicsHere: Topics,
   ) {
-    this.#list = new ConnectionList(registry, clock);
+    const searches = new Searches();
+    this.#connections = new ConnectionList(registry, searches, clock);
+    this.#topics = new TopicList(topicsHere, searches, clock);
   }
 
   /** Whether a request carries the token that this process gave to viewers who may act. */
@@ -75,15 +83,24 @@ export class DashboardApi {
 
   async connections(query: Query): Promise<ConnectionPage> {
     this.watch.admit(query['viewer']);
-    const { view = 'all', search = '' } = query;
+    const { view = 'all' } = query;
     if (!VIEWS.includes(view as ConnectionView)) {
       throw new BadRequestException(`Expected \`view\` to be one of ${VIEWS.join(', ')}.`);
     }
-    if (typeof search !== 'string' || search.length > MAX_SEARCH) {
-      throw new BadRequestException('Expected `search` to be a text of at most 256 characters.');
-    }
-    const page = Math.max(1, Math.floor(numberIn(query, 'page')));
-    return this.#list.read({ view: view as ConnectionView, search: search.trim(), page });
+    return this.#connections.read({ view: view as ConnectionView, ...pageIn(query) });
+  }
+
+  async topics(query: Query): Promise<TopicPage> {
+    this.watch.admit(query['viewer']);
+    return this.#topics.read(pageIn(query));
+  }
+
+  topic(query: Query): object {
+    this.watch.admit(query['viewer']);
+    const { name } = query;
+    const found =
+      typeof name === 'string' ? readTopic(name, this.topicsHere, this.registry) : undefined;
+    return { topic: found ?? null };
   }
 
   connection(query: Query): object {
@@ -94,6 +111,14 @@ export class DashboardApi {
     const found = typeof id === 'string' ? readConnection(id, registry, limits, clock) : undefined;
     return { connection: found ?? null };
   }
+}
+
+function pageIn(query: Query): { search: string; page: number } {
+  const { search = '' } = query;
+  if (typeof search !== 'string' || search.length > MAX_SEARCH) {
+    throw new BadRequestException('Expected `search` to be a text of at most 256 characters.');
+  }
+  return { search: search.trim(), page: Math.max(1, Math.floor(numberIn(query, 'page'))) };
 }
 
 function numberIn(query: Query, name: string): number {

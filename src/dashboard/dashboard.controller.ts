@@ -102,6 +102,16 @@ export function createDashboardController(path: string): Type {
       this.#json(response, this.api.connection(query));
     }
 
+    @Get('topics')
+    async topics(@Query() query: Record<string, unknown>, @Res() response: object): Promise<void> {
+      this.#json(response, await this.api.topics(query));
+    }
+
+    @Get('topic')
+    topic(@Query() query: Record<string, unknown>, @Res() response: object): void {
+      this.#json(response, this.api.topic(query));
+    }
+
     @Post('actions')
     @HttpCode(200)
     @UseGuards(ActGuard)

@@ -40,6 +40,7 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'disconnect-unconfirmed',
   'resume-gap',
   'resume-failed',
+  'topic-refused',
   'leak-suspected',
   'cluster-joined',
   'cluster-degraded',

@@ -1,20 +1,15 @@
-import {
-  BadRequestException,
-  HttpException,
-  HttpStatus,
-  Inject,
-  Injectable,
-  Logger,
-} from '@nestjs/common';
+import { HttpException, HttpStatus, Inject, Injectable, Logger } from '@nestjs/common';
 
 import { SecondWindow } from '../structures/second-window.js';
 import { type Clock, CLOCK } from '../time/clock.js';
 import { CloseCode } from '../wire/close-codes.js';
 import type { ClusterTarget } from '../cluster/cluster-delivery.js';
-import { MAX_IDENTIFIER_LENGTH } from '../context/identifier.js';
 import { Journal } from '../journal/journal.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Drain } from '../shutdown/drain.js';
+import { Topics } from '../topics/topics.service.js';
+import { type ActionName, type ActionRequest, parseAction } from './action-request.js';
 
 /** The name and the address of the viewer who acts, for the audit line. */
 export interface Operator {
@@ -25,16 +20,6 @@ export interface Operator {
 /** How many connections of this process an action affected. */
 export interface ActionResult {
   readonly count: number;
-}
-
-type ActionName = 'disconnect-connection' | 'disconnect-user' | 'cleanup' | 'drain';
-
-interface ActionRequest {
-  readonly action: ActionName;
-  /** The connection's or the user's id. */
-  readonly target: string;
-  /** Whether the clients may reconnect at once (1001) or have to sign in again (4401). */
-  readonly mayReconnect: boolean;
 }
 
 type Act = (request: ActionRequest, operator: Operator) => ActionResult | Promise<ActionResult>;
@@ -50,6 +35,12 @@ export class OperatorActions {
   readonly #actions: Readonly<Record<ActionName, Act>> = {
     'disconnect-connection': (request, operator) => this.#disconnectConnection(request, operator),
     'disconnect-user': (request, operator) => this.#disconnectUser(request, operator),
+    'remove-connection-from-topic': (request, operator) => {
+      const manager = this.factory.getManager(request.target);
+      return this.#removeFromTopic(request, operator, manager ? [manager] : []);
+    },
+    'remove-user-from-topic': (request, operator) =>
+      this.#removeFromTopic(request, operator, this.factory.managersOf(request.target)),
     cleanup: (_request, operator) => this.#cleanup(operator),
     drain: (_request, operator) => this.#drain(operator),
   };
@@ -59,6 +50,7 @@ export class OperatorActions {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly factory: WebSocketManagerFactory,
     private readonly drain: Drain,
+    private readonly topics: Topics,
     private readonly journal: Journal,
   ) {}
 
@@ -67,7 +59,7 @@ export class OperatorActions {
    * @throws {BadRequestException} if the body is not a valid action; 429 for more than 5 actions in a second
    */
   async run(body: unknown, operator: Operator): Promise<ActionResult> {
-    const request = this.#parse(body);
+    const request = parseAction(body);
     this.#admit();
     return this.#actions[request.action](request, operator);
   }
@@ -75,14 +67,14 @@ export class OperatorActions {
   #disconnectConnection({ target, mayReconnect }: ActionRequest, operator: Operator): ActionResult {
     const manager = this.factory.getManager(target);
     const count = manager ? 1 : 0;
-    this.#audit(operator, 'disconnect-connection', count, target);
+    this.#audit(operator, 'disconnect-connection', count, { target });
     this.#disconnect({ connectionId: target }, mayReconnect);
     return { count };
   }
 
   #disconnectUser({ target, mayReconnect }: ActionRequest, operator: Operator): ActionResult {
     const { length: count } = this.factory.managersOf(target);
-    this.#audit(operator, 'disconnect-user', count, target);
+    this.#audit(operator, 'disconnect-user', count, { target });
     this.#disconnect({ userId: target }, mayReconnect);
     return { count };
   }
@@ -91,6 +83,17 @@ export class OperatorActions {
   // reported by an event.
   #disconnect(target: ClusterTarget, mayReconnect: boolean): void {
     void this.factory.disconnect(target, { code: codeOf(mayReconnect), reason: REASON });
+  }
+
+  #removeFromTopic(
+    { action, target, topic }: ActionRequest,
+    operator: Operator,
+    managers: readonly WebSocketManager[],
+  ): ActionResult {
+    const removed = managers.filter((manager) => this.topics.remove(manager, topic, 'removed'));
+    const { length: count } = removed;
+    this.#audit(operator, action, count, { target, topic });
+    return { count };
   }
 
   async #cleanup(operator: Operator): Promise<ActionResult> {
@@ -106,25 +109,13 @@ export class OperatorActions {
     return { count };
   }
 
-  #audit(operator: Operator, action: string, count: number, target?: string): void {
-    const details = { ...operator, action, ...(target !== undefined && { target }), count };
-    this.journal.record('operator-action', details);
-  }
-
-  #parse(body: unknown): ActionRequest {
-    const { action, target = '', mayReconnect = false } = (body ?? {}) as Record<string, unknown>;
-    if (typeof action !== 'string' || !Object.hasOwn(this.#actions, action)) {
-      const known = Object.keys(this.#actions).join(', ');
-      throw new BadRequestException(`Expected \`action\` to be one of ${known}.`);
-    }
-    if (typeof mayReconnect !== 'boolean') {
-      throw new BadRequestException('Expected `mayReconnect` to be true or false.');
-    }
-    const needsTarget = action.startsWith('disconnect-');
-    if (!isTarget(target) || (needsTarget && target === '')) {
-      throw new BadRequestException('Expected `target` to be the id of a connection or a user.');
-    }
-    return { action: action as ActionName, target, mayReconnect };
+  #audit(
+    operator: Operator,
+    action: string,
+    count: number,
+    on: { target?: string; topic?: string } = {},
+  ): void {
+    this.journal.record('operator-action', { ...operator, action, ...on, count });
   }
 
   #admit(): void {
@@ -137,10 +128,6 @@ export class OperatorActions {
       );
     }
   }
-}
-
-function isTarget(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= MAX_IDENTIFIER_LENGTH && value.isWellFormed();
 }
 
 function codeOf(mayReconnect: boolean): number {

@@ -11,6 +11,8 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Drain } from '../shutdown/drain.js';
+import { TopicRequests } from '../topics/topic-requests.js';
+import { Topics } from '../topics/topics.service.js';
 import { thisNode } from './this-node.js';
 import { rankUsers } from './user-ranking.js';
 
@@ -35,6 +37,8 @@ export class Overview {
     private readonly leaks: LeakDetector,
     private readonly tracker: ThreadConsistencyTracker,
     private readonly drain: Drain,
+    private readonly topics: Topics,
+    private readonly subscriptions: TopicRequests,
     @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {}
 
@@ -80,6 +84,13 @@ export class Overview {
         inFlight: traffic.inFlight,
         failed: traffic.failed,
         ignored: traffic.ignored,
+      },
+      topics: {
+        count: this.topics.size,
+        memberships: this.topics.memberships,
+        pending: this.subscriptions.pending,
+        refusals: this.subscriptions.refusals,
+        historyBytes: this.topics.histories?.history.bytes ?? null,
       },
       leaks: { count: suspects.length, suspects: suspects.slice(0, MAX_SUSPECTS) },
       consistency: { ...consistency, violations: violations.slice(-MAX_VIOLATIONS) },

@@ -23,9 +23,15 @@ beforeAll(async () => {
     options: { limits: { maxManagers: MANAGERS + 1 } },
   });
   const factory = running.app.get(WebSocketManagerFactory);
+  let count = 0;
   for (const userId of crowdOf(MANAGERS)) {
     const context = UserExecutionContext.fromWebSocketRequest({ userId, threadId: 'tea' });
-    await factory.createManager(context, { socket: new FakeSocket() });
+    const manager = await factory.createManager(context, { socket: new FakeSocket() });
+    count += 1;
+    // One topic for all, some with nearly as many members as are counted at each look, and one for each connection.
+    for (const topic of ['lobby', `hall-${Math.floor(count / 900)}`, `room-${count}`]) {
+      await manager.join(topic);
+    }
   }
 });
 afterAll(async () => {
@@ -82,6 +88,10 @@ describe(`the dashboard over ${MANAGERS} managers`, () => {
     ['latest traffic', `connections?${VIEWER}&view=recent&page=200`],
     ['search, nothing found', `connections?${VIEWER}&search=nobody-of-that-name`],
     ['search, many found', `connections?${VIEWER}&search=a`],
+    ['topics', `topics?${VIEWER}`],
+    ['topics, search', `topics?${VIEWER}&search=OOM`],
+    ['topics, nothing found', `topics?${VIEWER}&search=nothing-of-that-name`],
+    ['the largest topic', `topic?${VIEWER}&name=lobby`],
   ])('replies with a bounded page: %s', async (name, path) => {
     const { bytes } = await measure(name, path);
     expect(bytes).toBeLessThan(16_384);

@@ -4,6 +4,8 @@ import { plural } from './words.js';
 
 // The actions of viewers who may act. Each is confirmed in a dialog first, and its result is announced.
 
+const REMOVED = 'The client is told, and may subscribe again if the app admits it.';
+
 export class Actions {
   #token = null;
   #request;
@@ -46,6 +48,26 @@ export class Actions {
       hasReconnect: true,
       request: { action: 'disconnect-user', target: user },
       done: ({ count }) => `${plural(count, 'connection')} of ${user} disconnected.`,
+    });
+  }
+
+  removeConnection(id, user, topic) {
+    this.#confirm({
+      title: `Remove this connection of ${user} from the topic ${topic}?`,
+      text: `${id} stays connected. ${REMOVED}`,
+      button: 'Remove',
+      request: { action: 'remove-connection-from-topic', target: id, topic },
+      done: ({ count }) => (count > 0 ? `Removed from ${topic}.` : `Was not in ${topic} any more.`),
+    });
+  }
+
+  removeUser(user, topic) {
+    this.#confirm({
+      title: `Remove ${user} from the topic ${topic}?`,
+      text: `All connections of this user on this process leave the topic, and stay connected. ${REMOVED}`,
+      button: 'Remove',
+      request: { action: 'remove-user-from-topic', target: user, topic },
+      done: ({ count }) => `${plural(count, 'connection')} of ${user} removed from ${topic}.`,
     });
   }
 

@@ -1,60 +1,44 @@
 import { $, el, reconcile, setText } from './dom.js';
-import { ask } from './server.js';
+import { PagedList } from './paged-list.js';
 import { bytes, duration, NO_DATA, plural, whole } from './words.js';
 
-// The list of connections: a search, a view, pages. The server searches and sends one page of the result.
-
-const REFRESH_MS = 5_000;
-const TYPING_MS = 250;
+// The list of connections: a search, a view, pages.
 
 const STATES = { connecting: '◔', ready: '●', draining: '◑', closing: '◌', closed: '○' };
 
 const cell = (className, ...children) => el('td', { className }, ...children);
 
 export class Connections {
-  #page = 1;
-  #pages = 1;
-  #abort;
-  #askedAt = 0;
+  #list;
   #staleAfterMs = 600_000;
-  #typing;
 
   constructor({ onPick, onProblem }) {
     this.onPick = onPick;
-    this.onProblem = onProblem;
-    $('#search').addEventListener('input', () => {
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => this.#restart(), TYPING_MS);
+    this.#list = new PagedList({
+      name: 'connections',
+      search: $('#search'),
+      pages: $('#pages'),
+      query: () => ({ view: $('#view').value }),
+      render: (answer) => this.#render(answer),
+      onProblem,
     });
-    $('#view').addEventListener('change', () => this.#restart());
-    $('#previous').addEventListener('click', () => this.#turn(-1));
-    $('#next').addEventListener('click', () => this.#turn(1));
+    $('#view').addEventListener('change', () => this.#list.restart());
   }
 
   /** Called with every update of the state; loads the list again when it is due. */
   refresh({ limits }) {
     this.#staleAfterMs = limits.staleAfterMs;
-    if (performance.now() - this.#askedAt >= REFRESH_MS - 100) void this.load();
+    this.#list.refresh();
+  }
+
+  load() {
+    return this.#list.load();
   }
 
   searchFor(text) {
     $('#search').value = text;
     $('#view').value = 'all';
-    this.#restart();
-  }
-
-  async load() {
-    this.#abort?.abort();
-    const abort = new AbortController();
-    this.#abort = abort;
-    this.#askedAt = performance.now();
-    const query = { view: $('#view').value, search: $('#search').value, page: this.#page };
-    try {
-      const answer = await ask('connections', query, abort.signal);
-      if (!abort.signal.aborted) this.#render(answer);
-    } catch (error) {
-      if (!abort.signal.aborted) this.onProblem(error);
-    }
+    this.#list.restart();
   }
 
   /** Marks the row whose details are shown. */
@@ -65,27 +49,11 @@ export class Connections {
     this.selected = connectionId;
   }
 
-  #restart() {
-    this.#page = 1;
-    void this.load();
-  }
-
-  #turn(by) {
-    this.#page = Math.min(this.#pages, Math.max(1, this.#page + by));
-    void this.load();
-  }
-
-  #render({ rows, total, isCapped, page, pages }) {
-    this.#page = page;
-    this.#pages = pages;
-    const isSearch = $('#search').value.trim() !== '';
+  #render({ rows, total, isCapped }) {
+    const { isSearch } = this.#list;
     const found = `${whole(total)}${isCapped ? '+' : ''}`;
     const what = total === 1 && !isCapped ? 'connection' : 'connections';
     setText($('#found'), isSearch ? `${found} ${what} found` : `${found} ${what}`);
-    setText($('#page-number'), `Page ${whole(page)} of ${whole(pages)}`);
-    $('#pages').hidden = pages === 1;
-    $('#previous').disabled = page <= 1;
-    $('#next').disabled = page >= pages;
     $('#no-connections').hidden = rows.length > 0;
     setText($('#no-connections'), isSearch ? 'Nothing matches.' : 'No connections.');
     $('#connections-table').hidden = rows.length === 0;

@@ -1,3 +1,4 @@
+import { Aside, renderEntries, renderFacts } from './aside.js';
 import { $, el, reconcile, setText } from './dom.js';
 import { ask } from './server.js';
 import { bytes, clockTime, CODES, duration, NO_DATA, plural, whole } from './words.js';
@@ -50,58 +51,36 @@ function closingWords({ code, reason, initiator, sinceMs }) {
   return `${code}${name}, by ${initiator}, for ${duration(sinceMs)}${reason ? `: ${reason}` : ''}`;
 }
 
-export class Detail {
-  #id;
+export class Detail extends Aside {
   #user;
 
-  constructor({ onClose, onPick, actions }) {
-    this.onClose = onClose;
+  constructor({ onClose, onPick, onPickTopic, actions }) {
+    super($('#detail'), { onClose });
     this.onPick = onPick;
-    $('#detail-close').addEventListener('click', () => this.close());
-    $('#detail').addEventListener('keydown', ({ key }) => {
-      if (key === 'Escape') this.close();
-    });
+    this.onPickTopic = onPickTopic;
+    this.actions = actions;
     $('#disconnect-one').addEventListener('click', () =>
-      actions.disconnectConnection(this.#id, this.#user),
+      actions.disconnectConnection(this.key, this.#user),
     );
     $('#disconnect-all').addEventListener('click', () => actions.disconnectUser(this.#user));
   }
 
-  async open(connectionId) {
-    this.opener = document.activeElement;
-    this.#id = connectionId;
-    $('#detail').hidden = false;
-    $('#detail-facts').replaceChildren();
-    $('#detail-others').replaceChildren();
-    setText($('#detail-gone'), '');
-    await this.refresh();
-    $('#detail-title').focus();
-  }
-
-  close() {
-    this.#id = undefined;
-    $('#detail').hidden = true;
-    this.onClose();
-    this.opener?.focus();
-  }
-
-  async refresh() {
-    const id = this.#id;
-    if (id === undefined) return;
-    const { connection } = await ask('connection', { id });
-    // Another connection may have been selected meanwhile.
-    if (id === this.#id) this.#render(connection);
-  }
-
-  #render(connection) {
-    $('#detail').classList.toggle('gone', connection === null);
-    for (const button of [$('#disconnect-one'), $('#disconnect-all')]) {
-      button.disabled = connection === null;
+  clear() {
+    for (const list of ['#detail-facts', '#detail-topics', '#detail-others']) {
+      $(list).replaceChildren();
     }
-    if (connection === null) {
-      setText($('#detail-gone'), 'This connection has ended. These are its last values.');
-      return;
-    }
+  }
+
+  async read(id) {
+    return (await ask('connection', { id })).connection;
+  }
+
+  render(connection) {
+    if (connection !== null) this.#renderConnection(connection);
+    this.showGone(connection === null, 'This connection has ended. These are its last values.');
+  }
+
+  #renderConnection(connection) {
     this.#user = connection.userId;
     setText($('#detail-title'), connection.userId);
     const groups = Object.entries(GROUPS);
@@ -110,19 +89,27 @@ export class Detail {
       groups,
       ([title]) => title,
       ([title]) => el('section', {}, el('h4', {}, title), el('dl')),
-      (section, [, facts]) => this.#renderFacts($('dl', section), facts(connection)),
+      (section, [, facts]) => renderFacts($('dl', section), facts(connection)),
     );
     setText($('#disconnect-all'), `Disconnect all ${connection.slots.held} of this user`);
+    this.#renderTopics(connection);
     this.#renderOthers(connection.slots.others);
   }
 
-  #renderFacts(list, facts) {
-    reconcile(
-      list,
-      facts,
-      ([name]) => name,
-      ([name]) => el('div', {}, el('dt', {}, name), el('dd')),
-      (entry, [, value]) => setText($('dd', entry), value),
+  #renderTopics({ connectionId, userId, topics }) {
+    const { count, names } = topics;
+    $('#detail-topics-title').hidden = count === 0;
+    const more = count > names.length ? `, the first ${whole(names.length)}` : '';
+    setText($('#detail-topics-title'), `In ${plural(count, 'topic')}${more}`);
+    renderEntries(
+      $('#detail-topics'),
+      names.map((name) => ({ name, note: '' })),
+      {
+        onPick: this.onPickTopic,
+        label: (name) => `Details of the topic ${name}`,
+        remove: (name) => this.actions.removeConnection(connectionId, userId, name),
+        removeLabel: (name) => `Remove this connection from ${name}`,
+      },
     );
   }
 

@@ -11,6 +11,7 @@ import { Feed } from './feed.js';
 import { renderRefusals } from './refusals.js';
 import { ask } from './server.js';
 import { startTheme } from './theme.js';
+import { TopicDetail, Topics } from './topics.js';
 import { renderUsers } from './users.js';
 import { duration, plural, whole } from './words.js';
 
@@ -27,17 +28,34 @@ const cards = new Cards();
 const feed = new Feed();
 const actions = new Actions({ onDone: (text) => done(text) });
 const connections = new Connections({ onPick: open, onProblem: (error) => problem(error) });
-const detail = new Detail({ onClose: () => connections.select(undefined), onPick: open, actions });
+const topics = new Topics({ onPick: openTopic, onProblem: (error) => problem(error) });
+const detail = new Detail({
+  onClose: () => connections.select(undefined),
+  onPick: open,
+  onPickTopic: openTopic,
+  actions,
+});
+const topicDetail = new TopicDetail({
+  onClose: () => topics.select(undefined),
+  onPickUser: (userId) => connections.searchFor(userId),
+  actions,
+});
 
 function open(connectionId) {
   connections.select(connectionId);
   detail.open(connectionId).catch(problem);
 }
 
+function openTopic(name) {
+  topics.select(name);
+  topicDetail.open(name).catch(problem);
+}
+
 function done(text) {
   announce(text);
   void look();
   void connections.load();
+  void topics.load();
 }
 
 // Read out by screen readers: only results of actions, and changes of the whole page.
@@ -63,6 +81,7 @@ function renderNode(state) {
   if (node !== undefined && node !== state.node.id) {
     samples = [];
     feed.latest = 0;
+    topics.forget();
     announce('Another process responds now.');
   }
   node = state.node.id;
@@ -151,6 +170,7 @@ function render(state) {
   renderCluster(state);
   feed.take(state.events);
   connections.refresh(state);
+  topics.refresh(state);
 }
 
 async function look() {
@@ -162,7 +182,7 @@ async function look() {
     failures = 0;
     render(state);
     status(state.isDraining ? 'draining' : 'live', state.isDraining ? 'Draining' : 'Live');
-    await detail.refresh();
+    await Promise.all([detail.refresh(), topicDetail.refresh()]);
   } catch (error) {
     failures += 1;
     problem(error);

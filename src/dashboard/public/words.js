@@ -100,6 +100,10 @@ const ACTIONS = {
   'disconnect-connection': ({ target, count }) => `disconnected ${target} (${count})`,
   'disconnect-user': ({ target, count }) =>
     `disconnected ${plural(count, 'connection')} of ${target}`,
+  'remove-connection-from-topic': ({ target, topic, count }) =>
+    `removed ${target} from ${topic} (${count})`,
+  'remove-user-from-topic': ({ target, topic, count }) =>
+    `removed ${plural(count, 'connection')} of ${target} from ${topic}`,
   cleanup: ({ count }) => `cleaned up: ${count} removed`,
   drain: ({ count }) => `started the drain of ${plural(count, 'connection')}`,
 };
@@ -195,6 +199,11 @@ export const EVENTS = {
     kind: 'problems',
     mark: '!',
     say: (event) => `Missed events could not be sent to ${who(event)}`,
+  },
+  'topic-refused': {
+    kind: 'refusals',
+    mark: '⊘',
+    say: (event) => `${who(event)} may not join ${event.topic ?? 'a topic'}: ${event.code}`,
   },
   'cluster-joined': {
     kind: 'cluster',

@@ -1,0 +1,124 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { Clock } from '../time/clock.js';
+import type { KeptEvents } from '../history/event-history.js';
+import type { Topic } from '../topics/topic.js';
+import type { Topics } from '../topics/topics.service.js';
+import { CHUNK, patternOf, type Searches } from './searches.js';
+
+/** One row of the list. */
+export interface TopicRow {
+  readonly name: string;
+  /** Connections of this process. */
+  readonly members: number;
+  /** Users of this process; `null` for a topic with so many connections that counting would take long. */
+  readonly users: number | null;
+  /** Messages to the members since the topic has had some. */
+  readonly messages: number;
+  /** What is kept in the memory of this process; `null` where nothing is kept there. */
+  readonly history: KeptEvents | null;
+}
+
+export interface TopicPage {
+  readonly rows: readonly TopicRow[];
+  /** The number of topics, or of those that match the search. */
+  readonly total: number;
+  /** Only the largest topics are listed. */
+  readonly isCapped: boolean;
+  readonly page: number;
+  readonly pages: number;
+  /** Monotonic milliseconds, for rates. */
+  readonly at: number;
+}
+
+export interface TopicQuery {
+  /** Part of the name, case-insensitive; empty for all. */
+  readonly search: string;
+  /** The number of the page, from 1. */
+  readonly page: number;
+}
+
+const PAGE_SIZE = 25;
+/** Topics that can be reached without a narrower search. */
+const MAX_LISTED = 1_000;
+/** Members of a topic up to which its users are counted at each look, where nothing else counts them. */
+const MAX_COUNTED = 1_000;
+
+/** Pages of topics with members on this process, the largest first. A walk yields to the event loop in between. */
+export class TopicList {
+  constructor(
+    private readonly topics: Topics,
+    private readonly searches: Searches,
+    private readonly clock: Clock,
+  ) {}
+
+  /** @throws {ServiceUnavailableException} when too many searches wait already */
+  read(query: TopicQuery): Promise<TopicPage> {
+    return this.searches.run(() => this.#find(query));
+  }
+
+  async #find({ search, page }: TopicQuery): Promise<TopicPage> {
+    const pattern = search === '' ? undefined : patternOf(search);
+    const largest = new Largest();
+    let looked = 0;
+    let total = 0;
+    for (const topic of this.topics.all()) {
+      looked += 1;
+      if (looked % CHUNK === 0) await nextTurn();
+      if (pattern && !pattern.test(topic.topic)) continue;
+      total += 1;
+      largest.add(topic);
+    }
+    const found = largest.sorted();
+    const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
+    const current = Math.min(page, pages);
+    const shown = found.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
+    return {
+      rows: shown.map((topic) => topicRow(topic, this.topics)),
+      total,
+      isCapped: total > found.length,
+      page: current,
+      pages,
+      at: this.clock.now(),
+    };
+  }
+}
+
+export function topicRow(topic: Topic, { histories }: Topics): TopicRow {
+  return {
+    name: topic.topic,
+    members: topic.members.size,
+    users: usersOf(topic),
+    messages: topic.messages,
+    history: histories?.history.kept?.(topic) ?? null,
+  };
+}
+
+function usersOf({ users, members }: Topic): number | null {
+  if (users) return users.size;
+  if (members.size > MAX_COUNTED) return null;
+  return new Set([...members].map(({ context }) => context.userId)).size;
+}
+
+/** The largest topics of a walk, in bounded memory. Of two of one size, the one that came first. */
+class Largest {
+  #topics: { readonly topic: Topic; readonly size: number }[] = [];
+  #floor = 0;
+
+  add(topic: Topic): void {
+    const { size } = topic.members;
+    if (size <= this.#floor) return;
+    this.#topics.push({ topic, size });
+    if (this.#topics.length === 2 * MAX_LISTED) this.#cut();
+  }
+
+  sorted(): Topic[] {
+    this.#cut();
+    return this.#topics.map(({ topic }) => topic);
+  }
+
+  #cut(): void {
+    this.#topics = this.#topics.toSorted((a, b) => b.size - a.size).slice(0, MAX_LISTED);
+    if (this.#topics.length === MAX_LISTED) this.#floor = this.#topics.at(-1)!.size;
+  }
+}
