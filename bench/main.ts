@@ -12,7 +12,8 @@ import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
 import { slots } from './measures/slots.js';
-import { DeliveryWays, liveManagers, ManagerCounts, SlotWays } from './metrics.js';
+import { topics } from './measures/topics.js';
+import { DeliveryWays, liveManagers, ManagerCounts, MembershipWays, SlotWays } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { isBroken, type Ratio, ratiosOf } from './ratios.js';
 import { environment } from '../lab/environment.js';
@@ -28,6 +29,7 @@ const measures: readonly Measure[] = [
   code,
   memory,
   fanOut,
+  topics,
   managers,
   heartbeat,
   delivery,
@@ -40,10 +42,11 @@ const SUBJECTS = [
   ...ManagerCounts.map(liveManagers),
   ...DeliveryWays,
   ...SlotWays,
+  ...MembershipWays,
 ];
 
 /** The measures that have promised ratios. */
-const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, managers];
+const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, topics, managers];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
   const known = measures.map(({ name }) => name);

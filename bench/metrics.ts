@@ -14,6 +14,11 @@ export const SlotWays = ['plain SET', 'slot'] as const;
 /** The ways to send a message to another node. */
 export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
+/** The ways to keep which connections are in which topic. */
+export const MembershipWays = ['Map of Sets by hand', 'join, leave'] as const;
+export type MembershipWay = (typeof MembershipWays)[number];
+/** The numbers of topics that each connection is in. */
+export const TopicsEach = [1, 3, 10] as const;
 
 const sizeName = (bytes: number): string => (bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`);
 export const inThousands = (count: number): string => count.toLocaleString('en');
@@ -84,6 +89,30 @@ export const metrics = {
     title: 'CPU of a message to 1,000 connections',
     unit: 'ms',
     digits: 2,
+  }),
+  topicCpu: (): Metric => ({
+    id: 'topics.cpu',
+    title: 'CPU per delivery to a topic of 1,000',
+    unit: 'µs',
+    digits: 2,
+  }),
+  sharedTopicCpu: (hasHistory: boolean): Metric => ({
+    id: `topics.nodes.cpu${hasHistory ? '.history' : ''}`,
+    title: `CPU of both nodes per delivery to a topic of 1,000 + 1,000${hasHistory ? ', with history' : ''}`,
+    unit: 'µs',
+    digits: 2,
+  }),
+  membershipCpu: (): Metric => ({
+    id: 'topics.membership.cpu',
+    title: 'CPU of joining and leaving a topic, without sockets',
+    unit: 'µs',
+    digits: 2,
+  }),
+  membershipHeap: (each: number): Metric => ({
+    id: `topics.membership.heap.${each}`,
+    title: `Heap per membership, ${each} for each connection`,
+    unit: 'B',
+    digits: 0,
   }),
   cycle: (): Metric => ({
     id: 'managers.cycle',

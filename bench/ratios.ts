@@ -1,4 +1,4 @@
-import { liveManagers, metrics } from './metrics.js';
+import { liveManagers, MembershipWays, metrics, TopicsEach } from './metrics.js';
 import type { Results } from './results.js';
 import { type Summary, summarise } from './statistics.js';
 
@@ -95,6 +95,7 @@ function promises(idle: number): Promised[] {
       other: 'bare-ws',
       limit: 1.1,
     },
+    ...topicPromises(injected),
     {
       title: 'Sweep that removes nothing, 1,000,000 managers',
       against: 'the same at 1,000',
@@ -111,6 +112,61 @@ function promises(idle: number): Promised[] {
       other: liveManagers(1_000),
       limit: 1.5,
     },
+  ];
+}
+
+function topicPromises(subject: string): Promised[] {
+  const [byHand, ours] = MembershipWays;
+  const beside = 'a Map of Sets by hand';
+  return [
+    {
+      title: 'CPU per delivery to a topic of 1,000',
+      against: 'a loop of ws.send over one prepared frame',
+      metricId: metrics.topicCpu().id,
+      subject,
+      other: 'bare-ws',
+      limit: 1.1,
+    },
+    {
+      title: 'CPU per delivery to a topic of 1,000',
+      against: 'a room of Socket.IO',
+      metricId: metrics.topicCpu().id,
+      subject,
+      other: 'nest-socket-io',
+      limit: 0.6,
+    },
+    {
+      title: 'CPU of two nodes per delivery to a topic',
+      against: 'Socket.IO with its Redis adapter',
+      metricId: metrics.sharedTopicCpu(false).id,
+      subject,
+      other: 'nest-socket-io',
+      limit: 0.6,
+    },
+    {
+      title: 'CPU of two nodes per delivery to a topic with history',
+      against: 'Socket.IO with its Redis Streams adapter',
+      metricId: metrics.sharedTopicCpu(true).id,
+      subject,
+      other: 'nest-socket-io',
+      limit: 0.7,
+    },
+    {
+      title: 'Join and leave a topic',
+      against: beside,
+      metricId: metrics.membershipCpu().id,
+      subject: ours,
+      other: byHand,
+      limit: 3,
+    },
+    ...TopicsEach.map((each) => ({
+      title: `Heap per membership, ${each} for each connection`,
+      against: beside,
+      metricId: metrics.membershipHeap(each).id,
+      subject: ours,
+      other: byHand,
+      limit: 2.5,
+    })),
   ];
 }
 

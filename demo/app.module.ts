@@ -15,6 +15,7 @@ import { EventLog } from './event-log.js';
 import { HealthController } from './health.controller.js';
 import { PageController } from './page.controller.js';
 import { PlaygroundController } from './playground.controller.js';
+import { mayEnter } from './rooms.js';
 import { SignInController } from './sign-in.controller.js';
 import { SignedTokens } from './signed-tokens.js';
 import { TokenAuthenticator } from './token.authenticator.js';
@@ -24,6 +25,7 @@ import { TokenAuthenticator } from './token.authenticator.js';
     WebSocketIsolationModule.forRoot({
       authenticator: TokenAuthenticator,
       ...clusterOptions(),
+      topics: { authorizer: mayEnter, presence: true, presenceIntervalMs: 200, history: {} },
       // A browser cannot read the status of a refused upgrade request, but it can read a close code.
       handshake: { rejectWith: 'close' },
       // Short times for the demo. A real application sets minutes.

@@ -1,6 +1,7 @@
-import { ConnectedSocket, MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import { ConnectedSocket, MessageBody, SubscribeMessage, WsException } from '@nestjs/websockets';
 import {
   IsolatedGateway,
+  TopicPresence,
   UserExecutionContext,
   WebSocketEmitter,
   WebSocketManager,
@@ -8,6 +9,7 @@ import {
 
 import { Assistant } from './assistant.js';
 import { Conversation } from './conversation.js';
+import { topicOf } from './rooms.js';
 
 /** An instance per tab: its fields, and the providers it injects, belong to this connection only. */
 @IsolatedGateway({ path: '/chat' })
@@ -20,16 +22,25 @@ export class ChatGateway {
     private readonly conversation: Conversation,
     private readonly assistant: Assistant,
     private readonly emitter: WebSocketEmitter,
+    private readonly presence: TopicPresence,
   ) {}
 
   handleConnection(): void {
     this.manager.send('welcome', this.context);
   }
 
+  /** To everybody in the room, whatever node they are on. The tab has subscribed to the room itself. */
   @SubscribeMessage('say')
-  say(@MessageBody('text') text: unknown): void {
+  say(@MessageBody('room') room: unknown, @MessageBody('text') text: unknown): void {
     const said = this.conversation.say(String(text).slice(0, 500));
-    this.emitter.toThread(this.context.userId, this.context.threadId).send('said', said);
+    this.emitter.toTopic(this.#joined(room)).send('said', said);
+  }
+
+  /** Who is in the room. From then on, `presence` events tell who comes and goes. */
+  @SubscribeMessage('people')
+  async people(@MessageBody('room') room: unknown): Promise<unknown> {
+    const members = await this.presence.members(this.#joined(room));
+    return { event: 'people', data: members.map(({ userId }) => userId) };
   }
 
   @SubscribeMessage('ask')
@@ -67,5 +78,11 @@ export class ChatGateway {
   @SubscribeMessage('cut')
   cut(@ConnectedSocket() client: { terminate(): void }): void {
     client.terminate();
+  }
+
+  #joined(room: unknown): string {
+    const topic = topicOf(room);
+    if (!this.manager.topics.has(topic)) throw new WsException('This tab is not in that room.');
+    return topic;
   }
 }

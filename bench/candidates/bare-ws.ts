@@ -17,17 +17,19 @@ export const start: StartServer = async () => {
       if (event === 'echo') client.send(JSON.stringify({ event: 'echo', data }));
     });
   });
+  const toAll = (): void => {
+    const frame = Buffer.from(JSON.stringify({ event: 'news', data: NEWS }));
+    for (const client of server.clients) {
+      if (client.readyState === WebSocket.OPEN) client.send(frame, { binary: false });
+    }
+  };
   httpServer.listen(0, '127.0.0.1');
   await once(httpServer, 'listening');
   return {
     port: (httpServer.address() as AddressInfo).port,
     httpServer,
-    fanOut: () => {
-      const frame = Buffer.from(JSON.stringify({ event: 'news', data: NEWS }));
-      for (const client of server.clients) {
-        if (client.readyState === WebSocket.OPEN) client.send(frame, { binary: false });
-      }
-    },
+    toCrowd: toAll,
+    toTopic: toAll,
     // The ping loop from the documentation of `ws`, for comparison with the library's heartbeat.
     startPinging: (intervalMs) => {
       const alive = new WeakSet<WebSocket>();

@@ -43,6 +43,10 @@ export function candidateNamed(name: string): Candidate {
 export interface ServerOptions {
   /** How many concurrent connections the server must hold. */
   readonly connections: number;
+  /** The Redis that connects the server with other nodes. Default: it is the only one. */
+  readonly redisUrl?: string;
+  /** Whether the messages to {@link TOPIC} are kept for clients that come back. Only with `redisUrl`. */
+  readonly keepsHistory?: boolean;
 }
 
 /** A running server, as the measures use it. */
@@ -52,7 +56,11 @@ export interface BenchServer {
   /** Sets the maximum number of connections per user. */
   allowPerUser?(connections: number): void;
   /** Sends one message to every connection of {@link CROWD}. */
-  fanOut?(): void;
+  toCrowd?(): void;
+  /** Lets all open connections of this server join {@link TOPIC}. Absent where topics do not exist. */
+  joinTopic?(): Promise<void>;
+  /** Sends one message to every member of {@link TOPIC}, on all nodes. */
+  toTopic?(): void;
   /** Starts to ping every connection once per `intervalMs`. Absent where the server pings by default. */
   startPinging?(intervalMs: number): void;
 }
@@ -62,6 +70,9 @@ export type StartServer = (options: ServerOptions) => Promise<BenchServer>;
 
 /** The user id of all connections that a fan-out is sent to. */
 export const CROWD = 'crowd';
+
+/** The topic, or the room of Socket.IO, that connections join. */
+export const TOPIC = 'news-room';
 
 /** The payload of a fan-out. */
 export const NEWS = Object.freeze({ headline: 'All quiet on the loopback', edition: 1 });

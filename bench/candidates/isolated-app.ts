@@ -7,10 +7,12 @@ import {
   WebSocketEmitter,
   WebSocketIsolationModule,
   type WebSocketIsolationOptions,
+  type WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
 
-import { type BenchServer, CROWD, NEWS, type ServerOptions } from './candidate.js';
+import { type BenchServer, CROWD, NEWS, type ServerOptions, TOPIC } from './candidate.js';
 import { startNest } from './nest-app.js';
 
 /** Reads the user id from the query string of the URL. */
@@ -23,17 +25,25 @@ class QueryAuthenticator implements ConnectionAuthenticator {
   }
 }
 
+// An app lets a connection join in its own code. The registry, which has all of them, is not published.
+function managersOf(factory: WebSocketManagerFactory): Iterable<WebSocketManager> {
+  const { registry } = factory as unknown as { registry: { all(): Iterable<WebSocketManager> } };
+  return registry.all();
+}
+
 @Module({})
 class AppModule {}
 
 /** Starts an app with an isolated gateway. All options have their defaults, except `maxManagers` for large loads. */
 export async function startIsolated(
   providers: Type[],
-  { connections }: ServerOptions,
+  { connections, redisUrl, keepsHistory }: ServerOptions,
 ): Promise<BenchServer> {
   const options: WebSocketIsolationOptions = { authenticator: QueryAuthenticator };
   // The default is 10,000. Only larger loads need a higher limit.
   if (connections > 10_000) options.limits = { maxManagers: connections };
+  if (redisUrl !== undefined) options.cluster = redisCluster({ url: redisUrl });
+  if (keepsHistory) options.topics = { history: {} };
   const module: DynamicModule = {
     module: AppModule,
     imports: [WebSocketIsolationModule.forRoot(options)],
@@ -45,6 +55,10 @@ export async function startIsolated(
   return {
     ...started,
     allowPerUser: (maxManagersPerUser) => factory.setLimits({ maxManagersPerUser }),
-    fanOut: () => void emitter.toUser(CROWD).send('news', NEWS),
+    toCrowd: () => void emitter.toUser(CROWD).send('news', NEWS),
+    joinTopic: async () => {
+      await Promise.all([...managersOf(factory)].map((manager) => manager.join(TOPIC)));
+    },
+    toTopic: () => void emitter.toTopic(TOPIC).send('news', NEWS),
   };
 }

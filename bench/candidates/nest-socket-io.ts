@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { IoAdapter } from '@nestjs/platform-socket.io';
 import {
   MessageBody,
   type OnGatewayConnection,
@@ -7,14 +6,16 @@ import {
   WebSocketGateway,
   WebSocketServer,
 } from '@nestjs/websockets';
+import type { Server } from 'socket.io';
 
-import { NEWS, type StartServer } from './candidate.js';
+import { NEWS, type StartServer, TOPIC } from './candidate.js';
 import { EchoBody } from './echo.js';
 import { startNest } from './nest-app.js';
+import { ioAdapterFor } from './socket-io-cluster.js';
 
 @WebSocketGateway({ transports: ['websocket'] })
 class EchoGateway implements OnGatewayConnection {
-  @WebSocketServer() readonly server!: { emit(event: string, data: unknown): void };
+  @WebSocketServer() readonly server!: Server;
   connections = 0;
 
   handleConnection(): void {
@@ -30,8 +31,16 @@ class EchoGateway implements OnGatewayConnection {
 @Module({ providers: [EchoGateway] })
 class AppModule {}
 
-export const start: StartServer = async () => {
-  const { app, ...started } = await startNest(AppModule, (created) => new IoAdapter(created));
+export const start: StartServer = async (options) => {
+  const { app, ...started } = await startNest(AppModule, await ioAdapterFor(options));
   const { server } = app.get(EchoGateway);
-  return { ...started, fanOut: () => server.emit('news', NEWS) };
+  return {
+    ...started,
+    toCrowd: () => server.emit('news', NEWS),
+    joinTopic: () => {
+      server.local.socketsJoin(TOPIC);
+      return Promise.resolve();
+    },
+    toTopic: () => server.to(TOPIC).emit('news', NEWS),
+  };
 };

@@ -12,7 +12,7 @@ export const code: Measure = {
     const candidates = settings.candidates.filter(({ protocol }) => protocol === 'plain');
     const messages = settings.isQuick ? 40_000 : 100_000;
     const connections = settings.isQuick ? 2_000 : 5_000;
-    await withFleet(bench, candidates, 64, async ({ servers }) => {
+    await withFleet(bench, candidates, { connections: 64 }, async ({ servers }) => {
       await interleave(settings.rounds + 1, servers, async (server, round) => {
         const { name } = server.candidate;
         bench.progress(`code, round ${round}, ${name}`);

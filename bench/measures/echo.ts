@@ -24,7 +24,7 @@ export const echo: Measure = {
   name: 'echo',
   async run(bench) {
     const { settings, results } = bench;
-    await withFleet(bench, settings.candidates, CONNECTIONS, async (fleet) => {
+    await withFleet(bench, settings.candidates, { connections: CONNECTIONS }, async (fleet) => {
       await openAndWarmUp(bench, fleet);
       for (const bytes of EchoSizes) {
         const durationMs = settings.isQuick ? 200 : ROUND_MS[bytes]!;

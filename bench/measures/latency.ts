@@ -13,7 +13,7 @@ export const latency: Measure = {
   async run(bench) {
     const { settings, results } = bench;
     const durationMs = settings.isQuick ? 500 : 1_500;
-    await withFleet(bench, settings.candidates, 64, async (fleet) => {
+    await withFleet(bench, settings.candidates, { connections: 64 }, async (fleet) => {
       await openAndWarmUp(bench, fleet);
       await interleave(
         Math.min(MOST_ROUNDS, settings.rounds),

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-import type { Candidate } from '../candidates/candidate.js';
+import type { Candidate, ServerOptions } from '../candidates/candidate.js';
 import type { LoadMethods } from '../processes/load.process.js';
 import { Remote } from '../../lab/remote.js';
 import { Server } from '../processes/server.js';
@@ -36,14 +36,14 @@ export function startLoad(): Remote<LoadMethods> {
 export async function withFleet(
   { profiles }: Bench,
   candidates: readonly Candidate[],
-  connections: number,
+  options: ServerOptions,
   work: (fleet: Fleet) => Promise<void>,
 ): Promise<void> {
   const load = startLoad();
   const servers: Server[] = [];
   try {
     for (const candidate of candidates) {
-      servers.push(await Server.start(candidate, { connections }, profiles));
+      servers.push(await Server.start(candidate, options, profiles));
     }
     // Booting leaves work for background threads: compilation and garbage collection.
     await pause(500);

@@ -23,8 +23,11 @@ function groupNamed(name: string): { protocol: Protocol; clients: LoadClient[] }
 }
 
 const methods = {
+  /** Opens connections, in addition to those that the group has. */
   async open(name: string, crowd: Crowd): Promise<void> {
-    groups.set(name, { protocol: crowd.protocol, clients: await openAll(crowd) });
+    const clients = await openAll(crowd);
+    const { protocol } = crowd;
+    groups.set(name, { protocol, clients: [...(groups.get(name)?.clients ?? []), ...clients] });
   },
 
   async close(name: string): Promise<void> {

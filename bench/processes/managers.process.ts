@@ -10,13 +10,17 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 
+import type { MembershipWay } from '../metrics.js';
 import { answer } from '../../lab/remote.js';
+import { collect } from './collect.js';
+import { joinAll, leaveAll } from './memberships.js';
 
 const MANAGERS_PER_USER = 10;
 const AN_HOUR_MS = 3_600_000;
 
 let factory: WebSocketManagerFactory;
 let made = 0;
+const kept: WebSocketManager[] = [];
 
 function create(): Promise<WebSocketManager> {
   made += 1;
@@ -60,7 +64,7 @@ const methods = {
     const app = await NestFactory.create(AppModule, { logger: ['error'] });
     await app.init();
     factory = app.get(WebSocketManagerFactory);
-    for (let index = 0; index < live; index += 1) await create();
+    for (let index = 0; index < live; index += 1) kept.push(await create());
     global.gc?.();
   },
 
@@ -73,6 +77,29 @@ const methods = {
         await factory.cleanupManager(manager.context.connectionId);
       }
     });
+  },
+
+  /** Lets `count` of the managers that stay join one topic each, and then leave it, several times. */
+  joinAndLeave(way: MembershipWay, count: number, passes: number): Promise<Cost> {
+    const members = kept.slice(0, count);
+    return costOf(count * passes, () => {
+      for (let pass = 0; pass < passes; pass += 1) {
+        joinAll(way, members, 1);
+        leaveAll(way, members, 1);
+      }
+      return Promise.resolve();
+    });
+  },
+
+  /** Resolves with the bytes of a membership while each of the managers that stay is in `topicsEach` topics. */
+  async membershipHeap(way: MembershipWay, topicsEach: number): Promise<number> {
+    await collect();
+    const before = process.memoryUsage().heapUsed;
+    joinAll(way, kept, topicsEach);
+    await collect();
+    const bytes = process.memoryUsage().heapUsed - before;
+    leaveAll(way, kept, topicsEach);
+    return bytes / kept.length / topicsEach;
   },
 
   /** Runs sweeps that find nothing to remove. */

@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { BenchServer, ServerOptions, StartServer } from '../candidates/candidate.js';
 import { heapByType, type HeapShare } from '../profile/heap-shares.js';
 import { CpuProfiler } from '../profile/cpu-profiler.js';
+import { collect } from './collect.js';
 import { connectWithoutSockets, echoWithoutSockets } from './without-sockets.js';
 import { answer } from '../../lab/remote.js';
 
@@ -15,6 +16,9 @@ export interface Memory {
   readonly heap: number;
   readonly rss: number;
 }
+
+/** Whom a message goes to: all connections of a user, or all members of a topic. */
+export type Audience = 'toCrowd' | 'toTopic';
 
 const methods = {
   async start(candidate: string, options: ServerOptions): Promise<number> {
@@ -53,22 +57,16 @@ const methods = {
 
   startPinging: (intervalMs: number): void => server.startPinging?.(intervalMs),
 
-  async fanOut(messages: number): Promise<void> {
-    if (!server.fanOut) throw new Error('This candidate has no fan-out');
+  joinTopic: (): Promise<void> | undefined => server.joinTopic?.(),
+
+  async fanOut(audience: Audience, messages: number): Promise<void> {
+    if (!server[audience]) throw new Error(`This candidate has no ${audience}()`);
     for (let sent = 0; sent < messages; sent += 1) {
-      server.fanOut();
+      server[audience]();
       await turn();
     }
   },
 };
-
-// Several collections: objects that finalizers keep alive are freed by the next one.
-async function collect(): Promise<void> {
-  for (let round = 0; round < 3; round += 1) {
-    global.gc?.();
-    await turn();
-  }
-}
 
 export type ServerMethods = typeof methods;
 

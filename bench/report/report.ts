@@ -49,13 +49,15 @@ function markdown({ settings, series, ratios }: Measured): string {
 function method({ rounds, idle }: Settings): string {
   return [
     `- Every server runs in its own process, and all clients run in another process. The measured value is the processor time of all threads of the server's process during the work.`,
-    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (5 for latency, 2 for memory and heartbeat), and each round begins with a different candidate. Tables show the median, and the range in which the middle half of the rounds lies. The last column is the factor against the first line.`,
+    `- Processes are warmed up. Then all candidates run once in each of ${rounds} rounds (5 for latency, 3 for the heap of memberships, 2 for memory and heartbeat), and each round begins with a different candidate. Tables show the median, and the range in which the middle half of the rounds lies. The last column is the factor against the first line.`,
     `- An echo is \`{ "event", "data" }\` of 64 bytes or 4 KiB, in both directions, over 64 connections that wait for each reply before they send again. Latency is measured at a fixed rate that does not wait for replies.`,
     `- All gateways have a \`handleConnection\`. Those with per-connection injection, Nest's and ours, have one more REQUEST-scoped service. With ours, this service is also disposed of.`,
     `- Ours runs at its defaults: authentication by a provider, origin check, thread check, heartbeat, bounds and statistics are on. The other candidates do not authenticate. These limits are raised: \`limits.maxManagersPerUser\` for the fan-out to 1,000 connections of one user, \`limits.maxManagers\` above 10,000 connections in one process, and for managers without sockets \`cleanup.unattachedAfterMs\`, so that they are not cleaned up.`,
     `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are the sums over all of them.`,
     `- Managers without sockets live in processes with a young generation of 64 MB (\`--max-semi-space-size\`), for every number of them.`,
     `- The heartbeat is compared with bare \`ws\` and the ping loop of its documentation, at the same interval of 25 s.`,
+    `- Topics of two nodes are compared with Socket.IO over the same Redis: with its Redis adapter, and for topics with history with its Redis Streams adapter and connection state recovery. The next message is sent when all clients have the last one. The processor time of both nodes counts, that of Redis does not.`,
+    `- Memberships of managers without sockets are compared with a \`Map\` of \`Set\`s, which does not know the topics of a connection. Topics have 1,024 members.`,
   ].join('\n');
 }
 

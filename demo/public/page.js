@@ -97,6 +97,8 @@ $('#sign-in').addEventListener('submit', async (event) => {
     people.set(answer.userId, person);
     $('#people').append(person.root);
   }
+  // The tabs from now on are in this room; earlier ones stay where they are.
+  person.room = $('#room').value.trim();
   person.open();
 });
 

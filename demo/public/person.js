@@ -10,9 +10,12 @@ const $ = (selector, root = document) => root.querySelector(selector);
 export class Person {
   tabs = [];
   threads = [];
+  // The latest position in each room.
+  positions = new Map();
   opened = 0;
   selected = undefined;
   samples = [];
+  room = undefined;
   // In a cluster: the node that serves this page, and the number of connections on other nodes.
   node = undefined;
   elsewhere = 0;
@@ -136,6 +139,7 @@ export class Person {
   renderFacts(root, tab) {
     const end = tab.state === 'closed' ? ` (${tab.why})` : '';
     $('h3', root).textContent = `Tab ${tab.number} on thread ${tab.thread.name}${end}`;
+    $('.room', root).replaceChildren(...roomOf(tab));
     for (const field of root.querySelectorAll('input, button'))
       field.disabled = tab.state !== 'open';
     facts($('[data-facts=context]', root), {
@@ -167,7 +171,7 @@ export class Person {
       event.preventDefault();
       const text = input.value.trim();
       if (text === '') return;
-      tab.send(event.submitter?.name === 'ask' ? 'ask' : 'say', { text });
+      tab.send(event.submitter?.name === 'ask' ? 'ask' : 'say', { room: tab.room, text });
       input.value = '';
     });
     form.elements.cancel.addEventListener('click', () => tab.send('cancel'));
@@ -183,9 +187,9 @@ export class Person {
   }
 }
 
-function messageItem({ event, data }) {
+function messageItem({ event, data, topic }) {
   const item = document.createElement('li');
-  item.textContent = SENTENCES[event]?.(data) ?? `${event} ${JSON.stringify(data)}`;
+  item.textContent = SENTENCES[event]?.(data, topic) ?? `${event} ${JSON.stringify(data)}`;
   item.dataset.event = event;
   if (event === 'agent_completed') item.className = 'answer';
   else if (event !== 'said') item.className = 'step';
@@ -202,4 +206,15 @@ function facts(list, values) {
     return [term, definition];
   });
   list.replaceChildren(...entries);
+}
+
+function roomOf({ state, room, people }) {
+  if (state === 'closed') return [`Was in the room “${room}”.`];
+  const names = [...people].toSorted((a, b) => a.localeCompare(b));
+  const items = names.map((userId) => {
+    const name = document.createElement('b');
+    name.textContent = userId;
+    return name;
+  });
+  return [`In the room “${room}”:`, ...items];
 }

@@ -6,11 +6,13 @@ export class Tab {
   messages = [];
   context = {};
   manager = {};
+  people = new Set();
   refusal = undefined;
 
   constructor(person, thread) {
     this.person = person;
     this.thread = thread;
+    this.room = person.room;
     this.number = ++person.opened;
     const url = new URL('/chat', location.href.replace(/^http/, 'ws'));
     url.searchParams.set('thread', thread.id);
@@ -30,25 +32,60 @@ export class Tab {
     });
   }
 
+  get topic() {
+    return `room:${this.room}`;
+  }
+
   send(event, data) {
     if (this.state === 'open') this.socket.send(JSON.stringify({ event, data }));
   }
 
-  receive({ event, data, position }) {
-    if (position) this.thread.position = position;
-    if (event === 'welcome') {
+  receive({ event, data, topic, position }) {
+    // A topic and a thread have positions of their own.
+    if (position && topic) this.person.positions.set(topic, position);
+    else if (position) this.thread.position = position;
+    const react = this.reactions[event];
+    if (react) react(data);
+    else if (event !== 'resume' || data.missed !== 0) this.show({ event, data, topic });
+  }
+
+  show(message) {
+    this.messages.push(message);
+    if (this.person.selected === this) this.person.renderMessages();
+  }
+
+  reactions = {
+    welcome: (context) => {
       this.state = 'open';
-      this.context = data;
+      this.context = context;
+      const position = this.person.positions.get(this.topic);
+      this.send('subscribe', { topic: this.topic, position });
       this.settle(true);
       this.person.render();
-      return;
-    }
-    this.messages.push({ event, data });
-    if (this.person.selected === this) this.person.renderMessages();
+    },
+    subscribed: ({ topic, position }) => {
+      // Another tab of the user may be further already.
+      if (position && !this.person.positions.has(topic)) this.person.positions.set(topic, position);
+      this.send('people', { room: this.room });
+    },
+    people: (userIds) => this.meet(userIds),
+    presence: ({ joined, left, count }) => {
+      this.meet(joined, left);
+      // A list that does not agree is asked for again.
+      if (this.people.size !== count) this.send('people', { room: this.room });
+    },
+  };
+
+  meet(joined, left) {
+    if (!left) this.people.clear();
+    for (const userId of joined) this.people.add(userId);
+    for (const userId of left ?? []) this.people.delete(userId);
+    if (this.person.selected === this) this.person.renderDetail();
   }
 
   closed(code, reason) {
     this.state = 'closed';
+    this.people.clear();
     this.why = `${code}: ${REASONS[code] ?? 'closed'}`;
     if (code === 4429) this.refusal = JSON.parse(reason || '{}');
     this.settle(false);

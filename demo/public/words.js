@@ -19,11 +19,11 @@ export const SENTENCES = {
   tool_completed: ({ tool, output }) => `${tool} returns: ${output}`,
   agent_completed: ({ answer }) => answer,
   agent_cancelled: () => 'The assistant was stopped.',
-  resume: ({ status, missed = 0 }) =>
+  resume: ({ status, missed = 0 }, topic) =>
     ({
       live: 'You get the messages of the thread from now on.',
-      recovered: `Back in the thread. Missed meanwhile: ${missed}.`,
-      gap: 'Back in the thread. Some missed messages are lost.',
+      recovered: `Back in the ${topic ? 'room' : 'thread'}. Missed meanwhile: ${missed}.`,
+      gap: `Back in the ${topic ? 'room' : 'thread'}. Some missed messages are lost.`,
     })[status],
   exception: ({ message }) => `Error: ${message}`,
 };

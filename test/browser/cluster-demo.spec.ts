@@ -74,7 +74,7 @@ describe('the demo of two nodes, in a browser', () => {
       await onLeft.getByText('ada: while you were away').waitFor();
       await onRight.getByRole('button', { name: 'New tab', exact: true }).click();
       await onRight.locator('.tab.open').click();
-      await onRight.getByText('Back in the thread. Missed meanwhile: 1.').waitFor();
+      await onRight.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
       await onRight.getByText('ada: while you were away').waitFor();
 
       await onRight.getByRole('button', { name: 'Open until refused' }).click();

@@ -37,8 +37,9 @@ afterEach(async () => {
   await app.close();
 });
 
-async function signIn(name: string): Promise<Locator> {
+async function signIn(name: string, room = 'lounge'): Promise<Locator> {
   await page.getByLabel('Your name').fill(name);
+  await page.getByLabel('Room').fill(room);
   await page.getByRole('button', { name: 'Sign in' }).click();
   const person = page.locator(`[data-user="${name}"]`);
   await person.locator('.tab.open').first().waitFor();
@@ -46,6 +47,7 @@ async function signIn(name: string): Promise<Locator> {
 }
 
 const text = async (locator: Locator): Promise<string> => (await locator.textContent()) ?? '';
+const names = (person: Locator): Promise<string[]> => person.locator('.room b').allTextContents();
 const ledger = async (): Promise<number[]> => {
   const cells = page.locator('[data-ledger=created], [data-ledger=active], [data-ledger=disposed]');
   return (await cells.allTextContents()).map(Number);
@@ -70,7 +72,7 @@ describe('the demo, in a browser', () => {
     ]);
     expect(await text(ada.locator('.messages'))).toContain('coffee or tea');
     expect(await text(bob.locator('.messages'))).toBe('');
-    // A second tab of the same thread gets the messages of the first tab.
+    // A second tab of the same user is in the room too.
     await ada.getByRole('button', { name: 'New tab', exact: true }).click();
     await eventually(async () => expect(await ada.locator('.tab.open').count()).toBe(2));
     await ada.getByRole('textbox').fill('hello');
@@ -80,6 +82,30 @@ describe('the demo, in a browser', () => {
       expect(await text(ada.locator('.messages'))).toContain('ada: hello'),
     );
     expect(await text(ada.locator('.facts'))).toContain('ada:thread-A');
+    expect(problems).toEqual([]);
+  });
+
+  it('lets people in one room talk to each other, and shows who is there', async () => {
+    const [ada, bob] = [await signIn('ada', 'tea'), await signIn('bob', 'tea')];
+    const eve = await signIn('eve', 'coffee');
+    await eventually(async () => expect(await names(ada)).toEqual(['ada', 'bob']));
+    await eventually(async () => expect(await names(bob)).toEqual(['ada', 'bob']));
+    await ada.getByRole('textbox').fill('is there any cake?');
+    await ada.getByRole('button', { name: 'Say', exact: true }).click();
+    await bob.getByText('ada: is there any cake?').waitFor();
+    await bob.getByRole('button', { name: 'Cut the line' }).click();
+    await eventually(async () => expect(await names(ada)).toEqual(['ada']));
+    await ada.getByRole('textbox').fill('all eaten');
+    await ada.getByRole('button', { name: 'Say', exact: true }).click();
+    await ada.getByText('ada: all eaten').waitFor();
+    // Bob comes back to the room, and gets what he has missed.
+    await bob.getByRole('button', { name: 'New tab', exact: true }).click();
+    await bob.locator('.tab.open').click();
+    await bob.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
+    await bob.getByText('ada: all eaten').waitFor();
+    await eventually(async () => expect(await names(ada)).toEqual(['ada', 'bob']));
+    expect(await names(eve)).toEqual(['eve']);
+    expect(await text(eve.locator('.messages'))).toBe('');
     expect(problems).toEqual([]);
   });
 
