@@ -47,6 +47,18 @@ export const differences: readonly Difference[] = [
       line === 'failed: ECONNRESET' && !scenario.startsWith('option: ') ? 'refused with 404' : line,
   },
   {
+    what: 'A message with an `id`',
+    stock: 'The `id` is ignored',
+    here: 'The terminal frame carries it, whatever becomes of the message',
+    why: 'A client can tell which request an answer belongs to',
+    forms: isolated,
+    accountsFor: exactly(
+      'frames: more than a message',
+      ['< {"event":"hi","data":1}'],
+      ['< {"event":"hi","data":1,"id":7}'],
+    ),
+  },
+  {
     what: 'A slash at the end of a path',
     stock: 'Another path: cut',
     here: 'The same path',
