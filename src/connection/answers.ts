@@ -60,8 +60,10 @@ export function answerError(to: AnsweringConnection, error: unknown, call: Runni
     const result = applyFilter(filter, error, host);
     // What a filter sends itself carries no id, so a message with an id gets its terminal frame after it.
     const isAnswered = (): void => void (call.reply && !call.reply.isOver && send(error));
-    if (isThenable(result)) void Promise.resolve(result).then(isAnswered, answerItself);
-    else isAnswered();
+    if (!isThenable(result)) return isAnswered();
+    // No acknowledgement before the filter has ended.
+    call.reply?.claim(call);
+    void Promise.resolve(result).then(isAnswered, answerItself);
   } catch (filterError) {
     answerItself(filterError);
   }

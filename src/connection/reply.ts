@@ -33,24 +33,24 @@ export class Reply {
 
   /** The frame of a value that a handler returned: with the id, where it is the terminal one. */
   value(text: string, call: RepliedCall): string {
-    if (!this.#claim(call)) return text;
+    if (!this.claim(call)) return text;
     this.#end();
     return identified(text, this.id, call.message.event);
   }
 
   /** The frame of an item of a stream. */
   item(text: string, call: RepliedCall): string {
-    return this.#claim(call) ? identified(text, this.id, call.message.event) : text;
+    return this.claim(call) ? identified(text, this.id, call.message.event) : text;
   }
 
   /** A stream has ended without an error. */
   complete(call: RepliedCall): void {
-    if (this.#claim(call)) this.#send(`{"event":"complete","id":${JSON.stringify(this.id)}}`);
+    if (this.claim(call)) this.#send(`{"event":"complete","id":${JSON.stringify(this.id)}}`);
   }
 
   /** Whether the `exception` of a failed handler is the terminal frame. If so, the caller sends it. */
   fails(call?: RepliedCall): boolean {
-    if (call ? !this.#claim(call) : this.#isOver) return false;
+    if (call ? !this.claim(call) : this.#isOver) return false;
     this.#end();
     return true;
   }
@@ -62,7 +62,8 @@ export class Reply {
     this.#send(`{"event":"ack","id":${JSON.stringify(this.id)}}`);
   }
 
-  #claim(call: RepliedCall): boolean {
+  /** Makes this the call that replies, unless another one has replied or is about to. Returns whether it is. */
+  claim(call: RepliedCall): boolean {
     if (this.#isOver) return false;
     this.#owner ??= call;
     return this.#owner === call;

@@ -1,4 +1,5 @@
 import { encodeKeyPart } from '../context/isolation-key.js';
+import { createEpoch, createTopicEpoch } from './position.js';
 
 /** Identifies a thread of a user. A history is never read by the id of the thread alone. */
 export interface ThreadKey {
@@ -31,10 +32,7 @@ export function isShared(key: HistoryKey): boolean {
   return 'topic' in key;
 }
 
-/**
- * The text whose mark the positions of a history carry: the id of the user, so that a position of another user is
- * recognised. No user id contains the control character that the text of a topic begins with.
- */
-export function ownerOf(key: HistoryKey): string {
-  return 'topic' in key ? `\u0000${key.topic}` : key.userId;
+/** Creates the epoch of a new history. It carries the mark of its user, so that a position of another user is found. */
+export function epochFor(key: HistoryKey): string {
+  return 'topic' in key ? createTopicEpoch() : createEpoch(key.userId);
 }

@@ -1,6 +1,6 @@
 import type { Clock, Release } from '../time/clock.js';
-import { type HistoryKey, keyText, ownerOf, type ThreadKey } from './history-key.js';
-import { createEpoch, type Position } from './position.js';
+import { epochFor, type HistoryKey, keyText, type ThreadKey } from './history-key.js';
+import type { Position } from './position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type {
   HistoryBounds,
@@ -110,7 +110,7 @@ export class MemoryHistory<Key extends HistoryKey = ThreadKey> implements EventH
     const text = keyText(key);
     const known = this.#find(text);
     if (known) return known;
-    const log = new EventLog(text, createEpoch(ownerOf(key)), this.clock.now());
+    const log = new EventLog(text, epochFor(key), this.clock.now());
     this.#left.set(text, log);
     this.#makeRoom();
     const periodMs = Math.ceil(this.bounds.windowMs / SWEEPS_PER_WINDOW);

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 
 /** A place in a history. */
 export interface Position {
-  /** Names one history. A new epoch begins where the old history is lost. It starts with the mark of its owner. */
+  /** Names one history. A new epoch begins where the old history is lost. It starts with the mark of its user, or that of topics. */
   readonly epoch: string;
   /** How many events the history had up to here, this one included. */
   readonly offset: number;
@@ -27,19 +27,23 @@ export function parsePosition(text: string): Position | undefined {
 
 /** The beginning of the epochs of topics. */
 const TOPIC_MARK = 't-';
+/** The mark, and 15 random bytes in base64url. */
+const TOPIC_EPOCH_LENGTH = TOPIC_MARK.length + 20;
 
 /** Whether a position was issued for a topic. */
 export function isTopicPosition({ epoch }: Position): boolean {
-  return epoch.startsWith(TOPIC_MARK);
+  // The length tells it from the epoch of a user whose mark begins alike.
+  return epoch.startsWith(TOPIC_MARK) && epoch.length === TOPIC_EPOCH_LENGTH;
 }
 
-/** Creates the epoch of a new history. */
-export function createEpoch(owner: string): string {
-  return (
-    (owner.startsWith('\u0000') ? TOPIC_MARK : '') +
-    markOf(owner) +
-    randomBytes(9).toString('base64url')
-  );
+/** Creates the epoch of a new history of a user. */
+export function createEpoch(userId: string): string {
+  return markOf(userId) + randomBytes(9).toString('base64url');
+}
+
+/** Creates the epoch of a new history of a topic. */
+export function createTopicEpoch(): string {
+  return TOPIC_MARK + randomBytes(15).toString('base64url');
 }
 
 /** Whether a position was issued to this user. A position of another user is refused with 4403 and reads nothing. */
@@ -47,9 +51,9 @@ export function isOwnPosition({ epoch }: Position, userId: string): boolean {
   return epoch.startsWith(markOf(userId));
 }
 
-function markOf(owner: string): string {
+function markOf(userId: string): string {
   // As UTF-16: UTF-8 encodes every lone surrogate as the same bytes, so that two ids could have one mark.
-  return createHash('sha256').update(owner, 'utf16le').digest('base64url').slice(0, MARK_LENGTH);
+  return createHash('sha256').update(userId, 'utf16le').digest('base64url').slice(0, MARK_LENGTH);
 }
 
 /** The frame of an event with its position: `{"event", "data", "position"}`. */

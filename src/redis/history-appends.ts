@@ -1,6 +1,5 @@
-import { createEpoch } from '../history/position.js';
 import { EVENT_OVERHEAD_BYTES, type HistoryEvent } from '../history/event-history.js';
-import { type HistoryKey, ownerOf, plainKey } from '../history/history-key.js';
+import { epochFor, type HistoryKey, plainKey } from '../history/history-key.js';
 import type { Appendable } from './append-queue.js';
 import type { RedisConnection } from './connections.js';
 import { readPlace } from './history-replies.js';
@@ -57,7 +56,7 @@ export class HistoryAppends<Key extends HistoryKey> {
       bytes: envelope.length + EVENT_OVERHEAD_BYTES,
       send: async (number, previous) => {
         const { services } = this;
-        const epoch = createEpoch(ownerOf(key));
+        const epoch = epochFor(key);
         const kind = isCritical ? 'c' : '';
         const event = [services.keys.channelOf(''), before, after, body, kind, receivers, epoch];
         const order = [services.nodeId, String(number), String(previous)];
@@ -94,7 +93,7 @@ export class HistoryAppends<Key extends HistoryKey> {
   async beginAnew(key: Key, keys: HistoryKeys): Promise<void> {
     const { services } = this;
     const envelope = services.bus.envelope(services.messages.doubt, { key: plainKey(key) });
-    const epoch = createEpoch(ownerOf(key));
+    const epoch = epochFor(key);
     const channel = services.keys.channelOf('');
     const args = [channel, envelope, epoch, this.bounds[0]!, services.nodeId];
     await RESET.run(services.connection(), namesOf(keys), args);

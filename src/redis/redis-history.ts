@@ -1,7 +1,7 @@
 import type { Clock, Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
-import { type HistoryKey, isShared, ownerOf, plainKey } from '../history/history-key.js';
-import { createEpoch, parsePosition, type Position } from '../history/position.js';
+import { epochFor, type HistoryKey, isShared, plainKey } from '../history/history-key.js';
+import { parsePosition, type Position } from '../history/position.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import {
@@ -188,7 +188,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   async #read(key: Key, ...wanted: string[]): Promise<Stretch> {
     const keys = this.#keysOf(key);
     const ask = async (): Promise<Stretch> => {
-      const epoch = createEpoch(ownerOf(key));
+      const epoch = epochFor(key);
       const args = [epoch, ...this.#bounds, ...this.#known.of(keys.hash), ...wanted];
       const names = [keys.hash, keys.stream];
       const stretch = readStretch(await READ.run(this.#connection, names, args));
@@ -218,7 +218,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   }
 
   async #touch({ keys, key }: OpenHistory<Key>): Promise<Position | undefined> {
-    const epoch = createEpoch(ownerOf(key));
+    const epoch = epochFor(key);
     const args = [this.#bounds[0]!, epoch, ...this.#known.of(keys.hash)];
     const place = readPlace(await TOUCH.run(this.#connection, [keys.hash], args));
     if (place) this.#known.saw(keys.hash, place);
