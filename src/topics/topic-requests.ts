@@ -79,6 +79,7 @@ export class TopicRequests {
 
   // The connection leaves the topic before its subscription has a reply.
   #revoke(manager: WebSocketManager, topic: string): void {
+    if (this.#pending.size === 0) return;
     for (const pending of this.#pending.get(manager) ?? []) {
       if (pending.topic === topic) pending.revoked.abort(new Error('the subscription was revoked'));
     }

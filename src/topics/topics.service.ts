@@ -51,7 +51,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   ) {
     const send = (name: string, body: string): void => {
       const topic = this.#topics.get(name);
-      if (topic) fanOut([...topic.members], topicFrame(body, name), sendFrame);
+      if (topic) fanOut([...topic.members], topicFrame(body, name), clock);
     };
     const count = (name: string): number => this.userCount(name);
     if (options.presence) this.#presence = new PresenceEvents(clock, options, count, send);
@@ -115,7 +115,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   join(manager: WebSocketManager, name: string, options: Joining = {}): Promise<void> {
     const presence = plain(options.presence);
-    const known = this.#memberTopic(manager, name);
+    const known = this.#joined.find(manager, name);
     const topic = known ?? this.#enter(manager, name);
     if (presence !== undefined) topic.setPresence(manager, presence);
     topic.detailsOf(manager)?.stopExpiry?.();
@@ -136,7 +136,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   leave(manager: WebSocketManager, name: string, cause: TopicLeaveCause = 'left'): boolean {
     // Before the authorizer answers, too: or the client would be in the topic again a moment later.
     this.#subscriptions.part?.(manager, name);
-    const topic = this.#memberTopic(manager, name);
+    const topic = this.#joined.find(manager, name);
     if (!topic) return false;
     this.#joined.remove(manager, topic);
     this.#remove(manager, topic, cause);
@@ -185,15 +185,12 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     return topic;
   }
 
-  #memberTopic(manager: WebSocketManager, name: string): Topic | undefined {
-    const topic = this.#topics.get(name);
-    return topic?.members.has(manager) ? topic : undefined;
-  }
-
   #enter(manager: WebSocketManager, name: string): Topic {
-    assertTopicName(name);
+    const known = this.#topics.get(name);
+    // The name of a topic that exists has been looked at.
+    if (!known) assertTopicName(name);
     this.assertRoom(manager);
-    const topic = this.#topics.get(name) ?? this.#made(name);
+    const topic = known ?? this.#made(name);
     const isFirst = topic.add(manager);
     this.#joined.add(manager, topic);
     if (isFirst && !this.cluster) this.#presence?.add(name, [manager.context.userId], []);
@@ -221,15 +218,14 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   #remove(manager: WebSocketManager, topic: Topic, cause: TopicLeaveCause): void {
     const { topic: name } = topic;
-    const { userId } = manager.context;
     const isLast = topic.remove(manager);
     if (topic.members.size === 0) {
       this.#topics.delete(name);
       this.#presence?.forget(name);
     } else if (isLast && !this.cluster) {
-      this.#presence?.add(name, [], [userId]);
+      this.#presence?.add(name, [], [manager.context.userId]);
     }
-    void this.cluster?.changed(name, userId);
+    void this.cluster?.changed(name, manager.context.userId);
     if (this.journal.isHeard('topic-left')) {
       this.journal.record('topic-left', {
         subject: subjectOf(manager.context),
@@ -238,8 +234,4 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
       });
     }
   }
-}
-
-function sendFrame(manager: WebSocketManager, frame: Parameters<WebSocketManager['sendFrame']>[0]) {
-  return manager.sendFrame(frame);
 }
