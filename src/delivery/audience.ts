@@ -108,17 +108,7 @@ export function deliver(
   clock: Clock,
 ): DeliveryReport {
   if (frame === undefined) return { ...emptyReport(), dropped: managers.length };
-  const reached: WebSocketManager[] = [];
-  const report = fanOut(managers, frame, (manager, made) => {
-    const result = manager.writeFrame(made);
-    if (typeof result === 'string') reached.push(manager);
-    return result;
-  });
-  // In a separate loop after all sends: between two system calls, the data of each connection would have to be fetched
-  // from memory into the CPU cache again.
-  const now = clock.now();
-  for (const manager of reached) manager.noteSent(now);
-  return report;
+  return fanOut(managers, frame, clock);
 }
 
 /** Returns the counts of each node, and their sums. */

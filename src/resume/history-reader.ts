@@ -3,6 +3,7 @@ import type { Clock, Release } from '../time/clock.js';
 import { runOutsideContext } from '../context/running-code.js';
 import type { Frame } from '../wire/frame-encoding.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
+import type { Write } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { HistoryKey } from '../history/history-key.js';
 import { type Position, positioned } from '../history/position.js';
@@ -78,15 +79,20 @@ export class HistoryReader<Key extends HistoryKey> {
 
   /**
    * Handles an event of the history. Returns `undefined` when the event is not for this connection, or was sent already.
+   *
+   * @param at its position: one object for all readers
    */
-  hear(epoch: string, event: RecordedEvent, frame: Frame): DeliveryResult | undefined {
-    const at = this.#position;
-    if (this.#state === 'live' && at?.epoch === epoch) {
-      if (event.offset <= at.offset) return undefined;
-      if (event.offset === at.offset + 1) return this.#take(epoch, event, frame);
+  hear(at: Position, event: RecordedEvent, frame: Frame, write: Write): DeliveryResult | undefined {
+    const before = this.#position;
+    if (this.#state === 'live' && before?.epoch === at.epoch) {
+      if (at.offset <= before.offset) return undefined;
+      if (at.offset === before.offset + 1) {
+        this.#position = at;
+        return isFor(event, this.manager.context) ? write(this.manager, frame) : undefined;
+      }
     }
-    this.#firstHeard ??= { epoch, offset: event.offset };
-    this.#heard = { epoch, offset: event.offset };
+    this.#firstHeard ??= at;
+    this.#heard = at;
     this.checkAgain();
     return 'queued';
   }
@@ -151,11 +157,6 @@ export class HistoryReader<Key extends HistoryKey> {
   #hasHeardBeyond({ epoch, offset }: Position): boolean {
     const heard = this.#heard;
     return heard !== undefined && (heard.epoch !== epoch || heard.offset > offset);
-  }
-
-  #take(epoch: string, event: RecordedEvent, frame: Frame): DeliveryResult | undefined {
-    this.#position = { epoch, offset: event.offset };
-    return isFor(event, this.manager.context) ? this.manager.sendFrame(frame) : undefined;
   }
 
   #send(epoch: string, event: RecordedEvent): void {

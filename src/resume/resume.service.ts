@@ -7,7 +7,7 @@ import type { UserExecutionContext } from '../context/user-execution-context.js'
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { type DeliveryReport, type DeliveryResult, emptyReport } from '../wire/delivery-result.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
-import { encodeFrame, type Frame } from '../wire/frame-encoding.js';
+import { encodeFrame } from '../wire/frame-encoding.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
@@ -139,20 +139,14 @@ export class Resume implements OnModuleDestroy {
 
   #deliver(thread: ThreadKey, epoch: string, event: RecordedEvent): DeliveryReport {
     const managers = this.#managersOf(thread);
-    const text = positioned(event.body, { epoch, offset: event.offset });
-    return fanOut(managers, text, (manager, frame) => this.#hand(manager, epoch, event, frame));
-  }
-
-  #hand(
-    manager: WebSocketManager,
-    epoch: string,
-    event: RecordedEvent,
-    frame: Frame,
-  ): DeliveryResult | undefined {
-    const reader = this.#readers.get(manager);
-    if (reader) return reader.hear(epoch, event, frame);
-    // A manager that was created without a gateway has no connect hooks to wait for, and no client that resumes.
-    return isFor(event, manager.context) ? manager.sendFrame(frame) : undefined;
+    const at = { epoch, offset: event.offset };
+    const { clock } = this.#host;
+    return fanOut(managers, positioned(event.body, at), clock, (manager, frame, write) => {
+      const reader = this.#readers.get(manager);
+      if (reader) return reader.hear(at, event, frame, write);
+      // A manager that was created without a gateway has no connect hooks to wait for, and no client that resumes.
+      return isFor(event, manager.context) ? write(manager, frame) : undefined;
+    });
   }
 }
 

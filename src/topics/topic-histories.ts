@@ -118,11 +118,12 @@ export class TopicHistories {
   #deliver(name: string, epoch: string, event: RecordedEvent): DeliveryReport {
     const topic = this.#topicOf(name);
     if (!topic) return emptyReport();
-    const text = positioned(event.body, { epoch, offset: event.offset });
-    return fanOut(topic.audience(), text, (manager, frame) => {
+    const at = { epoch, offset: event.offset };
+    const { clock } = this.#services;
+    return fanOut(topic.audience(), positioned(event.body, at), clock, (manager, frame, write) => {
       const reader = topic.detailsOf(manager)?.reader;
-      if (reader) return reader.hear(epoch, event, frame);
-      return isFor(event, manager.context) ? manager.sendFrame(frame) : undefined;
+      if (reader) return reader.hear(at, event, frame, write);
+      return isFor(event, manager.context) ? write(manager, frame) : undefined;
     });
   }
 
