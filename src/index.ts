@@ -53,8 +53,10 @@ export { IsolationError } from './errors/isolation-error.js';
 export { type ConnectionIdentity, type RequestLike } from './context/connection-identity.js';
 export { UserExecutionContext } from './context/user-execution-context.js';
 export {
+  type AskingAudience,
   type Audience,
   type ClusterDeliveryReport,
+  type CriticalAudience,
   type SharedAudience,
   type ThreadAudience,
 } from './delivery/audience.js';
@@ -75,6 +77,7 @@ export {
 } from './journal/event-bus.js';
 export { ISOLATION_EVENT_NAMES } from './journal/event-levels.js';
 export {
+  type AskOutcome,
   type CleanupReport,
   type ClusterState,
   type EventSubject,
@@ -118,8 +121,13 @@ export {
   type ThreadViolation,
 } from './monitoring/thread-consistency.tracker.js';
 export { type ResumeStatus } from './resume/history-reader.js';
-export { AskLimitError, AskRejectedError, AskTimeoutError } from './manager/ask.errors.js';
-export { type AskOptions } from './manager/asks.js';
+export {
+  AskLimitError,
+  AskRejectedError,
+  AskTimeoutError,
+  NoReceiverError,
+} from './manager/ask.errors.js';
+export { type AskOptions } from './manager/asking.js';
 export { type JoinOptions } from './manager/topic-member.js';
 export { type Excepted } from './history/event-history.js';
 export { type PresenceMember } from './topics/member-list.js';

@@ -2,6 +2,7 @@ import type { Clock } from '../time/clock.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
 import type { EventHistory, HistoryBounds } from '../history/event-history.js';
 import type { ThreadKey, TopicKey } from '../history/history-key.js';
+import type { ClusterAsks } from './cluster-asks.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterTopics } from './cluster-topics.js';
@@ -32,6 +33,8 @@ export interface Cluster {
   readonly delivery: ClusterDelivery;
   /** Without it, topics exist on each node by itself. */
   readonly topics?: ClusterTopics;
+  /** Without it, questions to users and threads reach the connections of this process only. */
+  readonly asks?: ClusterAsks;
   /** Makes a history of threads that every node can read. Called once at most. */
   createHistory(bounds: HistoryBounds): EventHistory<ThreadKey>;
   /** Makes a history of topics that every node can read. Called once at most. Without it, topics have none. */

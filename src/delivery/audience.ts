@@ -6,6 +6,7 @@ import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import { fanOut } from '../manager/fan-out.js';
+import type { AskOptions } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 /** The delivery of a message on every node that has connections for it. The counts are the sums over these nodes. */
@@ -33,8 +34,26 @@ export interface Audience {
   sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport>;
 }
 
-/** The connections that have a thread open and, with `resume` on, the clients that come back to it. */
-export interface ThreadAudience extends Audience {
+/** The connections of one user, which can be asked. */
+export interface AskingAudience extends Audience {
+  /**
+   * Asks all these connections, on every node: sends `{"event", "data", "ask"}`. Resolves with the data of the first
+   * answer; the others are told `{"event": "answered", "ask"}`. A client that answers with an error takes itself out;
+   * the question is rejected when no other connection can answer. The answer is input of a client: check it.
+   *
+   * @example `await emitter.toThread(userId, threadId).ask<boolean>('approve', { tool }, { timeoutMs: 600_000 })`
+   * @throws {AskTimeoutError} after `timeoutMs`, by default 10 seconds
+   * @throws {AskRejectedError} when all connections that could answer have answered with an error
+   * @throws {NoReceiverError} when no connection can answer: none is open, or all have closed, also with their node
+   * @throws {AskLimitError} when all connections have `inbound.maxAsks` open questions, or the thread has as many
+   * @throws {SendFailedError} when JSON cannot express the data
+   * @throws the reason of `signal`, once it is aborted
+   */
+  ask<T = unknown>(event: string, data?: unknown, options?: AskOptions): Promise<T>;
+}
+
+/** Connections to which messages can be sent that must not get lost. */
+export interface CriticalAudience extends Audience {
   /**
    * As `send`, for messages that must not get lost. With `resume` on, the message is kept, within the bounds, even
    * while no connection has the thread open. Without `resume`, it goes to each connection of this process with
@@ -45,6 +64,12 @@ export interface ThreadAudience extends Audience {
   sendCritical(event: string, data?: unknown): DeliveryReport;
 }
 
+/**
+ * The connections that have a thread open and, with `resume` on, the clients that come back to it: an open question is
+ * asked again of each of them, on any node, so that it waits for a client until its timeout.
+ */
+export interface ThreadAudience extends CriticalAudience, AskingAudience {}
+
 /** The other nodes of a cluster. */
 export interface OtherNodes {
   readonly delivery: ClusterDelivery;
@@ -52,7 +77,7 @@ export interface OtherNodes {
 }
 
 /** The connections of different users: the members of a topic, or all connections. */
-export interface SharedAudience extends ThreadAudience {
+export interface SharedAudience extends CriticalAudience {
   /** The same audience without one connection, or without all connections of a user. Further calls add up. */
   except(excepted: Excepted): SharedAudience;
 }

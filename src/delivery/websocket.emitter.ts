@@ -1,4 +1,4 @@
-import { Inject, Injectable, Optional } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy, Optional } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../time/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
@@ -15,6 +15,7 @@ import { ManagerRegistry } from '../manager/manager-registry.js';
 import { Resume } from '../resume/resume.service.js';
 import { Topics } from '../topics/topics.service.js';
 import {
+  type AskingAudience,
   type Audience,
   type ClusterDeliveryReport,
   clusterReport,
@@ -24,6 +25,7 @@ import {
   type SharedAudience,
   type ThreadAudience,
 } from './audience.js';
+import { AudienceAsks } from './audience-asks.js';
 import { TopicAudiences } from './topic-audiences.js';
 
 /**
@@ -33,9 +35,10 @@ import { TopicAudiences } from './topic-audiences.js';
  * @example `emitter.toUser(userId).send('invoice-paid', { id })`
  */
 @Injectable()
-export class WebSocketEmitter {
+export class WebSocketEmitter implements OnModuleDestroy {
   readonly #others: OtherNodes | undefined;
   readonly #topics: TopicAudiences;
+  readonly #asks: AudienceAsks;
 
   /** @internal */
   constructor(
@@ -48,6 +51,7 @@ export class WebSocketEmitter {
   ) {
     this.#others = cluster && { delivery: cluster.delivery, nodeId: cluster.nodeId };
     this.#topics = new TopicAudiences(topics, registry, clock, this.#others);
+    this.#asks = new AudienceAsks(factory, resume !== undefined, cluster?.asks);
     cluster?.delivery.useLocalDelivery(this.#localDelivery());
   }
 
@@ -56,9 +60,15 @@ export class WebSocketEmitter {
    *
    * @throws {TypeError} for an id that is no text
    */
-  toUser(userId: string): Audience {
+  toUser(userId: string): AskingAudience {
     assertIdText(userId, 'userId');
-    return new Reach(() => this.factory.managersOf(userId), { userId }, this.clock, this.#others);
+    const here = (): WebSocketManager[] => this.factory.managersOf(userId);
+    const reach = new Reach(here, { userId }, this.clock, this.#others);
+    return {
+      send: (event, data) => reach.send(event, data),
+      sendAsync: (event, data) => reach.sendAsync(event, data),
+      ask: (event, data, options) => this.#asks.ask({ userId }, event, data, options),
+    };
   }
 
   /**
@@ -75,6 +85,7 @@ export class WebSocketEmitter {
       send: (event, data) => this.#record(thread, event, data) ?? reach.send(event, data),
       sendAsync: (event, data) => this.#recordAndReport(thread, reach, event, data),
       sendCritical: (event, data) => this.#sendCritical(thread, event, data),
+      ask: (event, data, options) => this.#asks.ask(thread, event, data, options),
     };
   }
 
@@ -108,6 +119,10 @@ export class WebSocketEmitter {
   /** All connections of all users. In a cluster, a message goes to every node. */
   toAll(): SharedAudience {
     return this.#topics.all();
+  }
+
+  onModuleDestroy(): void {
+    this.#asks.dispose();
   }
 
   #record(thread: ThreadKey, event: string, data: unknown): DeliveryReport | undefined {

@@ -15,6 +15,8 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'connection-closed': 'debug',
   'connection-refused': 'warn',
   'message-handled': 'never',
+  // As frequent as messages.
+  'ask-ended': 'never',
   'message-dropped': 'debug',
   'thread-mismatch': 'warn',
   'handler-failed': 'error',

@@ -50,6 +50,12 @@ export type TopicRefusal = 'TOPIC_FORBIDDEN' | 'TOPIC_LIMIT' | 'INVALID_TOPIC' |
 export type HandlerOutcome = 'ok' | 'failed';
 
 /**
+ * How a question to clients ended: with an answer, with the error of a client, at its deadline, by the signal of its
+ * caller, or because no connection could answer.
+ */
+export type AskOutcome = 'answered' | 'rejected' | 'timeout' | 'aborted' | 'unreachable';
+
+/**
  * Every event with its details. The names are those of the diagnostics channels, without the prefix
  * `websocket-isolation:`. Durations are in milliseconds.
  */
@@ -88,6 +94,15 @@ export interface IsolationEvents {
     path: string;
     event: string;
     outcome: HandlerOutcome;
+    durationMs: number;
+  };
+  /** A question to clients has ended. `threadId` and `connectionId` only where it was for one of them. */
+  'ask-ended': {
+    userId: string;
+    threadId?: string | undefined;
+    connectionId?: string | undefined;
+    event: string;
+    outcome: AskOutcome;
     durationMs: number;
   };
   'message-dropped': { subject: EventSubject; reason: string };

@@ -41,8 +41,21 @@ export class AskLimitError extends IsolationError {
   constructor(readonly limit: number) {
     super(
       'ASK_LIMIT',
-      `This connection has reached the maximum number of open questions (${limit}). ` +
+      `The connection has reached the maximum number of open questions (${limit}). ` +
         'Wait for answers first, or raise inbound.maxAsks.',
+    );
+  }
+}
+
+/** A question has no connection that could answer it: none is open, or all that were asked have closed. */
+export class NoReceiverError extends IsolationError {
+  declare readonly code: 'NO_RECEIVER';
+
+  constructor(readonly event: string) {
+    super(
+      'NO_RECEIVER',
+      `No connection can answer "${event.slice(0, 64)}": none is open, or all that were asked have closed. ` +
+        'Ask again when the user is back; with `resume` on, emitter.toThread(…).ask() waits for the client.',
     );
   }
 }

@@ -1,5 +1,7 @@
-import type { AskOptions, ClientAnswer } from './asks.js';
-import { ManagerClosedError } from './manager.errors.js';
+import type { AskOptions } from './asking.js';
+import type { OpenWork } from './asks.js';
+import { ManagerClosedError, SendFailedError } from './manager.errors.js';
+import type { ClientAnswer } from './question.js';
 import { TopicMember } from './topic-member.js';
 
 /**
@@ -21,7 +23,22 @@ export abstract class AskingManager extends TopicMember {
    */
   ask<T = unknown>(event: string, data?: unknown, options?: AskOptions): Promise<T> {
     if (!this.isActive) return Promise.reject(new ManagerClosedError('ask'));
-    return this.owner.asks.ask([this], event, data, options) as Promise<T>;
+    const none = (): Error =>
+      this.isActive
+        ? new SendFailedError('no socket took the question')
+        : new ManagerClosedError('ask');
+    const reach = { target: this.context, managers: [this], none };
+    return this.owner.asks.ask(reach, event, data, options) as Promise<T>;
+  }
+
+  /** @internal The questions to this connection that have no answer yet. */
+  get openAsks(): readonly OpenWork[] {
+    return this.owner.asks.of(this);
+  }
+
+  /** @internal The connection is ready: asks it the open questions of its thread. */
+  cameBack(): void {
+    this.owner.asks.cameBack(this);
   }
 
   /** @internal Handles an answer of the client. */

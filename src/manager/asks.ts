@@ -1,191 +1,220 @@
-import { randomBytes } from 'node:crypto';
-
-import type { Clock, Release } from '../time/clock.js';
-import { afterSilence } from '../time/silence.js';
+import type { AskOutcome } from '../journal/isolation-events.js';
+import type { Clock } from '../time/clock.js';
+import { Plug, type Unplug } from '../structures/plug.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
-import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
-import { AskLimitError, AskRejectedError, AskTimeoutError } from './ask.errors.js';
-import { ManagerClosedError, SendFailedError } from './manager.errors.js';
-
-/** Options of `manager.ask()`. */
-export interface AskOptions {
-  /** Milliseconds that the client has to answer. Default: 10,000. */
-  readonly timeoutMs?: number | undefined;
-  /** Gives the question up: the promise rejects with the reason of the signal. */
-  readonly signal?: AbortSignal | undefined;
-}
+import {
+  Asking,
+  type AskingOwner,
+  type AskOptions,
+  type AskReach,
+  type AskTarget,
+  type AskTracing,
+  type TracedAsk,
+} from './asking.js';
+import {
+  type ClientAnswer,
+  Question,
+  type QuestionListener,
+  type QuestionText,
+  readRefusal,
+} from './question.js';
 
 /** The connection that is asked. */
 export interface AskedManager {
+  readonly context: { readonly isolationKey: string };
   sendFrame(frame: string): DeliveryResult;
 }
 
-/** An answer of a client: `data`, or an error. */
-export interface ClientAnswer {
-  readonly ask?: unknown;
-  readonly data?: unknown;
-  readonly error?: unknown;
+/** An open question or stream of a connection. */
+export interface OpenWork {
+  readonly event: string;
+  /** Milliseconds since it was opened. */
+  readonly ageMs: number;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
-/** Bytes of an id. 96 bits: no client can guess the id of a question to another connection. */
-const ID_BYTES = 12;
-
-/** One open question, to one or several connections. Ends once. */
-class Question {
-  readonly askedOf = new Set<AskedManager>();
-  #releaseTimer: Release | undefined;
-
-  constructor(
-    readonly id: string,
-    readonly event: string,
-    readonly frame: string,
-    private readonly signal: AbortSignal | undefined,
-    private readonly settle: (question: Question) => void,
-    private readonly resolve: (data: unknown) => void,
-    private readonly reject: (error: unknown) => void,
-  ) {}
-
-  start(clock: Clock, timeoutMs: number): void {
-    this.signal?.addEventListener('abort', this.#aborted, { once: true });
-    this.#releaseTimer = afterSilence(clock, timeoutMs, () =>
-      this.fail(new AskTimeoutError(this.event, timeoutMs)),
-    );
-  }
-
-  answer({ data, error }: ClientAnswer): void {
-    this.#end();
-    if (error === undefined || error === null) this.resolve(data);
-    else this.reject(rejection(this.event, error));
-  }
-
-  fail(error: unknown): void {
-    this.#end();
-    this.reject(error);
-  }
-
-  readonly #aborted = (): void => this.fail(this.signal!.reason);
-
-  #end(): void {
-    this.#releaseTimer?.();
-    this.signal?.removeEventListener('abort', this.#aborted);
-    this.settle(this);
-  }
+/** A question that has ended. */
+export interface EndedAsk {
+  readonly target: AskTarget;
+  readonly event: string;
+  readonly outcome: AskOutcome;
+  readonly durationMs: number;
 }
 
-/** The open questions to the clients of this process, by connection. */
-export class Asks<Manager extends AskedManager> {
-  readonly #open = new Map<Manager, Map<string, Question>>();
+/**
+ * The open questions to clients: those that code of this process asks, and the parts of other nodes' questions. Kept by
+ * connection, so that a connection without any takes no memory for them.
+ */
+export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> {
+  readonly #open = new Map<Manager, Map<string, Question<Manager>>>();
+  // Questions that are asked again of clients that come back, by the isolation key of their thread.
+  readonly #threads = new Map<string, Set<Question<Manager>>>();
+  readonly #own = new Set<Asking<Manager>>();
+  readonly #tracing = new Plug<AskTracing>();
   /** Answers to no open question: unknown, late, or of another connection. */
   ignored = 0;
 
   constructor(
-    private readonly clock: Clock,
-    private readonly maxPerConnection: number,
+    readonly clock: Clock,
+    readonly maxPerConnection: number,
+    private readonly ended: (ended: EndedAsk) => void,
   ) {}
 
-  /** Open questions of a connection. */
-  countOf(manager: Manager): number {
-    return this.#open.get(manager)?.size ?? 0;
+  /** A plug: makes a span of each question. */
+  useTracing(tracing: AskTracing): Unplug {
+    return this.#tracing.use(tracing);
   }
 
-  /** Open questions, one for each connection that is asked. */
+  /** Questions of this process that have no answer yet. */
   get size(): number {
+    return this.#own.size;
+  }
+
+  /** Questions that connections of this process can answer, one for each connection, also for other nodes. */
+  get asked(): number {
     let sum = 0;
     for (const questions of this.#open.values()) sum += questions.size;
     return sum;
   }
 
+  /** The open questions of a connection, the oldest first. */
+  of(manager: Manager): OpenWork[] {
+    const now = this.clock.now();
+    const questions = [...(this.#open.get(manager)?.values() ?? [])];
+    return questions.map(({ event, askedAt }) => ({ event, ageMs: now - askedAt }));
+  }
+
   /**
    * Asks connections, and resolves with the first answer; the others are told that the question is answered.
    *
-   * @throws {AskLimitError | AskTimeoutError | AskRejectedError | SendFailedError | ManagerClosedError} as a rejection
+   * @throws as a rejection, whatever ends the question without an answer
    */
   ask(
-    managers: readonly Manager[],
+    reach: AskReach<Manager>,
     event: string,
     data: unknown,
-    { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: AskOptions = {},
+    options: AskOptions = {},
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const id = randomBytes(ID_BYTES).toString('base64url');
-      const frame = questionFrame(event, data, id);
-      const free = managers.filter((manager) => this.countOf(manager) < this.maxPerConnection);
-      if (free.length === 0) throw this.#noOne(managers.length);
-      const settle = (question: Question): void => this.#remove(question);
-      const question = new Question(id, event, frame, signal, settle, resolve, reject);
-      for (const manager of free) this.#add(manager, question);
-      if (question.askedOf.size === 0) throw new SendFailedError('no socket took the question');
-      question.start(this.clock, timeoutMs);
+      options.signal?.throwIfAborted();
+      new Asking(this, reach, event, data, options, resolve, reject).start();
     });
   }
 
+  began(asking: Asking<Manager>): TracedAsk | undefined {
+    this.#own.add(asking);
+    return this.#tracing.part?.(asking.reach.target, asking.event);
+  }
+
+  over(asking: Asking<Manager>, outcome: AskOutcome): void {
+    this.#own.delete(asking);
+    const { event, startedAt, reach } = asking;
+    const durationMs = this.clock.now() - startedAt;
+    this.ended({ target: reach.target, event, outcome, durationMs });
+  }
+
+  /** Opens a question on this process. It asks no connection yet. */
+  open(
+    text: QuestionText,
+    thread: string | undefined,
+    listener: QuestionListener,
+  ): Question<Manager> {
+    const question = new Question<Manager>(text, thread, this.clock.now(), listener);
+    if (thread === undefined) return question;
+    const questions = this.#threads.get(thread);
+    if (questions) questions.add(question);
+    else this.#threads.set(thread, new Set([question]));
+    return question;
+  }
+
+  /** How many open questions are asked again of clients that come back to a thread. */
+  keptFor(thread: string): number {
+    return this.#threads.get(thread)?.size ?? 0;
+  }
+
+  /** Asks connections that have not been asked, unless they have too many open questions. */
+  add(question: Question<Manager>, managers: readonly Manager[]): void {
+    for (const manager of managers) this.#add(question, manager);
+  }
+
+  /** Ends a question. @param isAnswered whether the connections that are still asked are told */
+  end(question: Question<Manager>, isAnswered: boolean): void {
+    const told = [...question.askedOf];
+    for (const manager of told) this.#remove(question, manager);
+    if (question.thread !== undefined) {
+      const questions = this.#threads.get(question.thread);
+      questions?.delete(question);
+      if (questions?.size === 0) this.#threads.delete(question.thread);
+    }
+    if (!isAnswered || told.length === 0) return;
+    const frame = JSON.stringify({ event: 'answered', ask: question.id });
+    for (const manager of told) manager.sendFrame(frame);
+  }
+
   /** Handles an answer of a client. An answer to no open question of this connection is counted and ignored. */
-  answer(manager: Manager, answer: ClientAnswer): void {
-    const question = this.#open.get(manager)?.get(String(answer.ask));
+  answer(manager: Manager, { ask, data, error }: ClientAnswer): void {
+    const question = this.#open.get(manager)?.get(String(ask));
     if (!question) {
       this.ignored += 1;
       return;
     }
-    const others = [...question.askedOf].filter((asked) => asked !== manager);
-    question.answer(answer);
-    const told = JSON.stringify({ event: 'answered', ask: question.id });
-    for (const other of others) other.sendFrame(told);
+    this.#remove(question, manager);
+    if (error !== undefined && error !== null) {
+      // The other connections may still answer: this client could not.
+      question.refusal ??= readRefusal(error);
+      question.listener.changed();
+      return;
+    }
+    this.end(question, true);
+    question.listener.answered(data);
   }
 
-  /** The connection is closing: its questions have lost it. A question without any connection fails. */
+  /** A connection is ready: it is asked the open questions of its thread. */
+  cameBack(manager: Manager): void {
+    // Most processes have no such questions.
+    if (this.#threads.size === 0) return;
+    for (const question of this.#threads.get(manager.context.isolationKey) ?? []) {
+      this.#add(question, manager);
+      question.listener.changed();
+    }
+  }
+
+  /** The connection is closing: its questions have lost it. */
   close(manager: Manager): void {
     const questions = this.#open.get(manager);
     this.#open.delete(manager);
     for (const question of questions?.values() ?? []) {
       question.askedOf.delete(manager);
-      if (question.askedOf.size === 0) question.fail(new ManagerClosedError('ask'));
+      question.listener.changed();
     }
   }
 
-  #noOne(asked: number): Error {
-    return asked === 0 ? new ManagerClosedError('ask') : new AskLimitError(this.maxPerConnection);
+  /** The process ends: no connection will answer any more. */
+  dispose(): void {
+    for (const asking of this.#own) asking.giveUp();
   }
 
-  #add(manager: Manager, question: Question): void {
+  #add(question: Question<Manager>, manager: Manager): void {
+    const questions = this.#open.get(manager);
+    if (questions?.has(question.id)) return;
+    if ((questions?.size ?? 0) >= this.maxPerConnection) {
+      question.isLimited = true;
+      return;
+    }
     if (typeof manager.sendFrame(question.frame) !== 'string') return;
     question.askedOf.add(manager);
-    const questions = this.#open.get(manager);
     if (questions) questions.set(question.id, question);
     else this.#open.set(manager, new Map([[question.id, question]]));
   }
 
-  #remove(question: Question): void {
-    for (const manager of question.askedOf as Set<Manager>) {
-      const questions = this.#open.get(manager);
-      questions?.delete(question.id);
-      if (questions?.size === 0) this.#open.delete(manager);
-    }
+  #remove(question: Question<Manager>, manager: Manager): void {
+    question.askedOf.delete(manager);
+    const questions = this.#open.get(manager);
+    questions?.delete(question.id);
+    if (questions?.size === 0) this.#open.delete(manager);
   }
 }
 
 /** Whether a message of a client is the answer to a question of the server. */
 export function isAnswer(message: { readonly event: unknown } & ClientAnswer): boolean {
   return message.event === 'answer' && typeof message.ask === 'string';
-}
-
-function questionFrame(event: string, data: unknown, id: string): string {
-  const body = encodeFrame(event, data);
-  if (body !== undefined) return `${body.slice(0, -1)},"ask":"${id}"}`;
-  const cause = whyNoFrame({ data });
-  throw new SendFailedError(`the data cannot be written as JSON (${cause.message})`, { cause });
-}
-
-// Whatever the client has sent: its texts are bounded and never trusted.
-function rejection(event: string, error: unknown): AskRejectedError {
-  const { code, message } = (typeof error === 'object' ? error : {}) as {
-    code?: unknown;
-    message?: unknown;
-  };
-  return new AskRejectedError(event, textOf(code, 'UNKNOWN'), textOf(message, ''));
-}
-
-function textOf(value: unknown, otherwise: string): string {
-  return typeof value === 'string' ? value.slice(0, 1_024) : otherwise;
 }

@@ -7,7 +7,7 @@ import type { Clock } from '../time/clock.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
-import { Asks } from './asks.js';
+import { Asks, type EndedAsk } from './asks.js';
 import type { ManagerOwner, TopicMemberships } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { SlotReclaimer } from './slot-reclaimer.js';
@@ -33,7 +33,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     private readonly reclaimer: Pick<SlotReclaimer, 'watch'>,
     private readonly releaseSlot: (manager: WebSocketManager) => void,
   ) {
-    this.asks = new Asks(clock, options.inbound.maxAsks);
+    this.asks = new Asks(clock, options.inbound.maxAsks, (ended) => this.#askEnded(ended));
     this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
   }
 
@@ -148,5 +148,11 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   undelivered({ context }: WebSocketManager, { length }: readonly CriticalMessage[]): void {
     const subject = subjectOf(context);
     this.journal.record('critical-undelivered', { subject, messages: length });
+  }
+
+  #askEnded({ target, ...details }: EndedAsk): void {
+    if (!this.journal.isHeard('ask-ended')) return;
+    const { userId, threadId, connectionId } = target;
+    this.journal.record('ask-ended', { userId, threadId, connectionId, ...details });
   }
 }

@@ -188,7 +188,15 @@ export const coreProviders: Provider[] = [
   TrafficCounters,
   UserRates,
   ThreadConsistencyTracker,
-  Tracing,
+  {
+    provide: Tracing,
+    inject: [WebSocketManagerFactory],
+    useFactory: ({ bookkeeping }: WebSocketManagerFactory) => {
+      const tracing = new Tracing();
+      bookkeeping.asks.useTracing((...asked) => tracing.tracer?.ask(...asked));
+      return tracing;
+    },
+  },
   LeakDetector,
   GatewayRuntime,
   Drain,

@@ -33,6 +33,11 @@ export function containedTracer(tracer: Tracer): Tracer {
         attempt(report, () => tracer.message(...of)),
         report,
       ),
+    ask: (...of) =>
+      containedStep(
+        attempt(report, () => tracer.ask(...of)),
+        report,
+      ),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 /** Work in progress that is traced. */
@@ -27,4 +28,6 @@ export interface Tracer {
   connect(manager: WebSocketManager, path: string): TracedStep;
   /** One message and its handler. */
   message(manager: WebSocketManager, path: string, event: string): TracedStep;
+  /** A question to clients, from its start to its answer. */
+  ask(target: AskTarget, event: string): TracedStep;
 }

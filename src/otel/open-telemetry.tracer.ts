@@ -14,6 +14,7 @@ import {
 } from '@opentelemetry/api';
 
 import type { EventSubject, IsolationEvents } from '../journal/isolation-events.js';
+import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracer.js';
 import { markFailed, SpanStep } from './span-step.js';
@@ -93,6 +94,18 @@ export class OpenTelemetryTracer implements Tracer {
       },
     });
     return new SpanStep(span);
+  }
+
+  // Part of the trace of the code that asks: a handler, or a worker of the app.
+  ask({ userId, threadId, connectionId }: AskTarget, event: string): TracedStep {
+    const attributes: Attributes = { 'ws_isolation.event': event };
+    if (connectionId !== undefined) attributes['ws_isolation.connection.id'] = connectionId;
+    if (this.options.includeIdentity) {
+      attributes['user.id'] = userId;
+      if (threadId !== undefined) attributes['ws_isolation.thread.id'] = threadId;
+    }
+    const options = { kind: SpanKind.CLIENT, attributes };
+    return new SpanStep(this.tracer.startSpan(`websocket ask ${event}`, options, context.active()));
   }
 
   /** Makes the span of the end of a connection: from the start of closing until it is fully disposed of. */

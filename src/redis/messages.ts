@@ -35,7 +35,7 @@ const LONGEST_FRAME = 16 * 1_048_576;
 /** More connections than any user has. */
 const MOST_CONNECTIONS = 10_000;
 
-const isId = text();
+export const isId = text();
 const isHash: Check<string> = (value): value is string =>
   typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
 

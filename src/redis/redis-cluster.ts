@@ -69,6 +69,10 @@ export class RedisCluster implements Cluster {
     return this.#node.delivery;
   }
 
+  get asks(): RedisNode['asks'] {
+    return this.#node.asks;
+  }
+
   get topics(): RedisTopics {
     return this.#node.topics;
   }
@@ -117,6 +121,7 @@ export class RedisCluster implements Cluster {
     this.#stopLooking?.();
     this.#node.renewal.stop();
     this.#node.reconciliation.stop();
+    this.asks.leave();
     await Promise.all(this.#histories.map((history) => history.leave()));
     const isUp = this.#node.availability.isUp;
     await this.topics.leave(isUp);

@@ -55,7 +55,7 @@ export class RedisDelivery implements ClusterDelivery {
   }
 
   send(target: DeliveryTarget, frame: string): void {
-    const sent = this.#broadcast(target, this.bus.envelope(DELIVER, { target, frame }));
+    const sent = this.broadcast(target, this.bus.envelope(DELIVER, { target, frame }));
     sent.catch((error: unknown) => this.failed(error));
   }
 
@@ -76,7 +76,7 @@ export class RedisDelivery implements ClusterDelivery {
     request: Body,
     withinMs: number,
   ): Promise<ClusterAnswers<Answer>> {
-    const publish = (text: string): Promise<Published> => this.#broadcast(request.target, text);
+    const publish = (text: string): Promise<Published> => this.broadcast(request.target, text);
     try {
       return await this.bus.collect(topic, request, publish, withinMs);
     } catch (error) {
@@ -86,7 +86,8 @@ export class RedisDelivery implements ClusterDelivery {
     }
   }
 
-  async #broadcast(target: DeliveryTarget, text: string): Promise<Published> {
+  /** Publishes a text to the nodes that hold a target, without this one. Rejects when Redis does not take it. */
+  async broadcast(target: DeliveryTarget, text: string): Promise<Published> {
     const key = this.#holdersOf(target);
     if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) throw new BacklogError();
     this.#waitingBytes += text.length;

@@ -13,6 +13,7 @@ import { type HistoryMessages, isNodeId } from './messages.js';
 import { NodeBus } from './node-bus.js';
 import { NodeRegistry } from './node-registry.js';
 import { Reconciliation } from './reconciliation.js';
+import { RedisAsks } from './redis-asks.js';
 import { RedisDelivery } from './redis-delivery.js';
 import { type HistoryServices, RedisHistory } from './redis-history.js';
 import { RedisSlots } from './redis-slots.js';
@@ -60,6 +61,7 @@ export class RedisNode {
   readonly setup: SetupCheck;
   readonly slots: RedisSlots;
   readonly delivery: RedisDelivery;
+  readonly asks: RedisAsks;
   readonly topics: RedisTopics;
   readonly #serverClock: ServerClock;
 
@@ -132,6 +134,15 @@ export class RedisNode {
       () => this.membership.others,
       (error) => this.#lost(error),
     );
+    this.asks = new RedisAsks({
+      clock,
+      bus: this.bus,
+      nodeId,
+      heartbeatMs: settings.heartbeatMs,
+      broadcast: (target, text) => this.delivery.broadcast(target, text),
+      others: () => this.membership.others,
+      failed: (error) => this.#lost(error),
+    });
     this.topics = new RedisTopics({
       clock,
       connections: this.connections,

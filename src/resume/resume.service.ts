@@ -91,6 +91,8 @@ export class Resume implements OnModuleDestroy {
   /** The connection is ready: its guards have admitted it. */
   start(manager: WebSocketManager): void {
     this.#readers.get(manager)?.start();
+    // Questions to the thread have no offset: they are asked, not replayed.
+    manager.cameBack();
   }
 
   leave(manager: WebSocketManager): void {

@@ -430,7 +430,12 @@ describe('a tracer', () => {
     ],
   ])('that throws in its %s loses only its span', async (_name, broken) => {
     await start({});
-    const whole = { handshake: () => handshake, connect: () => step, message: () => step };
+    const whole = {
+      handshake: () => handshake,
+      connect: () => step,
+      message: () => step,
+      ask: () => step,
+    };
     app!.app.get(Tracing, { strict: false }).use({ ...whole, ...broken });
     const client = await app!.connect('/ask?user=ada');
     expect(await client.ask('ask')).toEqual({ event: 'answer', data: 1 });
