@@ -21,6 +21,8 @@ export { websocketIsolationConfig } from './config/isolation.config.js';
 export {
   type AuthenticateFunction,
   type ConnectionAuthenticator,
+  type HandshakeRequest,
+  type PathParams,
   type WebSocketIsolationOptions,
   type WebSocketIsolationOptionsFactory,
 } from './config/isolation.options.js';

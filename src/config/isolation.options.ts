@@ -18,6 +18,18 @@ import type {
 import type { InboundOptions, RateOptions } from './inbound-options.js';
 import type { TopicHistoryOptions, TopicsOptions } from './topics-options.js';
 
+/** The parameters of a path, by name, with their values. Frozen. */
+export type PathParams = Readonly<Record<string, string>>;
+
+/** A request whose sender is identified: the upgrade request of a connection, or an HTTP request. */
+export interface HandshakeRequest extends IncomingMessage {
+  /**
+   * The parameters of the path: `{ room: '42' }` for a client of `/room/42` at a gateway with the path `/room/:room`;
+   * empty without parameters. For an HTTP request, those of its route.
+   */
+  readonly params: PathParams;
+}
+
 /** Authenticates connections. Also used for HTTP requests, so that both have the same identity. */
 export interface ConnectionAuthenticator {
   /**
@@ -27,7 +39,7 @@ export interface ConnectionAuthenticator {
    * @throws a Nest `HttpException` to refuse with its status; any other error is a 500 and is logged
    */
   authenticate(
-    request: IncomingMessage,
+    request: HandshakeRequest,
     signal: AbortSignal,
   ): ConnectionIdentity | null | Promise<ConnectionIdentity | null>;
 }

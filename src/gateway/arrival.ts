@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 
-import type { ResolvedOptions } from '../config/isolation.options.js';
+import type { HandshakeRequest, PathParams, ResolvedOptions } from '../config/isolation.options.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
@@ -26,6 +26,7 @@ import type { Resume } from '../resume/resume.service.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope } from '../scope/connection-scope.js';
 import type { Clock } from '../time/clock.js';
+import { NO_PARAMS } from '../upgrade/path-pattern.js';
 import { dismiss, type Upgrade } from '../upgrade/refusal-response.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { PreparedScope } from './prepared-scope.js';
@@ -80,17 +81,28 @@ export class Arrival implements HandshakeOwner {
     this.#attempt!.take(step, this);
   }
 
-  // Step 2: may pages of this origin connect?
+  // Step 2: may pages of this origin connect, and can the parameters of the path be read?
   static readonly #checkOrigin: HandshakeStep<Arrival, boolean> = {
     run: ({ upgrade, host }) => isOriginAllowed(upgrade.request, host.options.handshake),
     next: (arrival, isAllowed) => {
       const { upgrade, host, server } = arrival;
       if (!isAllowed) throw foreignOrigin(upgrade.request, host.options.handshake);
+      arrival.#readParams();
       if (server.verify) arrival.#take(Arrival.#verify);
       else arrival.#take(Arrival.#authenticate);
     },
     failed: originRefused,
   };
+
+  // On the request, where code of the app looks for them: `verifyClient`, the authenticator, `handleConnection`.
+  #readParams(): void {
+    const request = this.upgrade.request as { params?: PathParams; url?: string };
+    try {
+      request.params = this.server.pattern?.paramsOf(request.url) ?? NO_PARAMS;
+    } catch (error) {
+      throw new HandshakeRefused('invalid-path', { error });
+    }
+  }
 
   // Step 3: does the app's `verifyClient` accept the request, if its `ws` server has one?
   static readonly #verify: HandshakeStep<Arrival, boolean> = {
@@ -105,7 +117,10 @@ export class Arrival implements HandshakeOwner {
   // Step 4: which user is it?
   static readonly #authenticate: HandshakeStep<Arrival, ConnectionIdentity | null> = {
     run: (arrival) =>
-      arrival.host.authentication.identify(arrival.upgrade.request, arrival.#attempt!),
+      arrival.host.authentication.identify(
+        arrival.upgrade.request as HandshakeRequest,
+        arrival.#attempt!,
+      ),
     next: (arrival, identity) => {
       if (!identity) throw new HandshakeRefused('unauthorized');
       arrival.#identity = identity;
@@ -138,7 +153,8 @@ export class Arrival implements HandshakeOwner {
       const manager = arrival.#attempt!.manager!;
       const { keepHeaders } = host.options.handshake;
       const { path, scopeBlueprint } = server;
-      const value = ConnectionRequest.from(manager.context, upgrade.request, path, keepHeaders);
+      const request = upgrade.request as HandshakeRequest;
+      const value = ConnectionRequest.from(manager.context, request, path, keepHeaders);
       arrival.#scope = new ConnectionScope(scopeBlueprint, value);
       const prepared = new PreparedScope(arrival.#scope, manager, path);
       manager.useHooks(prepared);

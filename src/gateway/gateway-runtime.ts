@@ -31,6 +31,7 @@ import {
 } from '../upgrade/boot-check.js';
 import type { Endpoint } from '../upgrade/endpoint.js';
 import type { IsolatedWsAdapter } from '../upgrade/isolated-ws.adapter.js';
+import { PathPattern } from '../upgrade/path-pattern.js';
 import { refuseWithHttp } from '../upgrade/refusal-response.js';
 import { isolateServer } from '../upgrade/server-options.js';
 import { Arrival, type ArrivalServices } from './arrival.js';
@@ -100,7 +101,8 @@ export class GatewayRuntime implements OnModuleInit {
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       for (const gateway of gateways) await gateway.prepare();
       const scopeBlueprint = this.#scopeBlueprintOf(gateways);
-      const parts = [webSocketServer, path, gateways, scopeBlueprint, verify] as const;
+      const pattern = PathPattern.in(path);
+      const parts = [webSocketServer, path, gateways, scopeBlueprint, verify, pattern] as const;
       this.#servers.set(endpoint, new IsolatedServer(...parts));
     }
     const host = this.#arrivalServices(this.#connectionHost(adapter));

@@ -1,7 +1,11 @@
 import type { ArgumentMetadata, ExecutionContext, PipeTransform } from '@nestjs/common';
 
 import { isThenable } from '../structures/maybe-async.js';
-import { PARAM_ARGS_METADATA, PARAMTYPES_METADATA } from '../nest/nest-internals.js';
+import {
+  PARAM_ARGS_METADATA,
+  PARAMTYPES_METADATA,
+  WsParamsFactory,
+} from '../nest/nest-internals.js';
 import { connectionReader } from './connection-parameters.js';
 
 /** The raw arguments of a handler call: the socket, the payload, the event's name. */
@@ -54,6 +58,9 @@ const UNDECORATED: Readonly<Record<string, ParameterMetadata>> = {
   [`${ACKNOWLEDGEMENT}:2`]: { index: 2 },
 };
 
+/** Nest's own reader, for kinds of parameters that Nest has added since. */
+const later = new WsParamsFactory();
+
 export function parametersOf(prototype: object, methodName: string): ParameterDefinition[] {
   const declared = Reflect.getMetadata(PARAM_ARGS_METADATA, prototype.constructor, methodName) as
     Record<string, ParameterMetadata> | undefined;
@@ -74,7 +81,8 @@ export function parametersOf(prototype: object, methodName: string): ParameterDe
 function readerOf(kind: number, { data, factory }: ParameterMetadata): ReadParameter {
   if (factory) return (_args, context) => factory(data, context!);
   if (kind === SOCKET) return (args) => args[0];
-  if (kind !== PAYLOAD) return () => undefined;
+  if (kind === ACKNOWLEDGEMENT) return () => undefined;
+  if (kind !== PAYLOAD) return (args) => later.exchangeKeyForValue(kind, data as string, args);
   if (!data) return (args) => args[1];
   return (args) => (args[1] as Record<PropertyKey, unknown> | null | undefined)?.[data as string];
 }

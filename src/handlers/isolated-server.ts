@@ -2,6 +2,7 @@ import type { WebSocketServer } from 'ws';
 
 import type { VerifyRequest } from '../handshake/app-answer.js';
 import type { ConnectionScope, ScopeBlueprint } from '../scope/connection-scope.js';
+import type { PathPattern } from '../upgrade/path-pattern.js';
 import type { GatewayDefinition, HandlerDefinition, HandlerPlan } from './gateway-definition.js';
 
 /** A handler, and the index of its gateway among the server's gateways. */
@@ -21,6 +22,8 @@ export class IsolatedServer {
     readonly scopeBlueprint: ScopeBlueprint,
     /** The app's `verifyClient`, where its `ws` server has one. */
     readonly verify?: VerifyRequest,
+    /** Of a path with parameters. */
+    readonly pattern?: PathPattern,
   ) {
     for (const [gatewayIndex, { handlers }] of gateways.entries()) {
       for (const handler of handlers) this.#add({ gatewayIndex, handler });

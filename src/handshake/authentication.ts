@@ -1,11 +1,10 @@
-import type { IncomingMessage } from 'node:http';
-
 import { Logger, type Type, UnauthorizedException } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 
 import type {
   AuthenticateFunction,
   ConnectionAuthenticator,
+  HandshakeRequest,
   ResolvedOptions,
 } from '../config/isolation.options.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
@@ -26,7 +25,7 @@ export class Authentication {
    * that describes a result that is neither.
    */
   identify(
-    request: IncomingMessage,
+    request: HandshakeRequest,
     deadline: { readonly signal: AbortSignal },
   ): Promise<ConnectionIdentity | null> | ConnectionIdentity | null {
     return askApp(() => this.#authenticate(request, deadline), identityIn);
@@ -44,7 +43,7 @@ function identityIn(answer: unknown): ConnectionIdentity | null {
 }
 
 type Authenticate = (
-  request: IncomingMessage,
+  request: HandshakeRequest,
   deadline: { readonly signal: AbortSignal },
 ) => unknown;
 

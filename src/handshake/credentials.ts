@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { PathParams } from '../config/isolation.options.js';
 import { errorText, stackOf } from '../errors/error-text.js';
 
 /** Characters of the shortest text that is redacted: a shorter one occurs in a text by chance. */
@@ -21,13 +22,15 @@ export function withoutCredentials(error: unknown, request: IncomingMessage): un
   return Object.assign(new Error(message), { name: error.name, stack });
 }
 
-function credentialsOf({ url = '', headers }: IncomingMessage): string[] {
+function credentialsOf(request: IncomingMessage & { params?: PathParams }): string[] {
+  const { url = '', headers, params = {} } = request;
   const query = url.slice(url.indexOf('?') + 1);
   const { authorization = '', cookie = '' } = headers;
   const protocol = headers['sec-websocket-protocol'] ?? '';
   const found = [
     ...query.split('&').map(valueOf),
     ...new URLSearchParams(query).values(),
+    ...Object.values(params),
     ...authorization.split(' ').slice(1),
     ...cookie.split(';').map(valueOf),
     ...protocol.split(','),

@@ -18,6 +18,7 @@ export type RefusalReason =
   | 'starting'
   | 'draining'
   | 'origin'
+  | 'invalid-path'
   | 'pending-cap'
   | 'unauthorized'
   | 'forbidden'
@@ -45,6 +46,7 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
   starting: [503, CloseCode.OVERLOADED],
   draining: [503, CloseCode.OVERLOADED],
   origin: [403, CloseCode.FORBIDDEN],
+  'invalid-path': [400, CloseCode.POLICY_VIOLATION],
   'pending-cap': [503, CloseCode.OVERLOADED],
   unauthorized: [401, CloseCode.UNAUTHORIZED],
   forbidden: [403, CloseCode.FORBIDDEN],

@@ -11,7 +11,12 @@ import { REQUEST } from '@nestjs/core';
 
 import { type Clock, CLOCK } from '../time/clock.js';
 import { TIMED_OUT, withDeadline } from '../time/deadline.js';
-import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import {
+  type HandshakeRequest,
+  ISOLATION_OPTIONS,
+  type PathParams,
+  type ResolvedOptions,
+} from '../config/isolation.options.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
 import { assertNotExpired, UserExecutionContext } from '../context/user-execution-context.js';
 import { Authentication } from '../handshake/authentication.js';
@@ -19,6 +24,7 @@ import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';
 import { NestInternals } from '../nest/nest-internals.js';
 import { ConnectionRequest } from '../scope/connection-request.js';
+import { NO_PARAMS } from '../upgrade/path-pattern.js';
 import { httpRequestOf, outsideConnections } from './outside-connections.js';
 
 /** Provides the `UserExecutionContext` of the connection or of the HTTP request. */
@@ -37,7 +43,7 @@ export const contextProvider: FactoryProvider = {
     if (ConnectionRequest.isOne(request)) return request.context;
     const http = httpRequestOf(request);
     return http
-      ? contextOfHttp(http, authentication, clock, options.handshake.timeoutMs)
+      ? contextOfHttp(withParams(http, request), authentication, clock, options.handshake.timeoutMs)
       : outsideConnections(UserExecutionContext, request, internals);
   },
 };
@@ -53,8 +59,15 @@ export const managerProvider: FactoryProvider = {
   },
 };
 
+// Express has the parameters of the route on the request that Node.js has made, Fastify beside it.
+function withParams(http: IncomingMessage, request: unknown): HandshakeRequest {
+  const [own, beside] = [http, request] as { params?: PathParams }[];
+  const params = own!.params ?? beside!.params ?? NO_PARAMS;
+  return Object.assign(http, { params });
+}
+
 async function contextOfHttp(
-  request: IncomingMessage,
+  request: HandshakeRequest,
   authentication: Authentication,
   clock: Clock,
   timeoutMs: number,

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { ContextId } from '@nestjs/core';
 
+import type { PathParams } from '../config/isolation.options.js';
 import { assertContext, type UserExecutionContext } from '../context/user-execution-context.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 
@@ -12,6 +13,9 @@ interface ScopeName {
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
 
+/** The parameters of a path are missing on a request that no gateway has received. */
+type UpgradeRequest = IncomingMessage & { readonly params?: PathParams };
+
 /**
  * The value of Nest's `REQUEST` inside a connection: a small frozen object. It is never the socket or the upgrade
  * request, which would stay in memory for as long as the connection.
@@ -19,6 +23,8 @@ const NONE: Readonly<Record<string, string>> = Object.freeze({});
 export class ConnectionRequest {
   /** Only the headers that `handshake.keepHeaders` names. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The parameters of the path: `{ room: '42' }` for a client of `/room/42` at a gateway with the path `/room/:room`. */
+  readonly params: PathParams;
   readonly #search: string;
   #query: Readonly<Record<string, string>> | undefined = undefined;
   #peer: { readonly remoteAddress?: string | undefined } | undefined;
@@ -27,14 +33,15 @@ export class ConnectionRequest {
 
   private constructor(
     readonly context: UserExecutionContext,
-    /** Path of the gateway, without the query. */
+    /** Path of the gateway, without the query: `/room/:room` for all clients of such a gateway. */
     readonly path: string,
-    request: IncomingMessage,
+    request: UpgradeRequest,
     keepHeaders: readonly string[],
   ) {
     this.#peer = request.socket;
     this.headers = readHeaders(request, keepHeaders);
-    const { url = '' } = request;
+    const { url = '', params = NONE } = request;
+    this.params = params;
     const start = url.indexOf('?');
     this.#search = start === -1 ? '' : url.slice(start + 1);
     Object.freeze(this);
@@ -47,7 +54,7 @@ export class ConnectionRequest {
    */
   static from(
     context: UserExecutionContext,
-    request: IncomingMessage,
+    request: UpgradeRequest,
     path: string,
     keepHeaders: readonly string[],
   ): ConnectionRequest {

@@ -4,6 +4,7 @@ import { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/running-code.js';
 import { afterwards, inTurn } from '../structures/maybe-async.js';
 import { DurableProviders } from '../nest/durable-providers.js';
+import { bindPathParams } from '../nest/path-params.js';
 import type { InstanceWrapper, NestInternals } from '../nest/nest-internals.js';
 import { adoptInstance, existingInstance, holdingScope } from '../nest/scope-instances.js';
 import { transientInstances } from '../nest/transient-instances.js';
@@ -188,6 +189,7 @@ export class ConnectionScope {
   bind(client: object): void {
     this.#client = client;
     this.#client[SCOPE] = this;
+    bindPathParams(client, this.request.params);
   }
 
   // A closed client may stay in memory for long: `ws` keeps it in a Set, and the outgrown tables of a small Set keep

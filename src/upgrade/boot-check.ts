@@ -100,23 +100,3 @@ function wayToIdentity(
   }
   return undefined;
 }
-
-/** Part of a path that looks like a parameter or a wildcard of a router. */
-const PATTERN = /(?:^|\/):|[*(){}?+]/;
-
-/**
- * Rejects a path with parameters or wildcards. Paths are compared literally, so a client would reach such a path only
- * by its literal text, for example `/rooms/:id`.
- *
- * @throws {IsolationError} `PATH_PATTERN`; the message names the fix
- */
-export function assertLiteralPath(path: string | undefined, gateway: string): void {
-  if (path === undefined || !PATTERN.test(path)) return;
-  const fixed = path.slice(0, path.search(PATTERN)).replace(/\/$/, '') || '/';
-  throw new IsolationError(
-    'PATH_PATTERN',
-    `The path '${path}' of ${gateway} is a pattern, and paths of gateways have no parameters and no wildcards. ` +
-      `Write @IsolatedGateway({ path: '${fixed}' }), let clients put the rest into the query ` +
-      `(${fixed}?room=42), and read it in the authenticator or from ConnectionRequest.query.`,
-  );
-}

@@ -9,8 +9,8 @@ import {
   type NestInternals,
   PORT_METADATA,
 } from '../nest/nest-internals.js';
-import { assertLiteralPath } from './boot-check.js';
 import { isIsolatedGateway } from './isolated-gateway.decorator.js';
+import { pathFault, PathPattern } from './path-pattern.js';
 import { canonicalPath } from './upgrade-path.js';
 
 /** The address of a gateway, from its decorator. */
@@ -18,21 +18,23 @@ interface GatewayAddress {
   readonly name: string;
   readonly port: number;
   readonly path: string | undefined;
+  /** If it is the path of an isolated gateway and has parameters. */
+  readonly pattern: PathPattern | undefined;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
 /**
  * Checks the addresses of all gateways of the application, plain gateways included, before any of them listens.
  *
- * @throws {IsolationError} `PATH_PATTERN`; `GATEWAY_HOSTS_DIFFER`: two gateways share a port but not the host, so that
+ * @throws {IsolationError} `PATH_PATTERN`: a path is a pattern of another kind than `/room/:room`; `PATH_AMBIGUOUS`: a
+ * client could mean either of two gateways; `GATEWAY_HOSTS_DIFFER`: two gateways share a port but not the host, so that
  * one of them would be reachable on a host that its decorator does not name
  */
 export function assertAddressesFit(internals: NestInternals): void {
-  const addresses = internals.providersWhere(isGateway).map(({ metatype, name }) => {
-    const address = addressOf(metatype as object, String(name));
-    if (isIsolatedGateway(metatype)) assertLiteralPath(address.path, address.name);
-    return address;
-  });
+  const addresses = internals
+    .providersWhere(isGateway)
+    .map(({ metatype, name }) => addressOf(metatype as object, String(name)));
+  assertUnambiguous(addresses);
   const [ports, servers] = [new Map<number, GatewayAddress>(), new Map<string, GatewayAddress>()];
   for (const address of addresses) {
     const { port, path } = address;
@@ -56,13 +58,48 @@ function addressOf(type: object, name: string): GatewayAddress {
     path?: string;
   };
   const port = (Reflect.getMetadata(PORT_METADATA, type) ?? 0) as number;
-  return { name, port, path, options };
+  if (!isIsolatedGateway(type)) return { name, port, path, pattern: undefined, options };
+  assertSupportedPath(path, name);
+  return { name, port, path, pattern: PathPattern.in(canonicalPath(path)), options };
 }
 
 function firstOf<K>(known: Map<K, GatewayAddress>, key: K, address: GatewayAddress) {
   const first = known.get(key) ?? address;
   known.set(key, first);
   return first;
+}
+
+function assertSupportedPath(path: string | undefined, name: string): void {
+  const fault = path === undefined ? undefined : pathFault(path);
+  if (fault === undefined) return;
+  throw new IsolationError(
+    'PATH_PATTERN',
+    `The path '${path}' of ${name} ${fault}. The path of a gateway is literal, except for parameters that take the ` +
+      "place of a whole segment, each with a name of its own. Write @IsolatedGateway({ path: '/room/:room' }), let " +
+      'clients put what is optional into the query (/room/42?since=7), and read it from ConnectionRequest.query.',
+  );
+}
+
+function assertUnambiguous(addresses: readonly GatewayAddress[]): void {
+  const withPattern = addresses.filter(({ pattern }) => pattern !== undefined);
+  for (const [index, first] of withPattern.entries()) {
+    for (const second of withPattern.slice(index + 1)) {
+      // Gateways with the same path share its connections.
+      if (first.port !== second.port || first.pattern!.path === second.pattern!.path) continue;
+      const meeting = first.pattern!.ambiguousWith(second.pattern!);
+      if (meeting !== undefined) throw ambiguous(first, second, meeting);
+    }
+  }
+}
+
+function ambiguous(first: GatewayAddress, second: GatewayAddress, meeting: string): IsolationError {
+  return new IsolationError(
+    'PATH_AMBIGUOUS',
+    `${first.name} has the path '${first.path}' and ${second.name} the path '${second.path}', and a client at ` +
+      `'${meeting}' could mean either, because neither path is the more literal one. ` +
+      'Write the same path on both, name for name, if they share their connections. Otherwise give one of them ' +
+      'another literal segment.',
+  );
 }
 
 function hostsDiffer(first: GatewayAddress, second: GatewayAddress): IsolationError {

@@ -14,6 +14,7 @@ import { moduleMissing } from './isolated-gateway.decorator.js';
 import type { MessageParser } from '../wire/message-parser.js';
 import { hasBody } from './other-upgrades.js';
 import { OwnServer } from './own-server.js';
+import { PathPattern } from './path-pattern.js';
 import { refuseWithHttp } from './refusal-response.js';
 import { canonicalPath } from './upgrade-path.js';
 import { answer, type UpgradeListener, UpgradeRouter } from './upgrade-router.js';
@@ -130,6 +131,9 @@ export class IsolatedWsAdapter extends WsAdapter {
       if (this.#isModuleMissing()) throw moduleMissing(gateway.constructor.name);
       // Nest's handler stays unused: this library handles the connections of an isolated gateway itself.
       endpoint.gateways.push(gateway);
+      // The path of a plain gateway is compared literally, as in `WsAdapter`, also if it has colons.
+      const pattern = PathPattern.in(endpoint.path);
+      if (pattern) endpoint.router.turnIntoPattern(pattern);
     } else super.bindClientConnect(server, callback);
   }
 

@@ -2,6 +2,8 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import { asksForWebSocket, serveWithoutUpgrade } from './other-upgrades.js';
+import type { PathPattern } from './path-pattern.js';
+import { PathRoutes } from './path-routes.js';
 import { requestPath } from './upgrade-path.js';
 
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -16,7 +18,7 @@ const taken = new WeakSet<IncomingMessage>();
  * left to the other listeners of the server; if there are none, the router itself responds.
  */
 export class UpgradeRouter {
-  readonly #routes = new Map<string, UpgradeListener>();
+  readonly #routes = new PathRoutes<UpgradeListener>();
   #everyOtherPath: UpgradeListener | undefined = undefined;
 
   constructor(readonly httpServer: Server) {
@@ -27,7 +29,12 @@ export class UpgradeRouter {
   /** @param path `undefined`: every path that no other endpoint of this router has */
   add(path: string | undefined, accept: UpgradeListener): void {
     if (path === undefined) this.#everyOtherPath = accept;
-    else this.#routes.set(path, accept);
+    else this.#routes.add(path, accept);
+  }
+
+  /** From now on, requests for all paths that fit the pattern go to the endpoint that was added with its path. */
+  turnIntoPattern(pattern: PathPattern): void {
+    this.#routes.turnIntoPattern(pattern);
   }
 
   /** Removes the router from its server. */
@@ -53,7 +60,7 @@ export class UpgradeRouter {
 
   #listenerAt({ url }: IncomingMessage): UpgradeListener | undefined {
     const path = requestPath(url);
-    return path === undefined ? undefined : (this.#routes.get(path) ?? this.#everyOtherPath);
+    return path === undefined ? undefined : (this.#routes.find(path) ?? this.#everyOtherPath);
   }
 
   #leave(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -71,6 +71,18 @@ export const differences: readonly Difference[] = [
         : here.join() === 'connect,disconnect' && stock.length === 0),
   },
   {
+    what: 'A path with a parameter: `/room/:room`',
+    stock: 'That text alone',
+    here: 'Each path with any segment in its place; the values are in `request.params` and `REQUEST.params`',
+    why: 'An address names a room, a document or a tenant. A plain gateway keeps the text',
+    forms: isolated,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      scenario === 'gateway: path with a parameter' &&
+      (lane === 'user1 at /room/7'
+        ? stock.every((line) => line === 'refused with 404')
+        : here.join() === 'connect,disconnect' && stock.length === 0),
+  },
+  {
     what: 'The `exception` event',
     stock: '`{ status, message, cause }`: `cause` contains the client’s own message',
     here: '`{ status, code, message, id }`: `code` is stable, `id` is the id of the message, if it has one',

@@ -49,6 +49,7 @@ export const REFUSALS = {
   starting: 'process starting',
   draining: 'process going away',
   origin: 'wrong origin',
+  'invalid-path': 'unreadable path',
   'pending-cap': 'too many handshakes',
   unauthorized: 'not signed in',
   forbidden: 'not allowed',

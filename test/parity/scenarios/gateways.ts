@@ -507,6 +507,21 @@ const severalOnPath: Scenario[] = [
       },
     ),
   ),
+  scenario(
+    'path with a parameter',
+    (setting) => {
+      const Gateway = plainGateway(setting);
+      setting.gateway({ path: '/room/:room' })(Gateway);
+      return { providers: [Gateway] };
+    },
+    async (session) => {
+      for (const [index, asked] of ['/room/:room', '/room/7', '/room'].entries()) {
+        const client = await session.connect(`user${index} at ${asked}`, `${asked}?user=ada`);
+        await client.send('hi');
+        await client.close();
+      }
+    },
+  ),
 ];
 
 let ownPort = 0;
