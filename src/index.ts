@@ -91,6 +91,7 @@ export {
   type TopicRefusal,
 } from './journal/isolation-events.js';
 export { type DeliveryResult, type DropReason } from './wire/delivery-result.js';
+export { type FramePolicy, type SendOptions, type SendPolicy } from './wire/send-policy.js';
 export { type DisconnectOptions, type DisconnectReport } from './manager/cluster-connections.js';
 export { type FactoryStats } from './manager/factory-stats.js';
 export { getWebSocketManager } from './manager/get-web-socket-manager.js';

@@ -1,6 +1,7 @@
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { Excepted } from '../history/event-history.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
+import type { FramePolicy } from '../wire/send-policy.js';
 
 /** The connections that a message, or a disconnect, is for. */
 export type ClusterTarget =
@@ -46,9 +47,13 @@ export interface ClusterDelivery {
   /** Sets what acts on this node for the other nodes. Called once, before anything is sent. */
   useLocalDelivery(local: LocalDelivery): void;
   /** Hands a frame to the other nodes without waiting. A frame that cannot be sent is counted and reported. */
-  send(target: DeliveryTarget, frame: string): void;
+  send(target: DeliveryTarget, frame: string, policy?: FramePolicy): void;
   /** As {@link send}; resolves to the reports of the nodes, within a deadline. Never rejects. */
-  sendAndReport(target: DeliveryTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>>;
+  sendAndReport(
+    target: DeliveryTarget,
+    frame: string,
+    policy?: FramePolicy,
+  ): Promise<ClusterAnswers<DeliveryReport>>;
   /**
    * Ends connections on the other nodes: those that exist at this moment, also on nodes that do not get the message at
    * once. Bounded in time, never rejects.
@@ -60,7 +65,7 @@ export interface ClusterDelivery {
 
 /** What this node does when another node asks. */
 export interface LocalDelivery {
-  deliver(target: DeliveryTarget, frame: string): DeliveryReport;
+  deliver(target: DeliveryTarget, frame: string, policy?: FramePolicy): DeliveryReport;
   /**
    * @param before monotonic milliseconds: connections made later stay. Default: no connection stays
    */

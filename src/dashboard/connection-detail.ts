@@ -25,6 +25,7 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly disposers: number;
   /** Critical messages that wait to be sent. */
   readonly waitingCritical: number;
+  readonly waitingLatest: number;
   readonly sent: number;
   readonly failed: number;
   readonly errors: number;
@@ -61,6 +62,7 @@ export function readConnection(
     pinLabels: manager.pins,
     disposers: manager.disposerCount,
     waitingCritical: manager.recoveryQueueSize,
+    waitingLatest: manager.latestWaiting,
     sent: counters.sent,
     failed: counters.failed,
     errors: counters.errors,

@@ -2,10 +2,11 @@ import type { Clock } from '../time/clock.js';
 import type { ClusterDelivery, DeliveryTarget } from '../cluster/cluster-delivery.js';
 import type { Excepted } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
-import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
+import { addTo, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
+import { framePolicy, type FramePolicy, type SendOptions } from '../wire/send-policy.js';
 import { ALONE } from '../manager/cluster-connections.js';
-import { fanOut } from '../manager/fan-out.js';
+import { fanOut, type Hand } from '../manager/fan-out.js';
 import type { AskOptions } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
@@ -25,13 +26,14 @@ export interface Audience {
   /**
    * Sends `{"event", "data"}` to all these connections; serialised once. Only looks connections up, never makes any.
    * Without a connection, the report is all zeros. The report covers the connections of this process only; those of
-   * other nodes get the message too, and {@link sendAsync} reports on them.
+   * other nodes get the message too, and {@link sendAsync} reports on them. With `{ policy: 'drop' }` or `'latest'`, the
+   * message is not recorded in a history: it gets no position, and a client that returns does not get it.
    *
-   * @throws {TypeError} for an event name that is no text; nothing else
+   * @throws {TypeError} for an event name that is no text or a policy that does not exist; nothing else
    */
-  send(event: string, data?: unknown): DeliveryReport;
+  send(event: string, data?: unknown, options?: SendOptions): DeliveryReport;
   /** As `send`; resolves to the counts of all nodes, within two seconds. Rejects only with that `TypeError`. */
-  sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport>;
+  sendAsync(event: string, data?: unknown, options?: SendOptions): Promise<ClusterDeliveryReport>;
 }
 
 /** The connections of one user, which can be asked. */
@@ -93,26 +95,37 @@ export class Reach implements Audience {
     private readonly complete: (body: string) => string = (body) => body,
   ) {}
 
-  send(event: string, data?: unknown): DeliveryReport {
+  send(event: string, data?: unknown, options?: SendOptions): DeliveryReport {
     assertEvent(event);
+    const policy = this.#policy(event, options);
     const managers = this.here();
     const elsewhere = this.#elsewhere(managers);
     if (!elsewhere && managers.length === 0) return emptyReport();
     const frame = this.#encode(event, data);
-    if (frame !== undefined) elsewhere?.send(this.target, frame);
-    return deliver(managers, frame, this.clock);
+    if (frame !== undefined) elsewhere?.send(this.target, frame, policy);
+    return deliver(managers, frame, this.clock, policy);
   }
 
-  async sendAsync(event: string, data?: unknown): Promise<ClusterDeliveryReport> {
+  async sendAsync(
+    event: string,
+    data?: unknown,
+    options?: SendOptions,
+  ): Promise<ClusterDeliveryReport> {
+    const policy = this.#policy(event, options);
     const managers = this.here();
     const frame = this.#encode(event, data);
-    const here = deliver(managers, frame, this.clock);
+    const here = deliver(managers, frame, this.clock, policy);
     const elsewhere = this.#elsewhere(managers);
     const others =
       elsewhere && frame !== undefined
-        ? await elsewhere.sendAndReport(this.target, frame)
+        ? await elsewhere.sendAndReport(this.target, frame, policy)
         : undefined;
     return clusterReport(this.cluster?.nodeId ?? ALONE, here, others);
+  }
+
+  #policy(event: string, options: SendOptions | undefined): FramePolicy | undefined {
+    if (options === undefined) return undefined;
+    return framePolicy(options, event, 'topic' in this.target ? this.target.topic : '');
   }
 
   #encode(event: string, data: unknown): string | undefined {
@@ -131,9 +144,15 @@ export function deliver(
   managers: readonly WebSocketManager[],
   frame: string | undefined,
   clock: Clock,
+  policy?: FramePolicy,
 ): DeliveryReport {
   if (frame === undefined) return { ...emptyReport(), dropped: managers.length };
-  return fanOut(managers, frame, clock);
+  const hand = policy && handWith(policy);
+  return fanOut(managers, frame, clock, hand);
+}
+
+function handWith(policy: FramePolicy): Hand {
+  return (manager, frame, write) => manager.holdFrame(frame, policy) ?? write(manager, frame);
 }
 
 /** Returns the counts of each node, and their sums. */
@@ -146,10 +165,6 @@ export function clusterReport(
   const nodes: Record<string, DeliveryReport> = {};
   for (const [node, counts] of others?.answers ?? []) nodes[node] = counts;
   if (here) nodes[nodeId] = here;
-  for (const { sent, queued, dropped } of Object.values(nodes)) {
-    total.sent += sent;
-    total.queued += queued;
-    total.dropped += dropped;
-  }
+  for (const counts of Object.values(nodes)) addTo(total, counts);
   return { ...total, nodes, silent: others?.silent ?? [] };
 }

@@ -10,6 +10,7 @@ import { assertTopicName } from '../topics/topic-name.js';
 import type { Topics } from '../topics/topics.service.js';
 import { count, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import { framePolicy, type SendOptions } from '../wire/send-policy.js';
 import {
   type ClusterDeliveryReport,
   clusterReport,
@@ -40,13 +41,13 @@ export class TopicAudiences {
     if (!histories) return shared;
     return {
       ...shared,
-      send: (event, data) => {
-        const recorded = encoded({ topic, except }, event, data, false);
-        return recorded ? histories.publish(topic, recorded) : audience.send(event, data);
+      send: (event, data, options) => {
+        const recorded = encoded({ topic, except }, event, data, false, options);
+        return recorded ? histories.publish(topic, recorded) : audience.send(event, data, options);
       },
-      sendAsync: async (event, data) => {
-        const recorded = encoded({ topic, except }, event, data, false);
-        if (!recorded) return audience.sendAsync(event, data);
+      sendAsync: async (event, data, options) => {
+        const recorded = encoded({ topic, except }, event, data, false, options);
+        if (!recorded) return audience.sendAsync(event, data, options);
         return this.#reported(await histories.publishAndReport(topic, recorded));
       },
       sendCritical: (event, data) => {
@@ -80,8 +81,8 @@ export class TopicAudiences {
     const here = (): WebSocketManager[] => this.addressed(target);
     const reach = new Reach(here, target, this.clock, this.others, complete);
     return {
-      send: (event, data) => reach.send(event, data),
-      sendAsync: (event, data) => reach.sendAsync(event, data),
+      send: (event, data, options) => reach.send(event, data, options),
+      sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
       sendCritical: (event, data) => {
         const body = encodeFrame(event, data);
         if (body === undefined) throw unserializable(data);
@@ -112,8 +113,10 @@ function encoded(
   event: string,
   data: unknown,
   isCritical: boolean,
+  options?: SendOptions,
 ): HistoryEvent | undefined {
   assertEvent(event);
+  if (framePolicy(options, event)) return undefined;
   const body = encodeFrame(event, data);
   return body === undefined ? undefined : { body: topicFrame(body, topic), isCritical, except };
 }

@@ -7,6 +7,7 @@ import { assertIdText } from '../context/identifier.js';
 import { count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/history-key.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import { framePolicy } from '../wire/send-policy.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/cluster-connections.js';
@@ -65,8 +66,8 @@ export class WebSocketEmitter implements OnModuleDestroy {
     const here = (): WebSocketManager[] => this.factory.managersOf(userId);
     const reach = new Reach(here, { userId }, this.clock, this.#others);
     return {
-      send: (event, data) => reach.send(event, data),
-      sendAsync: (event, data) => reach.sendAsync(event, data),
+      send: (event, data, options) => reach.send(event, data, options),
+      sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
       ask: (event, data, options) => this.#asks.ask({ userId }, event, data, options),
     };
   }
@@ -82,8 +83,14 @@ export class WebSocketEmitter implements OnModuleDestroy {
     const thread = { userId, threadId };
     const reach = new Reach(() => this.#managersOf(thread), thread, this.clock, this.#others);
     return {
-      send: (event, data) => this.#record(thread, event, data) ?? reach.send(event, data),
-      sendAsync: (event, data) => this.#recordAndReport(thread, reach, event, data),
+      // What may be left out for a slow reader has no place in a numbered history.
+      send: (event, data, options) =>
+        (framePolicy(options, event) ? undefined : this.#record(thread, event, data)) ??
+        reach.send(event, data, options),
+      sendAsync: async (event, data, options) =>
+        framePolicy(options, event)
+          ? reach.sendAsync(event, data, options)
+          : this.#recordAndReport(thread, reach, event, data),
       sendCritical: (event, data) => this.#sendCritical(thread, event, data),
       ask: (event, data, options) => this.#asks.ask(thread, event, data, options),
     };
@@ -175,7 +182,8 @@ export class WebSocketEmitter implements OnModuleDestroy {
   // The requests of other nodes that this node serves.
   #localDelivery(): LocalDelivery {
     return {
-      deliver: (target, frame) => deliver(this.#addressed(target), frame, this.clock),
+      deliver: (target, frame, policy) =>
+        deliver(this.#addressed(target), frame, this.clock, policy),
       disconnect: (target, goodbye, before) =>
         this.factory.clusterConnections.disconnectHere(target, goodbye, before),
       disconnectOlder: (before, goodbye) =>

@@ -8,6 +8,7 @@ import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import { Asks, type EndedAsk } from './asks.js';
+import { LatestFrames } from './latest-frames.js';
 import type { ManagerOwner, TopicMemberships } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { SlotReclaimer } from './slot-reclaimer.js';
@@ -20,6 +21,7 @@ export type CriticalRecorder = (manager: WebSocketManager, frame: string) => Del
 export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   readonly waiting: ByteBudget;
   readonly asks: Asks<WebSocketManager>;
+  readonly latest: LatestFrames<WebSocketManager>;
   /** Sockets attached since the start. */
   connections = 0;
   readonly #criticalRecorder = new Plug<CriticalRecorder>();
@@ -34,7 +36,9 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     private readonly releaseSlot: (manager: WebSocketManager) => void,
   ) {
     this.asks = new Asks(clock, options.inbound.maxAsks, (ended) => this.#askEnded(ended));
-    this.waiting = new ByteBudget(options.outbound.maxBufferedBytesTotal);
+    const { maxBufferedBytes, maxBufferedBytesTotal, streamLowWaterBytes } = options.outbound;
+    this.waiting = new ByteBudget(maxBufferedBytesTotal);
+    this.latest = new LatestFrames(streamLowWaterBytes, maxBufferedBytes);
   }
 
   /** A plug: records critical messages in their thread. Without it, they wait for their own connection. */
@@ -94,6 +98,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     this.registry.startClosing(manager);
     this.#topics.part?.leaveAll(manager);
     this.asks.close(manager);
+    this.latest.close(manager);
     if (journal.isHeard('manager-closing')) {
       journal.record('manager-closing', { subject: subjectOf(manager.context), reason });
     }

@@ -5,6 +5,7 @@ import type { CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { AskedManager, Asks } from './asks.js';
 import type { CriticalMessage } from './critical-outbox.js';
+import type { BusyManager, LatestFrames } from './latest-frames.js';
 
 /** Keeps the topics that managers are in. */
 export interface TopicMemberships<Manager = object> {
@@ -30,6 +31,8 @@ export interface ManagerOwner<Manager = object> {
   readonly options: Pick<OptionGroups, 'cleanup' | 'outbound'>;
   /** The budget for all bytes that wait for slow readers, over all connections. */
   readonly waiting: ByteBudget;
+  /** The messages that wait for room, of which only the newest is kept. */
+  readonly latest: LatestFrames<Manager & BusyManager>;
   /** The open questions to clients. */
   readonly asks: Asks<Manager & AskedManager>;
   /** `undefined` while the application boots. */

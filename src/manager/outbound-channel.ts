@@ -1,26 +1,21 @@
 import { errorText } from '../errors/error-text.js';
 import { afterSilence } from '../time/silence.js';
-import { Backlog } from '../wire/backlog.js';
-import { CloseCode } from '../wire/close-codes.js';
-import { encodeFrame, type Frame, whyNoFrame } from '../wire/frame-encoding.js';
-import { drained } from '../wire/drained.js';
+import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
-import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
+import { SOCKET_OPEN } from '../wire/managed-socket.js';
+import { framePolicy, type SendOptions } from '../wire/send-policy.js';
 import { writeText } from '../wire/write-text.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { ManagerRecord } from './manager-record.js';
+import { FrameChannel } from './frame-channel.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
-const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
-const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 
-/** The sending half of a manager: bounded and counted. `send` reports failures in its result instead of throwing. */
-export abstract class OutboundChannel extends ManagerRecord {
+/** The messages that a manager sends. `send` reports failures in its result instead of throwing. */
+export abstract class OutboundChannel extends FrameChannel {
   // Created on first use: most connections send no critical messages.
   #outbox: CriticalOutbox | undefined = undefined;
-  #backlog: Backlog | undefined = undefined;
 
   /** @internal Whether the connect hooks have run. */
   protected abstract get isOpened(): boolean;
@@ -30,68 +25,24 @@ export abstract class OutboundChannel extends ManagerRecord {
     return this.#outbox?.size ?? 0;
   }
 
-  /** Bytes that wait for a slow reader. */
-  get bufferedBytes(): number {
-    return this.attachedSocket?.bufferedAmount ?? 0;
-  }
-
   /**
    * Sends `{"event", "data"}` without waiting. The result reports what happened to the message.
    *
-   * @throws {TypeError} for an event that is not a string, and for nothing else
+   * @example `manager.send('position', { x, y }, { policy: 'latest' })`
+   * @throws {TypeError} for an event that is not a string or a policy that does not exist, and for nothing else
    */
-  send(event: string, data?: unknown): DeliveryResult {
+  send(event: string, data?: unknown, options?: SendOptions): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
     const frame = encodeFrame(event, data);
-    return frame === undefined ? this.#unserializable(event, data) : this.sendFrame(frame);
+    if (frame === undefined) return this.#unserializable(event, data);
+    return options === undefined
+      ? this.sendFrame(frame)
+      : this.sendFrame(frame, framePolicy(options, event));
   }
 
-  /** @internal Sends an encoded frame. */
-  sendFrame(frame: Frame): DeliveryResult {
-    const result = this.writeFrame(frame);
-    if (typeof result === 'string') this.noteSent();
-    return result;
-  }
-
-  /** @internal As {@link sendFrame}, but a fan-out calls {@link noteSent} itself afterwards. */
-  writeFrame(frame: Frame): DeliveryResult {
-    const socket = this.attachedSocket;
-    if (!this.isActive) return CLOSED_RESULT;
-    if (!socket) return NOT_ATTACHED;
-    if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
-    if (this.#isTooSlowFor(frame, socket)) {
-      this.#closeSlow();
-      return SLOW_CONSUMER;
-    }
-    try {
-      writeText(socket, frame);
-    } catch (error) {
-      this.counters.failed += 1;
-      this.socketFailed(error);
-      return CLOSED_RESULT;
-    }
-    if (socket.bufferedAmount === 0) return 'sent';
-    this.owner.waiting.add(this, frame.length);
-    return 'queued';
-  }
-
-  /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
-  drained(): Promise<void> {
-    const socket = this.attachedSocket;
-    return socket ? drained(socket, this.owner.clock) : Promise.resolve();
-  }
-
-  /** @internal Sends a frame before the close frame, while the manager is closing already. */
-  sendLast(frame: string): void {
-    const socket = this.attachedSocket;
-    if (!socket || socket.readyState !== SOCKET_OPEN || this.#isTooSlowFor(frame, socket)) return;
-    this.attempt((open) => writeText(open, frame), socket);
-  }
-
-  /** @internal Counts a sent message. @param now monotonic milliseconds */
-  noteSent(now?: number): void {
-    this.counters.sent += 1;
-    this.touch(now);
+  /** Bytes of memory that waiting messages take. */
+  override get waitingBytes(): number {
+    return super.waitingBytes + (this.#outbox?.bytes ?? 0);
   }
 
   /**
@@ -108,8 +59,8 @@ export abstract class OutboundChannel extends ManagerRecord {
       const socket = this.attachedSocket;
       if (frame === undefined) throw this.#unserializableFailure(data);
       if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
-      if (this.#isTooSlowFor(frame, socket)) {
-        this.#closeSlow();
+      if (this.isTooSlowFor(frame, socket)) {
+        this.closeSlow();
         throw new SendFailedError('the reader is too slow');
       }
       const { clock, options } = this.owner;
@@ -175,39 +126,10 @@ export abstract class OutboundChannel extends ManagerRecord {
     if (left.length > 0) this.owner.undelivered(this, left);
   }
 
-  #isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
-    const waiting = socket.bufferedAmount;
-    // A reader without a backlog keeps up: a single large message does not make it slow.
-    if (waiting === 0) {
-      if (this.#backlog) this.#backlog = undefined;
-      return false;
-    }
-    const { maxBufferedBytes } = this.owner.options.outbound;
-    return (this.#backlog ??= new Backlog()).exceeds(maxBufferedBytes, waiting, frame.length);
-  }
-
-  /** Bytes of memory that waiting messages take. */
-  get waitingBytes(): number {
-    const { bufferedBytes } = this;
-    return (this.#backlog?.weightOf(bufferedBytes) ?? bufferedBytes) + (this.#outbox?.bytes ?? 0);
-  }
-
-  /** @internal All connections together hold too many waiting bytes, and this one holds one of the largest shares. */
-  overload(): void {
-    // Without a close handshake: the close frame would wait behind all bytes that the reader has not accepted.
-    this.#closeSlow({ cut: true });
-  }
-
-  #closeSlow({ cut = false } = {}): void {
-    this.counters.failed += 1;
-    this.fail('the reader is too slow');
-    void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server', { cut });
-  }
-
   #sendCritical(message: CriticalMessage): boolean {
     const socket = this.attachedSocket;
     if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
-    if (this.#isTooSlowFor(message.frame, socket)) return false;
+    if (this.isTooSlowFor(message.frame, socket)) return false;
     try {
       writeText(socket, message.frame, (error) => {
         if (!error) return;

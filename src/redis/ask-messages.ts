@@ -1,6 +1,7 @@
 import type { AskState, ClusterQuestion } from '../cluster/cluster-asks.js';
 import { type Check, count, either, isFlag, optional, record, text } from './checks.js';
-import { isFrameText, isId, isNodeId, type Topic } from './messages.js';
+import { isFrameText, isId, isNodeId } from './message-shapes.js';
+import type { Topic } from './messages.js';
 
 /** Characters of the name of an event: it is part of a frame. */
 const LONGEST_EVENT = 1_048_576;

@@ -1,7 +1,7 @@
 import { parsePosition, type Position } from '../history/position.js';
 import type { RecordedEvent, Stretch } from '../history/event-history.js';
 import { readReceivers } from './receivers.js';
-import { isFrameText } from './messages.js';
+import { isFrameText } from './message-shapes.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
 /** Reads the reply of `READ`: epoch, head, gap and end of the history, then four parts for each event. */

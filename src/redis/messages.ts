@@ -1,4 +1,3 @@
-import { isSendableCode } from '../wire/close-codes.js';
 import type {
   ClusterTarget,
   ConnectionInfo,
@@ -7,13 +6,13 @@ import type {
 } from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
+import type { FramePolicy } from '../wire/send-policy.js';
 import type { PresenceChange } from '../cluster/cluster-topics.js';
 import type { Excepted } from '../history/event-history.js';
-import type { HistoryKey, ThreadKey, TopicKey } from '../history/history-key.js';
+import type { HistoryKey } from '../history/history-key.js';
 import {
   type Check,
   count,
-  either,
   isFinite,
   isFlag,
   isNothing,
@@ -22,6 +21,22 @@ import {
   record,
   text,
 } from './checks.js';
+import {
+  areExcepted,
+  isConnection,
+  isDeliveryTarget,
+  isFramePolicy,
+  isFrameText,
+  isGoodbye,
+  isHash,
+  isId,
+  isNodeId,
+  isReport,
+  isTarget,
+  isThread,
+  isTopic,
+  MOST_CONNECTIONS,
+} from './message-shapes.js';
 
 /** A kind of message between nodes: its name, and the shapes of its body and of the answer. */
 export interface Topic<Body, Answer> {
@@ -30,84 +45,21 @@ export interface Topic<Body, Answer> {
   readonly isAnswer: Check<Answer>;
 }
 
-/** Characters; more than any frame has, because a node queues at most this many bytes for Redis. */
-const LONGEST_FRAME = 16 * 1_048_576;
-/** More connections than any user has. */
-const MOST_CONNECTIONS = 10_000;
-
-export const isId = text();
-const isHash: Check<string> = (value): value is string =>
-  typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
-
-/** The id of a node. It becomes part of the name of a channel, and a key of reports. */
-export const isNodeId: Check<string> = (value): value is string =>
-  typeof value === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(value);
-
-/** The frame of an event, as far as that can be checked without parsing it. */
-export const isFrameText: Check<string> = (value): value is string =>
-  typeof value === 'string' &&
-  value.length <= LONGEST_FRAME &&
-  value.startsWith('{') &&
-  value.endsWith('}');
-
-const isTarget: Check<ClusterTarget> = either(
-  record<{ userId: string; threadId?: string | undefined }>({
-    userId: isId,
-    threadId: optional(isId),
-  }),
-  record<{ connectionId: string }>({ connectionId: isId }),
-);
-
-const isGoodbye: Check<Goodbye> = record<Goodbye>({
-  code: isSendableCode,
-  reason: text(1_024, 0),
-});
-
-const isReport: Check<DeliveryReport> = record<DeliveryReport>({
-  sent: count(),
-  queued: count(),
-  dropped: count(),
-});
-
-const isConnection: Check<ConnectionInfo> = record<ConnectionInfo>({
-  nodeId: isNodeId,
-  connectionId: isId,
-  userId: isId,
-  threadId: isId,
-  state: text(32),
-  ageMs: isFinite,
-  idleMs: isFinite,
-});
-
-const isThread: Check<ThreadKey> = record<ThreadKey>({ userId: isId, threadId: isId });
-const isTopic: Check<TopicKey> = record<TopicKey>({ topic: isId });
-const isExcepted: Check<Excepted> = either(
-  record<{ connectionId: string }>({ connectionId: isId }),
-  record<{ userId: string }>({ userId: isId }),
-);
-
-/** More exceptions than any program makes. */
-const MOST_EXCEPTED = 10_000;
-const areExcepted = list(isExcepted, MOST_EXCEPTED);
-
-const isDeliveryTarget: Check<DeliveryTarget> = either(
-  isTarget,
-  either(
-    record<{ topic: string; except?: readonly Excepted[] | undefined }>({
-      topic: isId,
-      except: optional(areExcepted),
-    }),
-    record<{ all: true; except?: readonly Excepted[] | undefined }>({
-      all: (value): value is true => value === true,
-      except: optional(areExcepted),
-    }),
-  ),
-);
+/** A frame for connections. A node that does not know the policy queues the frame. */
+export interface DeliveryBody {
+  readonly target: DeliveryTarget;
+  readonly frame: string;
+  readonly policy?: FramePolicy | undefined;
+}
 
 /** Hands a frame to connections. */
-export const DELIVER: Topic<{ target: DeliveryTarget; frame: string }, DeliveryReport> = {
+export const DELIVER: Topic<DeliveryBody, DeliveryReport> = {
   name: 'deliver',
-  isBody: record({ target: isDeliveryTarget, frame: isFrameText }),
+  isBody: record<DeliveryBody>({
+    target: isDeliveryTarget,
+    frame: isFrameText,
+    policy: optional(isFramePolicy),
+  }),
   isAnswer: isReport,
 };
 

@@ -4,7 +4,7 @@ import type { Keys } from './keys.js';
 import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
 import { type Check, count, isFlag, optional, parse, record, text } from './checks.js';
 import { NOW } from './lua.js';
-import { isNodeId } from './messages.js';
+import { isNodeId } from './message-shapes.js';
 import { Script } from './script.js';
 import type { Unreadable } from './unreadable.js';
 

@@ -1,4 +1,4 @@
-import { isNodeId } from './messages.js';
+import { isNodeId } from './message-shapes.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
 /** The nodes that a message was published to. */

@@ -9,6 +9,7 @@ import type {
 } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
+import type { FramePolicy } from '../wire/send-policy.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
 import { NOW, PUBLISH } from './lua.js';
@@ -49,18 +50,22 @@ export class RedisDelivery implements ClusterDelivery {
   ) {}
 
   useLocalDelivery(local: LocalDelivery): void {
-    this.bus.use(DELIVER, ({ target, frame }) => local.deliver(target, frame));
+    this.bus.use(DELIVER, ({ target, frame, policy }) => local.deliver(target, frame, policy));
     this.revocations.useLocalDelivery(local);
     this.bus.use(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
-  send(target: DeliveryTarget, frame: string): void {
-    const sent = this.broadcast(target, this.bus.envelope(DELIVER, { target, frame }));
+  send(target: DeliveryTarget, frame: string, policy?: FramePolicy): void {
+    const sent = this.broadcast(target, this.bus.envelope(DELIVER, { target, frame, policy }));
     sent.catch((error: unknown) => this.failed(error));
   }
 
-  sendAndReport(target: DeliveryTarget, frame: string): Promise<ClusterAnswers<DeliveryReport>> {
-    return this.#ask(DELIVER, { target, frame }, REPORT_MS);
+  sendAndReport(
+    target: DeliveryTarget,
+    frame: string,
+    policy?: FramePolicy,
+  ): Promise<ClusterAnswers<DeliveryReport>> {
+    return this.#ask(DELIVER, { target, frame, policy }, REPORT_MS);
   }
 
   disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {

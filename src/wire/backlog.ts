@@ -11,8 +11,13 @@ const REMEMBERED_FRAMES = 4_096;
  * since the last moment at which nothing waited.
  */
 export class Backlog {
-  #frames = 0;
-  #bytes = 0;
+  #frames = 1;
+  #bytes: number;
+
+  /** @param waiting bytes that wait already: of one frame, because nothing waited when it was sent */
+  constructor(waiting: number) {
+    this.#bytes = waiting;
+  }
 
   /** Counts a frame that is to wait behind `waiting` bytes. Returns whether that exceeds the bound. */
   exceeds(maxBytes: number, waiting: number, frameBytes: number): boolean {

@@ -160,6 +160,30 @@ describe('delivery in a cluster', () => {
     expect(nobody).toMatchObject({ sent: 0, silent: [] });
   });
 
+  it('applies the policy of a message on the node that holds the reader', async () => {
+    const [a, b] = (await nodes(2)) as [TestApp, TestApp];
+    const client = await open(b, 'ada');
+    const [manager] = factoryOf(b).managersOf('ada');
+    const thaw = client.freeze();
+    while (manager!.bufferedBytes <= 65_536) manager!.send('filler', 'x'.repeat(65_536));
+    const toAda = emitterOf(a).toUser('ada');
+    const totals = async (data: number, policy: 'drop' | 'latest'): Promise<unknown> => {
+      const { nodes: _nodes, ...total } = await toAda.sendAsync('news', data, { policy });
+      return total;
+    };
+    const none = { sent: 0, queued: 0, dropped: 0, silent: [] };
+    expect(await totals(1, 'drop')).toEqual({ ...none, dropped: 1 });
+    expect(await totals(2, 'latest')).toEqual({ ...none, queued: 1 });
+    expect(await totals(3, 'latest')).toEqual({ ...none, queued: 1, replaced: 1 });
+    toAda.send('news', 4, { policy: 'latest' });
+    toAda.send('news', 5, { policy: 'drop' });
+    emitterOf(a).toUser('ada').send('end');
+    await eventually(() => expect(manager!.latestWaiting).toBe(1));
+    thaw();
+    await client.next('end');
+    await eventually(() => expect(heard(client)).toEqual([4]));
+  });
+
   it('keeps the order of one sender', async () => {
     const [a, b] = (await nodes(2)) as [TestApp, TestApp];
     const sender = await open(a, 'ada');

@@ -34,6 +34,7 @@ const GROUPS = {
     ['Sent', `${plural(it.sent, 'message')}, ${whole(it.failed)} failed`],
     ['Waiting in the socket', bytes(it.queuedBytes)],
     ['Critical, waiting', whole(it.waitingCritical)],
+    ['Latest, waiting', whole(it.waitingLatest)],
     ['Errors', whole(it.errors)],
   ],
   Resources: (it) => [

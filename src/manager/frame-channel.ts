@@ -1,0 +1,130 @@
+import { Backlog } from '../wire/backlog.js';
+import { CloseCode } from '../wire/close-codes.js';
+import type { DeliveryResult } from '../wire/delivery-result.js';
+import { drained } from '../wire/drained.js';
+import type { Frame } from '../wire/frame-encoding.js';
+import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
+import type { FramePolicy } from '../wire/send-policy.js';
+import { writeText } from '../wire/write-text.js';
+import { ManagerRecord } from './manager-record.js';
+
+const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
+const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
+const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
+const BY_POLICY: DeliveryResult = Object.freeze({ dropped: 'policy' });
+
+/** Puts frames on the socket of a connection: bounded and counted. Closes a connection whose client reads too slowly. */
+export abstract class FrameChannel extends ManagerRecord {
+  // Created on first use: a reader that keeps up has none.
+  #backlog: Backlog | undefined = undefined;
+
+  /** Bytes that wait for a slow reader. */
+  get bufferedBytes(): number {
+    return this.attachedSocket?.bufferedAmount ?? 0;
+  }
+
+  /** Messages with the policy `'latest'` that wait for room. */
+  get latestWaiting(): number {
+    return this.owner.latest.countOf(this);
+  }
+
+  /** Bytes of memory that waiting messages take. */
+  get waitingBytes(): number {
+    const { bufferedBytes } = this;
+    const buffered = this.#backlog?.weightOf(bufferedBytes) ?? bufferedBytes;
+    return buffered + this.owner.latest.bytesOf(this);
+  }
+
+  /** @internal Sends an encoded frame. */
+  sendFrame(frame: Frame, policy?: FramePolicy): DeliveryResult {
+    const held = policy && this.holdFrame(frame, policy);
+    if (held) return held;
+    const result = this.writeFrame(frame);
+    if (typeof result === 'string') this.noteSent();
+    return result;
+  }
+
+  /** @internal The result for a frame that is not written now, because its policy says so. */
+  holdFrame(frame: Frame, policy: FramePolicy): DeliveryResult | undefined {
+    const { latest, options, waiting } = this.owner;
+    if (!this.mayAct) return undefined;
+    const isBusy = this.bufferedBytes > options.outbound.streamLowWaterBytes;
+    if (policy === 'drop') return isBusy ? BY_POLICY : undefined;
+    if (!isBusy) {
+      latest.forget(this, policy.latest);
+      return undefined;
+    }
+    const kept = latest.keep(this, policy.latest, frame);
+    if (kept === undefined) return BY_POLICY;
+    waiting.add(this, frame.length);
+    // Over the budget of the process, this connection may have been ended.
+    return this.isActive ? kept : SLOW_CONSUMER;
+  }
+
+  /** @internal As {@link sendFrame}, but a fan-out calls {@link noteSent} itself afterwards. */
+  writeFrame(frame: Frame): DeliveryResult {
+    const socket = this.attachedSocket;
+    if (!this.isActive) return CLOSED_RESULT;
+    if (!socket) return NOT_ATTACHED;
+    if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
+    if (this.isTooSlowFor(frame, socket)) {
+      this.closeSlow();
+      return SLOW_CONSUMER;
+    }
+    try {
+      writeText(socket, frame);
+    } catch (error) {
+      this.counters.failed += 1;
+      this.socketFailed(error);
+      return CLOSED_RESULT;
+    }
+    if (socket.bufferedAmount === 0) return 'sent';
+    this.owner.waiting.add(this, frame.length);
+    return 'queued';
+  }
+
+  /** @internal Sends a frame before the close frame, while the manager is closing already. */
+  sendLast(frame: string): void {
+    const socket = this.attachedSocket;
+    if (!socket || socket.readyState !== SOCKET_OPEN || this.isTooSlowFor(frame, socket)) return;
+    this.attempt((open) => writeText(open, frame), socket);
+  }
+
+  /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
+  drained(): Promise<void> {
+    const socket = this.attachedSocket;
+    return socket ? drained(socket, this.owner.clock) : Promise.resolve();
+  }
+
+  /** @internal Counts a sent message. @param now monotonic milliseconds */
+  noteSent(now?: number): void {
+    this.counters.sent += 1;
+    this.touch(now);
+  }
+
+  /** @internal All connections together hold too many waiting bytes, and this one holds one of the largest shares. */
+  overload(): void {
+    // Without a close handshake: the close frame would wait behind all bytes that the reader has not accepted.
+    this.closeSlow({ cut: true });
+  }
+
+  /** @internal */
+  protected isTooSlowFor(frame: Frame, socket: ManagedSocket): boolean {
+    const waiting = socket.bufferedAmount;
+    // A reader without a backlog keeps up: a single large message does not make it slow.
+    if (waiting === 0) {
+      if (this.#backlog) this.#backlog = undefined;
+      return false;
+    }
+    const { maxBufferedBytes } = this.owner.options.outbound;
+    this.#backlog ??= new Backlog(waiting);
+    return this.#backlog.exceeds(maxBufferedBytes, waiting, frame.length);
+  }
+
+  /** @internal */
+  protected closeSlow({ cut = false } = {}): void {
+    this.counters.failed += 1;
+    this.fail('the reader is too slow');
+    void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server', { cut });
+  }
+}
