@@ -1,0 +1,23 @@
+import type { Client } from './client.js';
+import { ConnectedClient } from './connected-client.js';
+import type { ClientOptions } from './options.js';
+
+/**
+ * Connects to a gateway, and keeps connecting: see the guide on the client.
+ *
+ * @example
+ * ```ts
+ * const client = connect('wss://app.example.com/chat', { token: () => session.token() });
+ * client.on('said', ({ text }) => show(text));
+ * client.send('say', { text: 'hello' });
+ * ```
+ *
+ * @param url `ws:`, `wss:`, `http:` or `https:`; in a page, also one that is relative to the page
+ * @throws {TypeError | RangeError} for a URL or an option that is not valid, and where there is no `WebSocket`
+ */
+export function connect(url: string | URL, options: ClientOptions = {}): Client {
+  const { location } = globalThis as { location?: { readonly href: string } };
+  const full = new URL(url, location?.href);
+  full.protocol = full.protocol.replace('http', 'ws');
+  return new ConnectedClient(full, options);
+}

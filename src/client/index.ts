@@ -1,0 +1,13 @@
+export type { Client, DroppedMessage, Gap } from './client.js';
+export { ClientError, type ClientErrorCode } from './client.error.js';
+export { connect } from './connect.js';
+export type { Off } from './listeners.js';
+export type { ServerMessage } from './message.js';
+export type { ClientOptions, TokenReason, WebSocketClass, WebSocketLike } from './options.js';
+export type { DropReason, SendResult } from './outbox.js';
+export type { Answerer, Question } from './questions.js';
+export type { Reaction } from './reactions.js';
+export type { RequestOptions } from './request.js';
+export type { ClientState, StateChange } from './state.js';
+export type { StreamOptions } from './stream.js';
+export type { PresenceChange, SubscriptionHooks } from './topics.js';
