@@ -87,6 +87,7 @@ export {
   type IsolationEventName,
   type IsolationEvents,
   type RemovalCause,
+  type RenewalRefusal,
   type TopicLeaveCause,
   type TopicRefusal,
 } from './journal/isolation-events.js';

@@ -5,6 +5,7 @@ import type { Type } from '@nestjs/common';
 import type { Clock } from '../time/clock.js';
 import type { ClusterDefinition } from '../cluster/cluster.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
 import type {
   CleanupOptions,
   HandshakeOptions,
@@ -40,6 +41,24 @@ export interface ConnectionAuthenticator {
    */
   authenticate(
     request: HandshakeRequest,
+    signal: AbortSignal,
+  ): ConnectionIdentity | null | Promise<ConnectionIdentity | null>;
+
+  /**
+   * Renews the identity of an open connection: called when its client sends `{"event": "renew", "data": credentials}`.
+   * Without this method, `renew` is an event like any other. An identity of another user or thread closes the
+   * connection with 4403. A `threadId` that is left out is that of the connection; a `runId` is ignored.
+   *
+   * @param context of the connection, with the metadata and the expiry that it has now
+   * @param credentials what the client has sent: check its type
+   * @param signal aborted after `handshake.timeoutMs`, and when the connection closes
+   * @returns the new identity, or `null` to close the connection with 4401; or a promise of either
+   * @throws a Nest `HttpException` of 401 or 403 to close with 4401 or 4403. After any other error the client gets an
+   *   `exception`, and keeps the identity that it has until that expires
+   */
+  renew?(
+    context: UserExecutionContext,
+    credentials: unknown,
     signal: AbortSignal,
   ): ConnectionIdentity | null | Promise<ConnectionIdentity | null>;
 }

@@ -92,6 +92,13 @@ export class HandshakeOptions {
   @millisecondsFrom(1)
   timeoutMs = 10_000;
 
+  /**
+   * How long before its identity expires a client gets `expiring`, where the authenticator has `renew`. An identity
+   * that lives shorter than this: in the middle of its life. 0 = never.
+   */
+  @millisecondsFrom(0)
+  expiryNoticeMs = 60_000;
+
   /** Handshakes that may be pending at once; further ones get 503. */
   @atLeastOne()
   maxPending = 1_000;

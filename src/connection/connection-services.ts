@@ -10,6 +10,7 @@ import type { Tracing } from '../monitoring/tracing.js';
 import type { Resume } from '../resume/resume.service.js';
 import type { TopicRequests } from '../topics/topic-requests.js';
 import type { MessageParser } from '../wire/message-parser.js';
+import type { Renewals } from './renewals.js';
 import type { TrafficCounters } from './traffic-counters.js';
 import type { UserRates } from './user-rates.js';
 
@@ -32,6 +33,8 @@ export interface ConnectionServices {
   readonly leases: Pick<ClusterSlots, 'freshUntil' | 'hold'>;
   /** Handles the messages with which clients join and leave topics. */
   readonly topics: TopicRequests;
+  /** `undefined` if the authenticator cannot renew identities. */
+  readonly renewals: Renewals | undefined;
   /** `undefined` if `resume` is off. */
   readonly resume: Resume | undefined;
 }

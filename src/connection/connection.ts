@@ -12,8 +12,7 @@ import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { InboundMessage } from '../wire/message-parser.js';
 import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
 import { recordClosed, recordReady } from './connection-events.js';
-import { HandlerRunner } from './handler-runner.js';
-import { IdentityExpiry } from './identity-expiry.js';
+import { ExpiringConnection } from './expiring-connection.js';
 import {
   idIn,
   ignoredFrame,
@@ -29,7 +28,7 @@ import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
 
 /** The gateway's side of one connection: runs its hooks, and handles its messages in order and within the bounds. */
 export class Connection
-  extends HandlerRunner
+  extends ExpiringConnection
   implements ConnectionHooks, ConnectingConnection, WaitingConnection
 {
   /** The number of gateways whose connect hook has begun. Only these get a disconnect hook. */
@@ -40,12 +39,10 @@ export class Connection
   #waiting: WaitingMessages | undefined = undefined;
   #rate: TokenBucket | undefined = undefined;
   #connecting: (() => Promise<void> | undefined) | undefined = undefined;
-  #expiry: IdentityExpiry | undefined = undefined;
 
-  constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
+  constructor(...parts: ConstructorParameters<typeof ExpiringConnection>) {
     super(...parts);
     this.manager.useHooks(this);
-    this.#expiry = IdentityExpiry.of(this.manager, this.services.clock);
   }
 
   get path(): string {
@@ -79,8 +76,7 @@ export class Connection
     if (!this.#isWithinRate(frame)) return;
     const message = this.#parse(frame);
     if (!message) return this.#refuse('not-json', { id: idIn(frame) });
-    // Past the queue: a handler may be waiting for this answer.
-    if (isAnswer(message)) return this.manager.answered(message);
+    if (this.#passesQueue(message)) return;
     const refs = this.handlersOf(message);
     if (!refs && isCancel(message)) return this.cancel(message.id);
     if (!refs) return this.#ignoreUnknown(message);
@@ -93,6 +89,15 @@ export class Connection
     else this.#wait(message, refs, frame.length);
   }
 
+  // A handler may be waiting for an answer, and all handlers may be busy when the identity is about to expire.
+  #passesQueue(message: InboundMessage): boolean {
+    const { renewals } = this.services;
+    if (isAnswer(message)) this.manager.answered(message);
+    else if (renewals?.takes(message)) renewals.handle(this, message);
+    else return false;
+    return true;
+  }
+
   /** Counts a frame that arrived after the connection began to close. */
   ignored(frame: Buffer): void {
     this.services.traffic.count(frame);
@@ -100,8 +105,8 @@ export class Connection
   }
 
   closing(): void {
-    this.#expiry?.release();
-    this.#expiry = undefined;
+    this.endExpiry();
+    this.services.renewals?.closing(this.manager);
     this.services.resume?.leave(this.manager);
     this.refuseOpen();
     for (const { message } of this.#waiting?.drop() ?? []) {
@@ -224,16 +229,6 @@ export class Connection
     const { journal } = this.services;
     if (!journal.isHeard('message-dropped')) return;
     journal.record('message-dropped', { subject: subjectOf(this.manager.context), reason });
-  }
-
-  /** Called periodically: a timer does not notice that the wall clock was set, or that the machine was asleep. */
-  checkIdentity(): void {
-    this.isExpired();
-  }
-
-  /** Returns whether the identity has expired; if so, closes the connection. Called before each message. */
-  isExpired(): boolean {
-    return this.#expiry !== undefined && this.#expiry.check();
   }
 
   #step(name: string, step: () => unknown): Promise<void> | undefined {

@@ -8,6 +8,7 @@ import {
 import { type ContextFields, operationFault, readIdentity, requestIdOf } from './context-rules.js';
 import { createId } from './ids.js';
 import { encodeKeyPart } from './isolation-key.js';
+import { renewedFields } from './renewed-fields.js';
 import { runningCode } from './running-code.js';
 
 /** How deep `child()` may nest. A deeper nesting counts as a runaway recursion. */
@@ -144,6 +145,12 @@ export class UserExecutionContext {
   /** Makes a copy of this context with a new `runId`: the next unit of work of the thread. */
   run(): UserExecutionContext {
     return this.#derive({ runId: createId('run') });
+  }
+
+  /** @internal A copy with what a renewal has brought; `undefined` for the identity of another user or thread. */
+  renewed(identity: ConnectionIdentity, createdAtMs: number): UserExecutionContext | undefined {
+    const changes = renewedFields(this, identity);
+    return changes && this.#derive({ ...changes, createdAtMs });
   }
 
   toJSON(): Record<string, unknown> {

@@ -17,6 +17,8 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly createdAt: number;
   /** Epoch milliseconds at which the identity expires. */
   readonly expiresAt: number | null;
+  /** Epoch milliseconds at which the client last renewed its identity. */
+  readonly renewedAt: number | null;
   /** Names only: the values may be private. */
   readonly metadataKeys: readonly string[];
   /** Milliseconds since the last sign of life: a message or a pong. */
@@ -56,8 +58,9 @@ export function readConnection(
     isolationKey: context.isolationKey,
     managerId: manager.managerId,
     createdAt: context.createdAt.getTime(),
-    expiresAt: context.expiresAt?.getTime() ?? null,
-    metadataKeys: Object.keys(context.metadata),
+    expiresAt: manager.expiresAt?.getTime() ?? null,
+    renewedAt: manager.renewedAt?.getTime() ?? null,
+    metadataKeys: Object.keys(manager.metadata),
     seenMs: now - manager.lastSeenAt,
     pinLabels: manager.pins,
     disposers: manager.disposerCount,

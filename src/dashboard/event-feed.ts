@@ -37,6 +37,7 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'slow-consumer',
   'critical-undelivered',
   'isolation-violation',
+  'renewal-refused',
   'disconnect-unconfirmed',
   'resume-gap',
   'resume-failed',

@@ -4,6 +4,7 @@ import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
+import { Renewals } from '../connection/renewals.js';
 import { TrafficCounters } from '../connection/traffic-counters.js';
 import { UserRates } from '../connection/user-rates.js';
 import { ConnectionCode } from '../context/connection-code.js';
@@ -130,7 +131,13 @@ export class GatewayRuntime implements OnModuleInit {
     const leases = this.cluster?.slots ?? NO_LEASES;
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
     const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates, resume };
-    return { ...shared, parse, pending, leases, topics };
+    return { ...shared, parse, pending, leases, topics, renewals: this.#renewals() };
+  }
+
+  #renewals(): Renewals | undefined {
+    const { authentication, factory } = this;
+    if (!authentication.canRenew) return undefined;
+    return new Renewals(authentication, (context, what) => factory.violation(context, what));
   }
 
   #scopeBlueprintOf(gateways: readonly GatewayDefinition[]): ScopeBlueprint {

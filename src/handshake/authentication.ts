@@ -9,15 +9,24 @@ import type {
 } from '../config/isolation.options.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { createId } from '../context/ids.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { askApp, InvalidAnswerError } from './app-answer.js';
-import { appProvider } from './app-provider.js';
+import { appProvider, type InstanceFor } from './app-provider.js';
 
 /** Calls the app's authenticator, whichever form it has, to identify a client. */
 export class Authentication {
   readonly #authenticate: Authenticate;
+  readonly #renew: Renew | undefined;
 
   constructor(options: ResolvedOptions, moduleRef: ModuleRef) {
-    this.#authenticate = authenticateFunction(options, moduleRef);
+    const provider = authenticatorProvider(options, moduleRef);
+    this.#authenticate = authenticateFunction(options, provider);
+    this.#renew = renewFunction(options, provider);
+  }
+
+  /** Whether clients may renew their identity: the authenticator has `renew`. */
+  get canRenew(): boolean {
+    return this.#renew !== undefined;
   }
 
   /**
@@ -29,6 +38,15 @@ export class Authentication {
     deadline: { readonly signal: AbortSignal },
   ): Promise<ConnectionIdentity | null> | ConnectionIdentity | null {
     return askApp(() => this.#authenticate(request, deadline), identityIn);
+  }
+
+  /** As {@link identify}, for a client that is connected. Call it only if {@link canRenew}. */
+  renew(
+    context: UserExecutionContext,
+    credentials: unknown,
+    signal: AbortSignal,
+  ): Promise<ConnectionIdentity | null> | ConnectionIdentity | null {
+    return askApp(() => this.#renew!(context, credentials, signal), identityIn);
   }
 }
 
@@ -47,22 +65,46 @@ type Authenticate = (
   deadline: { readonly signal: AbortSignal },
 ) => unknown;
 
-function authenticateFunction(options: ResolvedOptions, moduleRef: ModuleRef): Authenticate {
-  const { authenticator } = options;
+type Renew = NonNullable<ConnectionAuthenticator['renew']>;
+
+// `undefined` for a function, and where there is no authenticator.
+function authenticatorProvider(
+  { authenticator }: ResolvedOptions,
+  moduleRef: ModuleRef,
+): InstanceFor<ConnectionAuthenticator> | undefined {
+  if (typeof prototypeOf(authenticator)?.authenticate !== 'function') return undefined;
+  const type = authenticator as Type<ConnectionAuthenticator>;
+  return appProvider(type, moduleRef, 'AUTHENTICATOR_NOT_FOUND', 'authenticator');
+}
+
+function prototypeOf(authenticator: unknown): Partial<ConnectionAuthenticator> | undefined {
+  return (authenticator as { prototype?: Partial<ConnectionAuthenticator> } | undefined)?.prototype;
+}
+
+function authenticateFunction(
+  { authenticator }: ResolvedOptions,
+  instanceFor: InstanceFor<ConnectionAuthenticator> | undefined,
+): Authenticate {
   if (authenticator === undefined) return anonymous();
-  const { prototype } = authenticator as { prototype?: Partial<ConnectionAuthenticator> };
-  if (typeof prototype?.authenticate !== 'function') {
+  if (!instanceFor) {
     const authenticate = authenticator as AuthenticateFunction;
     return (request, { signal }) => authenticate(request, signal);
   }
-  const type = authenticator as Type<ConnectionAuthenticator>;
-  const instanceFor = appProvider(type, moduleRef, 'AUTHENTICATOR_NOT_FOUND', 'authenticator');
   return (request, deadline) => {
     const authenticator = instanceFor(request);
     return authenticator instanceof Promise
       ? authenticator.then((made) => made.authenticate(request, deadline.signal))
       : authenticator.authenticate(request, deadline.signal);
   };
+}
+
+function renewFunction(
+  { authenticator }: ResolvedOptions,
+  instanceFor: InstanceFor<ConnectionAuthenticator> | undefined,
+): Renew | undefined {
+  if (!instanceFor || typeof prototypeOf(authenticator)?.renew !== 'function') return undefined;
+  return async (context, credentials, signal) =>
+    (await instanceFor(context)).renew!(context, credentials, signal);
 }
 
 function anonymous(): Authenticate {

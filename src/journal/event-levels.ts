@@ -33,6 +33,8 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'topic-joined': 'never',
   'topic-left': 'never',
   'topic-refused': 'debug',
+  'identity-renewed': 'debug',
+  'renewal-refused': 'warn',
   'isolation-violation': 'error',
   'thread-inconsistent': 'warn',
   'cleanup-finished': 'debug',

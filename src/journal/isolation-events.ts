@@ -39,9 +39,18 @@ export interface CleanupReport {
 
 /**
  * Why a connection is no longer in a topic: code of the server let it leave, the client unsubscribed, the connection
- * closed, the grant of the authorizer expired, or an operator removed it.
+ * closed, the grant of the authorizer expired, an operator removed it, or the authorizer refused it after the identity
+ * was renewed.
  */
-export type TopicLeaveCause = 'left' | 'unsubscribed' | 'closed' | 'expired' | 'removed';
+export type TopicLeaveCause =
+  'left' | 'unsubscribed' | 'closed' | 'expired' | 'removed' | 'forbidden';
+
+/**
+ * Why a renewal of an identity was refused: as a handshake is refused, or because an earlier renewal of the connection
+ * has no answer yet (`pending`).
+ */
+export type RenewalRefusal =
+  'unauthorized' | 'forbidden' | 'auth-failed' | 'timeout' | 'invalid-context' | 'pending';
 
 /** The codes with which subscriptions to topics are refused. */
 export type TopicRefusal = 'TOPIC_FORBIDDEN' | 'TOPIC_LIMIT' | 'INVALID_TOPIC' | 'INTERNAL_ERROR';
@@ -137,6 +146,16 @@ export interface IsolationEvents {
   'topic-left': { subject: EventSubject; topic: string; cause: TopicLeaveCause };
   /** A client was refused a topic. A text that cannot name a topic is left out. */
   'topic-refused': { subject: EventSubject; topic?: string; code: TopicRefusal };
+  /** A client has renewed its identity. `expiresAt` is in epoch milliseconds. */
+  'identity-renewed': { subject: EventSubject; expiresAt?: number; durationMs: number };
+  /** A renewal was refused; `code` is the close code, where the connection closes for it. */
+  'renewal-refused': {
+    subject: EventSubject;
+    reason: RenewalRefusal;
+    status: number;
+    code?: number;
+    error?: unknown;
+  };
   'isolation-violation': { subject: EventSubject; what: string };
   'thread-inconsistent': { threadIds: readonly string[]; sources: readonly string[] };
   'cleanup-finished': CleanupReport;

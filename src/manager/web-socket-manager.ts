@@ -2,9 +2,9 @@ import type { StepReport } from '../time/bounded-run.js';
 import { assertSendable, CloseCode, fitReason } from '../wire/close-codes.js';
 import type { CloseInitiator, CloseReason } from '../wire/close-codes.js';
 import { type ManagedSocket, SOCKET_CLOSED } from '../wire/managed-socket.js';
-import { AskingManager } from './asking-manager.js';
 import { assertDisposer, type Disposer, Disposers } from './disposers.js';
 import { endingFor } from './ending.js';
+import { IdentifiedManager } from './identified-manager.js';
 import { ManagerEnd } from './manager-end.js';
 import { type ManagerStats, readManagerStats } from './manager-stats.js';
 import { ManagerClosedError } from './manager.errors.js';
@@ -23,7 +23,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager extends AskingManager {
+export class WebSocketManager extends IdentifiedManager {
   #state: ManagerState = 'connecting';
   // Created on first use: an idle connection has none of these four.
   #controller: AbortController | undefined = undefined;

@@ -55,6 +55,16 @@ export const EVENT_METRICS: readonly EventMetric[] = [
     },
   },
   {
+    name: 'identity_renewals_total',
+    kind: 'counter',
+    help: 'Renewals of identities: `renewed`, or the reason of the refusal.',
+    labels: ['result'],
+    events: {
+      'identity-renewed': () => one({ result: 'renewed' }),
+      'renewal-refused': ({ reason }) => one({ result: reason }),
+    },
+  },
+  {
     name: 'handler_duration_seconds',
     kind: 'histogram',
     help: 'From the start of a handler to its end, guards, pipes and interceptors included.',

@@ -164,16 +164,17 @@ export const coreProviders: Provider[] = [
   },
   {
     provide: TopicRequests,
-    inject: [ISOLATION_OPTIONS, CLOCK, Journal, Topics, ModuleRef],
+    inject: [ISOLATION_OPTIONS, CLOCK, Journal, Topics, ModuleRef, Authentication],
     useFactory: (
       options: ResolvedOptions,
       clock: Clock,
       journal: Journal,
       topics: Topics,
       moduleRef: ModuleRef,
+      { canRenew }: Authentication,
     ) => {
       const authorization = new TopicAuthorization(options.topics, moduleRef);
-      return new TopicRequests(topics, authorization, options, clock, journal);
+      return new TopicRequests(topics, authorization, options, clock, journal, canRenew);
     },
   },
   TopicPresence,

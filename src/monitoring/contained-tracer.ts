@@ -28,6 +28,11 @@ export function containedTracer(tracer: Tracer): Tracer {
         attempt(report, () => tracer.connect(...of)),
         report,
       ),
+    renewal: (...of) =>
+      containedStep(
+        attempt(report, () => tracer.renewal(...of)),
+        report,
+      ),
     message: (...of) =>
       containedStep(
         attempt(report, () => tracer.message(...of)),

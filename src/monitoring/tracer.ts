@@ -26,6 +26,8 @@ export interface Tracer {
   handshake(request: IncomingMessage, path: string): TracedHandshake;
   /** The connect hooks of a connection. */
   connect(manager: WebSocketManager, path: string): TracedStep;
+  /** One renewal of the identity of a connection. */
+  renewal(manager: WebSocketManager, path: string): TracedStep;
   /** One message and its handler. */
   message(manager: WebSocketManager, path: string, event: string): TracedStep;
   /** A question to clients, from its start to its answer. */

@@ -27,8 +27,8 @@ export interface WebSocketIsolationTracingOptions {
 
 /**
  * Makes spans. The span of a handshake continues the trace of the upgrade request, if it has one; the span of the
- * connect hooks is its child. A connection may live for hours, so messages and the end of a connection are traces of
- * their own, with a link to the handshake.
+ * connect hooks is its child. A connection may live for hours, so messages, renewals of the identity and the end of a
+ * connection are traces of their own, with a link to the handshake.
  */
 export class OpenTelemetryTracer implements Tracer {
   // The handshakes of connections that exist: added on admission, removed at the end of the connection.
@@ -81,6 +81,12 @@ export class OpenTelemetryTracer implements Tracer {
     const attributes = { 'ws_isolation.path': path, ...this.#identity(manager.context) };
     const span = this.tracer.startSpan(`websocket connect ${path}`, { attributes }, parent);
     return new ConnectStep(span, manager);
+  }
+
+  renewal({ context: subject }: WebSocketManager, path: string): TracedStep {
+    const attributes = { 'ws_isolation.path': path, ...this.#identity(subject) };
+    const options = { kind: SpanKind.SERVER, attributes };
+    return new SpanStep(this.#startRoot('websocket renewal', subject, options));
   }
 
   message(manager: WebSocketManager, path: string, event: string): TracedStep {

@@ -9,4 +9,5 @@ export {
 } from './test-application.js';
 export { TestAuthenticator } from './test-authenticator.js';
 export { type ReceivedMessage } from './received-message.js';
-export { TestClient, UpgradeRefused } from './test-client.js';
+export { TestClient } from './test-client.js';
+export { UpgradeRefused } from './upgrade-refused.js';

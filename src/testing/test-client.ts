@@ -6,6 +6,7 @@ import { type Release, systemClock } from '../time/clock.js';
 import { patienceMs } from './patience.js';
 import { nameOf, readFrame, type ReceivedMessage } from './received-message.js';
 import { readSlowly } from './slow-reader.js';
+import { UpgradeRefused } from './upgrade-refused.js';
 
 /** Checks a waiting condition again. Called after each message and at the end of the connection. */
 type Watcher = () => void;
@@ -108,17 +109,20 @@ export class TestClient {
    * @throws {Error} with the code of the refusal in its text
    */
   async subscribe(topic: string, position?: string): Promise<{ topic: string; position?: string }> {
-    this.#requests += 1;
-    const id = `subscribe-${this.#requests}`;
-    this.send('subscribe', { topic, position }, id);
-    const reply = await this.#when(() => this.#replyTo(id), {
-      timeoutMs: patienceMs(),
-      what: `reply to the subscription to "${topic}"`,
-      endsWithConnection: true,
-    });
-    if (reply.event === 'subscribed') return reply.data as { topic: string; position?: string };
-    const { code, message } = reply.data as { code: string; message: string };
-    throw new Error(`The subscription to "${topic}" was refused with ${code}: ${message}`);
+    const what = `subscription to "${topic}"`;
+    const reply = await this.#request('subscribe', { topic, position }, what);
+    return reply as { topic: string; position?: string };
+  }
+
+  /**
+   * Renews the identity of the connection. Resolves to the data of the reply.
+   *
+   * @param credentials what the authenticator's `renew` gets
+   * @throws {Error} with the code of the refusal in its text
+   */
+  async renew(credentials?: unknown): Promise<{ expiresAt: number | null }> {
+    const reply = await this.#request('renew', credentials, 'renewal');
+    return reply as { expiresAt: number | null };
   }
 
   /** Resolves to the close code when the connection has ended. */
@@ -159,6 +163,20 @@ export class TestClient {
   readSlowly(bytesPerSecond: number): Release {
     if (!this.#transport) throw new Error('The connection is not open yet.');
     return readSlowly(this.#transport, bytesPerSecond);
+  }
+
+  async #request(event: string, data: unknown, what: string): Promise<unknown> {
+    this.#requests += 1;
+    const id = `${event}-${this.#requests}`;
+    this.send(event, data, id);
+    const reply = await this.#when(() => this.#replyTo(id), {
+      timeoutMs: patienceMs(),
+      what: `reply to the ${what}`,
+      endsWithConnection: true,
+    });
+    if (reply.event !== 'exception') return reply.data;
+    const { code, message } = reply.data as { code: string; message: string };
+    throw new Error(`The ${what} was refused with ${code}: ${message}`);
   }
 
   #replyTo(id: string): ReceivedMessage | undefined {
@@ -226,16 +244,5 @@ export class TestClient {
     const more = waiting.length > MESSAGES_NAMED ? `, … (${waiting.length})` : '';
     const named = waiting.slice(0, MESSAGES_NAMED).join(', ');
     return `${state}; not taken yet: ${named || 'nothing'}${more}.`;
-  }
-}
-
-/** The server refused the upgrade. */
-export class UpgradeRefused extends Error {
-  constructor(
-    readonly status: number,
-    readonly headers: NodeJS.Dict<string | string[]>,
-    readonly body: string,
-  ) {
-    super(`The upgrade was refused with ${status}: ${body}`);
   }
 }

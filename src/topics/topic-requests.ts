@@ -1,16 +1,16 @@
 import type { ResolvedOptions } from '../config/isolation.options.js';
-import { isClientFault } from '../errors/http-status.js';
 import type { Position } from '../history/position.js';
 import type { TopicRefusal } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
-import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
+import { AuthorizerQuestions } from './authorizer-questions.js';
 import type { Grant, TopicAuthorization } from './topic-authorization.js';
 import type { WhenPlaced } from './topic-histories.js';
 import { topicFault } from './topic-name.js';
 import { positionIn, refuse, reply, subscribed, type TopicRequest } from './topic-replies.js';
+import { TopicReviews } from './topic-reviews.js';
 import { TopicLimitError } from './topic.errors.js';
 import type { Topics } from './topics.service.js';
 
@@ -39,13 +39,21 @@ export class TopicRequests {
     INTERNAL_ERROR: 0,
   };
 
+  readonly #questions: AuthorizerQuestions;
+  readonly #reviews: TopicReviews | undefined;
+
+  /** @param canRenew whether identities can be renewed */
   constructor(
     private readonly topics: Topics,
-    private readonly authorization: TopicAuthorization,
+    authorization: TopicAuthorization,
     private readonly options: Pick<ResolvedOptions, 'handshake' | 'topics'>,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly journal: Journal,
+    canRenew = false,
   ) {
+    const { timeoutMs } = options.handshake;
+    this.#questions = new AuthorizerQuestions(authorization, timeoutMs, clock, journal);
+    if (canRenew) this.#reviews = new TopicReviews(topics, this.#questions);
     topics.useSubscriptions((manager, topic) => this.#revoke(manager, topic));
   }
 
@@ -75,6 +83,11 @@ export class TopicRequests {
     const request: TopicRequest = { manager, id, topic: topic as string };
     if (message.event === UNSUBSCRIBE) this.#unsubscribe(request);
     else void this.#subscribe(request, positionIn(message.data));
+  }
+
+  /** The identity of a connection has other metadata now: the authorizer is asked again for its topics. */
+  review(manager: WebSocketManager): void {
+    this.#reviews?.review(manager);
   }
 
   // The connection leaves the topic before its subscription has a reply.
@@ -107,16 +120,16 @@ export class TopicRequests {
   // Resolves when the reply is sent.
   #join(subscription: Subscription, grant: Grant, position: Position | undefined): Promise<void> {
     const { manager, topic } = subscription;
-    const { presence, expiresAtMs } = grant;
+    const granted = { ...grant, isGranted: this.#reviews !== undefined };
     if (this.topics.histories) {
       return new Promise((done, failed) => {
         // The reply goes first, and the events after it.
         const placed: WhenPlaced = (at) => done(this.#answer(subscription, at));
-        const joining = { presence, expiresAtMs, position, placed };
+        const joining = { ...granted, position, placed };
         this.topics.join(manager, topic, joining).catch(failed);
       });
     }
-    const joined = this.topics.join(manager, topic, { presence, expiresAtMs });
+    const joined = this.topics.join(manager, topic, granted);
     const outcome = (): 'left' | undefined => (this.#isMember(subscription) ? undefined : 'left');
     return joined.then(() => this.#answer(subscription, outcome()));
   }
@@ -163,35 +176,19 @@ export class TopicRequests {
     if (pending?.size === 0) this.#pending.delete(manager);
   }
 
-  // An authorizer that never answers is not waited for when the connection has closed.
-  async #ask(subscription: Subscription): Promise<Grant | undefined> {
-    const { manager, topic, revoked } = subscription;
-    const late = new AbortController();
-    const signal = AbortSignal.any([revoked.signal, manager.signal, late.signal]);
-    const { timeoutMs } = this.options.handshake;
-    const answered = new AbortController();
-    const closed = whenAborted(manager.signal, answered.signal);
-    try {
-      const asked = Promise.resolve(this.authorization.ask(manager.context, topic, signal));
-      const answer = Promise.race([asked, closed]);
-      const grant = await withDeadline(this.clock, timeoutMs, answer);
-      if (grant !== TIMED_OUT) return grant;
-      const error = new Error(`The authorizer of topics has not answered within ${timeoutMs} ms.`);
-      this.#failed(subscription, error);
-      late.abort(error);
-    } catch (error) {
-      // An exception of 4xx is an answer of the app, and no fault.
-      if (!signal.aborted && !isClientFault(error)) this.#failed(subscription, error);
-    } finally {
-      answered.abort();
+  // The identity may be renewed with other metadata while the authorizer thinks: then its answer is for the old one.
+  async #ask({ manager, topic, revoked }: Subscription): Promise<Grant | undefined> {
+    for (;;) {
+      const { metadata } = manager;
+      const grant = await this.#questions.ask(manager, topic, revoked.signal);
+      if (manager.metadata === metadata || !manager.isActive) return grant;
     }
-    return undefined;
   }
 
   #rejected(request: TopicRequest, error: unknown): void {
     if (error instanceof TopicLimitError)
       return this.#refuse(request, 'TOPIC_LIMIT', error.message);
-    this.#failed(request, error);
+    this.#questions.failed(request.manager, error);
     this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
   }
 
@@ -209,19 +206,4 @@ export class TopicRequests {
     }
     refuse(manager, code, text, id);
   }
-
-  #failed({ manager }: TopicRequest, error: unknown): void {
-    manager.fail(error);
-    const subject = subjectOf(manager.context);
-    this.journal.record('hook-failed', { subject, hook: 'topics.authorizer', error });
-  }
-}
-
-/** Resolves when a signal is aborted. @param until no longer waits when this one is aborted */
-function whenAborted(signal: AbortSignal, until: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    const aborted = (): void => resolve(undefined);
-    if (signal.aborted) aborted();
-    else signal.addEventListener('abort', aborted, { signal: until });
-  });
 }

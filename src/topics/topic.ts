@@ -11,6 +11,8 @@ export interface MemberDetails {
   reader?: HistoryReader<TopicKey>;
   /** Stops the timer that ends the membership. */
   stopExpiry?: Release | undefined;
+  /** The authorizer has granted this membership to the client, and is asked again after a renewal of the identity. */
+  isGranted?: boolean;
 }
 
 /** Adds the topic to an encoded frame: `{"event", "data", "topic"}`. */
@@ -58,6 +60,14 @@ export class Topic implements TopicKey {
     this.detailed(manager).presence = presence;
     this.members.delete(manager);
     this.members.add(manager);
+  }
+
+  /** Sets whether the authorizer has granted a membership. An earlier grant, and its expiry, do not count any more. */
+  setGranted(manager: WebSocketManager, isGranted = false): void {
+    const details = isGranted ? this.detailed(manager) : this.detailsOf(manager);
+    if (!details) return;
+    details.stopExpiry?.();
+    details.isGranted = isGranted;
   }
 
   /** @returns whether this is the first connection of its user */

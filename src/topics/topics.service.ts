@@ -3,33 +3,22 @@ import type { OnModuleDestroy } from '@nestjs/common';
 import type { ClusterTopics, LocalTopics, PresenceChange } from '../cluster/cluster-topics.js';
 import type { TopicsOptions } from '../config/topics-options.js';
 import type { Excepted } from '../history/event-history.js';
-import type { Position } from '../history/position.js';
 import type { TopicLeaveCause } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import { fanOut } from '../manager/fan-out.js';
-import type { JoinOptions } from '../manager/topic-member.js';
 import type { TopicMemberships } from '../manager/manager-owner.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
 import { JoinedTopics } from './joined-topics.js';
+import type { Joining, TopicRemoval } from './joining.js';
 import { membersOf, plain, type PresenceMember } from './member-list.js';
 import { PresenceEvents } from './presence-events.js';
 import { assertTopicName } from './topic-name.js';
-import type { TopicHistories, WhenPlaced } from './topic-histories.js';
+import type { TopicHistories } from './topic-histories.js';
 import { Topic, topicFrame } from './topic.js';
 import { TopicLimitError } from './topic.errors.js';
-
-/** How a connection joins: beyond what server code may choose. */
-export interface Joining extends JoinOptions {
-  /** The last position of the client in this topic. */
-  readonly position?: Position | undefined;
-  /** Epoch milliseconds at which the membership ends. */
-  readonly expiresAtMs?: number | undefined;
-  /** Called where topics have a history, and once: when it is known at which position the connection begins. */
-  readonly placed?: WhenPlaced | undefined;
-}
 
 const DONE = Promise.resolve();
 
@@ -102,6 +91,11 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     for (const { topic } of this.#joined.of(manager)) yield topic;
   }
 
+  /** The topics that the client of a connection has subscribed to itself, where identities can be renewed. */
+  grantedTo(manager: WebSocketManager): readonly Topic[] {
+    return this.#joined.of(manager).filter((topic) => topic.detailsOf(manager)?.isGranted);
+  }
+
   /**
    * @param reserved topics that the connection has asked for and is not in yet
    * @throws {TopicLimitError} when the connection may join no further topic
@@ -118,7 +112,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     const known = this.#joined.find(manager, name);
     const topic = known ?? this.#enter(manager, name);
     if (presence !== undefined) topic.setPresence(manager, presence);
-    topic.detailsOf(manager)?.stopExpiry?.();
+    topic.setGranted(manager, options.isGranted);
     if (options.expiresAtMs !== undefined) this.#expire(manager, topic, options.expiresAtMs);
     const registered = this.#registered(manager, topic, options);
     // Last, because a listener may let the connection leave.
@@ -144,7 +138,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   /** Ends a membership that the client has not given up itself, and tells the client. */
-  remove(manager: WebSocketManager, name: string, reason: 'expired' | 'removed'): boolean {
+  remove(manager: WebSocketManager, name: string, reason: TopicRemoval): boolean {
     if (!this.leave(manager, name, reason)) return false;
     manager.send('unsubscribed', { topic: name, reason });
     return true;

@@ -430,12 +430,8 @@ describe('a tracer', () => {
     ],
   ])('that throws in its %s loses only its span', async (_name, broken) => {
     await start({});
-    const whole = {
-      handshake: () => handshake,
-      connect: () => step,
-      message: () => step,
-      ask: () => step,
-    };
+    const steps = { connect: () => step, message: () => step, renewal: () => step };
+    const whole = { handshake: () => handshake, ask: () => step, ...steps };
     app!.app.get(Tracing, { strict: false }).use({ ...whole, ...broken });
     const client = await app!.connect('/ask?user=ada');
     expect(await client.ask('ask')).toEqual({ event: 'answer', data: 1 });

@@ -21,6 +21,7 @@ const GROUPS = {
       'Signed in until',
       it.expiresAt === null ? 'no end' : new Date(it.expiresAt).toLocaleString('en-GB'),
     ],
+    ...(it.renewedAt === null ? [] : [['Renewed', clockTime(it.renewedAt)]]),
   ],
   Activity: (it) => [
     ['State', it.state],

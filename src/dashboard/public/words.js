@@ -201,6 +201,13 @@ export const EVENTS = {
     mark: '!',
     say: (event) => `Missed events could not be sent to ${who(event)}`,
   },
+  'renewal-refused': {
+    kind: 'refusals',
+    mark: '⊘',
+    say: (event) =>
+      `The identity of ${who(event)} was not renewed: ${REFUSALS[event.reason] ?? 'one at a time'}` +
+      (event.code === undefined ? '' : `, closed with ${event.code}`),
+  },
   'topic-refused': {
     kind: 'refusals',
     mark: '⊘',
