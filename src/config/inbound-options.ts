@@ -57,6 +57,10 @@ export class InboundOptions {
   @atLeastOne()
   maxStreams = 16;
 
+  /** How long a schema of a contract may take to decide, where it returns a promise. */
+  @millisecondsFrom(1)
+  validationTimeoutMs = 5_000;
+
   /** What happens to a message whose payload names another thread than the connection's. */
   @oneOf('reject', 'close', 'off')
   threadCheck: 'reject' | 'close' | 'off' = 'reject';

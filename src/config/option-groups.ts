@@ -140,6 +140,10 @@ export class OutboundOptions {
   @bytes()
   streamLowWaterBytes = 65_536;
 
+  /** Whether replies and items are checked against the contract of their gateway. Default: unless NODE_ENV=production. */
+  @flag()
+  checkReplies = process.env['NODE_ENV'] !== 'production';
+
   /** How long `sendAsync` waits for the operating system to take a message. */
   @millisecondsFrom(1)
   sendTimeoutMs = 5_000;

@@ -4,6 +4,9 @@ import {
   filterFor,
   type MessageRefusedError,
 } from '../handlers/exception-reply.js';
+import type { StandardSchema } from '../contract/standard-schema.js';
+import type { IsolationError } from '../errors/isolation-error.js';
+import type { PathContract } from '../handlers/path-contract.js';
 import { subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
@@ -12,6 +15,7 @@ import { encodeAnswer, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import type { ConnectionServices } from './connection-services.js';
 import type { Reply } from './reply.js';
+import { replyFault, replyMessage, replySchema } from './reply-check.js';
 import type { RunningCall } from './running-call.js';
 import { letGo, UnserializableAnswerError } from './unserializable-answer.js';
 
@@ -19,11 +23,12 @@ import { letGo, UnserializableAnswerError } from './unserializable-answer.js';
 export interface AnsweringConnection {
   readonly services: ConnectionServices;
   readonly manager: WebSocketManager;
+  readonly server: { readonly contract: PathContract | undefined };
 }
 
 /**
- * Sends the result of a handler. Returns false if JSON cannot express it: then the client gets `INTERNAL_ERROR`, and
- * the log has the reason.
+ * Sends the result of a handler. Returns false if JSON cannot express it, or if it does not fit the contract: then the
+ * client gets `INTERNAL_ERROR`, and the log has the reason.
  */
 export function answer(
   to: AnsweringConnection,
@@ -31,16 +36,35 @@ export function answer(
   call: RunningCall,
   isItem = false,
 ): boolean {
-  if (value === undefined || value === null) return true;
-  const frame = encodeAnswer(value);
-  if (frame === undefined) {
-    answerUnserializable(to, value, call);
+  if (value === undefined) return true;
+  const schema = replySchema(to.server.contract, call.message);
+  if (value === null && !schema) return true;
+  const frame = schema ? contractFrame(to, schema, value, call) : frameOf(value, call);
+  if (typeof frame !== 'string') {
+    answerUnsendable(to, frame, value, call);
     return false;
   }
   const { reply } = call;
   if (!reply) to.manager.sendFrame(frame);
   else to.manager.sendFrame(isItem ? reply.item(frame, call) : reply.value(frame, call));
   return true;
+}
+
+function frameOf(value: unknown, call: RunningCall): string | IsolationError {
+  const frame = encodeAnswer(value);
+  return frame ?? new UnserializableAnswerError(eventName(call.message), whyNoFrame(value));
+}
+
+function contractFrame(
+  { services }: AnsweringConnection,
+  schema: StandardSchema,
+  value: unknown,
+  call: RunningCall,
+): string | IsolationError {
+  const message = replyMessage(value, call.message.event);
+  const { checkReplies } = services.options.outbound;
+  const fault = checkReplies ? replyFault(schema, message, eventName(call.message)) : undefined;
+  return fault ?? frameOf(message, call);
 }
 
 /** Handles an error of a handler: by the exception filter that catches it, otherwise with an `exception` event. */
@@ -79,13 +103,29 @@ export function answerRefusal(
   sendException(to, refused, message, reply);
 }
 
+/** Handles an error of the server before any handler has run: the log has it, the client gets `INTERNAL_ERROR`. */
+export function answerFailure(
+  to: AnsweringConnection,
+  error: unknown,
+  message: InboundMessage,
+  reply?: Reply,
+): void {
+  to.services.traffic.failed += 1;
+  logFailure(to, error, message);
+  sendException(to, error, message, reply);
+}
+
 /** Returns the name of a message's event, cut to 128 characters: the client chooses the name, and it may be long. */
 export function eventName({ event }: InboundMessage): string {
   return String(event).slice(0, 128);
 }
 
-function answerUnserializable(to: AnsweringConnection, value: unknown, call: RunningCall): void {
-  const error = new UnserializableAnswerError(eventName(call.message), whyNoFrame(value));
+function answerUnsendable(
+  to: AnsweringConnection,
+  error: IsolationError,
+  value: unknown,
+  call: RunningCall,
+): void {
   letGo(value);
   countFailure(to, error, call);
   logFailure(to, error, call.message);

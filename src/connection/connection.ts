@@ -10,6 +10,7 @@ import { afterwards } from '../structures/maybe-async.js';
 import { TokenBucket } from '../structures/token-bucket.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
 import type { InboundMessage } from '../wire/message-parser.js';
+import { takeAnswer } from './answer-check.js';
 import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
 import { recordClosed, recordReady } from './connection-events.js';
 import { ExpiringConnection } from './expiring-connection.js';
@@ -66,13 +67,13 @@ export class Connection
   }
 
   overload(): void {
-    this.#ignore('pending-overflow');
+    this.ignore('pending-overflow');
     void this.manager.close(CloseCode.OVERLOADED, OVERLOADED);
   }
 
   received(frame: Buffer): void {
     this.services.traffic.count(frame);
-    if (this.isExpired()) return this.#ignore('closing');
+    if (this.isExpired()) return this.ignore('closing');
     if (!this.#isWithinRate(frame)) return;
     const message = this.#parse(frame);
     if (!message) return this.#refuse('not-json', { id: idIn(frame) });
@@ -82,7 +83,7 @@ export class Connection
     if (!refs) return this.#ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
     if (claimed !== undefined) {
-      this.#ignore('thread-mismatch');
+      this.ignore('thread-mismatch');
       return refuseThread(this, message, claimed);
     }
     if (this.#mayStart()) this.start(message, refs);
@@ -92,7 +93,7 @@ export class Connection
   // A handler may be waiting for an answer, and all handlers may be busy when the identity is about to expire.
   #passesQueue(message: InboundMessage): boolean {
     const { renewals } = this.services;
-    if (isAnswer(message)) this.manager.answered(message);
+    if (isAnswer(message)) takeAnswer(this, message);
     else if (renewals?.takes(message)) renewals.handle(this, message);
     else return false;
     return true;
@@ -101,7 +102,7 @@ export class Connection
   /** Counts a frame that arrived after the connection began to close. */
   ignored(frame: Buffer): void {
     this.services.traffic.count(frame);
-    this.#ignore('closing');
+    this.ignore('closing');
   }
 
   closing(): void {
@@ -110,7 +111,7 @@ export class Connection
     this.services.resume?.leave(this.manager);
     this.refuseOpen();
     for (const { message } of this.#waiting?.drop() ?? []) {
-      this.#ignore('closing');
+      this.ignore('closing');
       refuseWaiting(this.manager, message);
     }
     this.#waiting = undefined;
@@ -150,10 +151,6 @@ export class Connection
 
   override streamFailed(error: unknown): void {
     this.#hookFailed('end of a stream (failed)', error);
-  }
-
-  protected override cameTooLate(): void {
-    this.#ignore('closing');
   }
 
   protected override placeFree(): void {
@@ -219,12 +216,12 @@ export class Connection
 
   // Counts a message that is not handled, and replies to it where it has an id.
   #refuse(reason: RefusedReason, message: { readonly id?: unknown }): void {
-    this.#ignore(reason);
+    this.ignore(reason);
     const frame = ignoredFrame(reason, message);
     if (frame !== undefined) this.manager.sendFrame(frame);
   }
 
-  #ignore(reason: IgnoredReason): void {
+  override ignore(reason: IgnoredReason): void {
     this.services.traffic.ignored[reason] += 1;
     const { journal } = this.services;
     if (!journal.isHeard('message-dropped')) return;

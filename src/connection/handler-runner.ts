@@ -11,20 +11,23 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Tracer } from '../monitoring/tracer.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
 import { isThenable } from '../structures/maybe-async.js';
+import type { Release } from '../time/clock.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { answer, answerError, eventName } from './answers.js';
 import type { ConnectionServices } from './connection-services.js';
 import { isPullable, type PullableSource, type StreamingConnection } from './pulled-stream.js';
+import { type CheckingConnection, checkMessage } from './payload-check.js';
 import { OpenReplies, type Reply } from './reply.js';
 import { type CallRunner, RunningCall } from './running-call.js';
 import { Streams } from './streams.js';
+import type { IgnoredReason } from './traffic-counters.js';
 import { letGo } from './unserializable-answer.js';
 
 /** Stands for the handlers of a message with which a client joins or leaves a topic. */
 const TOPIC_REQUEST: readonly HandlerRef[] = [];
 
 /** Runs the handlers of one connection and sends their results. Errors of handlers are handled here. */
-export abstract class HandlerRunner implements CallRunner, StreamingConnection {
+export abstract class HandlerRunner implements CallRunner, StreamingConnection, CheckingConnection {
   /** Handlers that run at this moment. */
   running = 0;
   // Created on first use: an idle connection has none of these five.
@@ -46,8 +49,8 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection {
   /** @internal Called when the end of a stream threw. */
   abstract streamFailed(error: unknown): void;
 
-  /** Called when guards and pipes have let a message through, but the connection is closing already. */
-  protected abstract cameTooLate(): void;
+  /** @internal Counts a message that is not handled. */
+  abstract ignore(reason: IgnoredReason): void;
 
   /** Called when a handler has ended, so that another one may start. */
   protected abstract placeFree(): void;
@@ -66,6 +69,13 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection {
       id === undefined
         ? undefined
         : (this.#replies ??= new OpenReplies(this.manager)).open(id, refs.length);
+    const schema = this.server.contract?.messageOf(message.event)?.data;
+    if (schema) checkMessage(this, { schema, message, refs, reply });
+    else this.run(message, refs, reply);
+  }
+
+  /** @internal Runs the handlers of a message whose data is admitted. */
+  run(message: InboundMessage, refs: readonly HandlerRef[], reply: Reply | undefined): void {
     for (const ref of refs) this.#run(message, ref, reply);
   }
 
@@ -80,17 +90,14 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection {
     this.#replies = undefined;
   }
 
-  #run(
-    message: InboundMessage,
-    { gatewayIndex, handler }: HandlerRef,
-    reply: Reply | undefined,
-  ): void {
+  #run(message: InboundMessage, ref: HandlerRef, reply: Reply | undefined): void {
+    const { gatewayIndex, handler } = ref;
     const { traffic, handled, clock, tracing } = this.services;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
     const startedAt = handled.isHeard ? clock.now() : undefined;
     const gateway = this.instances[gatewayIndex]!;
     const call = new RunningCall(this, gateway, plan, message, startedAt, reply);
-    reply?.calls.push(call);
+    reply?.add(call);
     this.running += 1;
     traffic.inFlight += 1;
     // The result is read inside the context too: the code of an observable runs on subscription.
@@ -119,19 +126,30 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection {
     call.isReleased = true;
     call.code.ended();
     if (this.#waiting) this.#waiting = this.#waiting.filter((code) => code !== call.code);
-    this.running -= 1;
-    this.services.traffic.inFlight -= 1;
-    this.placeFree();
-    if (this.#whenIdle) this.#checkIdle();
+    this.#freePlace();
     call.traced?.end();
     if (call.startedAt === undefined || call.isDropped) return;
     this.#publish(call, call.startedAt, outcome);
   }
 
+  /** @internal Takes a place among the handlers that run, for work before them. @returns gives it back */
+  occupy(): Release {
+    this.running += 1;
+    this.services.traffic.inFlight += 1;
+    return () => this.#freePlace();
+  }
+
+  #freePlace(): void {
+    this.running -= 1;
+    this.services.traffic.inFlight -= 1;
+    this.placeFree();
+    if (this.#whenIdle) this.#checkIdle();
+  }
+
   /** @internal Whether a message that guards and pipes let through may start. False if the connection is closing. */
   mayStartNow(call: RunningCall): boolean {
     if (this.manager.mayAct) return true;
-    if (!call.isDropped) this.cameTooLate();
+    if (!call.isDropped) this.ignore('closing');
     call.isDropped = true;
     return false;
   }

@@ -16,7 +16,8 @@ interface RepliedCall {
 export class Reply {
   #isOver = false;
   #owner: RepliedCall | undefined = undefined;
-  readonly calls: RepliedCall[] = [];
+  #isCancelled = false;
+  readonly #calls: RepliedCall[] = [];
 
   constructor(
     readonly id: string | number,
@@ -29,6 +30,18 @@ export class Reply {
 
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** A handler of the message is about to run. */
+  add(call: RepliedCall): void {
+    this.#calls.push(call);
+    if (this.#isCancelled) call.cancel();
+  }
+
+  /** The client has cancelled the message, perhaps before a handler could start. */
+  cancel(): void {
+    this.#isCancelled = true;
+    for (const call of this.#calls) call.cancel();
   }
 
   /** The frame of a value that a handler returned: with the id, where it is the terminal one. */
@@ -103,7 +116,7 @@ export class OpenReplies {
   /** The client has cancelled a message. */
   cancel(id: string | number): void {
     for (const reply of this.#open) {
-      if (reply.id === id) for (const call of reply.calls) call.cancel();
+      if (reply.id === id) reply.cancel();
     }
   }
 

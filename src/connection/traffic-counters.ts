@@ -1,6 +1,12 @@
 /** Why a message was not handled. A closed set. */
 export type IgnoredReason =
-  'not-json' | 'unknown-event' | 'thread-mismatch' | 'rate-limit' | 'pending-overflow' | 'closing';
+  | 'not-json'
+  | 'unknown-event'
+  | 'thread-mismatch'
+  | 'invalid-payload'
+  | 'rate-limit'
+  | 'pending-overflow'
+  | 'closing';
 
 /** Counts the messages of all connections since the process started. */
 export class TrafficCounters {
@@ -10,6 +16,7 @@ export class TrafficCounters {
     'not-json': 0,
     'unknown-event': 0,
     'thread-mismatch': 0,
+    'invalid-payload': 0,
     'rate-limit': 0,
     'pending-overflow': 0,
     closing: 0,

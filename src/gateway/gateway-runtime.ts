@@ -104,7 +104,9 @@ export class GatewayRuntime implements OnModuleInit {
       const scopeBlueprint = this.#scopeBlueprintOf(gateways);
       const pattern = PathPattern.in(path);
       const parts = [webSocketServer, path, gateways, scopeBlueprint, verify, pattern] as const;
-      this.#servers.set(endpoint, new IsolatedServer(...parts));
+      const server = new IsolatedServer(...parts);
+      warnOfUnhandled(server);
+      this.#servers.set(endpoint, server);
     }
     const host = this.#arrivalServices(this.#connectionHost(adapter));
     adapter.useAcceptor((endpoint, request, socket, head) => {
@@ -164,5 +166,15 @@ export class GatewayRuntime implements OnModuleInit {
           `Write providers: [${name}] in a module of the application.`,
       );
     }
+  }
+}
+
+function warnOfUnhandled(server: IsolatedServer): void {
+  const events = server.contract?.unhandled((event) => server.handlersOf(event) !== undefined);
+  for (const event of events ?? []) {
+    new Logger('WebSocketIsolation').warn(
+      `The contract of ${server.path} has the message "${event}", which no gateway there handles: clients that send it ` +
+        'are refused with UNKNOWN_EVENT.',
+    );
   }
 }

@@ -1,6 +1,7 @@
 import { type ArgumentsHost, type HttpException, HttpStatus } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 
+import type { ContractIssue } from '../contract/check.js';
 import { IsolationError } from '../errors/isolation-error.js';
 import { errorText } from '../errors/error-text.js';
 import { httpStatusOf, isClientFault } from '../errors/http-status.js';
@@ -8,7 +9,16 @@ import type { BoundFilter } from '../nest/gateway-enhancers.js';
 import { GuardRefusedError } from './handler-pipeline.js';
 
 /** This library refused a message. The client gets the code and the text. */
-export class MessageRefusedError extends IsolationError {}
+export class MessageRefusedError extends IsolationError {
+  constructor(
+    code: string,
+    message: string,
+    /** What is wrong with the data, where a schema has found it. */
+    readonly issues?: readonly ContractIssue[],
+  ) {
+    super(code, message);
+  }
+}
 
 /** The data of the `exception` event that a client gets for a failed message. */
 export interface ExceptionReply {
@@ -16,6 +26,8 @@ export interface ExceptionReply {
   readonly code: string;
   /** A list of texts where the error has one, such as the faults that a `ValidationPipe` found. */
   readonly message: string | readonly string[];
+  /** With `INVALID_PAYLOAD`: what is wrong with the data, and where. */
+  readonly issues?: readonly ContractIssue[];
   /** The `id` of the message, where it had one. */
   readonly id?: string | number;
 }
@@ -26,7 +38,8 @@ export interface ExceptionReply {
  * only the log has the cause.
  */
 export function exceptionReply(error: unknown, id: string | number | undefined): unknown {
-  if (error instanceof MessageRefusedError) return reply(error.code, error.message, id);
+  if (error instanceof MessageRefusedError)
+    return reply(error.code, error.message, id, error.issues);
   if (isClientFault(error)) return clientFaultReply(error as HttpException, id);
   if (!(error instanceof WsException)) return reply('INTERNAL_ERROR', 'Internal server error', id);
   const content = error.getError();
@@ -58,8 +71,15 @@ function reply(
   code: string,
   message: ExceptionReply['message'],
   id: string | number | undefined,
+  issues?: readonly ContractIssue[],
 ): ExceptionReply {
-  return { status: 'error', code, message, ...(id !== undefined && { id }) };
+  return {
+    status: 'error',
+    code,
+    message,
+    ...(issues && { issues }),
+    ...(id !== undefined && { id }),
+  };
 }
 
 /** Returns the first filter that catches errors of this class. */

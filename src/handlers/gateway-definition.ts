@@ -1,3 +1,4 @@
+import type { Type } from '@nestjs/common';
 import { type ContextId, MetadataScanner } from '@nestjs/core';
 
 import {
@@ -45,6 +46,8 @@ type Method = (...args: unknown[]) => unknown;
 export class GatewayDefinition {
   /** Name of the class, for error messages. */
   readonly name: string;
+  /** The class itself. */
+  readonly type: Type;
   readonly handlers: readonly HandlerDefinition[];
   /** Whether all connections share one instance. */
   readonly isStatic: boolean;
@@ -63,6 +66,7 @@ export class GatewayDefinition {
     this.isStatic = wrapper.isDependencyTreeStatic();
     const prototype = this.placeholder;
     this.name = wrapper.name as string;
+    this.type = prototype.constructor as Type;
     this.enhancers = new GatewayEnhancers(internals, wrapper);
     this.handlers = handlersOf(this);
     this.#serverProperties = serverPropertiesOf(prototype);

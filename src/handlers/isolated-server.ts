@@ -4,6 +4,7 @@ import type { VerifyRequest } from '../handshake/app-answer.js';
 import type { ConnectionScope, ScopeBlueprint } from '../scope/connection-scope.js';
 import type { PathPattern } from '../upgrade/path-pattern.js';
 import type { GatewayDefinition, HandlerDefinition, HandlerPlan } from './gateway-definition.js';
+import { PathContract } from './path-contract.js';
 
 /** A handler, and the index of its gateway among the server's gateways. */
 export interface HandlerRef {
@@ -14,6 +15,8 @@ export interface HandlerRef {
 /** One `ws` server with the isolated gateways that share its path. */
 export class IsolatedServer {
   readonly #handlers = new Map<unknown, HandlerRef[]>();
+  /** `undefined` for a path whose gateways have no contract: nothing is checked there. */
+  readonly contract: PathContract | undefined;
 
   constructor(
     readonly webSocketServer: WebSocketServer,
@@ -25,6 +28,7 @@ export class IsolatedServer {
     /** Of a path with parameters. */
     readonly pattern?: PathPattern,
   ) {
+    this.contract = PathContract.of(gateways);
     for (const [gatewayIndex, { handlers }] of gateways.entries()) {
       for (const handler of handlers) this.#add({ gatewayIndex, handler });
     }

@@ -45,4 +45,9 @@ export abstract class AskingManager extends TopicMember {
   answered(answer: ClientAnswer): void {
     this.owner.asks.answer(this, answer);
   }
+
+  /** @internal The event of the open question that an answer is for, if no other answer of the client is checked. */
+  claimAnswer(answer: ClientAnswer): string | undefined {
+    return this.owner.asks.claim(this, answer);
+  }
 }

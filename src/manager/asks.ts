@@ -168,6 +168,20 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
     question.listener.answered(data);
   }
 
+  /**
+   * Claims an open question for the check of an answer. Returns its event; `undefined`, and counts the answer, where the
+   * question is not open or an earlier answer of the connection is being checked.
+   */
+  claim(manager: Manager, { ask }: ClientAnswer): string | undefined {
+    const question = this.#open.get(manager)?.get(String(ask));
+    if (!question || question.claimedBy.has(manager)) {
+      this.ignored += 1;
+      return undefined;
+    }
+    question.claimedBy.add(manager);
+    return question.event;
+  }
+
   /** A connection is ready: it is asked the open questions of its thread. */
   cameBack(manager: Manager): void {
     // Most processes have no such questions.

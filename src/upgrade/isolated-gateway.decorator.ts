@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { type GatewayMetadata, WebSocketGateway } from '@nestjs/websockets';
 
+import type { AnyContract } from '../contract/contract.js';
 import { IsolationError } from '../errors/isolation-error.js';
 import {
   ENTRY_PROVIDER_WATERMARK,
@@ -8,6 +9,7 @@ import {
   GATEWAY_SERVER_METADATA,
 } from '../nest/nest-internals.js';
 import { announceGateway, ANNOUNCING_PROPERTY } from './gateway-announcement.js';
+import { setContract } from './gateway-contract.js';
 
 const ISOLATED = Symbol('websocket-isolation:isolated-gateway');
 
@@ -26,8 +28,11 @@ export function unboundGateways(): object[] {
   });
 }
 
-/** The options of `@WebSocketGateway`. Further options go to the `ws` server of the gateway's path. */
-export type IsolatedGatewayOptions = GatewayMetadata & Readonly<Record<string, unknown>>;
+/** The options of `@WebSocketGateway`, and a contract. Further options go to the `ws` server of the gateway's path. */
+export type IsolatedGatewayOptions = GatewayMetadata & {
+  /** What goes over the connections: the payloads of clients are checked against it. Default: nothing is checked. */
+  readonly contract?: AnyContract | undefined;
+} & Readonly<Record<string, unknown>>;
 
 /**
  * Class decorator of a gateway whose connections are isolated: each has its own context, manager and scope. Takes the
@@ -52,11 +57,11 @@ export function IsolatedGateway(
   options: GatewayMetadata | IsolatedGatewayOptions = {},
 ): ClassDecorator {
   return (target) => {
-    const gateway =
-      typeof portOrOptions === 'number'
-        ? WebSocketGateway(portOrOptions, options)
-        : WebSocketGateway(portOrOptions);
+    const isPort = typeof portOrOptions === 'number';
+    const { contract, ...given } = (isPort ? options : portOrOptions) as IsolatedGatewayOptions;
+    const gateway = isPort ? WebSocketGateway(portOrOptions, given) : WebSocketGateway(given);
     gateway(target);
+    setContract(target, contract);
     Reflect.defineMetadata(ISOLATED, true, target);
     // An entry point of the application, as controllers are: REQUEST-scoped APP_* enhancers apply to it.
     Reflect.defineMetadata(ENTRY_PROVIDER_WATERMARK, true, target);

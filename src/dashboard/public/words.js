@@ -66,6 +66,7 @@ export const IGNORED = {
   'not-json': 'not JSON',
   'unknown-event': 'unknown event',
   'thread-mismatch': 'another thread',
+  'invalid-payload': 'data that does not fit the contract',
   'rate-limit': 'too many at once',
   'pending-overflow': 'too many waiting',
   closing: 'connection closing',
