@@ -88,6 +88,7 @@ export {
   type IsolationEvents,
   type RemovalCause,
   type RenewalRefusal,
+  type StreamOutcome,
   type TopicLeaveCause,
   type TopicRefusal,
 } from './journal/isolation-events.js';
@@ -132,6 +133,7 @@ export {
   NoReceiverError,
 } from './manager/ask.errors.js';
 export { type AskOptions } from './manager/asking.js';
+export { type OpenWork } from './manager/asks.js';
 export { type JoinOptions } from './manager/topic-member.js';
 export { type Excepted } from './history/event-history.js';
 export { type PresenceMember } from './topics/member-list.js';

@@ -46,10 +46,6 @@ export class Connection
     this.manager.useHooks(this);
   }
 
-  get path(): string {
-    return this.server.path;
-  }
-
   /** Runs the connect hooks. Messages wait until the hooks have ended. */
   open(request: IncomingMessage): void {
     this.services.resume?.enter(this.manager, request);

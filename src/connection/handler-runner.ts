@@ -7,6 +7,7 @@ import type { GatewayInstance } from '../handlers/gateway-definition.js';
 import { type HandlerRef, type IsolatedServer, ScopedPlans } from '../handlers/isolated-server.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
+import type { OpenWork } from '../manager/asks.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Tracer } from '../monitoring/tracer.js';
 import type { ConnectionScope } from '../scope/connection-scope.js';
@@ -45,6 +46,10 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     readonly instances: readonly GatewayInstance[],
     readonly client: WebSocket,
   ) {}
+
+  get path(): string {
+    return this.server.path;
+  }
 
   /** @internal Called when the end of a stream threw. */
   abstract streamFailed(error: unknown): void;
@@ -206,6 +211,11 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     if (!call.isOver) call.reply?.ended();
     call.isOver = true;
     this.release(call, outcome);
+  }
+
+  /** The open streams that handlers have returned. */
+  get openStreams(): readonly OpenWork[] {
+    return this.#streams?.open ?? [];
   }
 
   /** Ends the streams that handlers have returned. */

@@ -2,8 +2,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { runInContext } from '../context/running-code.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
-import { type AnsweringConnection, answer } from './answers.js';
+import { answer } from './answers.js';
 import type { RunningCall } from './running-call.js';
+import type { RecordedConnection, StreamRecord } from './stream-record.js';
 
 /** Items after which other connections get a turn, where a source never waits itself. */
 const ITEMS_PER_TURN = 64;
@@ -17,7 +18,7 @@ export function isPullable(value: unknown): value is PullableSource {
 }
 
 /** The connection that streams belong to. */
-export interface StreamingConnection extends AnsweringConnection {
+export interface StreamingConnection extends RecordedConnection {
   /** A handler, or its stream, has failed. */
   fail(error: unknown, call: RunningCall): void;
   /** The call will send nothing more. */
@@ -26,12 +27,23 @@ export interface StreamingConnection extends AnsweringConnection {
   streamFailed(error: unknown): void;
 }
 
+/** What keeps the pulled streams of a connection. */
+export interface PulledStreams {
+  /** The stream sends nothing more. Its source has ended, or is abandoned. */
+  finished(stream: PulledStream): void;
+  /** The source has ended. */
+  gone(stream: PulledStream): void;
+}
+
 /**
  * Sends the items of one source. An item is pulled only while the client's socket owes little, so a source of any length
  * to a reader of any speed takes little memory.
  */
 export class PulledStream {
   readonly #iterator: AsyncIterator<unknown>;
+  // Both never reject.
+  #pulling: Promise<unknown> = Promise.resolve();
+  #returned: Promise<unknown> = Promise.resolve();
   #isStopped = false;
   #stopping: Promise<void> | undefined = undefined;
   #isOver = false;
@@ -40,26 +52,25 @@ export class PulledStream {
     private readonly connection: StreamingConnection,
     source: PullableSource,
     private readonly call: RunningCall,
-    private readonly ended: (stream: PulledStream) => void,
+    readonly record: StreamRecord,
+    private readonly owner: PulledStreams,
   ) {
     this.#iterator = source[Symbol.asyncIterator]();
   }
 
-  /** Pulls until the source ends or the stream is stopped. Never rejects. */
+  /** Pulls until the source ends or the stream is stopped. Resolves when the source has ended. Never rejects. */
   async run(): Promise<void> {
-    const { connection, call } = this;
-    let outcome: 'ok' | 'failed' = 'ok';
+    const pulling = this.#pullAll();
+    this.#pulling = pulling.catch(nothing);
     try {
       // A source that has not ended by itself is ended, so that its `finally` runs.
-      if (!(await this.#pullAll())) await this.stop();
-      call.reply?.complete(call);
+      if (!(await pulling)) await this.stop();
     } catch (error) {
-      outcome = 'failed';
-      if (!this.#isStopped) connection.fail(error, call);
+      if (!this.#isStopped) this.#fail(error);
     }
-    this.#isOver = true;
-    this.ended(this);
-    connection.over(call, outcome);
+    this.#finish();
+    await this.#returned;
+    this.owner.gone(this);
   }
 
   /**
@@ -70,13 +81,38 @@ export class PulledStream {
     if (this.#isStopped || this.#isOver) return this.#stopping;
     this.#isStopped = true;
     const { manager } = this.connection;
-    const label = `stream of ${String(this.call.message.event).slice(0, 64)}`;
-    const end = (): unknown =>
-      runInContext(this.call.code, () => this.#iterator.return?.(), undefined);
-    this.#stopping = manager.runStep(label, end, (_outcome, error) => {
-      if (error !== undefined) this.connection.streamFailed(error);
-    });
+    const ended = manager.runStep(
+      this.record.label,
+      () => this.#return(),
+      (_outcome, error) => {
+        if (error !== undefined) this.connection.streamFailed(error);
+      },
+    );
+    this.#stopping = ended?.then(() => this.#finish());
     return this.#stopping;
+  }
+
+  // Waits for `next()` too: a source without `return()` ends with the item that it makes.
+  async #return(): Promise<void> {
+    const end = async (): Promise<unknown> => this.#iterator.return?.();
+    const returned = runInContext(this.call.code, end, undefined);
+    this.#returned = returned.catch(nothing);
+    await Promise.all([returned, this.#pulling]);
+  }
+
+  #fail(error: unknown): void {
+    this.record.ends('failed', error);
+    this.connection.fail(error, this.call);
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { call } = this;
+    call.reply?.complete(call);
+    this.record.ended();
+    this.owner.finished(this);
+    this.connection.over(call, 'ok');
   }
 
   // Resolves to whether the source has ended by itself.
@@ -88,13 +124,20 @@ export class PulledStream {
       // Stopped while the source made the item.
       if (this.#isStopped) return false;
       if (done) return true;
-      const isSaid = answer(this.connection, value, this.call, true);
-      // The client has got the reason, and nothing more follows.
-      if (!isSaid) return false;
+      if (!answer(this.connection, value, this.call, true)) {
+        // The client has got the reason, and nothing more follows.
+        this.record.ends('failed', new TypeError('an item that JSON cannot express'));
+        return false;
+      }
+      this.record.items += 1;
       if (manager.bufferedBytes >= streamLowWaterBytes) await manager.drained();
       else if (sent % ITEMS_PER_TURN === 0) await turn();
       if (!manager.mayAct) return false;
     }
     return false;
   }
+}
+
+function nothing(): void {
+  // The failure is handled where the promise is awaited.
 }

@@ -1,29 +1,40 @@
 import type { Observable, Subscription } from 'rxjs';
 
 import { runInContext } from '../context/running-code.js';
+import type { OpenWork } from '../manager/asks.js';
 import { MessageRefusedError } from '../handlers/exception-reply.js';
 import { answer, answerRefusal } from './answers.js';
 import {
   isPullable,
   PulledStream,
+  type PulledStreams,
   type PullableSource,
   type StreamingConnection,
 } from './pulled-stream.js';
 import { RunningCall } from './running-call.js';
+import { StreamRecord } from './stream-record.js';
+import { letGo } from './unserializable-answer.js';
 
 /** How many observables that handlers returned may be open on one connection. */
 const MAX_OBSERVABLES = 1_000;
 
+/** An observable that is open, and its record, unless its handler is intercepted and has returned one value. */
+interface OpenObservable {
+  record: StreamRecord | undefined;
+}
+
 /** The open streams of one connection: what handlers returned that is more than one value. */
-export class Streams {
-  readonly #observables = new Set<Subscription>();
+export class Streams implements PulledStreams {
+  readonly #observables = new Map<Subscription, OpenObservable>();
+  // An abandoned stream keeps its place until its source ends.
   readonly #pulled = new Map<PulledStream, Disposable>();
 
   constructor(private readonly connection: StreamingConnection) {}
 
-  /** Streams that are open. */
-  get size(): number {
-    return this.#observables.size + this.#pulled.size;
+  /** The streams that are open. */
+  get open(): OpenWork[] {
+    const records = [...this.#observables.values(), ...this.#pulled.keys()];
+    return records.flatMap(({ record }) => record?.open ?? []);
   }
 
   /** Sends what an observable emits, at the speed at which it emits. */
@@ -32,19 +43,31 @@ export class Streams {
     const { connection } = this;
     // With interceptors, the method is called on subscription, and may return a stream that is pulled.
     const isStream = (): boolean => !call.plan.isIntercepted || call.isStream;
+    const open: OpenObservable = { record: undefined };
+    const record = (): StreamRecord | undefined => {
+      if (!open.record && isStream()) open.record = new StreamRecord(connection, call);
+      return open.record;
+    };
     let isPulled = false;
     const reply = (value: unknown): void => {
       if (call.plan.isIntercepted && isPullable(value)) {
         isPulled = true;
-        this.pull(value, call);
-      } else void answer(connection, value, call, isStream());
+        return this.pull(value, call);
+      }
+      const isSaid = answer(connection, value, call, isStream());
+      const known = record();
+      if (known && isSaid) known.items += 1;
     };
-    const fail = (error: unknown): void => connection.fail(error, call);
+    const fail = (error: unknown): void => {
+      record()?.ends('failed', error);
+      connection.fail(error, call);
+    };
     // A source that connections share emits in the async context of the code that makes it emit.
     const stream = source.subscribe({
       next: (value) => runInContext(call.code, reply, value),
       error: (error: unknown) => runInContext(call.code, fail, error),
       complete: () => {
+        record()?.ends('completed');
         if (isStream()) call.reply?.complete(call);
         runInContext(call.code, RunningCall.settle, call);
       },
@@ -52,42 +75,70 @@ export class Streams {
     // The method has ended, and an open stream takes no place among the running handlers. With interceptors, the
     // pipeline reports the end of the method.
     if (!call.plan.isIntercepted) call.settled();
-    if (!stream.closed) this.#observables.add(stream);
+    if (!stream.closed) {
+      record();
+      this.#observables.set(stream, open);
+      call.stop ??= () => this.#cancel(stream, record(), call);
+    }
     // Called at once where the stream has ended already.
     stream.add(() => {
       this.#observables.delete(stream);
+      open.record?.ended();
       if (!isPulled) connection.over(call, 'ok');
     });
   }
 
   /** Sends the items of a source, at the speed at which the client reads. The stream pins the connection. */
   pull(source: PullableSource, call: RunningCall): void {
-    const { manager, services } = this.connection;
-    if (this.#pulled.size >= services.options.inbound.maxStreams) return this.#refuse(call);
-    const stream = new PulledStream(this.connection, source, call, (ended) => this.#ended(ended));
-    this.#pulled.set(stream, manager.pin(`stream of ${String(call.message.event).slice(0, 64)}`));
-    call.stop = () => stream.stop();
+    const { connection } = this;
+    const { manager, services } = connection;
+    if (this.#pulled.size >= services.options.inbound.maxStreams) {
+      letGo(source);
+      return this.#refuse(call);
+    }
+    const record = new StreamRecord(connection, call);
+    const stream = new PulledStream(connection, source, call, record, this);
+    this.#pulled.set(stream, manager.pin(record.label));
+    call.stop = () => {
+      record.ends('cancelled');
+      return stream.stop();
+    };
     call.settled();
-    void runInContext(call.code, () => stream.run(), undefined);
+    const run = (): void => record.run(() => void stream.run());
+    runInContext(call.code, run, undefined);
   }
 
   /** Ends all streams. Resolves when the sources that are pulled have ended, or were abandoned. */
   end(): Promise<void> | undefined {
-    for (const observable of this.#observables) {
-      try {
-        observable.unsubscribe();
-      } catch (error) {
-        this.connection.streamFailed(error);
-      }
-    }
+    for (const stream of this.#observables.keys()) this.#unsubscribe(stream);
     if (this.#pulled.size === 0) return undefined;
     const ends = [...this.#pulled.keys()].map(async (stream) => stream.stop());
     return Promise.all(ends).then(nothing);
   }
 
-  #ended(stream: PulledStream): void {
+  finished(stream: PulledStream): void {
     this.#pulled.get(stream)?.[Symbol.dispose]();
+  }
+
+  gone(stream: PulledStream): void {
     this.#pulled.delete(stream);
+  }
+
+  // A handler that has returned one value, and not a stream, still replies with it.
+  #cancel(stream: Subscription, record: StreamRecord | undefined, call: RunningCall): undefined {
+    if (!record) return undefined;
+    record.ends('cancelled');
+    call.reply?.complete(call);
+    runInContext(call.code, () => this.#unsubscribe(stream), undefined);
+    return undefined;
+  }
+
+  #unsubscribe(stream: Subscription): void {
+    try {
+      stream.unsubscribe();
+    } catch (error) {
+      this.connection.streamFailed(error);
+    }
   }
 
   #refuse(call: RunningCall): void {

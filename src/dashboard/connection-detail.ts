@@ -1,10 +1,11 @@
 import type { Clock } from '../time/clock.js';
+import type { OpenWork } from '../manager/asks.js';
 import type { Limits } from '../manager/limits.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { type ConnectionRow, rowOf } from './connection-list.js';
 
-/** Topics, and other connections of the user, that are named. */
+/** Topics, questions, streams, and other connections of the user, that are named. */
 const MAX_NAMED = 50;
 
 /** All facts about one connection that the page shows. */
@@ -25,6 +26,9 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly seenMs: number;
   readonly pinLabels: readonly string[];
   readonly disposers: number;
+  /** Up to 50 open questions to the client, and up to 50 open streams, each with its age. */
+  readonly asks: readonly OpenWork[];
+  readonly streams: readonly OpenWork[];
   /** Critical messages that wait to be sent. */
   readonly waitingCritical: number;
   readonly waitingLatest: number;
@@ -64,6 +68,8 @@ export function readConnection(
     seenMs: now - manager.lastSeenAt,
     pinLabels: manager.pins,
     disposers: manager.disposerCount,
+    asks: manager.openAsks.slice(0, MAX_NAMED),
+    streams: manager.openStreams.slice(0, MAX_NAMED),
     waitingCritical: manager.recoveryQueueSize,
     waitingLatest: manager.latestWaiting,
     sent: counters.sent,

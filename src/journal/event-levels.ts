@@ -17,6 +17,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'message-handled': 'never',
   // As frequent as messages.
   'ask-ended': 'never',
+  'stream-ended': 'never',
   'message-dropped': 'debug',
   'thread-mismatch': 'warn',
   'handler-failed': 'error',

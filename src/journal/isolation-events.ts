@@ -65,6 +65,12 @@ export type HandlerOutcome = 'ok' | 'failed';
 export type AskOutcome = 'answered' | 'rejected' | 'timeout' | 'aborted' | 'unreachable';
 
 /**
+ * How a stream ended: its source ended, its source or an item failed, its client cancelled it, or its connection
+ * closed.
+ */
+export type StreamOutcome = 'completed' | 'failed' | 'cancelled' | 'closed';
+
+/**
  * Every event with its details. The names are those of the diagnostics channels, without the prefix
  * `websocket-isolation:`. Durations are in milliseconds.
  */
@@ -112,6 +118,15 @@ export interface IsolationEvents {
     connectionId?: string | undefined;
     event: string;
     outcome: AskOutcome;
+    durationMs: number;
+  };
+  /** What a handler has returned as a stream or an observable has ended. */
+  'stream-ended': {
+    subject: EventSubject;
+    path: string;
+    event: string;
+    outcome: StreamOutcome;
+    items: number;
     durationMs: number;
   };
   'message-dropped': { subject: EventSubject; reason: string };

@@ -31,7 +31,12 @@ export abstract class AskingManager extends TopicMember {
     return this.owner.asks.ask(reach, event, data, options) as Promise<T>;
   }
 
-  /** @internal The questions to this connection that have no answer yet. */
+  /** The streams and observables that handlers of this connection have returned and that are open. */
+  get openStreams(): readonly OpenWork[] {
+    return this.hooks?.openStreams ?? [];
+  }
+
+  /** The questions to this connection that have no answer yet, the oldest first. */
   get openAsks(): readonly OpenWork[] {
     return this.owner.asks.of(this);
   }

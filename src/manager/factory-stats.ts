@@ -32,6 +32,10 @@ export interface FactoryStats {
     readonly usersWithManagers: number;
     readonly byState: Readonly<Record<ManagerState, number>>;
     readonly pinned: number;
+    /** Questions of `ask()` that this process has asked, and that have no answer yet. */
+    readonly openAsks: number;
+    /** Streams and observables that handlers have returned, and that are open. */
+    readonly openStreams: number;
     /** Present when a cluster is configured. */
     readonly cluster?: ClusterStatus;
   };
@@ -45,6 +49,8 @@ export interface FactoryCounters {
   readonly limitHits: number;
   readonly securityViolations: number;
   readonly connections: number;
+  /** Open at this moment. */
+  readonly openAsks: number;
 }
 
 export function readFactoryStats(
@@ -56,7 +62,11 @@ export function readFactoryStats(
 ): FactoryStats {
   const { created, active, disposed } = registry.ledger;
   const byState = { connecting: 0, ready: 0, draining: 0, closing: 0, closed: 0 };
-  for (const manager of registry.all()) byState[manager.state] += 1;
+  let openStreams = 0;
+  for (const manager of registry.all()) {
+    byState[manager.state] += 1;
+    openStreams += manager.openStreams.length;
+  }
   const userDistribution = Object.create(null) as Record<string, number>;
   for (const slots of registry.users()) userDistribution[slots.userId] = slots.held;
   return {
@@ -81,6 +91,8 @@ export function readFactoryStats(
       usersWithManagers: registry.userCount,
       byState,
       pinned: registry.pinned.size,
+      openAsks: counters.openAsks,
+      openStreams,
       ...(cluster && { cluster: cluster.status() }),
     },
     userDistribution,

@@ -3,7 +3,7 @@ import type { ByteBudget } from '../structures/byte-budget.js';
 import type { Clock } from '../time/clock.js';
 import type { CloseReason } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
-import type { AskedManager, Asks } from './asks.js';
+import type { AskedManager, Asks, OpenWork } from './asks.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import type { BusyManager, LatestFrames } from './latest-frames.js';
 
@@ -71,6 +71,8 @@ export interface ManagerOwner<Manager = object> {
 export interface ConnectionHooks {
   /** Path of the gateway: one of a few, known at boot. */
   readonly path: string;
+  /** The open streams that handlers have returned. */
+  readonly openStreams?: readonly OpenWork[];
   /** A frame arrived on a connection that is not closing. Must not throw. */
   received(frame: Buffer): void;
   /** A frame arrived while the connection or its socket was closing. */

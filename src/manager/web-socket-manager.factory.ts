@@ -62,8 +62,9 @@ export class WebSocketManagerFactory {
   /** @internal Counts of events since the start. The current state is in the registry. */
   get counters(): FactoryCounters {
     const { limitHits } = this.#reservations;
-    const { connections } = this.bookkeeping;
-    return { limitHits, connections, securityViolations: this.#ownership.violations };
+    const { connections, asks } = this.bookkeeping;
+    const { violations: securityViolations } = this.#ownership;
+    return { limitHits, connections, securityViolations, openAsks: asks.size };
   }
 
   /**

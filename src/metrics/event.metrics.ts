@@ -76,6 +76,36 @@ export const EVENT_METRICS: readonly EventMetric[] = [
     },
   },
   {
+    name: 'ask_duration_seconds',
+    kind: 'histogram',
+    help: 'From a question to clients to its answer, or to the error that ended it.',
+    labels: ['event', 'outcome'],
+    buckets: LONG,
+    events: {
+      'ask-ended': ({ event, outcome, durationMs }) => seconds(durationMs, { event, outcome }),
+    },
+  },
+  {
+    name: 'stream_duration_seconds',
+    kind: 'histogram',
+    help: 'How long streams were open that handlers have returned.',
+    labels: ['path', 'event', 'outcome'],
+    buckets: LONG,
+    events: {
+      'stream-ended': ({ path, event, outcome, durationMs }) =>
+        seconds(durationMs, { path, event, outcome }),
+    },
+  },
+  {
+    name: 'stream_items_total',
+    kind: 'counter',
+    help: 'Items that streams have sent, counted when the stream ends.',
+    labels: ['path', 'event'],
+    events: {
+      'stream-ended': ({ path, event, items }) => ({ labels: { path, event }, value: items }),
+    },
+  },
+  {
     name: 'ping_rtt_seconds',
     kind: 'histogram',
     help: 'Round trips of pings.',

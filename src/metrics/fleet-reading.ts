@@ -18,6 +18,8 @@ export class FleetReading {
   readonly bufferedBytes: number;
   /** Most bytes that wait for one slow reader. */
   readonly mostBufferedBytes: number;
+  /** Streams and observables that handlers have returned, and that are open. */
+  readonly openStreams: number;
 
   constructor(registry: ManagerRegistry, limits: Limits, paths: readonly string[]) {
     this.sendings = registry.sendings;
@@ -25,12 +27,14 @@ export class FleetReading {
     for (const path of paths) counts.set(path, zeros());
     let bufferedBytes = 0;
     let mostBufferedBytes = 0;
+    let openStreams = 0;
     for (const manager of registry.all()) {
       const path = manager.hooks?.path ?? NO_GATEWAY;
       let states = counts.get(path);
       if (!states) counts.set(path, (states = zeros()));
       states[manager.state]! += 1;
       bufferedBytes += manager.bufferedBytes;
+      openStreams += manager.openStreams.length;
       mostBufferedBytes = Math.max(mostBufferedBytes, manager.bufferedBytes);
     }
     this.connections = [...counts].flatMap(([path, states]) =>
@@ -38,6 +42,7 @@ export class FleetReading {
     );
     this.bufferedBytes = bufferedBytes;
     this.mostBufferedBytes = mostBufferedBytes;
+    this.openStreams = openStreams;
     let usersCrowded = 0;
     let usersAtLimit = 0;
     for (const { held } of registry.users()) {

@@ -168,6 +168,21 @@ export const STATE_METRICS: readonly StateMetric[] = [
     'Most bytes that wait for one slow reader.',
     ({ fleet }) => fleet.mostBufferedBytes,
   ),
+  gauge(
+    'asks_open',
+    'Questions to clients that have no answer yet.',
+    ({ factory }) => factory.bookkeeping.asks.size,
+  ),
+  counter(
+    'ask_answers_ignored_total',
+    'Answers of clients to no open question: unknown, late, or of another connection.',
+    ({ factory }) => factory.bookkeeping.asks.ignored,
+  ),
+  gauge(
+    'streams_open',
+    'Streams and observables that handlers have returned, and that are open.',
+    ({ fleet }) => fleet.openStreams,
+  ),
   gauge('topics_active', 'Topics that connections are in.', ({ topics }) => topics.size),
   gauge(
     'topic_memberships',

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import { errorText } from '../errors/error-text.js';
-import type { TracedHandshake, TracedStep, Tracer } from './tracer.js';
+import type { TracedHandshake, TracedStep, TracedStream, Tracer } from './tracer.js';
 
 type Report = (error: unknown) => void;
 
@@ -38,6 +38,11 @@ export function containedTracer(tracer: Tracer): Tracer {
         attempt(report, () => tracer.message(...of)),
         report,
       ),
+    stream: (...of) =>
+      containedStream(
+        attempt(report, () => tracer.stream(...of)),
+        report,
+      ),
     ask: (...of) =>
       containedStep(
         attempt(report, () => tracer.ask(...of)),
@@ -60,6 +65,14 @@ function containedStep(step: TracedStep | undefined, report: Report): TracedStep
     run: (part) => runOnce(step, part, report),
     fail: (error) => attempt(report, () => step?.fail(error)),
     end: () => attempt(report, () => step?.end()),
+  };
+}
+
+function containedStream(stream: TracedStream | undefined, report: Report): TracedStream {
+  return {
+    run: (part) => runOnce(stream, part, report),
+    fail: (error) => attempt(report, () => stream?.fail(error)),
+    ended: (...how) => attempt(report, () => stream?.ended(...how)),
   };
 }
 

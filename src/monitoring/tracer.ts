@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { StreamOutcome } from '../journal/isolation-events.js';
 import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
@@ -11,6 +12,11 @@ export interface TracedStep {
   fail(error: unknown): void;
   /** The work has ended. Called once. */
   end(): void;
+}
+
+/** A traced stream. {@link ended} ends it. */
+export interface TracedStream extends Pick<TracedStep, 'run' | 'fail'> {
+  ended(outcome: StreamOutcome, items: number): void;
 }
 
 /** A traced handshake. Exactly one of the methods other than `run` ends it. */
@@ -30,6 +36,8 @@ export interface Tracer {
   renewal(manager: WebSocketManager, path: string): TracedStep;
   /** One message and its handler. */
   message(manager: WebSocketManager, path: string, event: string): TracedStep;
+  /** A stream that a handler has returned, inside its message. */
+  stream(manager: WebSocketManager, path: string, event: string): TracedStream;
   /** A question to clients, from its start to its answer. */
   ask(target: AskTarget, event: string): TracedStep;
 }

@@ -13,10 +13,10 @@ import {
   type Tracer as OpenTelemetry,
 } from '@opentelemetry/api';
 
-import type { EventSubject, IsolationEvents } from '../journal/isolation-events.js';
+import type { EventSubject, IsolationEvents, StreamOutcome } from '../journal/isolation-events.js';
 import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import type { TracedHandshake, TracedStep, Tracer } from '../monitoring/tracer.js';
+import type { TracedHandshake, TracedStep, TracedStream, Tracer } from '../monitoring/tracer.js';
 import { markFailed, SpanStep } from './span-step.js';
 
 /** The options of the spans. */
@@ -102,6 +102,17 @@ export class OpenTelemetryTracer implements Tracer {
     return new SpanStep(span);
   }
 
+  // Part of the trace of its message.
+  stream(manager: WebSocketManager, path: string, event: string): TracedStream {
+    const attributes = {
+      'ws_isolation.path': path,
+      'ws_isolation.event': event,
+      ...this.#identity(manager.context),
+    };
+    const name = `websocket stream ${event}`;
+    return new StreamStep(this.tracer.startSpan(name, { attributes }, context.active()));
+  }
+
   // Part of the trace of the code that asks: a handler, or a worker of the app.
   ask({ userId, threadId, connectionId }: AskTarget, event: string): TracedStep {
     const attributes: Attributes = { 'ws_isolation.event': event };
@@ -157,6 +168,16 @@ export class OpenTelemetryTracer implements Tracer {
     const attributes: Attributes = { 'ws_isolation.connection.id': connectionId };
     if (!this.options.includeIdentity) return attributes;
     return { ...attributes, 'user.id': userId, 'ws_isolation.thread.id': threadId };
+  }
+}
+
+class StreamStep extends SpanStep implements TracedStream {
+  ended(outcome: StreamOutcome, items: number): void {
+    this.span.setAttributes({
+      'ws_isolation.stream.outcome': outcome,
+      'ws_isolation.stream.items': items,
+    });
+    this.end();
   }
 }
 

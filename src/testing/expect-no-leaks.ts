@@ -4,6 +4,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 
 import { TrafficCounters } from '../connection/traffic-counters.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { eventually } from './eventually.js';
@@ -27,11 +28,13 @@ export async function expectNoLeaks(
 function countsOf(app: INestApplicationContext): Record<string, number> {
   const registry = app.get(ManagerRegistry, { strict: false });
   const { created, active, disposed } = registry.ledger;
+  const { asks } = app.get(WebSocketManagerFactory, { strict: false }).bookkeeping;
   return {
     'active connections': active,
     'users with connections': registry.userCount,
     'managers made and neither active nor disposed': created - active - disposed,
     'running handlers': app.get(TrafficCounters, { strict: false }).inFlight,
+    'questions to clients': asks.asked,
     'pending handshakes': app.get(HandshakeService, { strict: false }).pending,
   };
 }

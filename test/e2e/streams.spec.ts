@@ -7,13 +7,15 @@ import { MessageBody, SubscribeMessage, WsException } from '@nestjs/websockets';
 import {
   CurrentManager,
   IsolatedGateway,
+  IsolationEventBus,
+  type IsolationEvents,
   LeakDetector,
   MessageSignal,
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
-import { map, type Observable } from 'rxjs';
+import { map, Observable } from 'rxjs';
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
@@ -82,6 +84,14 @@ class StreamGateway {
   async *deaf(): AsyncGenerator {
     yield { event: 'begun' };
     await new Promise(() => undefined);
+  }
+
+  @SubscribeMessage('observable')
+  observable(): Observable<unknown> {
+    return new Observable((subscriber) => {
+      subscriber.next({ event: 'begun' });
+      return () => void ended.push('observable');
+    });
   }
 
   @SubscribeMessage('flood')
@@ -178,6 +188,62 @@ describe('a handler that returns a stream', () => {
     expect(ended).toEqual(['waits']);
     const report = JSON.stringify(testApp.app.get(LeakDetector).getReport());
     expect(report).toContain('stream of deaf');
+  });
+
+  it('that ignores return() is abandoned when it is cancelled, and the client gets `complete`', async () => {
+    const client = await start({ cleanup: { disposeTimeoutMs: 50 } });
+    client.send('deaf', undefined, 1);
+    await client.next('begun');
+    client.send('cancel', undefined, 1);
+    await client.next('complete');
+    expect(of(client, 1)).toHaveLength(2);
+    expect(managers()[0]!.isPinned).toBe(false);
+    // It keeps its place among the streams of the connection until it ends.
+    expect(managers()[0]!.openStreams).toMatchObject([{ event: 'deaf' }]);
+    const { suspects } = testApp.app.get(LeakDetector).getReport();
+    expect(suspects).toMatchObject([{ cause: 'abandoned', label: 'stream of deaf' }]);
+  });
+
+  it('may be an observable, which is unsubscribed when the client cancels the message', async () => {
+    const client = await start();
+    client.send('observable', undefined, 1);
+    await client.next('begun');
+    expect(managers()[0]!.openStreams).toMatchObject([{ event: 'observable' }]);
+    client.send('cancel', undefined, 1);
+    await client.next('complete');
+    expect(ended).toEqual(['observable']);
+    expect(of(client, 1)).toHaveLength(2);
+    expect(managers()[0]!.openStreams).toEqual([]);
+  });
+
+  it('is counted, listed with its age, and reported when it ends', async () => {
+    const client = await start();
+    const events: IsolationEvents['stream-ended'][] = [];
+    testApp.app.get(IsolationEventBus).on('stream-ended', (event) => void events.push(event));
+    client.send('waits', undefined, 1);
+    await client.next('begun');
+    expect(managers()[0]!.openStreams).toEqual([
+      { event: 'waits', ageMs: expect.any(Number) as unknown as number },
+    ]);
+    const stats = (): object => testApp.app.get(WebSocketManagerFactory).getStats().currentState;
+    expect(stats()).toMatchObject({ openStreams: 1, openAsks: 0 });
+    client.send('cancel', undefined, 1);
+    await client.next('complete');
+    client.send('generator', 2, 2);
+    await client.next('complete');
+    client.send('fails', undefined, 3);
+    await client.next('exception');
+    client.send('waits', undefined, 4);
+    await client.next('begun');
+    await client.close();
+    await eventually(() => expect(events).toHaveLength(4));
+    expect(events.map(({ event, outcome, items }) => [event, outcome, items])).toEqual([
+      ['waits', 'cancelled', 1],
+      ['generator', 'completed', 2],
+      ['fails', 'failed', 1],
+      ['waits', 'closed', 1],
+    ]);
+    expect(stats()).toMatchObject({ openStreams: 0, openAsks: 0 });
   });
 
   it('is pulled only as fast as its client reads, and never closes the connection with 4441', async () => {

@@ -18,7 +18,12 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import { IsolatedGateway, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+import {
+  CurrentManager,
+  IsolatedGateway,
+  WebSocketManager,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
 import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel';
 import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
@@ -63,6 +68,18 @@ class TracedGateway {
     await Promise.resolve();
     work('query');
     return { event: 'said' };
+  }
+
+  @SubscribeMessage('stream')
+  async *stream(): AsyncGenerator {
+    yield { event: 'item' };
+    work('generate');
+    yield { event: 'item' };
+  }
+
+  @SubscribeMessage('confirm')
+  async confirm(@CurrentManager() manager: WebSocketManager): Promise<unknown> {
+    return { event: 'confirmed', data: await manager.ask('sure?') };
   }
 
   @SubscribeMessage('fail')
@@ -178,6 +195,38 @@ describe('an exporter of OpenTelemetry', () => {
     expect(dispose.attributes).toMatchObject({
       'ws_isolation.close.code': 1000,
       'ws_isolation.close.initiator': 'client',
+    });
+  });
+
+  it('gets a span of each stream and of each question, inside the message', async () => {
+    await start();
+    const client = await TestClient.open(testApp.url('/traced?user=ada'));
+    client.send('stream', undefined, 1);
+    await client.next('complete');
+    const stream = spanOf('websocket stream stream');
+    const opened = spanOf('websocket message stream');
+    expect(stream.parentSpanContext?.spanId).toBe(idOf(opened));
+    expect(stream.attributes).toMatchObject({
+      'ws_isolation.path': '/traced',
+      'ws_isolation.stream.items': 2,
+      'ws_isolation.stream.outcome': 'completed',
+    });
+    expect(spanOf('generate').parentSpanContext?.spanId).toBe(idOf(stream));
+
+    client.send('confirm');
+    const { ask } = (await client.next('sure?')) as unknown as { ask: string };
+    client.socket.send(JSON.stringify({ event: 'answer', ask, data: true }));
+    await client.next('confirmed');
+    const confirm = spanOf('websocket message confirm');
+    const asked = spanOf('websocket ask sure?');
+    expect(asked.kind).toBe(SpanKind.CLIENT);
+    expect(asked.parentSpanContext?.spanId).toBe(idOf(confirm));
+    client.send('confirm');
+    await client.next('sure?');
+    client.terminate();
+    await eventually(() => expect(spans('websocket ask sure?')).toHaveLength(2));
+    expect(spans('websocket ask sure?')[1]!.attributes).toMatchObject({
+      'error.type': 'ManagerClosedError',
     });
   });
 

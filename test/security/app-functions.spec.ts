@@ -400,6 +400,7 @@ describe('a tracer', () => {
     fail: () => undefined,
     end: () => undefined,
   };
+  const stream = () => ({ run: step.run, fail: step.fail, ended: () => undefined });
   const handshake = {
     run: step.run,
     admitted: () => undefined,
@@ -431,7 +432,7 @@ describe('a tracer', () => {
   ])('that throws in its %s loses only its span', async (_name, broken) => {
     await start({});
     const steps = { connect: () => step, message: () => step, renewal: () => step };
-    const whole = { handshake: () => handshake, ask: () => step, ...steps };
+    const whole = { stream, handshake: () => handshake, ask: () => step, ...steps };
     app!.app.get(Tracing, { strict: false }).use({ ...whole, ...broken });
     const client = await app!.connect('/ask?user=ada');
     expect(await client.ask('ask')).toEqual({ event: 'answer', data: 1 });

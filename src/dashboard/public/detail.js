@@ -41,12 +41,17 @@ const GROUPS = {
   Resources: (it) => [
     ['Pinned by', it.pinLabels.length > 0 ? it.pinLabels.join(', ') : 'nothing'],
     ['Disposers', whole(it.disposers)],
+    ...(it.asks.length > 0 ? [['Asked, no answer yet', openWords(it.asks)]] : []),
+    ...(it.streams.length > 0 ? [['Open streams', openWords(it.streams)]] : []),
     ['Slots of the user', `${it.slots.held} of ${it.slots.limit}`],
     ...(it.isReadingPaused ? [['Reading', 'paused: handlers cannot keep up']] : []),
     ...(it.closing ? [['Closing', closingWords(it.closing)]] : []),
     ...(it.creationSite ? [['Made at', it.creationSite]] : []),
   ],
 };
+
+const openWords = (open) =>
+  open.map(({ event, ageMs }) => `${event} for ${duration(ageMs)}`).join(', ');
 
 function closingWords({ code, reason, initiator, sinceMs }) {
   const name = CODES[code] ? ` ${CODES[code]}` : '';
