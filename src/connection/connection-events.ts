@@ -1,6 +1,9 @@
+import type { HandlerOutcome } from '../journal/isolation-events.js';
 import { subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { CloseReason } from '../wire/close-codes.js';
+import type { InboundMessage } from '../wire/message-parser.js';
+import { eventName } from './answers.js';
 import type { ConnectionServices } from './connection-services.js';
 
 /** The connection that an event is about. */
@@ -28,4 +31,17 @@ export function recordClosed(
   const connectedMs = clock.now() - manager.createdAt;
   const subject = subjectOf(manager.context);
   journal.record('connection-closed', { subject, path, reason, connectedMs });
+}
+
+/** A handler has ended. The caller has looked whether the event has a listener. */
+export function recordHandled(
+  { services, manager, path }: RecordedConnection,
+  message: InboundMessage,
+  startedAt: number,
+  outcome: HandlerOutcome,
+): void {
+  const { clock, handled } = services;
+  const durationMs = clock.now() - startedAt;
+  const subject = subjectOf(manager.context);
+  handled.publish({ subject, path, event: eventName(message), outcome, durationMs });
 }

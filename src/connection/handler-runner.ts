@@ -6,7 +6,6 @@ import { runInContext } from '../context/running-code.js';
 import type { GatewayInstance } from '../handlers/gateway-definition.js';
 import { type HandlerRef, type IsolatedServer, ScopedPlans } from '../handlers/isolated-server.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
-import { subjectOf } from '../journal/journal.js';
 import type { OpenWork } from '../manager/asks.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Tracer } from '../monitoring/tracer.js';
@@ -15,6 +14,7 @@ import { isThenable } from '../structures/maybe-async.js';
 import type { Release } from '../time/clock.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { answer, answerError, eventName } from './answers.js';
+import { recordHandled } from './connection-events.js';
 import type { ConnectionServices } from './connection-services.js';
 import { isPullable, type PullableSource, type StreamingConnection } from './pulled-stream.js';
 import { type CheckingConnection, checkMessage } from './payload-check.js';
@@ -134,7 +134,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     this.#freePlace();
     call.traced?.end();
     if (call.startedAt === undefined || call.isDropped) return;
-    this.#publish(call, call.startedAt, outcome);
+    recordHandled(this, call.message, call.startedAt, outcome);
   }
 
   /** @internal Takes a place among the handlers that run, for work before them. @returns gives it back */
@@ -157,17 +157,6 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     if (!call.isDropped) this.ignore('closing');
     call.isDropped = true;
     return false;
-  }
-
-  #publish({ message }: RunningCall, startedAt: number, outcome: HandlerOutcome): void {
-    const { clock, handled } = this.services;
-    handled.publish({
-      subject: subjectOf(this.manager.context),
-      path: this.server.path,
-      event: eventName(message),
-      outcome,
-      durationMs: clock.now() - startedAt,
-    });
   }
 
   #settle(result: unknown, call: RunningCall): void {
