@@ -1,6 +1,6 @@
 import type { Clock } from '../time/clock.js';
 import type { IsolationEventName, IsolationEvents } from '../journal/isolation-events.js';
-import type { EventHistory, HistoryBounds } from '../history/event-history.js';
+import type { EventHistory, HistoryBounds, TotalBounds } from '../history/event-history.js';
 import type { ThreadKey, TopicKey } from '../history/history-key.js';
 import type { ClusterAsks } from './cluster-asks.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
@@ -38,7 +38,7 @@ export interface Cluster {
   /** Makes a history of threads that every node can read. Called once at most. */
   createHistory(bounds: HistoryBounds): EventHistory<ThreadKey>;
   /** Makes a history of topics that every node can read. Called once at most. Without it, topics have none. */
-  createTopicHistory?(bounds: HistoryBounds): EventHistory<TopicKey>;
+  createTopicHistory?(bounds: TotalBounds): EventHistory<TopicKey>;
   /**
    * Connects. Resolves when the cluster responds, or after a short time without a response: an application starts
    * whether or not the cluster is available.

@@ -50,7 +50,7 @@ export class TopicHistoryOptions {
   @atLeastOne()
   maxTopics = 10_000;
 
-  /** Bytes kept of all topics together. Only without a cluster: in memory of one process. */
+  /** Bytes kept of all topics together in the memory of one process; in a cluster, of all topics that one node sends to. */
   @bytes()
   maxTotalBytes = 67_108_864;
 }

@@ -101,6 +101,7 @@ export class GatewayRuntime implements OnModuleInit {
       const verify = isolateServer(webSocketServer, given, this.options);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       for (const gateway of gateways) await gateway.prepare();
+      this.#warnOfTaken(gateways);
       const scopeBlueprint = this.#scopeBlueprintOf(gateways);
       const pattern = PathPattern.in(path);
       const parts = [webSocketServer, path, gateways, scopeBlueprint, verify, pattern] as const;
@@ -154,6 +155,17 @@ export class GatewayRuntime implements OnModuleInit {
 
   #define(gateway: object, server: unknown): GatewayDefinition {
     return new GatewayDefinition(this.internals, this.internals.findProvider(gateway)!, server);
+  }
+
+  #warnOfTaken(gateways: readonly GatewayDefinition[]): void {
+    for (const { name, handlers } of gateways) {
+      const taken = handlers.find(({ event }) => this.topics.takes(event, true));
+      if (!taken) continue;
+      new Logger('WebSocketIsolation').warn(
+        `${name} has @SubscribeMessage('${String(taken.event)}'), but no message will reach it: with topics.authorizer ` +
+          'the library handles `subscribe` and `unsubscribe` itself. Rename the event, or remove the handler.',
+      );
+    }
   }
 
   #assertAttached(adapter: IsolatedWsAdapter): void {

@@ -45,6 +45,11 @@ export interface HistoryBounds {
   readonly maxBytes: number;
 }
 
+/** The bounds of one history, and of all that one process records in. */
+export interface TotalBounds extends HistoryBounds {
+  readonly maxTotalBytes: number;
+}
+
 /** What is kept of one history. */
 export interface KeptEvents {
   readonly events: number;

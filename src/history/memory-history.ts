@@ -3,20 +3,19 @@ import { epochFor, type HistoryKey, keyText, type ThreadKey } from './history-ke
 import type { Position } from './position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type {
-  HistoryBounds,
   HistoryListener,
   KeptEvents,
   Stretch,
   HistoryEvent,
   EventHistory,
+  TotalBounds,
 } from './event-history.js';
 import { EventLog } from './event-log.js';
 
 /** The bounds of one history, and those of all histories together. */
-export interface MemoryBounds extends HistoryBounds {
+export interface MemoryBounds extends TotalBounds {
   /** How many histories are kept that no connection has open. */
   readonly maxHistories: number;
-  readonly maxTotalBytes: number;
 }
 
 /** How often per window expired events are dropped. */

@@ -19,7 +19,8 @@ export abstract class TopicMember extends OutboundChannel {
 
   /**
    * Joins a topic: from now on, the connection gets what `emitter.toTopic(topic)` sends. Code of the server is trusted,
-   * so no authorizer is asked. All topics are left when the connection closes. Joining again replaces `presence`.
+   * so no authorizer is asked. All topics are left when the connection closes. Joining again replaces
+   * `presence`, and makes a membership that an authorizer has granted the server's own: it no longer expires.
    *
    * @returns resolves when the other nodes of a cluster know; without a cluster, at once
    * @throws {ManagerClosedError} on a closed manager

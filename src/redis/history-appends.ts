@@ -1,9 +1,11 @@
 import { EVENT_OVERHEAD_BYTES, type HistoryEvent } from '../history/event-history.js';
 import { epochFor, type HistoryKey, plainKey } from '../history/history-key.js';
+import type { Clock } from '../time/clock.js';
 import type { Appendable } from './append-queue.js';
 import type { RedisConnection } from './connections.js';
+import { HistoryBudget } from './history-budget.js';
 import { readPlace } from './history-replies.js';
-import { APPEND, RESET } from './history-scripts.js';
+import { APPEND, EMPTY, RESET } from './history-scripts.js';
 import type { Keys } from './keys.js';
 import type { KnownPlaces } from './known-places.js';
 import type { HistoryMessages } from './messages.js';
@@ -15,6 +17,7 @@ import { namesOf, type HistoryKeys } from './history-keys.js';
 /** What appending needs from its node. */
 export interface AppendServices<Key extends HistoryKey> {
   readonly messages: HistoryMessages<Key>;
+  readonly clock: Clock;
   readonly connection: () => RedisConnection;
   readonly keys: Keys;
   readonly bus: NodeBus;
@@ -22,16 +25,32 @@ export interface AppendServices<Key extends HistoryKey> {
   readonly seesAllReceivers: () => boolean;
   /** An event was given up: clients that resume it get a gap. */
   lost(key: Key, error: unknown): void;
+  /** A command to Redis failed. */
+  stumbled(error: unknown): void;
 }
 
 /** Makes the items that are appended to histories: events, and resets where events were lost. */
 export class HistoryAppends<Key extends HistoryKey> {
+  readonly #budget: HistoryBudget | undefined;
+
   constructor(
     private readonly services: AppendServices<Key>,
     /** The bounds of a history, as the scripts take them: window, events, bytes. */
     private readonly bounds: readonly string[],
     private readonly known: KnownPlaces,
-  ) {}
+    /** Bytes of all histories together. Default: each history has its own bound only. */
+    maxTotalBytes: number | undefined,
+  ) {
+    if (maxTotalBytes === undefined) return;
+    const windowMs = Number(bounds[0]);
+    this.#budget = new HistoryBudget(services.clock, windowMs, maxTotalBytes, (keys) =>
+      this.#empty(keys),
+    );
+  }
+
+  dispose(): void {
+    this.#budget?.dispose();
+  }
 
   /**
    * Makes the item for an event.
@@ -64,8 +83,11 @@ export class HistoryAppends<Key extends HistoryKey> {
         const reply = await APPEND.run(services.connection(), namesOf(keys), args);
         const [outcome, ...done] = reply as [string, ...string[]];
         if (outcome === 'early') return 'early';
-        const to = done.splice(2);
-        if (outcome === 'done') this.known.saw(keys.hash, readPlace(done)!);
+        const to = done.splice(3);
+        if (outcome === 'done') {
+          this.known.saw(keys.hash, readPlace(done)!);
+          this.#budget?.appended(keys, Number(done[2]));
+        }
         published?.(readPublished(to, services.seesAllReceivers()));
         return 'done';
       },
@@ -87,6 +109,12 @@ export class HistoryAppends<Key extends HistoryKey> {
       },
       giveUp: () => undefined,
     };
+  }
+
+  // If it fails, the events stay until they expire.
+  #empty({ hash, stream }: HistoryKeys): void {
+    const emptied = EMPTY.run(this.services.connection(), [hash, stream], []);
+    emptied.catch((error: unknown) => this.services.stumbled(error));
   }
 
   /** Begins a history anew, and notifies every node that holds it. */

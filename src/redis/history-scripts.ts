@@ -90,7 +90,7 @@ end
  * critical event, connection it is for, epoch for a new history, window, most events, most bytes, node, number of the
  * event on that node, number of the previous event that Redis must have, epoch and offset that the node has seen.
  * Returns `early` if Redis lacks the previous event, `again` if it already has this event, `unwanted` if there is no
- * history and no holder, or `done`, epoch, offset, then each node and its number of receivers.
+ * history and no holder, or `done`, epoch, offset, bytes of the history, then each node and its number of receivers.
  */
 export const APPEND = new Script(`${NOW}${LINEAGE}${TRIM}${TO_HOLDERS}
 local holders, hash, stream = KEYS[1], KEYS[2], KEYS[3]
@@ -127,7 +127,7 @@ redis.call('HSET', hash, 'e', epoch, 's', id, 'b', left, ARGV[11], ARGV[12])
 if kind == 'c' and only == '' then redis.call('HSET', hash, 'c', id) end
 redis.call('PEXPIRE', hash, window * 2)
 redis.call('PEXPIRE', stream, window)
-return publishToHolders(holders, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id }, ARGV[11])
+return publishToHolders(holders, channel, before .. epoch .. '.' .. id .. after, { 'done', epoch, id, whole(left) }, ARGV[11])
 `);
 
 /**
@@ -220,6 +220,13 @@ if known[1] and isBehind(KEYS[1], known[1], tonumber(known[2] or 0), ARGV[3], AR
   known[1] = turn(KEYS[1], known[1], tonumber(known[2] or 0), true, ARGV[2], ARGV[3])
 end
 return known
+`);
+
+/** KEYS hash, stream. Removes the events of a history: the next read from an earlier position returns a gap. */
+export const EMPTY = new Script(`
+redis.call('DEL', KEYS[2])
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'b', 0) end
+return 1
 `);
 
 /**

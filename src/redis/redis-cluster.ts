@@ -1,6 +1,6 @@
 import type { Cluster, ClusterDefinition, ClusterServices } from '../cluster/cluster.js';
 import type { ClusterStatus } from '../cluster/cluster-status.js';
-import type { HistoryBounds } from '../history/event-history.js';
+import type { HistoryBounds, TotalBounds } from '../history/event-history.js';
 import type { ThreadKey, TopicKey } from '../history/history-key.js';
 import type { Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
@@ -81,8 +81,8 @@ export class RedisCluster implements Cluster {
     return this.#added(this.#node.createHistory(bounds, THREAD_MESSAGES));
   }
 
-  createTopicHistory(bounds: HistoryBounds): RedisHistory<TopicKey> {
-    return this.#added(this.#node.createHistory(bounds, TOPIC_MESSAGES));
+  createTopicHistory(bounds: TotalBounds): RedisHistory<TopicKey> {
+    return this.#added(this.#node.createHistory(bounds, TOPIC_MESSAGES, bounds.maxTotalBytes));
   }
 
   #added<History extends ClosableHistory>(history: History): History {

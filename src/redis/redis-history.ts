@@ -60,12 +60,15 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   constructor(
     private readonly services: HistoryServices<Key>,
     private readonly bounds: HistoryBounds,
+    /** Bytes of all histories that this node has appended to. Default: each history has its own bound only. */
+    maxTotalBytes?: number,
   ) {
     const { windowMs, maxEvents, maxBytes } = bounds;
     this.#bounds = [windowMs, maxEvents, maxBytes].map(String);
     this.#open = new OpenHistories(this.#openHistoriesOwner());
     this.#known = new KnownPlaces(services.clock, windowMs, this.#open);
-    this.#appends = new HistoryAppends(this.#appendServices(), this.#bounds, this.#known);
+    const appendServices = this.#appendServices();
+    this.#appends = new HistoryAppends(appendServices, this.#bounds, this.#known, maxTotalBytes);
     this.#queue = new AppendQueue(services.clock, concernsOneKey, (error) =>
       services.stumbled(error),
     );
@@ -126,6 +129,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   dispose(): void {
     this.#open.dispose();
     this.#known.clear();
+    this.#appends.dispose();
   }
 
   /** The process leaves the cluster: waits until the queued events are sent, but not longer than the deadline. */
@@ -141,15 +145,17 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   }
 
   #appendServices(): AppendServices<Key> {
-    const { messages, keys, bus, nodeId, connections } = this.services;
+    const { messages, clock, keys, bus, nodeId, connections } = this.services;
     return {
       messages,
+      clock,
       keys,
       bus,
       nodeId,
       connection: () => this.#connection,
       seesAllReceivers: () => connections.seesAllReceivers,
       lost: (key, error) => this.services.lost(key, error),
+      stumbled: (error) => this.services.stumbled(error),
     };
   }
 

@@ -158,6 +158,7 @@ export class RedisNode {
         return this.membership.others;
       },
       stumbled,
+      warn,
     });
     this.slots = new RedisSlots(
       clock,
@@ -175,6 +176,7 @@ export class RedisNode {
   createHistory<Key extends HistoryKey>(
     bounds: HistoryBounds,
     messages: HistoryMessages<Key>,
+    maxTotalBytes?: number,
   ): RedisHistory<Key> {
     const { nodeId, keys, bus, connections, unreadable } = this;
     const { clock } = this.services;
@@ -191,7 +193,7 @@ export class RedisNode {
       stumbled: (error: unknown): void => this.availability.stumble(error),
       lost: (_key: unknown, error: unknown): void => this.#lost(error),
     };
-    return new RedisHistory(services, bounds);
+    return new RedisHistory(services, bounds, maxTotalBytes);
   }
 
   #lost(error: unknown): void {

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-import type { ClusterTopics, LocalTopics, TopicUser } from '../cluster/cluster-topics.js';
+import type {
+  ClusterTopics,
+  LocalTopics,
+  PresenceChange,
+  TopicUser,
+} from '../cluster/cluster-topics.js';
 import type { Clock, Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
 import { type Check, count, parse, record } from './checks.js';
@@ -37,6 +42,8 @@ export interface TopicServices {
   others(): Promise<readonly string[]>;
   /** A command to Redis failed; it is retried. */
   stumbled(error: unknown): void;
+  /** The set-up of the cluster has a fault. */
+  warn(what: string): void;
 }
 
 interface UserState {
@@ -56,9 +63,10 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
   #local: LocalTopics | undefined;
   #stopRenewing: Release | undefined;
   #hasLeft = false;
+  #hasWarned = false;
 
   constructor(private readonly services: TopicServices) {
-    services.bus.use(PRESENCE, ({ topic, change }) => this.#local?.changed(topic, change));
+    services.bus.use(PRESENCE, ({ topic, change }) => this.#heard(topic, change));
     services.bus.use(ONLINE, ({ after }) => this.#local?.onlineAfter(after, MOST_USERS));
   }
 
@@ -168,6 +176,17 @@ export class RedisTopics implements ClusterTopics, TopicMembersOwner {
     if (this.#members.size > 0) return;
     this.#stopRenewing?.();
     this.#stopRenewing = undefined;
+  }
+
+  #heard(topic: string, change: PresenceChange): void {
+    this.#local?.changed(topic, change);
+    // Redis tells the members only what nodes with `topics.presence` send, so they would miss what this one does.
+    if (this.#hasWarned || !this.#local || this.#local.mostNamed !== undefined) return;
+    this.#hasWarned = true;
+    this.services.warn(
+      '`topics.presence` is on at other nodes and off at this one: members on the other nodes get no `presence` event ' +
+        'for users who join and leave here. Set the option to the same value on all nodes.',
+    );
   }
 
   async #sync(topic: string, changed: ReadonlySet<string> | 'all'): Promise<boolean> {

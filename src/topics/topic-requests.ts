@@ -18,6 +18,9 @@ import type { Topics } from './topics.service.js';
 const SUBSCRIBE = 'subscribe';
 const UNSUBSCRIBE = 'unsubscribe';
 
+const FULL =
+  'This connection has reached its maximum number of topics. Unsubscribe from one first.';
+
 /** A request whose topic may be no name. */
 type Refused = Omit<TopicRequest, 'topic'> & { readonly topic?: string };
 
@@ -186,8 +189,7 @@ export class TopicRequests {
   }
 
   #rejected(request: TopicRequest, error: unknown): void {
-    if (error instanceof TopicLimitError)
-      return this.#refuse(request, 'TOPIC_LIMIT', error.message);
+    if (error instanceof TopicLimitError) return this.#refuse(request, 'TOPIC_LIMIT', FULL);
     this.#questions.failed(request.manager, error);
     this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
   }

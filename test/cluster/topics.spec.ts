@@ -134,6 +134,68 @@ describe('topics on two nodes', () => {
     expect(datas(back, 'resume')).toEqual([{ status: 'recovered', missed: 1 }]);
   });
 
+  it('keep at most `maxTotalBytes` of all topics that a node sends to, and give up the oldest with a gap', async () => {
+    const history = { maxTotalBytes: 8_192 };
+    const [one, two] = [await start({ history }), await start({ history })];
+    const client = await two.connect('ada');
+    const names = Array.from({ length: 12 }, (_, index) => `room:${index}`);
+    const positions: string[] = [];
+    for (const name of names) positions.push((await client.subscribe(name)).position!);
+    for (const name of names) await one.emitter.toTopic(name).sendAsync('said', 'x'.repeat(1_500));
+    await soon(() => expect(datas(client, 'said')).toHaveLength(names.length));
+    await soon(async () => {
+      const keys = (await topicKeys()).filter((key) => key.endsWith(':history'));
+      expect(keys).toHaveLength(names.length);
+      const bytes = await Promise.all(keys.map((key) => redis.command('HGET', key, 'b')));
+      const sum = bytes.reduce<number>((total, each) => total + Number(each), 0);
+      expect(sum).toBeLessThanOrEqual(8_192);
+      expect(sum).toBeGreaterThan(3_000);
+    });
+    const late = await two.connect('bob');
+    await late.subscribe(names[0]!, positions[0]);
+    await late.subscribe(names.at(-1)!, positions.at(-1));
+    await soon(() =>
+      expect(datas(late, 'resume')).toEqual([
+        { status: 'gap' },
+        { status: 'recovered', missed: 1 },
+      ]),
+    );
+    // A topic that was given up goes on.
+    await one.emitter.toTopic(names[0]!).sendAsync('said', 'on');
+    await soon(() => expect(datas(late, 'said').at(-1)).toBe('on'));
+  });
+
+  it('warn where `topics.presence` differs between nodes', async () => {
+    const one = await start({ presence: true });
+    const two = await start();
+    await two.member('bob', 'tea');
+    await one.member('ada', 'tea');
+    await soon(() =>
+      expect(two.warnings).toEqual([expect.stringContaining('`topics.presence` is on at other')]),
+    );
+    await one.member('eve', 'tea');
+    expect(two.warnings).toHaveLength(1);
+  });
+
+  it('are published to each node once, however many members it has', async () => {
+    const [one, two] = [await start(), await start()];
+    const members = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => [one, two][index % 2]!.member(`u${index}`, 'tea')),
+    );
+    const bus: string[] = [];
+    const listener = await redis.subscriber();
+    for (const { status } of [one, two]) {
+      await listener.subscribe(`wsi:node@0:${status.nodeId}`, (text) => {
+        if (text.includes('"deliver"')) bus.push(text);
+      });
+    }
+    for (let index = 0; index < 10; index += 1) one.emitter.toTopic('tea').send('said', index);
+    for (const member of members) await soon(() => expect(datas(member, 'said')).toHaveLength(10));
+    // The node that sends delivers to its own members itself.
+    await soon(() => expect(bus).toHaveLength(10));
+    listener.destroy();
+  });
+
   it('give a gap to a client with a position that it has made up, and to no other', async () => {
     const [one, two] = [await start({ history: {} }), await start({ history: {} })];
     const ada = await one.connect('ada');

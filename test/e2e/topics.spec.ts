@@ -177,6 +177,8 @@ describe('topics, subscribed by clients', () => {
     expect(await client.next()).toEqual({ event: 'subscribed', id: 'x', data: { topic: 'tea' } });
     expect(await client.subscribe('vip')).toEqual({ topic: 'vip' });
     await expect(client.subscribe('third')).rejects.toThrow('TOPIC_LIMIT');
+    // Options are for the people who run the server.
+    expect(JSON.stringify(client.messages)).not.toContain('maxPerConnection');
     expect(asked).toEqual(['ada tea true', 'ada vip true']);
     expect(await presence().members('vip')).toEqual([
       { userId: 'ada', connections: 1, presence: { role: 'host' } },
@@ -286,6 +288,50 @@ describe('topics, subscribed by clients', () => {
       data: { topic: 'tea', reason: 'expired' },
     });
     expect(emitter().toTopic('tea').send('said').sent).toBe(0);
+  });
+
+  it('no longer end with the grant when code of the server has joined meanwhile', async () => {
+    const clock = new FakeClock();
+    await start(
+      { authorizer: () => ({ expiresAt: clock.epoch() + 5_000 }) },
+      { options: { clock } },
+    );
+    const { client, manager } = await connect('ada');
+    await client.subscribe('tea');
+    await manager.join('tea', { presence: { role: 'guest' } });
+    await clock.advance(10_000);
+    expect([...manager.topics]).toEqual(['tea']);
+  });
+
+  it('no longer end when a later grant does not expire', async () => {
+    const clock = new FakeClock();
+    const grants = [{ expiresAt: clock.epoch() + 5_000 }, true];
+    await start({ authorizer: () => grants.shift()! }, { options: { clock } });
+    const { client, manager } = await connect('ada');
+    await client.subscribe('tea');
+    await client.subscribe('tea');
+    await clock.advance(10_000);
+    expect([...manager.topics]).toEqual(['tea']);
+  });
+
+  it('warn at boot of a handler for `subscribe` that an authorizer takes the messages from', async () => {
+    @IsolatedGateway({ path: '/own' })
+    class OwnGateway {
+      @SubscribeMessage('subscribe')
+      subscribe(): unknown {
+        return { event: 'mine' };
+      }
+    }
+    const warnings: string[] = [];
+    const ignore = (): void => undefined;
+    const logger = { log: ignore, error: ignore, warn: (text: string) => void warnings.push(text) };
+    await start({ authorizer: () => true }, { providers: [OwnGateway], logger });
+    expect(warnings.filter((text) => text.includes('OwnGateway'))).toEqual([
+      expect.stringContaining("OwnGateway has @SubscribeMessage('subscribe'), but no message"),
+    ]);
+    const client = await testApp.connect('/own?user=ada');
+    clients.push(client);
+    await client.subscribe('tea');
   });
 
   it('leave an event called subscribe to a gateway of the app that handles it', async () => {

@@ -1,0 +1,93 @@
+import { queryObjects } from 'node:v8';
+
+import {
+  type ClusterDeliveryReport,
+  IsolatedGateway,
+  TopicPresence,
+  WebSocketEmitter,
+  WebSocketManager,
+  type WebSocketIsolationOptions,
+} from 'nestjs-websocket-isolation';
+import { redisCluster, type RedisClusterOptions } from 'nestjs-websocket-isolation/redis';
+
+import { TopicMembers } from '../../src/redis/topic-members.js';
+import { HistoryReader } from '../../src/resume/history-reader.js';
+import { Topic } from '../../src/topics/topic.js';
+import { TopicRequests } from '../../src/topics/topic-requests.js';
+import { Topics } from '../../src/topics/topics.service.js';
+import { activeTimers } from '../support/live-count.js';
+import { serve } from '../support/node-process.js';
+import { startApp } from '../support/test-app.js';
+
+export interface TopicNodeConfig {
+  readonly cluster: RedisClusterOptions;
+  readonly topics: WebSocketIsolationOptions['topics'];
+}
+
+/** The data of a sent event. */
+export interface TopicEvent {
+  readonly sender: string;
+  /** The number of earlier events of this sender to the topic. */
+  readonly index: number;
+}
+
+@IsolatedGateway({ path: '/chat' })
+class TopicGateway {}
+
+const { cluster, topics } = JSON.parse(process.argv[2]!) as TopicNodeConfig;
+const { app, port, close } = await startApp({
+  providers: [TopicGateway],
+  options: {
+    topics: { ...topics, authorizer: () => true },
+    cluster: redisCluster(cluster),
+  },
+});
+const emitter = app.get(WebSocketEmitter);
+
+/** The maximum number of events in flight. Without a maximum, the sender would outrun Redis. */
+const WINDOW = 50;
+const sent = new Map<string, number>();
+
+function nextEvent(sender: string, topic: string): TopicEvent {
+  const index = sent.get(topic) ?? 0;
+  sent.set(topic, index + 1);
+  return { sender, index };
+}
+
+const methods = {
+  port: (): number => port,
+  /** Sends events to topics in turn. Resolves when all events are stored. */
+  send: async (sender: string, names: readonly string[], count: number): Promise<void> => {
+    for (let start = 0; start < count; start += WINDOW) {
+      const reports: Promise<ClusterDeliveryReport>[] = [];
+      for (let place = start; place < Math.min(count, start + WINDOW); place += 1) {
+        const topic = names[place % names.length]!;
+        const audience = emitter.toTopic(topic);
+        const event = nextEvent(sender, topic);
+        if (place % 10 === 0) reports.push(audience.sendAsync('n', event));
+        else audience.send('n', event);
+      }
+      await Promise.all(reports);
+    }
+  },
+  counts: (names: readonly string[]): Promise<number[]> =>
+    Promise.all(names.map((name) => app.get(TopicPresence).count(name))),
+  timers: (): number => activeTimers(),
+  /** What topics have left in the memory of this process: all zeros when nothing is left. */
+  left: (): Record<string, number> => {
+    globalThis.gc!();
+    const { size, memberships } = app.get(Topics);
+    const { pending } = app.get(TopicRequests);
+    const classes = [Topic, TopicMembers, HistoryReader, WebSocketManager];
+    const objects = classes.map((type) => [type.name, queryObjects(type, { format: 'count' })]);
+    return { size, memberships, pending, ...(Object.fromEntries(objects) as object) };
+  },
+  close: async (): Promise<void> => {
+    await close();
+    setImmediate(() => process.disconnect());
+  },
+};
+
+export type TopicNodeMethods = typeof methods;
+
+serve(methods);

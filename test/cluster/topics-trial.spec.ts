@@ -1,0 +1,188 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually } from 'nestjs-websocket-isolation/testing';
+
+import { SHORT_LEASE } from '../support/cluster.js';
+import { NodeProcess } from '../support/node-process.js';
+import { TestRedis } from '../support/redis.js';
+import { SEED } from '../support/seed.js';
+import { TopicLog, TopicMember } from '../support/topic-crowd.js';
+import type { TopicNodeConfig, TopicNodeMethods } from './topic-node.process.js';
+
+const NODE = new URL('topic-node.process.ts', import.meta.url);
+
+/** The promise is stated for the full size, which takes minutes: `TOPICS_TRIAL=full`. */
+const IS_FULL = process.env['TOPICS_TRIAL'] === 'full';
+const MEMBERS = IS_FULL ? 5_000 : 150;
+const TOPICS = IS_FULL ? 50 : 6;
+const EVENTS = IS_FULL ? 100_000 : 2_400;
+const FLAP_EVERY_MS = 20;
+const WINDOW_MS = IS_FULL ? 60_000 : 15_000;
+const PATIENCE_MS = IS_FULL ? 3_600_000 : 600_000;
+/** Members that connect at the same time. */
+const ARRIVALS = 200;
+
+const soon = (assertion: () => void | Promise<void>): Promise<void> =>
+  eventually(assertion, PATIENCE_MS);
+
+/** Returns a generator of pseudo-random numbers. The same seed gives the same numbers. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+class Trial {
+  readonly names = Array.from({ length: TOPICS }, (_, index) => `room:${index}`);
+  readonly logs = this.names.map(() => new TopicLog());
+  readonly members: TopicMember[];
+  readonly nodes: NodeProcess<TopicNodeMethods>[] = [];
+  readonly #ports: number[] = [];
+  readonly #random = random(SEED);
+
+  constructor(private readonly redis: TestRedis) {
+    this.members = Array.from({ length: MEMBERS }, (_, index) => {
+      const place = index % TOPICS;
+      return new TopicMember(`user-${index}`, this.names[place]!, this.logs[place]!, () => {
+        const port = this.#ports[this.pick(this.#ports.length)]!;
+        return `ws://127.0.0.1:${port}/chat`;
+      });
+    });
+  }
+
+  async start(): Promise<void> {
+    for (let count = 0; count < 3; count += 1) {
+      const config: TopicNodeConfig = {
+        cluster: { ...SHORT_LEASE, commandTimeoutMs: 30_000, url: this.redis.url },
+        topics: { presence: true, history: { windowMs: WINDOW_MS } },
+      };
+      // `v8.queryObjects` is experimental.
+      const quiet = ['--disable-warning=ExperimentalWarning'];
+      const node = new NodeProcess<TopicNodeMethods>(NODE, config, quiet);
+      this.nodes.push(node);
+      this.#ports.push(await node.call('port'));
+    }
+  }
+
+  pick(count: number): number {
+    return Math.floor(this.#random() * count);
+  }
+
+  /** The last node is killed, and its clients connect to the others. */
+  async kill(): Promise<void> {
+    this.#ports.pop();
+    await this.nodes.pop()!.kill();
+  }
+
+  async arrive(): Promise<void> {
+    for (let first = 0; first < MEMBERS; first += ARRIVALS) {
+      const arriving = this.members.slice(first, first + ARRIVALS);
+      for (const member of arriving) member.start();
+      await soon(() => expect(arriving.filter(({ offset }) => offset === undefined)).toEqual([]));
+    }
+  }
+
+  /** Cuts connections at random until the signal is aborted. */
+  async flap(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.members[this.pick(MEMBERS)]!.cut();
+      await pause(FLAP_EVERY_MS);
+    }
+  }
+
+  countsOf(node: NodeProcess<TopicNodeMethods>): Promise<number[]> {
+    return node.call('counts', this.names);
+  }
+
+  async end(): Promise<void> {
+    for (const member of this.members) member.stop();
+    await Promise.all(this.nodes.map((node) => node.kill()));
+    await this.redis.stop();
+  }
+}
+
+let trial: Trial;
+afterEach(() => trial.end());
+
+describe(`topics on three processes (seed ${SEED})`, () => {
+  it(
+    `give ${MEMBERS} members ${EVENTS} events once and in order, while they flap and a node is killed`,
+    async () => {
+      const redis = await TestRedis.start();
+      trial = new Trial(redis);
+      await trial.start();
+      const timersBefore = await trial.nodes[0]!.call('timers');
+      await trial.arrive();
+
+      const flapping = new AbortController();
+      const flaps = trial.flap(flapping.signal);
+      const share = Math.floor(EVENTS / 3);
+      const sending = trial.nodes.map((node, index) =>
+        node.call('send', `node-${index}`, trial.names, share),
+      );
+      const doomed = sending.pop()!.catch(() => 'killed');
+      // In the middle: some events of the node are out, and some are not.
+      const half = (): number => trial.logs.reduce((sum, { head }) => sum + head, 0) / EVENTS;
+      await soon(() => expect(half()).toBeGreaterThan(0.3));
+      await trial.kill();
+      await doomed;
+      await Promise.all(sending);
+      flapping.abort();
+      await flaps;
+
+      await soon(() => {
+        expect(trial.members.filter(({ isUpToDate }) => !isUpToDate).map(describeMember)).toEqual(
+          [],
+        );
+      });
+      expect(trial.members.flatMap(({ faults }) => faults)).toEqual([]);
+      for (const log of trial.logs) {
+        // With the events of the members that were never away, a log has no holes.
+        expect(log.events.size).toBe(log.head);
+        for (const sender of ['node-0', 'node-1', 'node-2']) {
+          const indexes = [...log.events.keys()]
+            .toSorted((a, b) => a - b)
+            .flatMap((offset) => log.events.get(offset)!)
+            .filter((event) => event.sender === sender)
+            .map(({ index }) => index);
+          expect(indexes).toEqual(indexes.map((_, place) => place));
+          // What the surviving nodes have sent is complete.
+          if (sender !== 'node-2') expect(indexes.length).toBeGreaterThan(share / TOPICS - 1);
+        }
+      }
+      const sum = (of: (member: TopicMember) => number): number =>
+        trial.members.reduce((total, member) => total + of(member), 0);
+      process.stdout.write(
+        `topics-trial: ${sum(({ received }) => received)} deliveries, ` +
+          `${sum(({ resumes }) => resumes)} resumes, ${sum(({ gaps }) => gaps)} gaps\n`,
+      );
+
+      // Presence is exact again, on each node.
+      const exact = trial.logs.map((_, place) => Math.ceil((MEMBERS - place) / TOPICS));
+      for (const node of trial.nodes) {
+        await soon(async () => expect(await trial.countsOf(node)).toEqual(exact));
+      }
+
+      // Nothing is left: no membership, no key, no object, no timer.
+      for (const member of trial.members) member.stop();
+      for (const node of trial.nodes) {
+        await soon(async () => {
+          const left = await node.call('left');
+          expect(left).toEqual(Object.fromEntries(Object.keys(left).map((name) => [name, 0])));
+        });
+      }
+      await soon(async () => expect(await redis.command('KEYS', '*{t:*')).toEqual([]));
+      await soon(async () => {
+        expect(await trial.nodes[0]!.call('timers')).toBeLessThanOrEqual(timersBefore);
+      });
+    },
+    PATIENCE_MS,
+  );
+});
+
+function describeMember({ userId, topic, offset }: TopicMember): string {
+  return `${userId} in ${topic} at ${offset}`;
+}
