@@ -35,14 +35,14 @@ export interface TopicEvent {
 class TopicGateway {}
 
 const { cluster, topics } = JSON.parse(process.argv[2]!) as TopicNodeConfig;
-const { app, port, close } = await startApp({
+const node = await startApp({
   providers: [TopicGateway],
   options: {
     topics: { ...topics, authorizer: () => true },
     cluster: redisCluster(cluster),
   },
 });
-const emitter = app.get(WebSocketEmitter);
+const emitter = node.app.get(WebSocketEmitter);
 
 /** The maximum number of events in flight. Without a maximum, the sender would outrun Redis. */
 const WINDOW = 50;
@@ -55,7 +55,7 @@ function nextEvent(sender: string, topic: string): TopicEvent {
 }
 
 const methods = {
-  port: (): number => port,
+  port: (): number => node.port,
   /** Sends events to topics in turn. Resolves when all events are stored. */
   send: async (sender: string, names: readonly string[], count: number): Promise<void> => {
     for (let start = 0; start < count; start += WINDOW) {
@@ -71,19 +71,19 @@ const methods = {
     }
   },
   counts: (names: readonly string[]): Promise<number[]> =>
-    Promise.all(names.map((name) => app.get(TopicPresence).count(name))),
+    Promise.all(names.map((name) => node.app.get(TopicPresence).count(name))),
   timers: (): number => activeTimers(),
   /** What topics have left in the memory of this process: all zeros when nothing is left. */
   left: (): Record<string, number> => {
     globalThis.gc!();
-    const { size, memberships } = app.get(Topics);
-    const { pending } = app.get(TopicRequests);
+    const { size, memberships } = node.app.get(Topics);
+    const { pending } = node.app.get(TopicRequests);
     const classes = [Topic, TopicMembers, HistoryReader, WebSocketManager];
     const objects = classes.map((type) => [type.name, queryObjects(type, { format: 'count' })]);
     return { size, memberships, pending, ...(Object.fromEntries(objects) as object) };
   },
   close: async (): Promise<void> => {
-    await close();
+    await node.close();
     setImmediate(() => process.disconnect());
   },
 };

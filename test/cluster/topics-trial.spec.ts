@@ -150,7 +150,8 @@ describe(`topics on three processes (seed ${SEED})`, () => {
             .map(({ index }) => index);
           expect(indexes).toEqual(indexes.map((_, place) => place));
           // What the surviving nodes have sent is complete.
-          if (sender !== 'node-2') expect(indexes.length).toBeGreaterThan(share / TOPICS - 1);
+          const least = sender === 'node-2' ? 0 : Math.floor(share / TOPICS);
+          expect(indexes.length).toBeGreaterThanOrEqual(least);
         }
       }
       const sum = (of: (member: TopicMember) => number): number =>
