@@ -7,6 +7,8 @@ import { LocalNode } from './local-node.js';
 
 const SLOTS = 16_384;
 const PATIENCE_MS = 300_000;
+/** No lease ends while a shard fails over, or on a machine that is busy. */
+const LONG_LEASE = { leaseMs: 120_000, renewMs: 2_000 };
 
 describe('topics in a Redis Cluster of three masters, each with a replica', () => {
   const nodes: LocalNode[] = [];
@@ -19,7 +21,7 @@ describe('topics in a Redis Cluster of three masters, each with a replica', () =
     const client = createCluster({ rootNodes: shards.urls.map((url) => ({ url })) });
     const topics = { authorizer: () => true, presence: true, history: { windowMs: 600_000 } };
     for (const nodeName of ['one', 'other']) {
-      nodes.push(await LocalNode.start({ client, nodeName }, { topics }));
+      nodes.push(await LocalNode.start({ client, nodeName, ...LONG_LEASE }, { topics }));
     }
     const [one, other] = nodes as [LocalNode, LocalNode];
     // Enough topics to have keys on all shards.
@@ -87,7 +89,7 @@ describe('slots in a Redis Cluster of two shards', () => {
     const client = createCluster({ rootNodes: [{ url: shards.urls[0]! }] });
     const options = { limits: { maxManagersPerUser: 2, overflow: 'evict-idle' as const } };
     for (const nodeName of ['one', 'other']) {
-      nodes.push(await LocalNode.start({ client, nodeName }, options));
+      nodes.push(await LocalNode.start({ client, nodeName, ...LONG_LEASE }, options));
     }
     const [one, other] = nodes as [LocalNode, LocalNode];
     // Enough users to have keys on both shards.
