@@ -1,8 +1,23 @@
+import type { AnyContract } from '../contract/contract.js';
+import type {
+  CallArgs,
+  EventOf,
+  NoContract,
+  ReceivedData,
+  ReceivedItem,
+  ReceivedReply,
+  SentArgs,
+  SentReply,
+  StreamEventOf,
+  TopicMessages,
+  TopicName,
+  WithoutContract,
+} from '../contract/message-types.js';
 import type { ClientError } from './client.error.js';
 import type { Off } from './listeners.js';
 import type { ServerMessage } from './message.js';
 import type { DropReason, SendResult } from './outbox.js';
-import type { Answerer } from './questions.js';
+import type { Question } from './questions.js';
 import type { RequestOptions } from './request.js';
 import type { ClientState, StateChange } from './state.js';
 import type { StreamOptions } from './stream.js';
@@ -21,8 +36,13 @@ export interface Gap {
   readonly topic?: string;
 }
 
+/** A message to the members of a topic: its event tells the type of its data. */
+export type TopicMessageOf<Group> = {
+  [Event in EventOf<Group>]: ServerMessage<ReceivedData<Group, Event>> & { readonly event: Event };
+}[EventOf<Group>];
+
 /** A connection to the server that comes back. Made by `connect()`. */
-export interface Client {
+export interface Client<C extends AnyContract = NoContract> {
   readonly state: ClientState;
 
   /**
@@ -31,8 +51,15 @@ export interface Client {
    * @returns what takes the function back
    */
   on<Data = unknown>(
-    event: string,
+    event: WithoutContract<C>,
     listener: (data: Data, message: ServerMessage<Data>) => unknown,
+  ): Off;
+  on<Event extends EventOf<C['server']>>(
+    event: Event,
+    listener: (
+      data: ReceivedData<C['server'], Event>,
+      message: ServerMessage<ReceivedData<C['server'], Event>>,
+    ) => unknown,
   ): Off;
 
   /**
@@ -42,7 +69,10 @@ export interface Client {
    *
    * @throws {TypeError} for data that JSON cannot express
    */
-  send(event: string, data?: unknown): SendResult;
+  send<Event extends EventOf<C['client']>>(
+    event: Event,
+    ...sent: SentArgs<C['client'], Event>
+  ): SendResult;
 
   /**
    * Sends a message, and resolves with the data of the reply; with `undefined` when the handler returned nothing.
@@ -51,7 +81,15 @@ export interface Client {
    *   `CONNECTION_LOST`, `CLOSED`
    * @throws the reason of `signal`, as a rejection
    */
-  request<Reply = unknown>(event: string, data?: unknown, options?: RequestOptions): Promise<Reply>;
+  request<Reply = unknown>(
+    event: WithoutContract<C>,
+    data?: unknown,
+    options?: RequestOptions,
+  ): Promise<Reply>;
+  request<Event extends EventOf<C['client']>>(
+    event: Event,
+    ...sent: CallArgs<C['client'], Event, RequestOptions>
+  ): Promise<ReceivedReply<C['client'], Event>>;
 
   /**
    * The items with which a handler replies. The message is sent when the first item is asked for. Leaving the loop
@@ -61,10 +99,14 @@ export interface Client {
    * @throws {ClientError} when iterated: as {@link request}, and `STREAM_OVERFLOW`
    */
   stream<Item = unknown>(
-    event: string,
+    event: WithoutContract<C>,
     data?: unknown,
     options?: StreamOptions,
   ): AsyncIterableIterator<Item, undefined>;
+  stream<Event extends StreamEventOf<C['client']>>(
+    event: Event,
+    ...sent: CallArgs<C['client'], Event, StreamOptions>
+  ): AsyncIterableIterator<ReceivedItem<C['client'], Event>, undefined>;
 
   /**
    * Answers a question of the server. What the function returns, or its promise resolves to, is the answer; what it
@@ -73,7 +115,13 @@ export interface Client {
    * @returns what takes the function back
    * @throws {TypeError} when another function answers the event already
    */
-  answer(event: string, answerer: Answerer): Off;
+  answer<Event extends EventOf<C['asks']>>(
+    event: Event,
+    answerer: (
+      data: ReceivedData<C['asks'], Event>,
+      question: Question,
+    ) => SentReply<C['asks'], Event> | Promise<SentReply<C['asks'], Event>>,
+  ): Off;
 
   /**
    * Subscribes to a topic, now and over every new connection, and calls a function for all its messages. After a
@@ -82,14 +130,19 @@ export interface Client {
    * @returns what takes the function back, and with the last one leaves the topic
    */
   subscribe<Data = unknown>(
-    topic: string,
+    topic: WithoutContract<C>,
     listener: (message: ServerMessage<Data>) => unknown,
+    hooks?: SubscriptionHooks,
+  ): Off;
+  subscribe<Topic extends TopicName<C>>(
+    topic: Topic,
+    listener: (message: TopicMessageOf<TopicMessages<C, Topic>>) => unknown,
     hooks?: SubscriptionHooks,
   ): Off;
 
   /** Subscribes to a topic as {@link subscribe} does, and calls a function when users come and go. */
   presence(
-    topic: string,
+    topic: TopicName<C>,
     listener: (change: PresenceChange) => unknown,
     hooks?: SubscriptionHooks,
   ): Off;

@@ -1,3 +1,5 @@
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract } from '../contract/message-types.js';
 import type { Client } from './client.js';
 import { ConnectedClient } from './connected-client.js';
 import type { ClientOptions } from './options.js';
@@ -15,9 +17,13 @@ import type { ClientOptions } from './options.js';
  * @param url `ws:`, `wss:`, `http:` or `https:`; in a page, also one that is relative to the page
  * @throws {TypeError | RangeError} for a URL or an option that is not valid, and where there is no `WebSocket`
  */
-export function connect(url: string | URL, options: ClientOptions = {}): Client {
+export function connect<C extends AnyContract = NoContract>(
+  url: string | URL,
+  options: ClientOptions<C> = {},
+): Client<C> {
   const { location } = globalThis as { location?: { readonly href: string } };
   const full = new URL(url, location?.href);
   full.protocol = full.protocol.replace('http', 'ws');
-  return new ConnectedClient(full, options);
+  // The contract is for the compiler: to the parts of the client, an event is any text.
+  return new ConnectedClient(full, options) as Client;
 }

@@ -1,3 +1,4 @@
+import type { AnyContract } from '../contract/contract.js';
 import type { Reaction } from './reactions.js';
 
 /** Why a token is needed: to connect; because the server has refused the last one; because it is about to expire. */
@@ -21,7 +22,12 @@ export interface WebSocketLike {
 export type WebSocketClass = new (url: string, protocols: string[]) => WebSocketLike;
 
 /** Options of `connect()`. Durations are in milliseconds. All numbers are from 0 to 2,147,483,647. */
-export interface ClientOptions {
+export interface ClientOptions<C extends AnyContract = AnyContract> {
+  /**
+   * What goes over the connection, as `defineContract()` returns it: the types of messages, replies, items, questions and
+   * topics come from it.
+   */
+  readonly contract?: C | undefined;
   /**
    * Returns the token of the user. It is called for every attempt to connect, after a 4401, and when the identity is
    * about to expire. It is sent as the last subprotocol, because browsers can send it nowhere else but in the query,

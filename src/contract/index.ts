@@ -10,6 +10,7 @@ export {
   type RepliedDefinition,
 } from './contract.js';
 export {
+  type CallArgs,
   type DataOf,
   type EventOf,
   type ItemOf,

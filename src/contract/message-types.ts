@@ -33,6 +33,12 @@ export type SentArgs<Group, Event extends PropertyKey> =
     ? [data?: SentData<Group, Event>]
     : [data: SentData<Group, Event>];
 
+/** The data and the options of a call as arguments. */
+export type CallArgs<Group, Event extends PropertyKey, Options> =
+  undefined extends SentData<Group, Event>
+    ? [data?: SentData<Group, Event>, options?: Options]
+    : [data: SentData<Group, Event>, options?: Options];
+
 /** The data that a receiver gets. `Unchecked` is its type where the message has no schema. */
 export type ReceivedData<Group, Event extends PropertyKey, Unchecked = undefined> =
   IsAny<Group> extends true ? unknown : Received<SchemaIn<Group, Event, 'data'>, Unchecked>;

@@ -32,7 +32,12 @@ export class AudienceAsks implements LocalAsks {
     cluster?.useLocalAsks(this);
   }
 
-  ask<T>(target: Target, event: string, data: unknown, options?: AskOptions): Promise<T> {
+  /** Asks the connections of a target. The type of the answer is that of the contract, or what the caller says. */
+  to(target: Target): (event: string, data?: unknown, options?: AskOptions) => Promise<never> {
+    return (event, data, options) => this.#ask(target, event, data, options) as Promise<never>;
+  }
+
+  #ask(target: Target, event: string, data: unknown, options?: AskOptions): Promise<unknown> {
     const isKept = this.isResumed && target.threadId !== undefined;
     const reach = {
       target,
@@ -43,7 +48,7 @@ export class AudienceAsks implements LocalAsks {
     };
     // The writes belong to other connections, so they run outside the context of the handler that asks.
     const start = (): Promise<unknown> => this.#asks.ask(reach, event, data, options);
-    return runOutsideContext(start, undefined) as Promise<T>;
+    return runOutsideContext(start, undefined);
   }
 
   host(question: ClusterQuestion, changed: AskListener): HostedQuestion {

@@ -1,5 +1,13 @@
 import type { Clock } from '../time/clock.js';
 import type { ClusterDelivery, DeliveryTarget } from '../cluster/cluster-delivery.js';
+import type {
+  CallArgs,
+  EventOf,
+  NoContract,
+  ReceivedReply,
+  SentArgs,
+  WithoutContract,
+} from '../contract/message-types.js';
 import type { Excepted } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { addTo, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
@@ -22,7 +30,7 @@ export interface ClusterDeliveryReport extends DeliveryReport {
 }
 
 /** The connections that a message goes to: all that exist when it is sent, on this node and on every other node. */
-export interface Audience {
+export interface Audience<Events = NoContract> {
   /**
    * Sends `{"event", "data"}` to all these connections; serialised once. Only looks connections up, never makes any.
    * Without a connection, the report is all zeros. The report covers the connections of this process only; those of
@@ -31,13 +39,22 @@ export interface Audience {
    *
    * @throws {TypeError} for an event name that is no text or a policy that does not exist; nothing else
    */
-  send(event: string, data?: unknown, options?: SendOptions): DeliveryReport;
+  send<Event extends EventOf<Events>>(
+    event: Event,
+    ...sent: CallArgs<Events, Event, SendOptions>
+  ): DeliveryReport;
   /** As `send`; resolves to the counts of all nodes, within two seconds. Rejects only with that `TypeError`. */
-  sendAsync(event: string, data?: unknown, options?: SendOptions): Promise<ClusterDeliveryReport>;
+  sendAsync<Event extends EventOf<Events>>(
+    event: Event,
+    ...sent: CallArgs<Events, Event, SendOptions>
+  ): Promise<ClusterDeliveryReport>;
 }
 
 /** The connections of one user, which can be asked. */
-export interface AskingAudience extends Audience {
+export interface AskingAudience<
+  Events = NoContract,
+  Questions = NoContract,
+> extends Audience<Events> {
   /**
    * Asks all these connections, on every node: sends `{"event", "data", "ask"}`. Resolves with the data of the first
    * answer; the others are told `{"event": "answered", "ask"}`. A client that answers with an error takes itself out;
@@ -51,11 +68,19 @@ export interface AskingAudience extends Audience {
    * @throws {SendFailedError} when JSON cannot express the data
    * @throws the reason of `signal`, once it is aborted
    */
-  ask<T = unknown>(event: string, data?: unknown, options?: AskOptions): Promise<T>;
+  ask<T = unknown>(
+    event: WithoutContract<Questions>,
+    data?: unknown,
+    options?: AskOptions,
+  ): Promise<T>;
+  ask<Event extends EventOf<Questions>>(
+    event: Event,
+    ...asked: CallArgs<Questions, Event, AskOptions>
+  ): Promise<ReceivedReply<Questions, Event>>;
 }
 
 /** Connections to which messages can be sent that must not get lost. */
-export interface CriticalAudience extends Audience {
+export interface CriticalAudience<Events = NoContract> extends Audience<Events> {
   /**
    * As `send`, for messages that must not get lost. With `resume` on, the message is kept, within the bounds, even
    * while no connection has the thread open. Without `resume`, it goes to each connection of this process with
@@ -63,14 +88,18 @@ export interface CriticalAudience extends Audience {
    *
    * @throws {SendFailedError} when JSON cannot express the data
    */
-  sendCritical(event: string, data?: unknown): DeliveryReport;
+  sendCritical<Event extends EventOf<Events>>(
+    event: Event,
+    ...sent: SentArgs<Events, Event>
+  ): DeliveryReport;
 }
 
 /**
  * The connections that have a thread open and, with `resume` on, the clients that come back to it: an open question is
  * asked again of each of them, on any node, so that it waits for a client until its timeout.
  */
-export interface ThreadAudience extends CriticalAudience, AskingAudience {}
+export interface ThreadAudience<Events = NoContract, Questions = NoContract>
+  extends CriticalAudience<Events>, AskingAudience<Events, Questions> {}
 
 /** The other nodes of a cluster. */
 export interface OtherNodes {
@@ -79,9 +108,9 @@ export interface OtherNodes {
 }
 
 /** The connections of different users: the members of a topic, or all connections. */
-export interface SharedAudience extends CriticalAudience {
+export interface SharedAudience<Events = NoContract> extends CriticalAudience<Events> {
   /** The same audience without one connection, or without all connections of a user. Further calls add up. */
-  except(excepted: Excepted): SharedAudience;
+  except(excepted: Excepted): SharedAudience<Events>;
 }
 
 /** An audience: the connections of this process, and the cluster's delivery to those of other nodes. */

@@ -4,6 +4,8 @@ import { type Clock, CLOCK } from '../time/clock.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import type { DeliveryTarget, LocalDelivery } from '../cluster/cluster-delivery.js';
 import { assertIdText } from '../context/identifier.js';
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract, TopicMessages, TopicName } from '../contract/message-types.js';
 import { count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/history-key.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
@@ -36,7 +38,7 @@ import { TopicAudiences } from './topic-audiences.js';
  * @example `emitter.toUser(userId).send('invoice-paid', { id })`
  */
 @Injectable()
-export class WebSocketEmitter implements OnModuleDestroy {
+export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnModuleDestroy {
   readonly #others: OtherNodes | undefined;
   readonly #topics: TopicAudiences;
   readonly #asks: AudienceAsks;
@@ -61,15 +63,17 @@ export class WebSocketEmitter implements OnModuleDestroy {
    *
    * @throws {TypeError} for an id that is no text
    */
-  toUser(userId: string): AskingAudience {
+  toUser(userId: string): AskingAudience<C['server'], C['asks']> {
     assertIdText(userId, 'userId');
     const here = (): WebSocketManager[] => this.factory.managersOf(userId);
     const reach = new Reach(here, { userId }, this.clock, this.#others);
-    return {
+    // The contract is for the compiler: here, an event is any text.
+    const audience: AskingAudience = {
       send: (event, data, options) => reach.send(event, data, options),
       sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
-      ask: (event, data, options) => this.#asks.ask({ userId }, event, data, options),
+      ask: this.#asks.to({ userId }),
     };
+    return audience;
   }
 
   /**
@@ -77,12 +81,12 @@ export class WebSocketEmitter implements OnModuleDestroy {
    *
    * @throws {TypeError} for an id that is no text: `undefined` as `threadId` does not stand for all threads
    */
-  toThread(userId: string, threadId: string): ThreadAudience {
+  toThread(userId: string, threadId: string): ThreadAudience<C['server'], C['asks']> {
     assertIdText(userId, 'userId');
     assertIdText(threadId, 'threadId');
     const thread = { userId, threadId };
     const reach = new Reach(() => this.#managersOf(thread), thread, this.clock, this.#others);
-    return {
+    const audience: ThreadAudience = {
       // What may be left out for a slow reader has no place in a numbered history.
       send: (event, data, options) =>
         (framePolicy(options, event) ? undefined : this.#record(thread, event, data)) ??
@@ -92,8 +96,9 @@ export class WebSocketEmitter implements OnModuleDestroy {
           ? reach.sendAsync(event, data, options)
           : this.#recordAndReport(thread, reach, event, data),
       sendCritical: (event, data) => this.#sendCritical(thread, event, data),
-      ask: (event, data, options) => this.#asks.ask(thread, event, data, options),
+      ask: this.#asks.to(thread),
     };
+    return audience;
   }
 
   /**
@@ -101,7 +106,7 @@ export class WebSocketEmitter implements OnModuleDestroy {
    *
    * @throws {TypeError} for an id that is no text
    */
-  toConnection(connectionId: string): Audience {
+  toConnection(connectionId: string): Audience<C['server']> {
     assertIdText(connectionId, 'connectionId');
     return new Reach(
       () => this.factory.clusterConnections.addressed({ connectionId }),
@@ -119,12 +124,12 @@ export class WebSocketEmitter implements OnModuleDestroy {
    * @example `emitter.toTopic('room:7').except({ connectionId }).send('said', { text })`
    * @throws {InvalidTopicError} for a name that no topic can have
    */
-  toTopic(topic: string): SharedAudience {
+  toTopic<Topic extends TopicName<C>>(topic: Topic): SharedAudience<TopicMessages<C, Topic>> {
     return this.#topics.of(topic);
   }
 
   /** All connections of all users. In a cluster, a message goes to every node. */
-  toAll(): SharedAudience {
+  toAll(): SharedAudience<C['server']> {
     return this.#topics.all();
   }
 

@@ -1,3 +1,11 @@
+import type { AnyContract } from '../contract/contract.js';
+import type {
+  CallArgs,
+  EventOf,
+  NoContract,
+  ReceivedReply,
+  WithoutContract,
+} from '../contract/message-types.js';
 import type { AskOptions } from './asking.js';
 import type { OpenWork } from './asks.js';
 import { ManagerClosedError, SendFailedError } from './manager.errors.js';
@@ -8,7 +16,7 @@ import { TopicMember } from './topic-member.js';
  * The part of a manager that asks its client. It has no fields: open questions are kept beside the managers, so that a
  * connection without any takes no memory for them.
  */
-export abstract class AskingManager extends TopicMember {
+export abstract class AskingManager<C extends AnyContract = NoContract> extends TopicMember<C> {
   /**
    * Asks the client: sends `{"event", "data", "ask"}`, and resolves with the data of its answer
    * (`{"event": "answer", "ask", "data"}`). Answers pass by the queue of messages, so a handler may await one.
@@ -21,14 +29,19 @@ export abstract class AskingManager extends TopicMember {
    * @throws {SendFailedError} when the question could not be sent
    * @throws the reason of `signal`, once it is aborted
    */
-  ask<T = unknown>(event: string, data?: unknown, options?: AskOptions): Promise<T> {
+  ask<T = unknown>(event: WithoutContract<C>, data?: unknown, options?: AskOptions): Promise<T>;
+  ask<Event extends EventOf<C['asks']>>(
+    event: Event,
+    ...asked: CallArgs<C['asks'], Event, AskOptions>
+  ): Promise<ReceivedReply<C['asks'], Event>>;
+  ask(event: string, data?: unknown, options?: AskOptions): Promise<unknown> {
     if (!this.isActive) return Promise.reject(new ManagerClosedError('ask'));
     const none = (): Error =>
       this.isActive
         ? new SendFailedError('no socket took the question')
         : new ManagerClosedError('ask');
     const reach = { target: this.context, managers: [this], none };
-    return this.owner.asks.ask(reach, event, data, options) as Promise<T>;
+    return this.owner.asks.ask(reach, event, data, options);
   }
 
   /** The streams and observables that handlers of this connection have returned and that are open. */

@@ -1,3 +1,5 @@
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract } from '../contract/message-types.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { AskingManager } from './asking-manager.js';
 
@@ -5,7 +7,9 @@ import { AskingManager } from './asking-manager.js';
 const renewed = new WeakMap<IdentifiedManager, UserExecutionContext>();
 
 /** The part of a manager that knows the identity as it is now: a client may renew it while it stays connected. */
-export abstract class IdentifiedManager extends AskingManager {
+export abstract class IdentifiedManager<
+  C extends AnyContract = NoContract,
+> extends AskingManager<C> {
   /**
    * Plain data of the identity, for example roles. A renewal replaces it, while `context.metadata` stays as it was
    * when the client connected. Deeply frozen.

@@ -1,3 +1,5 @@
+import type { AnyContract } from '../contract/contract.js';
+import type { CallArgs, EventOf, NoContract, SentArgs } from '../contract/message-types.js';
 import { errorText } from '../errors/error-text.js';
 import { afterSilence } from '../time/silence.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
@@ -13,7 +15,7 @@ const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 
 /** The messages that a manager sends. `send` reports failures in its result instead of throwing. */
-export abstract class OutboundChannel extends FrameChannel {
+export abstract class OutboundChannel<C extends AnyContract = NoContract> extends FrameChannel {
   // Created on first use: most connections send no critical messages.
   #outbox: CriticalOutbox | undefined = undefined;
 
@@ -31,6 +33,10 @@ export abstract class OutboundChannel extends FrameChannel {
    * @example `manager.send('position', { x, y }, { policy: 'latest' })`
    * @throws {TypeError} for an event that is not a string or a policy that does not exist, and for nothing else
    */
+  send<Event extends EventOf<C['server']>>(
+    event: Event,
+    ...sent: CallArgs<C['server'], Event, SendOptions>
+  ): DeliveryResult;
   send(event: string, data?: unknown, options?: SendOptions): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
     const frame = encodeFrame(event, data);
@@ -52,6 +58,10 @@ export abstract class OutboundChannel extends FrameChannel {
    * @throws {SendTimeoutError} after `outbound.sendTimeoutMs`
    * @throws {SendFailedError} when the data is not JSON, the reader is too slow, or the socket fails
    */
+  sendAsync<Event extends EventOf<C['server']>>(
+    event: Event,
+    ...sent: SentArgs<C['server'], Event>
+  ): Promise<void>;
   sendAsync(event: string, data?: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!this.isActive) throw new ManagerClosedError('sendAsync');
@@ -94,6 +104,10 @@ export abstract class OutboundChannel extends FrameChannel {
    * @throws {ManagerClosedError} on a closed manager
    * @throws {SendFailedError} when the data is not JSON, or a thousand messages wait already
    */
+  emitCritical<Event extends EventOf<C['server']>>(
+    event: Event,
+    ...sent: SentArgs<C['server'], Event>
+  ): DeliveryResult;
   emitCritical(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);

@@ -1,3 +1,5 @@
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract } from '../contract/message-types.js';
 import { ManagerClosedError } from './manager.errors.js';
 import { OutboundChannel } from './outbound-channel.js';
 
@@ -11,7 +13,7 @@ export interface JoinOptions {
  * The part of a manager that joins topics. It has no fields: the memberships are kept beside the managers, so that a
  * connection without topics takes no memory for them.
  */
-export abstract class TopicMember extends OutboundChannel {
+export abstract class TopicMember<C extends AnyContract = NoContract> extends OutboundChannel<C> {
   /** The topics that this connection is in. A copy: it does not change. */
   get topics(): ReadonlySet<string> {
     return new Set(this.owner.topics?.topicsOf(this));

@@ -1,3 +1,5 @@
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract } from '../contract/message-types.js';
 import type { StepReport } from '../time/bounded-run.js';
 import { assertSendable, CloseCode, fitReason } from '../wire/close-codes.js';
 import type { CloseInitiator, CloseReason } from '../wire/close-codes.js';
@@ -23,7 +25,7 @@ export type ManagerState = 'connecting' | 'ready' | 'draining' | 'closing' | 'cl
  * manager.onDispose(() => subscription.unsubscribe());
  * ```
  */
-export class WebSocketManager extends IdentifiedManager {
+export class WebSocketManager<C extends AnyContract = NoContract> extends IdentifiedManager<C> {
   #state: ManagerState = 'connecting';
   // Created on first use: an idle connection has none of these four.
   #controller: AbortController | undefined = undefined;
