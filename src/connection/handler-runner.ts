@@ -21,6 +21,7 @@ import { type CheckingConnection, checkMessage } from './payload-check.js';
 import { OpenReplies, type Reply } from './reply.js';
 import { type CallRunner, RunningCall } from './running-call.js';
 import { Streams } from './streams.js';
+import { handleTopicMessage } from './topic-messages.js';
 import type { IgnoredReason } from './traffic-counters.js';
 import { letGo } from './unserializable-answer.js';
 
@@ -68,7 +69,8 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
 
   /** Calls the handlers of a message. */
   start(message: InboundMessage, refs: readonly HandlerRef[]): void {
-    if (refs === TOPIC_REQUEST) return this.services.topics.handle(this.manager, message);
+    const { services, manager, server } = this;
+    if (refs === TOPIC_REQUEST) return handleTopicMessage(services, manager, server.path, message);
     const id = messageId(message);
     const reply =
       id === undefined

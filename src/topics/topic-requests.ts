@@ -73,7 +73,8 @@ export class TopicRequests {
     return !hasHandler || this.options.topics.authorizer !== undefined;
   }
 
-  handle(manager: WebSocketManager, message: InboundMessage): void {
+  /** Resolves when a subscription has its reply; never rejects. Returns `undefined` where the reply is sent already. */
+  handle(manager: WebSocketManager, message: InboundMessage): Promise<void> | undefined {
     const id = messageId(message);
     const { topic } = (message.data ?? {}) as { topic?: unknown };
     const fault = topicFault(topic);
@@ -81,11 +82,12 @@ export class TopicRequests {
       const text = `The name of a topic ${fault}.`;
       if (message.event === SUBSCRIBE) this.#refuse({ manager, id }, 'INVALID_TOPIC', text);
       else refuse(manager, 'INVALID_TOPIC', text, id);
-      return;
+      return undefined;
     }
     const request: TopicRequest = { manager, id, topic: topic as string };
-    if (message.event === UNSUBSCRIBE) this.#unsubscribe(request);
-    else void this.#subscribe(request, positionIn(message.data));
+    if (message.event === SUBSCRIBE) return this.#subscribe(request, positionIn(message.data));
+    this.#unsubscribe(request);
+    return undefined;
   }
 
   /** The identity of a connection has other metadata now: the authorizer is asked again for its topics. */

@@ -118,6 +118,13 @@ async function start(includeIdentity?: boolean): Promise<void> {
     imports: [WebSocketIsolationTracingModule.forRoot(tracing)],
     options: {
       clock,
+      topics: {
+        authorizer: async (_context, topic) => {
+          await Promise.resolve();
+          work('roles');
+          return topic === 'tea';
+        },
+      },
       authenticator: (request) => {
         work('verify');
         return queryAuthenticator(request);
@@ -228,6 +235,18 @@ describe('an exporter of OpenTelemetry', () => {
     expect(spans('websocket ask sure?')[1]!.attributes).toMatchObject({
       'error.type': 'ManagerClosedError',
     });
+  });
+
+  it('gets a span of each subscription up to its reply, and the spans of the authorizer inside it', async () => {
+    await start();
+    const client = await testApp.connect('/traced?user=ada');
+    await client.subscribe('tea');
+    await expect(client.subscribe('a secret')).rejects.toThrow('TOPIC_FORBIDDEN');
+    await eventually(() => expect(spans('websocket message subscribe')).toHaveLength(2));
+    const [first, second] = spans('websocket message subscribe');
+    const parents = spans('roles').map(({ parentSpanContext }) => parentSpanContext?.spanId);
+    expect(parents).toEqual([idOf(first!), idOf(second!)]);
+    await client.close();
   });
 
   it('keeps no state of ended connections, even if they never had a socket', async () => {
