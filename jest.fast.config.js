@@ -13,6 +13,7 @@ const SLOW = [
   'borrowed-contexts',
   'busy-process',
   'churn',
+  'client-reconnect',
   'connection-context',
   'dashboard',
   'dashboard-load',

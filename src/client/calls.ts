@@ -1,6 +1,6 @@
 import { ClientError, exceptionError } from './client.error.js';
 import { encode, type Frame, PING_ID } from './message.js';
-import type { DropReason, Outbox, Outgoing } from './outbox.js';
+import type { Outbox, Outgoing } from './outbox.js';
 
 /** What waits for the reply to a message with an id. It ends once. */
 export interface Call {
@@ -18,7 +18,8 @@ interface OpenCall {
   readonly item: Outgoing;
 }
 
-const LOST = 'The connection was lost before the reply.';
+const LOST = 'The connection was lost.';
+const FULL = 'Too much waits for a connection.';
 
 /** The messages with an id that have no terminal reply yet. */
 export class Calls {
@@ -35,7 +36,7 @@ export class Calls {
     const id = this.#lastId + 1;
     const text = encode({ event, id, data });
     this.#lastId = id;
-    const item = { text, drop: (reason: DropReason) => this.#end(id, dropError(reason)) };
+    const item = { text, drop: () => this.#end(id, new ClientError('QUEUE_FULL', FULL)) };
     this.#open.set(id, { call, item });
     if (call.kind !== 'bound') this.outbox.send(item);
     else if (!this.write(text)) this.#end(id, new ClientError('CONNECTION_LOST', LOST));
@@ -99,9 +100,4 @@ function idOf({ event, data }: Frame): unknown {
 // A handler may reply with an object of its own shape.
 function withoutId({ id: _id, ...value }: Frame): unknown {
   return value;
-}
-
-function dropError(reason: DropReason): ClientError {
-  if (reason === 'closed') return new ClientError('CLOSED', 'The client is closed.');
-  return new ClientError('QUEUE_FULL', 'Too many messages wait for a connection.');
 }

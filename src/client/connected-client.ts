@@ -58,7 +58,7 @@ export class ConnectedClient implements Client, LinkOwner {
   }
 
   get isNeeded(): boolean {
-    return !this.#outbox.isEmpty || this.#topics.isNeeded;
+    return !this.#outbox.isEmpty;
   }
 
   on(event: string, listener: (data: never, message: never) => unknown): Off {
@@ -80,7 +80,7 @@ export class ConnectedClient implements Client, LinkOwner {
       return 'dropped';
     }
     const result = this.#outbox.send({ text, drop });
-    this.#need();
+    this.#link.need();
     return result;
   }
 
@@ -156,8 +156,7 @@ export class ConnectedClient implements Client, LinkOwner {
   }
 
   stopped(code: number, reason: string): void {
-    const why = `The client is closed: ${code} ${reason}`.trimEnd();
-    this.#closed = new ClientError('CLOSED', why);
+    this.#closed = new ClientError('CLOSED', `The client is closed: ${code} ${reason}`);
     this.#leavePage();
     this.#calls.close(this.#closed);
     this.#outbox.close();
@@ -177,7 +176,7 @@ export class ConnectedClient implements Client, LinkOwner {
   #start(event: string, data: unknown, call: Call): Cancel {
     if (this.#closed) throw this.#closed;
     const cancel = this.#calls.start(event, data, call);
-    this.#need();
+    this.#link.need();
     return cancel;
   }
 
@@ -187,13 +186,8 @@ export class ConnectedClient implements Client, LinkOwner {
     tell: (message: ServerMessage) => unknown,
   ): Off {
     const off = this.#topics.subscribe(topic, tell, hooks ?? {});
-    this.#need();
+    this.#link.need();
     return off;
-  }
-
-  // Closed for being idle, and now there is something to say.
-  #need(): void {
-    if (this.isNeeded) this.#link.need();
   }
 
   #hand(frame: Frame): void {

@@ -125,7 +125,7 @@ export class Link {
     try {
       this.#open();
     } catch (cause) {
-      this.#failed('CONNECT_FAILED', 'The WebSocket could not be created', cause);
+      this.#failed('CONNECT_FAILED', 'new WebSocket() failed', cause);
     }
   }
 

@@ -21,22 +21,15 @@ export class Listeners<Args extends readonly unknown[]> {
   }
 
   tell(...args: Args): void {
-    for (const { fn } of Array.from(this.#added)) contain(() => fn(...args), this.report);
+    for (const { fn } of Array.from(this.#added)) void contain(() => fn(...args), this.report);
   }
 }
 
-/** Calls a function of the app. What it throws, and what its promise is rejected with, is reported. */
-export function contain(call: () => unknown, report: Report): void {
-  const failed = (cause: unknown): void =>
-    report(failure('LISTENER_FAILED', 'A listener failed', cause));
+/** Calls a function of the app, at once. What it throws, and what its promise is rejected with, is reported. */
+export async function contain(call: () => unknown, report: Report): Promise<void> {
   try {
-    const result = call();
-    if (isThenable(result)) result.then(undefined, failed);
+    await call();
   } catch (error) {
-    failed(error);
+    report(failure('LISTENER_FAILED', 'A listener failed', error));
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | undefined)?.then === 'function';
 }

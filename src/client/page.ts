@@ -2,8 +2,7 @@ import type { Off } from './listeners.js';
 
 /** Both a window and its document. In Node.js there is neither. */
 interface Target {
-  addEventListener(type: string, listener: (event: unknown) => void): void;
-  removeEventListener(type: string, listener: (event: unknown) => void): void;
+  addEventListener(type: string, listener: () => void, options: { signal: AbortSignal }): void;
 }
 
 /** What a client does when its page does. */
@@ -17,21 +16,18 @@ export interface PageHooks {
 /** Follows the page, or the worker, that the client runs in. Elsewhere it does nothing. */
 export function followPage(page: PageHooks): Off {
   const { document } = globalThis as { document?: Target & { visibilityState: string } };
+  const controller = new AbortController();
+  const follow = (target: Partial<Target> | undefined, type: string, listener: () => void): void =>
+    target?.addEventListener?.(type, listener, controller);
+  const window = globalThis as Partial<Target>;
   const wake = (): void => page.wake();
-  const suspend = (): void => page.suspend();
   const shown = (): void => {
     if (document?.visibilityState === 'visible') wake();
   };
-  const window = globalThis as Partial<Target>;
-  const followed: [Partial<Target> | undefined, string, () => void][] = [
-    [window, 'online', wake],
-    [window, 'pageshow', wake],
-    [window, 'pagehide', suspend],
-    [document, 'visibilitychange', shown],
-    [document, 'resume', wake],
-  ];
-  for (const [target, type, listener] of followed) target?.addEventListener?.(type, listener);
-  return () => {
-    for (const [target, type, listener] of followed) target?.removeEventListener?.(type, listener);
-  };
+  follow(window, 'online', wake);
+  follow(window, 'pageshow', wake);
+  follow(window, 'pagehide', () => page.suspend());
+  follow(document, 'visibilitychange', shown);
+  follow(document, 'resume', wake);
+  return () => controller.abort();
 }

@@ -34,9 +34,7 @@ export class Questions {
   /** @throws {TypeError} when the event has one already */
   add(event: string, answerer: Answerer): Off {
     if (this.#answerers.has(event)) {
-      throw new TypeError(
-        `"${event}" has an answer already: call the function that it returned first.`,
-      );
+      throw new TypeError(`"${event}" has an answer already.`);
     }
     this.#answerers.set(event, answerer);
     return () => {

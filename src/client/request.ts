@@ -27,14 +27,15 @@ export function request(
   return new Promise((resolve, reject) => {
     inBounds('timeoutMs', timeoutMs);
     signal?.throwIfAborted();
-    const settled = (): void => {
+    const settle = (outcome: () => void): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', aborted);
+      outcome();
     };
+    let cancel: Cancel | undefined;
     const giveUp = (error: unknown): void => {
-      settled();
-      reject(error);
-      cancel();
+      settle(() => reject(error));
+      cancel?.();
     };
     const aborted = (): void => giveUp(signal?.reason);
     const timer = setTimeout(() => {
@@ -42,19 +43,11 @@ export function request(
       timedOut();
     }, timeoutMs);
     signal?.addEventListener('abort', aborted);
-    let cancel = settled;
     try {
       cancel = start({
         kind: idempotent ? 'again' : 'once',
-        value(reply) {
-          settled();
-          resolve(reply);
-        },
-        end(error) {
-          settled();
-          if (error) reject(error);
-          else resolve(undefined);
-        },
+        value: (reply) => settle(() => resolve(reply)),
+        end: (error) => settle(() => (error ? reject(error) : resolve(undefined))),
       });
     } catch (error) {
       giveUp(error);

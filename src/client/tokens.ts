@@ -67,6 +67,6 @@ export class Tokens {
     const token = await this.token?.(reason);
     if (token === null) return undefined;
     if (isProtocol(token)) return token;
-    throw new TypeError(`expected a text without spaces or commas, got ${typeof token}`);
+    throw new TypeError('expected a text that can be a subprotocol');
   }
 }

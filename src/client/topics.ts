@@ -57,11 +57,6 @@ export class Topics {
     private readonly gap: (topic: string) => void,
   ) {}
 
-  /** Whether a topic waits for its first connection. */
-  get isNeeded(): boolean {
-    return [...this.#topics.values()].some(({ wasMember }) => !wasMember);
-  }
-
   /** @param tell gets all messages of the topic */
   subscribe(name: string, tell: Subscriber['tell'], hooks: SubscriptionHooks): Off {
     const existing = this.#topics.get(name);
@@ -97,7 +92,7 @@ export class Topics {
     const topic = this.#topics.get(message.topic);
     if (!topic) return;
     for (const each of Array.from(topic.subscribers)) {
-      contain(() => each.tell(message), this.report);
+      void contain(() => each.tell(message), this.report);
     }
     // After the listeners: a message whose listeners were interrupted arrives again.
     topic.position = message.position ?? topic.position;
@@ -147,7 +142,7 @@ export class Topics {
 
   #joined({ subscribers }: Topic, told: Iterable<Subscriber>): void {
     for (const each of Array.from(told)) {
-      if (subscribers.has(each)) contain(() => each.hooks.onSubscribed?.(), this.report);
+      if (subscribers.has(each)) void contain(() => each.hooks.onSubscribed?.(), this.report);
     }
   }
 
@@ -165,7 +160,7 @@ export class Topics {
     const error = new ClientError(code, message, { data, topic: topic.name });
     for (const { hooks } of topic.subscribers) {
       const { onEnd = this.report } = hooks;
-      contain(() => onEnd(error), this.report);
+      void contain(() => onEnd(error), this.report);
     }
   }
 }

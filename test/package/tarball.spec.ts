@@ -11,8 +11,10 @@ import {
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { minifySync } from '@swc/core';
 
 import { PACKAGE, PackedApp } from '../support/packed-app.js';
 import { packedPackage, project } from '../support/packed-package.js';
@@ -149,6 +151,15 @@ describe('the entry points', () => {
     }
   });
 
+  it('have a client of at most 6 KB, bundled, minified and compressed', () => {
+    const minified = minifySync(bundled('dist/client/index.js'), {
+      module: true,
+      compress: { passes: 3, ecma: 2022 },
+      mangle: true,
+    });
+    expect(gzipSync(minified.code, { level: 9 }).length).toBeLessThanOrEqual(6 * 1_024);
+  });
+
   it('load with the required peers only, and the boot error names the package to install', () => {
     for (const name of required) {
       const target = join(folder, 'node_modules', name);
@@ -202,6 +213,20 @@ describe('the examples of the docs', () => {
     expect(compiled).toEqual({ stdout: '', status: 0 });
   });
 });
+
+/** Joins a file of the tarball with those that it imports, as a bundler does. Names of the files must not collide. */
+function bundled(file: string, done: string[] = []): string {
+  if (done.includes(file)) return '';
+  done.push(file);
+  const isEntry = done.length === 1;
+  const text = read(file);
+  const others = [...text.matchAll(/^(?:import|export)\s[^;]*?\sfrom '(\.[^']+)';$/gm)];
+  const before = others.map(([, other]) => bundled(join(file, '..', other!), done));
+  const own = isEntry
+    ? text.replaceAll(/ from '[^']+'/g, '')
+    : text.replaceAll(/^import\s[^;]*;$|^export \{\};$|^export /gm, '');
+  return [...before, own.replace(/^\/\/#.*$/m, '')].join('\n');
+}
 
 /** Returns the packages that a file of the tarball imports, directly or through other files. */
 function packagesBehind(entry: string): Set<string> {
