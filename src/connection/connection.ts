@@ -183,7 +183,10 @@ export class Connection
     this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
     const { userId } = this.manager.context;
     if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
-    this.#refuse('rate-limit', this.#parse(frame) ?? {});
+    const message = this.#parse(frame);
+    // The id of a `cancel` is that of another message, which has a reply of its own.
+    const isReplied = message && !(isCancel(message) && !this.handlersOf(message));
+    this.#refuse('rate-limit', isReplied ? message : {});
     void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
     return false;
   }
