@@ -36,12 +36,13 @@ describe('docs/reference/client.md', () => {
   it('has every method of the client, and no other', () => {
     const all = names(
       'src/client/client.ts',
-      'export interface Client {',
+      'export interface Client<',
       /^ {2}(?:readonly )?(\w+)[<(:]/gm,
     );
     const [, section] = projectFile(REFERENCE).split('## Methods');
     const told = [...section!.split('\n## ')[0]!.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name!);
-    expect(told.toSorted()).toEqual(all.toSorted());
+    // An overloaded method is there twice.
+    expect(told.toSorted()).toEqual([...new Set(all)].toSorted());
   });
 
   it('has every code of the client, and no other', () => {
