@@ -64,12 +64,14 @@ export {
 } from './delivery/audience.js';
 export { WebSocketEmitter } from './delivery/websocket.emitter.js';
 export { CurrentContext, CurrentManager, MessageSignal } from './handlers/connection-parameters.js';
+export { SubscribeBinary } from './handlers/subscribe-binary.decorator.js';
 export { type ExceptionReply } from './handlers/exception-reply.js';
 export {
   IsolatedGateway,
   type IsolatedGatewayOptions,
 } from './upgrade/isolated-gateway.decorator.js';
 export { IsolatedWsAdapter, type IsolatedWsAdapterOptions } from './upgrade/isolated-ws.adapter.js';
+export { type Codec } from './wire/codecs.js';
 export { type InboundMessage, type MessageParser } from './wire/message-parser.js';
 export { type DeliveryReport } from './wire/delivery-result.js';
 export {

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Type } from '@nestjs/common';
 
 import type { Clock } from '../time/clock.js';
+import type { Codec } from '../wire/codecs.js';
 import type { ClusterDefinition } from '../cluster/cluster.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
@@ -94,6 +95,8 @@ export interface WebSocketIsolationOptions extends GroupsAsGiven {
   clock?: Clock | undefined;
   /** Keeps the events of threads for clients that reconnect. Default: off; `{}` is on, with the defaults. */
   resume?: Given<ResumeOptions> | undefined;
+  /** Other encodings than JSON, each for a subprotocol. Default: none. */
+  codec?: Codec | readonly Codec[] | undefined;
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
   topics?: Given<Omit<TopicsOptions, 'history'>> & {
     history?: Given<TopicHistoryOptions> | undefined;
@@ -109,6 +112,8 @@ export interface WebSocketIsolationOptionsFactory {
 export interface ResolvedOptions extends OptionGroups {
   readonly authenticator: WebSocketIsolationOptions['authenticator'];
   readonly cluster: WebSocketIsolationOptions['cluster'];
+  /** `undefined`: JSON only. */
+  readonly codec: readonly Codec[] | undefined;
   /** `undefined`: off. */
   readonly resume: ResumeOptions | undefined;
 }

@@ -140,6 +140,14 @@ export class OutboundOptions {
   @bytes()
   streamLowWaterBytes = 65_536;
 
+  /**
+   * What happens to an item of an Observable that a handler returned, while its client's socket owes more than
+   * `streamLowWaterBytes`: `'close'` queues it, and a reader that stays slow is closed with 4441; `'drop'` leaves it out;
+   * `'latest'` keeps only the newest item of each stream.
+   */
+  @oneOf('close', 'drop', 'latest')
+  onStreamOverflow: 'close' | 'drop' | 'latest' = 'close';
+
   /** Whether replies and items are checked against the contract of their gateway. Default: unless NODE_ENV=production. */
   @flag()
   checkReplies = process.env['NODE_ENV'] !== 'production';

@@ -1,3 +1,4 @@
+import { codecsOf } from './codec-option.js';
 import { VARIABLE_PREFIX } from './environment.js';
 import { defaultGroups, GROUP_NAMES, NESTED_GROUPS } from './groups.js';
 import type { ResolvedOptions, WebSocketIsolationOptions } from './isolation.options.js';
@@ -11,7 +12,14 @@ import {
 import { ResumeOptions } from './option-groups.js';
 import { VARIABLE_NAMES } from './variables.js';
 
-const TOP_LEVEL = new Set<string>([...GROUP_NAMES, 'authenticator', 'cluster', 'clock', 'resume']);
+const TOP_LEVEL = new Set<string>([
+  ...GROUP_NAMES,
+  'authenticator',
+  'cluster',
+  'clock',
+  'resume',
+  'codec',
+]);
 
 const CLOCK_METHODS = ['now', 'epoch', 'after', 'every'] as const;
 
@@ -41,8 +49,13 @@ export function resolveOptions(
   const resume = adoptResume(faults, environment.resume, given.resume);
   const { authenticator, cluster } = given;
   faults.push(...faultsOfObjects(given));
+  const { codecs: codec, faults: codecFaults } = codecsOf(
+    given.codec,
+    groups.handshake.credentialProtocols,
+  );
+  faults.push(...codecFaults);
   if (faults.length > 0) throw new InvalidOptionsError(faults);
-  return Object.freeze({ ...groups, authenticator, cluster, resume });
+  return Object.freeze({ ...groups, authenticator, cluster, codec, resume });
 }
 
 /**

@@ -7,12 +7,16 @@ import {
 import type { StandardSchema } from '../contract/standard-schema.js';
 import type { IsolationError } from '../errors/isolation-error.js';
 import type { PathContract } from '../handlers/path-contract.js';
+import { BINARY_EVENT } from '../handlers/subscribe-binary.decorator.js';
 import { subjectOf } from '../journal/journal.js';
+import { UNSERIALIZABLE } from '../manager/frame-channel.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import { isThenable } from '../structures/maybe-async.js';
+import { BinaryFrame } from '../wire/binary-frame.js';
 import { encodeAnswer, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
+import type { LocalPolicy } from '../wire/send-policy.js';
 import type { ConnectionServices } from './connection-services.js';
 import type { Reply } from './reply.js';
 import { replyFault, replyMessage, replySchema } from './reply-check.js';
@@ -35,22 +39,46 @@ export function answer(
   value: unknown,
   call: RunningCall,
   isItem = false,
+  policy?: LocalPolicy,
 ): boolean {
   if (value === undefined) return true;
   const schema = replySchema(to.server.contract, call.message);
   if (value === null && !schema) return true;
   const frame = schema ? contractFrame(to, schema, value, call) : frameOf(value, call);
-  if (typeof frame !== 'string') {
+  if (frame instanceof Error) {
     answerUnsendable(to, frame, value, call);
     return false;
   }
-  const { reply } = call;
-  if (!reply) to.manager.sendFrame(frame);
-  else to.manager.sendFrame(isItem ? reply.item(frame, call) : reply.value(frame, call));
-  return true;
+  return send(to, frame, call, isItem, policy);
 }
 
-function frameOf(value: unknown, call: RunningCall): string | IsolationError {
+function send(
+  to: AnsweringConnection,
+  frame: string | BinaryFrame,
+  call: RunningCall,
+  isItem: boolean,
+  policy: LocalPolicy | undefined,
+): boolean {
+  const { reply } = call;
+  const isReply = typeof frame === 'string' && reply !== undefined && reply.claim(call);
+  const answered = !isReply ? frame : isItem ? reply.item(frame, call) : reply.value(frame, call);
+  if (to.manager.sendFrame(answered, policy) !== UNSERIALIZABLE) return true;
+  answerUncodable(to, call, isReply);
+  return false;
+}
+
+// The codec of the connection has failed, which is reported. An id gets its terminal frame nevertheless.
+function answerUncodable(to: AnsweringConnection, call: RunningCall, isReply: boolean): void {
+  const { reply, message } = call;
+  if (isReply && reply?.isOver) sendError(to, undefined, reply.id);
+  else sendException(to, undefined, message, reply, call);
+}
+
+function frameOf(value: unknown, call: RunningCall): string | BinaryFrame | IsolationError {
+  // Bytes that a method with `@SubscribeBinary()` has made are sent as they are.
+  if (call.message.event === BINARY_EVENT && value instanceof Uint8Array) {
+    return BinaryFrame.of(value);
+  }
   const frame = encodeAnswer(value);
   return frame ?? new UnserializableAnswerError(eventName(call.message), whyNoFrame(value));
 }
@@ -60,7 +88,7 @@ function contractFrame(
   schema: StandardSchema,
   value: unknown,
   call: RunningCall,
-): string | IsolationError {
+): string | BinaryFrame | IsolationError {
   const message = replyMessage(value, call.message.event);
   const { checkReplies } = services.options.outbound;
   const fault = checkReplies ? replyFault(schema, message, eventName(call.message)) : undefined;
@@ -117,7 +145,7 @@ export function answerFailure(
 
 /** Returns the name of a message's event, cut to 128 characters: the client chooses the name, and it may be long. */
 export function eventName({ event }: InboundMessage): string {
-  return String(event).slice(0, 128);
+  return (typeof event === 'symbol' ? event.description! : String(event)).slice(0, 128);
 }
 
 function answerUnsendable(
@@ -145,7 +173,10 @@ function sendException(
   call?: RunningCall,
 ): void {
   // Another handler of the same message may have replied already: then this frame carries no id.
-  const id = reply && !reply.fails(call) ? undefined : messageId(message);
+  sendError(to, error, reply && !reply.fails(call) ? undefined : messageId(message));
+}
+
+function sendError(to: AnsweringConnection, error: unknown, id: string | number | undefined): void {
   const data = exceptionReply(error, id);
   // An exception of the app may have content that JSON cannot express: then the client gets `INTERNAL_ERROR`.
   const frame =

@@ -9,6 +9,7 @@ import type { ThreadConsistencyTracker } from '../monitoring/thread-consistency.
 import type { Tracing } from '../monitoring/tracing.js';
 import type { Resume } from '../resume/resume.service.js';
 import type { TopicRequests } from '../topics/topic-requests.js';
+import type { Codec, Codecs } from '../wire/codecs.js';
 import type { MessageParser } from '../wire/message-parser.js';
 import type { Renewals } from './renewals.js';
 import type { TrafficCounters } from './traffic-counters.js';
@@ -25,8 +26,17 @@ export interface ConnectionServices {
   readonly tracker: ThreadConsistencyTracker;
   readonly traffic: TrafficCounters;
   readonly rates: UserRates;
-  /** Parses a frame of a connection. A parser of the app runs in the context of that connection. */
-  readonly parse: (frame: Buffer, context: UserExecutionContext) => ReturnType<MessageParser>;
+  /** The codecs of the app; `undefined` without any. */
+  readonly codecs: Codecs | undefined;
+  /**
+   * Parses a frame of a connection, with the codec that it has agreed on. A parser or codec of the app runs in the context
+   * of that connection.
+   */
+  readonly parse: (
+    frame: Buffer,
+    context: UserExecutionContext,
+    codec: Codec | undefined,
+  ) => ReturnType<MessageParser>;
   /** Bounds the bytes of all messages in this process that wait for a handler. */
   readonly pending: ByteBudget;
   /** The leases of the cluster: messages are handled only while these are fresh. */

@@ -14,6 +14,7 @@ import { takeAnswer } from './answer-check.js';
 import { type ConnectingConnection, runConnectHooks, runDisconnectHooks } from './connect-hooks.js';
 import { recordClosed, recordReady } from './connection-events.js';
 import { ExpiringConnection } from './expiring-connection.js';
+import { messageIn } from './frame-reading.js';
 import {
   idIn,
   ignoredFrame,
@@ -67,11 +68,11 @@ export class Connection
     void this.manager.close(CloseCode.OVERLOADED, OVERLOADED);
   }
 
-  received(frame: Buffer): void {
+  received(frame: Buffer, isBinary: boolean): void {
     this.services.traffic.count(frame);
     if (this.isExpired()) return this.ignore('closing');
-    if (!this.#isWithinRate(frame)) return;
-    const message = this.#parse(frame);
+    if (!this.#isWithinRate(frame, isBinary)) return;
+    const message = this.#parse(frame, isBinary);
     if (!message) return this.#refuse('not-json', { id: idIn(frame) });
     if (this.#passesQueue(message)) return;
     const refs = this.handlersOf(message);
@@ -162,12 +163,8 @@ export class Connection
     this.#startNext();
   }
 
-  #parse(frame: Buffer): InboundMessage | undefined {
-    try {
-      return this.services.parse(frame, this.manager.context) ?? undefined;
-    } catch {
-      return undefined;
-    }
+  #parse(frame: Buffer, isBinary: boolean): InboundMessage | undefined {
+    return messageIn(this, frame, isBinary, (error) => this.#hookFailed('codec', error));
   }
 
   #ignoreUnknown(message: InboundMessage): void {
@@ -176,14 +173,14 @@ export class Connection
     this.#refuse('unknown-event', message);
   }
 
-  #isWithinRate(frame: Buffer): boolean {
+  #isWithinRate(frame: Buffer, isBinary: boolean): boolean {
     const { rate } = this.services.options.inbound;
     if (!rate) return true;
     const now = this.services.clock.now();
     this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
     const { userId } = this.manager.context;
     if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
-    const message = this.#parse(frame);
+    const message = this.#parse(frame, isBinary);
     // The id of a `cancel` is that of another message, which has a reply of its own.
     const isReplied = message && !(isCancel(message) && !this.handlersOf(message));
     this.#refuse('rate-limit', isReplied ? message : {});

@@ -11,6 +11,7 @@ import {
   type PullableSource,
   type StreamingConnection,
 } from './pulled-stream.js';
+import type { LocalPolicy } from '../wire/send-policy.js';
 import { RunningCall } from './running-call.js';
 import { StreamRecord } from './stream-record.js';
 import { letGo } from './unserializable-answer.js';
@@ -37,7 +38,7 @@ export class Streams implements PulledStreams {
     return records.flatMap(({ record }) => record?.open ?? []);
   }
 
-  /** Sends what an observable emits, at the speed at which it emits. */
+  /** Sends what an observable emits, at the speed at which it emits; see `outbound.onStreamOverflow`. */
   subscribe(source: Observable<unknown>, call: RunningCall): void {
     if (this.#observables.size >= MAX_OBSERVABLES) return this.#refuse(call);
     const { connection } = this;
@@ -54,11 +55,16 @@ export class Streams implements PulledStreams {
         isPulled = true;
         return this.pull(value, call);
       }
-      const isSaid = answer(connection, value, call, isStream());
+      const isItem = isStream();
+      const policy = isItem ? this.#overflow(call) : undefined;
+      const isSaid = answer(connection, value, call, isItem, policy);
       const known = record();
       if (known && isSaid) known.items += 1;
     };
+    // What was kept goes before the end of the stream.
+    const sendKept = (): void => connection.manager.releaseLatest(call);
     const fail = (error: unknown): void => {
+      sendKept();
       record()?.ends('failed', error);
       connection.fail(error, call);
     };
@@ -67,6 +73,7 @@ export class Streams implements PulledStreams {
       next: (value) => runInContext(call.code, reply, value),
       error: (error: unknown) => runInContext(call.code, fail, error),
       complete: () => {
+        sendKept();
         record()?.ends('completed');
         if (isStream()) call.reply?.complete(call);
         runInContext(call.code, RunningCall.settle, call);
@@ -86,6 +93,13 @@ export class Streams implements PulledStreams {
       open.record?.ended();
       if (!isPulled) connection.over(call, 'ok');
     });
+  }
+
+  // Where an Observable emits faster than the client reads.
+  #overflow(call: RunningCall): LocalPolicy | undefined {
+    const { onStreamOverflow } = this.connection.services.options.outbound;
+    if (onStreamOverflow === 'close') return undefined;
+    return onStreamOverflow === 'drop' ? 'drop' : { latest: call };
   }
 
   /** Sends the items of a source, at the speed at which the client reads. The stream pins the connection. */

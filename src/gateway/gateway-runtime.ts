@@ -19,6 +19,8 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Tracing } from '../monitoring/tracing.js';
 import { NestInternals } from '../nest/nest-internals.js';
+import { decodeWith } from '../wire/codecs.js';
+import type { MessageParser } from '../wire/message-parser.js';
 import { TopicRequests } from '../topics/topic-requests.js';
 import { Resume } from '../resume/resume.service.js';
 import { ScopeBlueprint } from '../scope/connection-scope.js';
@@ -126,15 +128,18 @@ export class GatewayRuntime implements OnModuleInit {
 
   #connectionHost(adapter: IsolatedWsAdapter): ConnectionServices {
     const { options, clock, journal, tracing, tracker, traffic, rates, resume, topics } = this;
-    const parse: ConnectionServices['parse'] = (frame, context) =>
-      adapter.hasOwnParser
-        ? runInContext(new ConnectionCode(context), (given) => adapter.parser(given), frame)
-        : adapter.parser(frame);
+    const parse: ConnectionServices['parse'] = (frame, context, codec) => {
+      if (!codec && !adapter.hasOwnParser) return adapter.parser(frame);
+      const read = (given: Buffer): ReturnType<MessageParser> =>
+        codec ? decodeWith(codec, given) : adapter.parser(given);
+      return runInContext(new ConnectionCode(context), read, frame);
+    };
+    const { codecs } = this.factory.bookkeeping;
     const handled = journal.topic('message-handled');
     const leases = this.cluster?.slots ?? NO_LEASES;
     const pending = new ByteBudget(options.inbound.maxPendingBytesTotal);
     const shared = { options, clock, journal, handled, tracing, tracker, traffic, rates, resume };
-    return { ...shared, parse, pending, leases, topics, renewals: this.#renewals() };
+    return { ...shared, parse, codecs, pending, leases, topics, renewals: this.#renewals() };
   }
 
   #renewals(): Renewals | undefined {

@@ -19,6 +19,7 @@ import type { ConnectionScope } from '../scope/connection-scope.js';
 import { ANNOUNCING_PROPERTY } from '../upgrade/gateway-announcement.js';
 import { argumentsReader, type ParameterDefinition, parametersOf } from './handler-parameters.js';
 import { composePipeline, type Pipeline } from './handler-pipeline.js';
+import { BINARY_EVENT, isBinaryHandler } from './subscribe-binary.decorator.js';
 
 /** The hooks of a gateway instance that this library calls. */
 export interface GatewayInstance {
@@ -107,7 +108,7 @@ export class GatewayDefinition {
   }
 }
 
-/** One `@SubscribeMessage()` method of a gateway. */
+/** One `@SubscribeMessage()` or `@SubscribeBinary()` method of a gateway. */
 export class HandlerDefinition {
   readonly #callback: Method;
   readonly #parameters: readonly ParameterDefinition[];
@@ -164,11 +165,17 @@ function handlersOf(gateway: GatewayDefinition): HandlerDefinition[] {
   const prototype = Object.getPrototypeOf(gateway.placeholder) as Record<string, Method>;
   return new MetadataScanner()
     .getAllMethodNames(prototype)
-    .filter((name) => Reflect.hasMetadata(MESSAGE_MAPPING_METADATA, prototype[name]!))
-    .map((name) => {
-      const event: unknown = Reflect.getMetadata(MESSAGE_METADATA, prototype[name]!);
-      return new HandlerDefinition(gateway, event, name);
-    });
+    .flatMap((name) =>
+      eventsOf(prototype[name]!).map((event) => new HandlerDefinition(gateway, event, name)),
+    );
+}
+
+// A method may handle an event and binary frames.
+function eventsOf(method: Method): unknown[] {
+  const events: unknown[] = Reflect.hasMetadata(MESSAGE_MAPPING_METADATA, method)
+    ? [Reflect.getMetadata(MESSAGE_METADATA, method)]
+    : [];
+  return isBinaryHandler(method) ? [...events, BINARY_EVENT] : events;
 }
 
 // The properties with `@WebSocketServer()`.

@@ -6,6 +6,7 @@ import type {
 import { IsolationError } from '../errors/isolation-error.js';
 import { contractOf } from '../upgrade/gateway-contract.js';
 import type { GatewayDefinition } from './gateway-definition.js';
+import { BINARY_EVENT } from './subscribe-binary.decorator.js';
 
 /** The contracts of the gateways that share a path: what clients may send there, and how they answer. */
 export class PathContract {
@@ -44,6 +45,8 @@ export class PathContract {
   #add(contract: AnyContract, { name, handlers }: GatewayDefinition): void {
     this.contracts.add(contract);
     for (const { event } of handlers) {
+      // A contract says nothing about bytes.
+      if (event === BINARY_EVENT) continue;
       if (typeof event === 'string' && Object.hasOwn(contract.client, event)) continue;
       throw mismatch(
         `${name} handles "${String(event)}", which \`client\` of its contract does not have, so that nothing would ` +

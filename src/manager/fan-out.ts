@@ -6,7 +6,7 @@ import {
   type DeliveryResult,
   emptyReport,
 } from '../wire/delivery-result.js';
-import type { Frame } from '../wire/frame-encoding.js';
+import type { Frame } from '../wire/write-frame.js';
 import { TextFrame } from '../wire/text-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 

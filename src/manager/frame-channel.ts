@@ -1,16 +1,19 @@
+import { runOutsideContext } from '../context/running-code.js';
 import { Backlog } from '../wire/backlog.js';
 import { CloseCode } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import { drained } from '../wire/drained.js';
-import type { Frame } from '../wire/frame-encoding.js';
+import { BinaryFrame } from '../wire/binary-frame.js';
 import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
-import type { FramePolicy } from '../wire/send-policy.js';
-import { writeText } from '../wire/write-text.js';
+import type { LocalPolicy } from '../wire/send-policy.js';
+import { type Frame, writeFrame } from '../wire/write-frame.js';
 import { ManagerRecord } from './manager-record.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
 const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
+/** The result for data that JSON, or the codec of the connection, cannot express. */
+export const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 const BY_POLICY: DeliveryResult = Object.freeze({ dropped: 'policy' });
 
 /** Puts frames on the socket of a connection: bounded and counted. Closes a connection whose client reads too slowly. */
@@ -36,7 +39,7 @@ export abstract class FrameChannel extends ManagerRecord {
   }
 
   /** @internal Sends an encoded frame. */
-  sendFrame(frame: Frame, policy?: FramePolicy): DeliveryResult {
+  sendFrame(frame: Frame, policy?: LocalPolicy): DeliveryResult {
     const held = policy && this.holdFrame(frame, policy);
     if (held) return held;
     const result = this.writeFrame(frame);
@@ -45,7 +48,7 @@ export abstract class FrameChannel extends ManagerRecord {
   }
 
   /** @internal The result for a frame that is not written now, because its policy says so. */
-  holdFrame(frame: Frame, policy: FramePolicy): DeliveryResult | undefined {
+  holdFrame(frame: Frame, policy: LocalPolicy): DeliveryResult | undefined {
     const { latest, options, waiting } = this.owner;
     if (!this.mayAct) return undefined;
     const isBusy = this.bufferedBytes > options.outbound.streamLowWaterBytes;
@@ -61,18 +64,26 @@ export abstract class FrameChannel extends ManagerRecord {
     return this.isActive ? kept : SLOW_CONSUMER;
   }
 
+  /** @internal Sends a kept message now, because its stream ends. */
+  releaseLatest(key: object): void {
+    const frame = this.owner.latest.take(this, key);
+    if (frame !== undefined) this.sendFrame(frame);
+  }
+
   /** @internal As {@link sendFrame}, but a fan-out calls {@link noteSent} itself afterwards. */
-  writeFrame(frame: Frame): DeliveryResult {
+  writeFrame(message: Frame): DeliveryResult {
     const socket = this.attachedSocket;
     if (!this.isActive) return CLOSED_RESULT;
     if (!socket) return NOT_ATTACHED;
     if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
+    const frame = this.encoded(message, socket);
+    if (frame === undefined) return UNSERIALIZABLE;
     if (this.isTooSlowFor(frame, socket)) {
       this.closeSlow();
       return SLOW_CONSUMER;
     }
     try {
-      writeText(socket, frame);
+      writeFrame(socket, frame);
     } catch (error) {
       this.counters.failed += 1;
       this.socketFailed(error);
@@ -84,10 +95,12 @@ export abstract class FrameChannel extends ManagerRecord {
   }
 
   /** @internal Sends a frame before the close frame, while the manager is closing already. */
-  sendLast(frame: string): void {
+  sendLast(message: string): void {
     const socket = this.attachedSocket;
-    if (!socket || socket.readyState !== SOCKET_OPEN || this.isTooSlowFor(frame, socket)) return;
-    this.attempt((open) => writeText(open, frame), socket);
+    if (!socket || socket.readyState !== SOCKET_OPEN) return;
+    const frame = this.encoded(message, socket);
+    if (frame === undefined || this.isTooSlowFor(frame, socket)) return;
+    this.attempt((open) => writeFrame(open, frame), socket);
   }
 
   /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
@@ -106,6 +119,22 @@ export abstract class FrameChannel extends ManagerRecord {
   overload(): void {
     // Without a close handshake: the close frame would wait behind all bytes that the reader has not accepted.
     this.closeSlow({ cut: true });
+  }
+
+  /** @internal The frame in the encoding of the connection; `undefined` where its codec fails, which is reported. */
+  protected encoded(frame: Frame, socket: ManagedSocket): Frame | undefined {
+    const { codecs } = this.owner;
+    if (codecs === undefined || frame instanceof BinaryFrame) return frame;
+    const codec = codecs.of(socket);
+    if (!codec) return frame;
+    try {
+      // Made for all receivers of the frame, so it belongs to none of them.
+      return runOutsideContext((given) => codecs.encode(given, codec), frame);
+    } catch (error) {
+      this.counters.failed += 1;
+      this.owner.codecFailed(this, this.fail(error));
+      return undefined;
+    }
   }
 
   /** @internal */

@@ -1,6 +1,7 @@
 import { runOutsideContext } from '../context/running-code.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
-import type { Frame } from '../wire/frame-encoding.js';
+import type { LatestKey } from '../wire/send-policy.js';
+import type { Frame } from '../wire/write-frame.js';
 
 /** Most messages that are kept for one connection. */
 export const MAX_LATEST = 100;
@@ -14,16 +15,16 @@ export interface BusyManager {
 
 /** The messages that are kept for one connection, by event and topic. */
 class Kept {
-  readonly frames = new Map<string, Frame>();
+  readonly frames = new Map<LatestKey, Frame>();
   bytes = 0;
 
-  set(key: string, frame: Frame): void {
+  set(key: LatestKey, frame: Frame): void {
     this.delete(key);
     this.frames.set(key, frame);
     this.bytes += sizeOf(key, frame);
   }
 
-  delete(key: string): void {
+  delete(key: LatestKey): void {
     const frame = this.frames.get(key);
     if (frame === undefined) return;
     this.frames.delete(key);
@@ -61,7 +62,7 @@ export class LatestFrames<Manager extends BusyManager> {
   }
 
   /** Keeps a message until there is room; `undefined` where the bounds leave no place for it. */
-  keep(manager: Manager, key: string, frame: Frame): 'queued' | 'replaced' | undefined {
+  keep(manager: Manager, key: LatestKey, frame: Frame): 'queued' | 'replaced' | undefined {
     const known = this.#kept.get(manager);
     const kept = known ?? new Kept();
     const earlier = kept.frames.get(key);
@@ -77,8 +78,15 @@ export class LatestFrames<Manager extends BusyManager> {
   }
 
   /** A newer message of the key is being sent. */
-  forget(manager: Manager, key: string): void {
+  forget(manager: Manager, key: LatestKey): void {
     this.#kept.get(manager)?.delete(key);
+  }
+
+  /** Takes a message out of the kept ones, to send it without waiting for room. */
+  take(manager: Manager, key: LatestKey): Frame | undefined {
+    const frame = this.#kept.get(manager)?.frames.get(key);
+    this.forget(manager, key);
+    return frame;
   }
 
   /** The connection is closing. */
@@ -101,6 +109,6 @@ export class LatestFrames<Manager extends BusyManager> {
   }
 }
 
-function sizeOf(key: string, frame: Frame): number {
-  return key.length + frame.length;
+function sizeOf(key: LatestKey, frame: Frame): number {
+  return (typeof key === 'string' ? key.length : 0) + frame.length;
 }

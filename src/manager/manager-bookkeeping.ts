@@ -5,6 +5,7 @@ import { ByteBudget } from '../structures/byte-budget.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
 import { CloseCode, type CloseReason } from '../wire/close-codes.js';
+import { Codecs } from '../wire/codecs.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import { Asks, type EndedAsk } from './asks.js';
@@ -22,6 +23,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   readonly waiting: ByteBudget;
   readonly asks: Asks<WebSocketManager>;
   readonly latest: LatestFrames<WebSocketManager>;
+  readonly codecs: Codecs | undefined;
   /** Sockets attached since the start. */
   connections = 0;
   readonly #criticalRecorder = new Plug<CriticalRecorder>();
@@ -38,6 +40,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     this.asks = new Asks(clock, options.inbound.maxAsks, (ended) => this.#askEnded(ended));
     const { maxBufferedBytes, maxBufferedBytesTotal, streamLowWaterBytes } = options.outbound;
     this.waiting = new ByteBudget(maxBufferedBytesTotal);
+    this.codecs = options.codec && new Codecs(options.codec);
     this.latest = new LatestFrames(streamLowWaterBytes, maxBufferedBytes);
   }
 
@@ -144,6 +147,10 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     error?: unknown,
   ): void {
     this.journal.record('disposal-fault', { subject: subjectOf(context), outcome, error });
+  }
+
+  codecFailed({ context }: WebSocketManager, error: unknown): void {
+    this.journal.record('hook-failed', { subject: subjectOf(context), hook: 'codec', error });
   }
 
   recordCritical(manager: WebSocketManager, frame: string): DeliveryResult | undefined {

@@ -2,6 +2,7 @@ import type { OptionGroups } from '../config/isolation.options.js';
 import type { ByteBudget } from '../structures/byte-budget.js';
 import type { Clock } from '../time/clock.js';
 import type { CloseReason } from '../wire/close-codes.js';
+import type { Codecs } from '../wire/codecs.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { AskedManager, Asks, OpenWork } from './asks.js';
 import type { CriticalMessage } from './critical-outbox.js';
@@ -37,6 +38,10 @@ export interface ManagerOwner<Manager = object> {
   readonly asks: Asks<Manager & AskedManager>;
   /** `undefined` while the application boots. */
   readonly topics: TopicMemberships<Manager> | undefined;
+  /** The codecs of the app; `undefined` without any. */
+  readonly codecs: Codecs | undefined;
+  /** A codec of the app failed. */
+  codecFailed(manager: Manager, error: unknown): void;
   /** There was traffic in either direction. */
   touched(manager: Manager): void;
   /** A socket was bound. */
@@ -74,7 +79,7 @@ export interface ConnectionHooks {
   /** The open streams that handlers have returned. */
   readonly openStreams?: readonly OpenWork[];
   /** A frame arrived on a connection that is not closing. Must not throw. */
-  received(frame: Buffer): void;
+  received(frame: Buffer, isBinary: boolean): void;
   /** A frame arrived while the connection or its socket was closing. */
   ignored(frame: Buffer): void;
   /** Called by the heartbeat: ends the connection if its identity has expired and no timer has noticed. */

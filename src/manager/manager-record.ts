@@ -93,14 +93,14 @@ export abstract class ManagerRecord {
   }
 
   /** @internal A message arrived: traffic, and a sign of life. */
-  received(frame: Buffer): void {
+  received(frame: Buffer, isBinary: boolean): void {
     if (!this.mayAct) return this.hooks?.ignored(frame);
     const now = this.owner.clock.now();
     this.lastSeenAt = now;
     this.lastActivityAt = now;
     this.owner.touched(this);
     if (this.pingedAt !== 0) this.seen();
-    this.hooks?.received(frame);
+    this.hooks?.received(frame, isBinary);
   }
 
   /** @internal Records traffic: the connection is not stale. @param now monotonic milliseconds */

@@ -2,17 +2,19 @@ import type { AnyContract } from '../contract/contract.js';
 import type { CallArgs, EventOf, NoContract, SentArgs } from '../contract/message-types.js';
 import { errorText } from '../errors/error-text.js';
 import { afterSilence } from '../time/silence.js';
+import { BinaryFrame } from '../wire/binary-frame.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import { SOCKET_OPEN } from '../wire/managed-socket.js';
 import { framePolicy, type SendOptions } from '../wire/send-policy.js';
-import { writeText } from '../wire/write-text.js';
+import { writeFrame } from '../wire/write-frame.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { FrameChannel } from './frame-channel.js';
+import { FrameChannel, UNSERIALIZABLE } from './frame-channel.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
+/** The key of binary frames among those that are kept: the name of no event and no topic. */
+const BINARY_KEY = '\n';
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
-const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 
 /** The messages that a manager sends. `send` reports failures in its result instead of throwing. */
 export abstract class OutboundChannel<C extends AnyContract = NoContract> extends FrameChannel {
@@ -46,6 +48,24 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       : this.sendFrame(frame, framePolicy(options, event));
   }
 
+  /**
+   * Sends bytes as a binary frame, without waiting, also on a connection with a codec. Bounded and counted as messages
+   * are. The bytes are copied, so they may change afterwards.
+   *
+   * @param options with `'latest'`, one binary frame is kept: the newest
+   * @throws {TypeError} for a value that is no `Uint8Array` or `ArrayBuffer` or a policy that does not exist
+   */
+  sendBinary(bytes: Uint8Array | ArrayBuffer, options?: SendOptions): DeliveryResult {
+    const payload = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
+    if (!(payload instanceof Uint8Array)) {
+      throw new TypeError(
+        `Expected sendBinary() to get a Uint8Array or an ArrayBuffer, got ${typeof bytes}.`,
+      );
+    }
+    const policy = framePolicy(options, BINARY_KEY);
+    return this.isActive ? this.sendFrame(BinaryFrame.of(payload), policy) : CLOSED_RESULT;
+  }
+
   /** Bytes of memory that waiting messages take. */
   override get waitingBytes(): number {
     return super.waitingBytes + (this.#outbox?.bytes ?? 0);
@@ -65,10 +85,12 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
   sendAsync(event: string, data?: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
       if (!this.isActive) throw new ManagerClosedError('sendAsync');
-      const frame = encodeFrame(event, data);
+      const message = encodeFrame(event, data);
       const socket = this.attachedSocket;
-      if (frame === undefined) throw this.#unserializableFailure(data);
+      if (message === undefined) throw this.#unserializableFailure(data);
       if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
+      const frame = this.encoded(message, socket);
+      if (frame === undefined) throw new SendFailedError('the codec has failed');
       if (this.isTooSlowFor(frame, socket)) {
         this.closeSlow();
         throw new SendFailedError('the reader is too slow');
@@ -85,7 +107,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
         else resolve();
       };
       try {
-        writeText(socket, frame, written);
+        writeFrame(socket, frame, written);
       } catch (error) {
         written(asError(error));
         this.socketFailed(error);
@@ -143,9 +165,12 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
   #sendCritical(message: CriticalMessage): boolean {
     const socket = this.attachedSocket;
     if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
-    if (this.isTooSlowFor(message.frame, socket)) return false;
+    const frame = this.encoded(message.frame, socket);
+    // Another attempt would fail as well: reported, and counted as sent so that the others are not held up.
+    if (frame === undefined) return true;
+    if (this.isTooSlowFor(frame, socket)) return false;
     try {
-      writeText(socket, message.frame, (error) => {
+      writeFrame(socket, frame, (error) => {
         if (!error) return;
         if (this.#outbox) this.#outbox.putBack(message);
         else this.owner.undelivered(this, [message]);
@@ -154,7 +179,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       this.socketFailed(error);
       return false;
     }
-    if (socket.bufferedAmount > 0) this.owner.waiting.add(this, message.frame.length);
+    if (socket.bufferedAmount > 0) this.owner.waiting.add(this, frame.length);
     this.noteSent();
     return true;
   }

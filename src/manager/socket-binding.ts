@@ -5,7 +5,7 @@ const OWNER = Symbol('websocket-isolation:owner');
 
 /** Receives the events of its socket. */
 export interface SocketOwner {
-  received(frame: Buffer): void;
+  received(frame: Buffer, isBinary: boolean): void;
   socketClosed(code: number, reason: string): void;
   socketFailed(error: unknown): void;
   ponged(): void;
@@ -46,8 +46,8 @@ export function unbindSocket(socket: ManagedSocket): void {
   (socket as OwnedSocket)[OWNER] = undefined;
 }
 
-function onMessage(this: OwnedSocket, frame: Buffer): void {
-  this[OWNER]?.received(frame);
+function onMessage(this: OwnedSocket, frame: Buffer, isBinary: boolean): void {
+  this[OWNER]?.received(frame, isBinary);
 }
 
 function onClose(this: OwnedSocket, code: number, reason: Buffer): void {

@@ -1,7 +1,7 @@
 import { pauseAfter } from '../time/back-off.js';
 import type { Clock, Release } from '../time/clock.js';
 import { runOutsideContext } from '../context/running-code.js';
-import type { Frame } from '../wire/frame-encoding.js';
+import type { Frame } from '../wire/write-frame.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { Write } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';

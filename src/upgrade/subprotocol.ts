@@ -1,5 +1,4 @@
-/** Names of subprotocols are not longer than this; a longer text is taken for a token. */
-const LONGEST_NAME = 32;
+import { LONGEST_SUBPROTOCOL } from '../config/codec-option.js';
 
 /**
  * Chooses the subprotocol of the response, if the app does not: the first offered one that is no credential. Browsers
@@ -13,7 +12,7 @@ export function chooseProtocol(
   credentialPrefixes: readonly string[],
 ): string | false {
   for (const name of offered) {
-    if (name.length > LONGEST_NAME) continue;
+    if (name.length > LONGEST_SUBPROTOCOL) continue;
     if (!credentialPrefixes.some((prefix) => name.startsWith(prefix))) return name;
   }
   return false;

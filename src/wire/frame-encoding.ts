@@ -1,9 +1,5 @@
 import { errorText } from '../errors/error-text.js';
 import { lostInEmpty, lostInJson } from './json-loss.js';
-import type { TextFrame } from './text-frame.js';
-
-/** A message that is ready to be sent: its text, or, for several receivers, a complete WebSocket frame. */
-export type Frame = string | TextFrame;
 
 /** @throws {TypeError} for an event name that is not a string */
 export function assertEvent(event: unknown): void {

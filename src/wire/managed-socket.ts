@@ -5,6 +5,8 @@ export type SocketListener = (...args: any[]) => void;
 /** The members of a socket that a manager uses. A `ws` WebSocket has them. */
 export interface ManagedSocket {
   readonly readyState: number;
+  /** The subprotocol that both sides have agreed on; empty, or missing, without one. */
+  readonly protocol?: string;
   /** Bytes handed over but not yet taken by the operating system. */
   readonly bufferedAmount: number;
   /** Whether reading from the socket is paused. */

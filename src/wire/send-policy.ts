@@ -15,6 +15,10 @@ export interface SendOptions {
 /** The policy of one frame; with `latest`, the key of the messages of which only the newest is kept. */
 export type FramePolicy = 'drop' | { readonly latest: string };
 
+/** A {@link FramePolicy} inside of a process: the key may be an object, such as a stream. */
+export type LocalPolicy = 'drop' | { readonly latest: LatestKey };
+export type LatestKey = string | object;
+
 /**
  * Returns `undefined` for the default.
  *

@@ -15,7 +15,7 @@ import {
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
-import { map, Observable } from 'rxjs';
+import { concat, map, Observable, of as observableOf, range } from 'rxjs';
 
 import { startApp, type TestApp } from '../support/test-app.js';
 
@@ -112,6 +112,14 @@ class StreamGateway {
       await pause(1);
       yield { event: 'tick' };
     }
+  }
+
+  @SubscribeMessage('burst')
+  burst(): Observable<unknown> {
+    const numbered = range(1, 1_000).pipe(
+      map((n) => ({ event: 'n', data: { n, filling: CHUNK } })),
+    );
+    return concat(numbered, observableOf({ event: 'n', data: { n: 'last' } }));
   }
 
   @SubscribeMessage('echo')
@@ -275,5 +283,43 @@ describe('a handler that returns a stream', () => {
     expect(data).toMatchObject({ code: 'TOO_MANY_STREAMS', id: 3 });
     client.send('echo', 1, 4);
     expect(await client.next('echo')).toMatchObject({ id: 4 });
+  });
+});
+
+const numbersOf = ({ messages }: TestClient): unknown[] =>
+  messages.filter(({ event }) => event === 'n').map(({ data }) => data.n);
+const overflow = async (onStreamOverflow?: 'drop' | 'latest'): Promise<TestClient> => {
+  const client = await start({ outbound: { onStreamOverflow } });
+  const thaw = client.freeze();
+  client.send('burst', undefined, 1);
+  await eventually(() =>
+    expect(managers()[0]?.bufferedBytes !== 0 || client.closeCode !== undefined).toBe(true),
+  );
+  thaw();
+  return client;
+};
+
+describe('an Observable that emits faster than its client reads', () => {
+  it('closes the connection with 4441 by default', async () => {
+    const client = await overflow();
+    expect(await client.closed()).toBe(4441);
+  });
+
+  it('loses the items in between with `drop`, and completes', async () => {
+    const client = await overflow('drop');
+    await client.next('complete');
+    const got = numbersOf(client);
+    expect(got.length).toBeLessThan(1_000);
+    expect(got.slice(0, 3)).toEqual([1, 2, 3]);
+    expect(got).not.toContain('last');
+  });
+
+  it('gets the newest item after the others with `latest`, before `complete`', async () => {
+    const client = await overflow('latest');
+    await client.next('complete');
+    const got = numbersOf(client);
+    expect(got.length).toBeLessThan(1_000);
+    expect(got.at(-1)).toBe('last');
+    expect(client.messages.at(-1)).toEqual({ event: 'complete', id: 1 });
   });
 });
