@@ -7,7 +7,7 @@ export default {
   setupFiles: ['reflect-metadata', '<rootDir>/test/support/patience.ts'],
   maxWorkers: '100%',
   // For machines ten times slower than ours: what hangs fails all the same.
-  testTimeout: 900_000,
+  testTimeout: 3_600_000,
 
   // TypeScript as native ESM: sources import './x.js', jest resolves './x.ts'.
   extensionsToTreatAsEsm: ['.ts'],

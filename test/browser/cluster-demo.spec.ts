@@ -52,36 +52,32 @@ async function signIn(page: Page): Promise<Locator> {
 }
 
 describe('the demo of two nodes, in a browser', () => {
-  it(
-    'shares messages and limits between both nodes, and replays what a tab has missed',
-    async () => {
-      const [left, right] = [await openPage('left'), await openPage('right')];
-      await left.locator('#cluster', { hasText: '“left”, which shares' }).waitFor();
-      await right.locator('#cluster', { hasText: '“right”, which shares' }).waitFor();
+  it('shares messages and limits between both nodes, and replays what a tab has missed', async () => {
+    const [left, right] = [await openPage('left'), await openPage('right')];
+    await left.locator('#cluster', { hasText: '“left”, which shares' }).waitFor();
+    await right.locator('#cluster', { hasText: '“right”, which shares' }).waitFor();
 
-      const [onLeft, onRight] = [await signIn(left), await signIn(right)];
-      const say = async (text: string): Promise<void> => {
-        await onLeft.getByRole('textbox').fill(text);
-        await onLeft.getByRole('button', { name: 'Say' }).click();
-      };
-      await say('hello over there');
-      await onRight.getByText('ada: hello over there').waitFor();
-      await onLeft.getByText('1 of 20 here, 1 on other nodes').waitFor();
+    const [onLeft, onRight] = [await signIn(left), await signIn(right)];
+    const say = async (text: string): Promise<void> => {
+      await onLeft.getByRole('textbox').fill(text);
+      await onLeft.getByRole('button', { name: 'Say' }).click();
+    };
+    await say('hello over there');
+    await onRight.getByText('ada: hello over there').waitFor();
+    await onLeft.getByText('1 of 20 here, 1 on other nodes').waitFor();
 
-      await onRight.getByRole('button', { name: 'Cut the line' }).click();
-      await onRight.locator('.tab.closed').waitFor();
-      await say('while you were away');
-      await onLeft.getByText('ada: while you were away').waitFor();
-      await onRight.getByRole('button', { name: 'New tab', exact: true }).click();
-      await onRight.locator('.tab.open').click();
-      await onRight.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
-      await onRight.getByText('ada: while you were away').waitFor();
+    await onRight.getByRole('button', { name: 'Cut the line' }).click();
+    await onRight.locator('.tab.closed').waitFor();
+    await say('while you were away');
+    await onLeft.getByText('ada: while you were away').waitFor();
+    await onRight.getByRole('button', { name: 'New tab', exact: true }).click();
+    await onRight.locator('.tab.open').click();
+    await onRight.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
+    await onRight.getByText('ada: while you were away').waitFor();
 
-      await onRight.getByRole('button', { name: 'Open until refused' }).click();
-      await onRight.getByText(/was refused with 4429/).waitFor();
-      // The connection on the left node counts too.
-      expect(await onRight.locator('.tab.open').count()).toBe(19);
-    },
-    PAGE_PATIENCE_MS * 2,
-  );
+    await onRight.getByRole('button', { name: 'Open until refused' }).click();
+    await onRight.getByText(/was refused with 4429/).waitFor();
+    // The connection on the left node counts too.
+    expect(await onRight.locator('.tab.open').count()).toBe(19);
+  });
 });

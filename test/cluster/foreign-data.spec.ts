@@ -14,7 +14,7 @@ import { SHORT_LEASE } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 const RUNS = 200;
 
 @IsolatedGateway({ path: '/chat' })

@@ -14,7 +14,7 @@ import { ResumingClient, statusOf } from '../support/resuming-client.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 const KEPT = 5;
 const LOST = 15;
 /** The number of events that wait for Redis. They are sent at once when Redis is back. */

@@ -17,7 +17,7 @@ import { Topics } from '../../src/topics/topics.service.js';
 import { SHORT_LEASE } from '../support/cluster.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 
 @IsolatedGateway({ path: '/chat' })
 class EchoGateway {

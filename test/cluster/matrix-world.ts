@@ -6,7 +6,7 @@ import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 export const LIMIT = 3;
-export const PATIENCE_MS = 300_000;
+export const PATIENCE_MS = 900_000;
 const TIMES = { renewMs: 400, acquireTimeoutMs: 500, commandTimeoutMs: 700 };
 const SHORT_LEASE_MS = 2_000;
 /** A long lease, so that no test passes only because a lease ends. */

@@ -16,7 +16,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 20;
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 /** A long lease, so that no test passes only because a lease ends. */
 const LONG_LEASE = { leaseMs: 600_000, renewMs: 200_000 };
 /** A short acquire timeout and a long command timeout: Redis counts as away only when a connection is cut. */

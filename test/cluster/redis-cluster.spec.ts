@@ -6,7 +6,7 @@ import { freePort, TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const SLOTS = 16_384;
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 /** No lease ends while a shard fails over, or on a machine that is busy. */
 const LONG_LEASE = { leaseMs: 120_000, renewMs: 2_000 };
 

@@ -16,7 +16,7 @@ const EVENTS = Number(process.env['RESUME_EVENTS'] ?? 3_000);
 /** The number of events for the test with a small history. */
 const FEWER_EVENTS = Math.ceil(EVENTS / 200) * 100;
 const SEED = Number(process.env['RESUME_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const PATIENCE_MS = 300_000 + EVENTS;
+const PATIENCE_MS = 900_000 + EVENTS;
 
 const threads = Array.from({ length: 50 }, (_, index) => ({
   userId: `user-${index % 25}`,

@@ -8,7 +8,7 @@ import { TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { LocalNode } from './local-node.js';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 const TIMEOUT_MS = 500;
 /** Long times, so that no lease ends and no renewal runs during a test. */
 const LONG_LEASE = { leaseMs: 60_000, renewMs: 20_000, heartbeatMs: 3_000 };

@@ -10,7 +10,7 @@ import { ClusterNode } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 
 const LIMIT = 3;
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 /** Longer than any timeout of a Redis command. */
 const LONG_SLEEP_MS = 12_000;
 

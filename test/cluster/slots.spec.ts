@@ -8,7 +8,7 @@ import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const LIMIT = 3;
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 /** Longer than a question to another node takes. */
 const IDLE_MS = 400;
 /** Longer than the difference in age of two connections, and shorter than the timeout of a probe. */

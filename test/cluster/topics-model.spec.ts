@@ -12,7 +12,7 @@ import { LocalNode } from './local-node.js';
 const MOVES = Number(process.env['TOPIC_MODEL_MOVES'] ?? 10_000);
 /** Joins and leaves between two comparisons. */
 const PER_ROUND = 250;
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 const USERS = Array.from({ length: 12 }, (_, index) => `user-${index}`);
 const TOPICS = ['tea', 'cake', 'wine', 'a:b', '{t:x}', '__proto__', 'ü'];
 

@@ -6,7 +6,7 @@ import { ClusterNode } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
-const PATIENCE_MS = 300_000;
+const PATIENCE_MS = 900_000;
 
 let redis: TestRedis;
 const nodes: LocalNode[] = [];

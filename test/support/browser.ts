@@ -5,7 +5,7 @@ import { type Browser, chromium } from 'playwright-core';
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
 /** Milliseconds for one step of a page: test machines are shared and may be slow. */
-export const PAGE_PATIENCE_MS = 180_000;
+export const PAGE_PATIENCE_MS = 600_000;
 
 /** Starts a headless browser without background network traffic. The caller closes it. */
 export function startBrowser(): Promise<Browser> {

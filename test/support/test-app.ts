@@ -1,3 +1,5 @@
+import type { Server } from 'node:http';
+
 import {
   type DynamicModule,
   type INestApplication,
@@ -47,8 +49,8 @@ export type TestApp = TestApplication;
 function patient(options: WebSocketIsolationOptions = {}): WebSocketIsolationOptions {
   if (options.clock) return {};
   return {
-    handshake: { timeoutMs: 240_000, ...options.handshake },
-    heartbeat: { timeoutMs: 240_000, ...options.heartbeat },
+    handshake: { timeoutMs: 1_200_000, ...options.handshake },
+    heartbeat: { timeoutMs: 1_200_000, ...options.heartbeat },
   };
 }
 
@@ -68,9 +70,12 @@ export async function startApp(setup: TestAppSetup = {}): Promise<TestApp> {
   })
   class TestModule {}
   const { prepare, adapter, logger = false } = setup;
-  return startTestApplication(TestModule, {
+  const app = await startTestApplication(TestModule, {
     logger,
     ...(prepare && { prepare }),
     ...(adapter && { adapter }),
   });
+  // On a slow machine, `fetch` would reuse a connection in the moment in which the server closes it as idle.
+  (app.app.getHttpServer() as Server).keepAliveTimeout = 0;
+  return app;
 }
