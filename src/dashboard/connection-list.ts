@@ -3,11 +3,38 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../time/clock.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
+import { Largest } from './largest.js';
 import { CHUNK, patternOf, type Searches } from './searches.js';
 
 /** The views of the list: which connections it shows, and in which order. */
-export const VIEWS = ['all', 'recent', 'idle', 'pinned', 'closing', 'unattached'] as const;
+export const VIEWS = [
+  'all',
+  'recent',
+  'idle',
+  'queued',
+  'slow',
+  'pinned',
+  'closing',
+  'unattached',
+] as const;
 export type ConnectionView = (typeof VIEWS)[number];
+
+/** The views that rank: connections without a rank are left out. */
+const RANKS: Partial<Record<ConnectionView, (manager: WebSocketManager) => number | undefined>> = {
+  recent: ({ lastActivityAt }) => lastActivityAt,
+  idle: ({ lastActivityAt }) => -lastActivityAt,
+  queued: ({ bufferedBytes }) => bufferedBytes || undefined,
+  slow: ({ roundTripMs }) => roundTripMs,
+};
+/** The views that the registry keeps in their order, so that a page needs no walk over all connections. */
+const LISTS = {
+  recent: 'idle',
+  idle: 'idle',
+  pinned: 'pinned',
+  closing: 'closing',
+  unattached: 'unattached',
+} as const;
+type ListedView = keyof typeof LISTS;
 
 /** One row of the list. */
 export interface ConnectionRow {
@@ -26,8 +53,6 @@ export interface ConnectionPage {
   readonly rows: readonly ConnectionRow[];
   /** The number of connections in this view, or of those that match the search. */
   readonly total: number;
-  /** More than `total` connections match: the search has stopped. */
-  readonly isCapped: boolean;
   readonly page: number;
   readonly pages: number;
 }
@@ -43,6 +68,7 @@ export interface ConnectionQuery {
 export const PAGE_SIZE = 25;
 /** Pages that can be reached without a search. */
 const MAX_PAGES = 200;
+/** Matches that can be reached without a narrower search. */
 const MAX_MATCHES = 1_000;
 const SHORTEST_ID_PART = 6;
 
@@ -59,11 +85,12 @@ export class ConnectionList {
 
   /** @throws {ServiceUnavailableException} when too many searches wait already */
   async read(query: ConnectionQuery): Promise<ConnectionPage> {
-    if (query.search === '') return this.#browse(query);
+    const { search, view } = query;
+    if (search === '' && (view === 'all' || isListed(view))) return this.#browse(view, query.page);
     return this.searches.run(() => this.#find(query));
   }
 
-  #browse({ view, page }: ConnectionQuery): ConnectionPage {
+  #browse(view: ListedView | 'all', page: number): ConnectionPage {
     const { members, size } = this.#source(view);
     const pages = Math.max(1, Math.min(MAX_PAGES, Math.ceil(size / PAGE_SIZE)));
     const current = Math.min(page, pages);
@@ -75,41 +102,40 @@ export class ConnectionList {
       place += 1;
       if (shown.length === PAGE_SIZE) break;
     }
-    return this.#page(shown, { page: current, pages, total: size, isCapped: false });
+    return this.#page(shown, { page: current, pages, total: size });
   }
 
   async #find({ view, search, page }: ConnectionQuery): Promise<ConnectionPage> {
-    const pattern = patternOf(search);
-    const matches: WebSocketManager[] = [];
+    const pattern = search === '' ? undefined : patternOf(search);
+    const rankOf = RANKS[view];
+    const matches = new Largest<WebSocketManager>(MAX_MATCHES, (it) => rankOf?.(it) ?? 0);
     let looked = 0;
-    let isCapped = false;
+    let total = 0;
     for (const manager of this.registry.all()) {
       looked += 1;
       if (looked % CHUNK === 0) await nextTurn();
-      if (!this.#isIn(view, manager) || !isMatch(pattern, search, manager)) continue;
-      if (matches.length === MAX_MATCHES) {
-        isCapped = true;
-        break;
-      }
-      matches.push(manager);
+      if (!this.#isIn(view, manager)) continue;
+      if (pattern && !isMatch(pattern, search, manager)) continue;
+      total += 1;
+      matches.add(manager);
     }
-    if (view === 'recent') matches.sort((a, b) => b.lastActivityAt - a.lastActivityAt);
-    if (view === 'idle') matches.sort((a, b) => a.lastActivityAt - b.lastActivityAt);
-    const pages = Math.max(1, Math.ceil(matches.length / PAGE_SIZE));
+    const found = matches.sorted();
+    const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
     const current = Math.min(page, pages);
-    const shown = matches.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
-    return this.#page(shown, { page: current, pages, total: matches.length, isCapped });
+    const shown = found.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
+    return this.#page(shown, { page: current, pages, total });
   }
 
-  #source(view: ConnectionView): { members: Iterable<WebSocketManager>; size: number } {
+  #source(view: ListedView | 'all'): { members: Iterable<WebSocketManager>; size: number } {
     const { registry } = this;
     if (view === 'all') return { members: registry.all(), size: registry.size };
-    const list = registry[view === 'recent' ? 'idle' : view];
+    const list = registry[LISTS[view]];
     return { members: view === 'recent' ? list.backwards() : list, size: list.size };
   }
 
-  #isIn(view: ConnectionView, { fleetLink }: WebSocketManager): boolean {
-    return view === 'all' || fleetLink.list === this.registry[view === 'recent' ? 'idle' : view];
+  #isIn(view: ConnectionView, manager: WebSocketManager): boolean {
+    if (isListed(view)) return manager.fleetLink.list === this.registry[LISTS[view]];
+    return view === 'all' || RANKS[view]?.(manager) !== undefined;
   }
 
   #page(shown: readonly WebSocketManager[], numbers: Omit<ConnectionPage, 'rows'>): ConnectionPage {
@@ -131,6 +157,10 @@ export function rowOf(manager: WebSocketManager, now: number): ConnectionRow {
     queuedBytes: manager.bufferedBytes,
     pins: manager.pins.length,
   };
+}
+
+function isListed(view: ConnectionView): view is ListedView {
+  return view in LISTS;
 }
 
 // All ids of connections begin with the same letters, so a short search does not match them.

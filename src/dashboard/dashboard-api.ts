@@ -3,10 +3,13 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { BadRequestException, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 
 import { type Clock, CLOCK } from '../time/clock.js';
+import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { Topics } from '../topics/topics.service.js';
 import { DashboardAccess } from './access.js';
+import { BUCKET_MS } from './cleanup-timeline.js';
 import { readConnection } from './connection-detail.js';
 import {
   ConnectionList,
@@ -49,6 +52,8 @@ export class DashboardApi {
     private readonly watch: Watch,
     private readonly overview: Overview,
     private readonly topicsHere: Topics,
+    private readonly factory: WebSocketManagerFactory,
+    @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {
     const searches = new Searches();
     this.#connections = new ConnectionList(registry, searches, clock);
@@ -66,7 +71,7 @@ export class DashboardApi {
   async state(context: ExecutionContext, query: Query): Promise<object> {
     this.watch.admit(query['viewer']);
     const mayAct = await this.access.mayAct(context);
-    const { history, feed } = this.watch;
+    const { history, feed, cleanups } = this.watch;
     return {
       ...this.overview.read(),
       access: { mayAct, token: mayAct ? this.#token : null },
@@ -77,7 +82,7 @@ export class DashboardApi {
         samples: history.since(numberIn(query, 'since')),
       },
       events: { latest: feed.latest, items: feed.after(numberIn(query, 'after')) },
-      cleanups: feed.runs,
+      cleanups: { bucketMs: BUCKET_MS, buckets: cleanups.read() },
     };
   }
 
@@ -103,13 +108,28 @@ export class DashboardApi {
     return { topic: found ?? null };
   }
 
-  connection(query: Query): object {
+  async connection(query: Query): Promise<object> {
     this.watch.admit(query['viewer']);
     const { registry, limits, clock } = this;
     // A repeated parameter (`?id=a&id=b`) is an array. As one text, it could be the id of another connection.
     const { id } = query;
     const found = typeof id === 'string' ? readConnection(id, registry, limits, clock) : undefined;
-    return { connection: found ?? null };
+    if (!found) return { connection: null };
+    return { connection: { ...found, elsewhere: await this.#elsewhere(found.userId) } };
+  }
+
+  // The user's connections on the other nodes that respond in time, counted by the name of the node.
+  async #elsewhere(userId: string): Promise<{ node: string; connections: number }[]> {
+    if (!this.cluster) return [];
+    const { nodeId, nodes } = this.cluster.status();
+    const names = new Map(nodes.map((node) => [node.nodeId, node.name]));
+    const counts = new Map<string, number>();
+    for (const connection of await this.factory.connectionsOf(userId)) {
+      if (connection.nodeId === nodeId) continue;
+      const node = names.get(connection.nodeId) ?? connection.nodeId;
+      counts.set(node, (counts.get(node) ?? 0) + 1);
+    }
+    return [...counts].map(([node, connections]) => ({ node, connections }));
   }
 }
 

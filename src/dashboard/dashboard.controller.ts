@@ -98,8 +98,11 @@ export function createDashboardController(path: string): Type {
     }
 
     @Get('connection')
-    connection(@Query() query: Record<string, unknown>, @Res() response: object): void {
-      this.#json(response, this.api.connection(query));
+    async connection(
+      @Query() query: Record<string, unknown>,
+      @Res() response: object,
+    ): Promise<void> {
+      this.#json(response, await this.api.connection(query));
     }
 
     @Get('topics')

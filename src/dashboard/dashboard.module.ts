@@ -17,6 +17,7 @@ import {
   type DashboardOptions,
   resolveDashboardOptions,
 } from './dashboard.options.js';
+import { Incidents } from './incidents.js';
 import { OperatorActions } from './operator-actions.js';
 import { Overview } from './overview.js';
 import { Watch } from './watch.js';
@@ -66,6 +67,7 @@ export class WebSocketIsolationDashboardModule {
         { provide: DASHBOARD_OPTIONS, useValue: resolveDashboardOptions(rest) },
         DashboardAccess,
         DashboardApi,
+        Incidents,
         OperatorActions,
         Overview,
         Watch,

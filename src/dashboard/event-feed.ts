@@ -2,25 +2,7 @@ import { SecondWindow } from '../structures/second-window.js';
 import type { Clock, Release } from '../time/clock.js';
 import type { IsolationEventBus } from '../journal/event-bus.js';
 import type { CleanupReport, IsolationEventName } from '../journal/isolation-events.js';
-
-/** One line of the feed. */
-export interface FeedItem {
-  /** Grows by one with each item. */
-  readonly number: number;
-  /** Epoch milliseconds. */
-  readonly at: number;
-  readonly name: IsolationEventName;
-  /** How many further events of this kind there were in that second that are not listed. */
-  readonly left?: number;
-  readonly details: Readonly<Record<string, unknown>>;
-}
-
-/** A cleanup, and when it ended. */
-export interface CleanupRun extends Omit<CleanupReport, 'abandoned'> {
-  /** Epoch milliseconds. */
-  readonly at: number;
-  readonly abandoned: number;
-}
+import { type FeedItem, FeedRing } from './feed-ring.js';
 
 /** The events of the feed. Left out are events of single messages, and events that report the same twice. */
 export const SHOWN_EVENTS: readonly IsolationEventName[] = [
@@ -53,20 +35,31 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'operator-action',
 ];
 
-const MAX_ITEMS = 500;
+/** Events whose repetitions are one line, and the details that make two of them the same. */
+const FOLDED: Partial<Record<IsolationEventName, readonly string[]>> = {
+  'connection-refused': ['reason', 'path', 'userId', 'address'],
+  'thread-mismatch': ['userId', 'threadId'],
+  'handler-failed': ['userId', 'event', 'error'],
+  'hook-failed': ['userId', 'hook'],
+  'slow-consumer': ['userId'],
+  'isolation-violation': ['userId', 'what'],
+  'resume-gap': ['userId', 'threadId'],
+  'resume-failed': ['userId', 'threadId'],
+  'topic-refused': ['userId', 'topic', 'code'],
+  'cluster-warning': ['what'],
+};
+
 /** Most items in one response. */
 const MAX_READ = 200;
-/** Cleanups remembered: 15 minutes of both jobs at their default periods, and some by hand. */
-const MAX_RUNS = 150;
-/** Items of one kind per second; further ones are only counted. */
+/** Lines of one kind per second; further ones are only counted. */
 const PER_SECOND = 20;
 
 /**
- * The latest events for the page, bounded in number and rate. Subscribes only between {@link listen} and its release.
+ * The latest events for the page. Each kind has its own ring, so that a storm of one kind does not push out the others.
+ * Subscribes only between {@link listen} and its release.
  */
 export class EventFeed {
-  readonly #items: FeedItem[] = [];
-  readonly #runs: CleanupRun[] = [];
+  readonly #rings = new Map<IsolationEventName, FeedRing>();
   readonly #windows = new Map<IsolationEventName, SecondWindow>();
   #number = 0;
 
@@ -75,12 +68,7 @@ export class EventFeed {
     private readonly bus: IsolationEventBus,
   ) {}
 
-  /** Cleanups, oldest first. */
-  get runs(): readonly CleanupRun[] {
-    return this.#runs;
-  }
-
-  /** The number of the latest item; 0 before the first. */
+  /** The number of the latest change; 0 before the first. */
   get latest(): number {
     return this.#number;
   }
@@ -93,24 +81,22 @@ export class EventFeed {
     return () => releases.forEach((release) => release());
   }
 
-  /** The items after a number, oldest first; only the latest 200. */
+  /** The items that are new or were repeated after a number, in the order of their numbers; only the latest 200. */
   after(number: number): FeedItem[] {
     this.#countLeftOut();
-    const first = this.#items.findIndex((item) => item.number > number);
-    return first === -1 ? [] : this.#items.slice(first).slice(-MAX_READ);
+    const items: FeedItem[] = [];
+    for (const ring of this.#rings.values()) {
+      for (const item of ring.items) if (item.number > number) items.push(item);
+    }
+    return items.toSorted((a, b) => a.number - b.number).slice(-MAX_READ);
   }
 
   #take(name: IsolationEventName, details: object): void {
-    if (name === 'cleanup-finished') this.#remember(details as CleanupReport);
     // A cleanup that removed nothing is not listed in the feed.
     if (name === 'cleanup-finished' && (details as CleanupReport).removed === 0) return;
-    if (this.#admits(name)) this.#push(name, flat(details));
-  }
-
-  #remember({ kind, removed, abandoned, durationMs, timedOut }: CleanupReport): void {
-    const at = this.clock.epoch();
-    this.#runs.push({ at, kind, removed, abandoned: abandoned.length, durationMs, timedOut });
-    if (this.#runs.length > MAX_RUNS) this.#runs.shift();
+    const subject = FOLDED[name] && subjectOf(details, FOLDED[name]);
+    if (subject !== undefined && this.#ringOf(name).repeat(subject, this.#next())) return;
+    if (this.#admits(name)) this.#push(name, { details: flat(details), subject });
   }
 
   #admits(name: IsolationEventName): boolean {
@@ -133,16 +119,32 @@ export class EventFeed {
 
   #closeWindow(name: IsolationEventName, { leftOut }: SecondWindow): void {
     this.#windows.delete(name);
-    if (leftOut > 0) this.#push(name, {}, leftOut);
+    if (leftOut > 0) this.#push(name, { details: {}, left: leftOut });
   }
 
-  #push(name: IsolationEventName, details: FeedItem['details'], left?: number): void {
-    this.#number += 1;
-    const at = this.clock.epoch();
-    const item = { number: this.#number, at, name, details };
-    this.#items.push(left === undefined ? item : { ...item, left });
-    if (this.#items.length > MAX_ITEMS) this.#items.shift();
+  #push(
+    name: IsolationEventName,
+    content: Pick<FeedItem, 'details' | 'left'> & { readonly subject?: string | undefined },
+  ): void {
+    this.#ringOf(name).push({ name, ...content }, this.#next());
   }
+
+  #next(): { readonly number: number; readonly at: number } {
+    this.#number += 1;
+    return { number: this.#number, at: this.clock.epoch() };
+  }
+
+  #ringOf(name: IsolationEventName): FeedRing {
+    let ring = this.#rings.get(name);
+    if (!ring) this.#rings.set(name, (ring = new FeedRing()));
+    return ring;
+  }
+}
+
+// An error counts by its name, as it is shown.
+function subjectOf(details: object, names: readonly string[]): string {
+  const shown = flat(details);
+  return JSON.stringify(names.map((name) => shown[name] ?? null));
 }
 
 // Plain values that a page can show. Of an error only its name: its message is in the log.

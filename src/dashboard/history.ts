@@ -22,6 +22,8 @@ export interface LoadSample {
   readonly closed: number | null;
   readonly refused: number | null;
   readonly messages: number | null;
+  /** Messages whose handler has failed. */
+  readonly failed: number | null;
   /** Share of the time in which the event loop was busy, 0 to 1. */
   readonly busy: number | null;
   /** Processor time used, in cores. */
@@ -36,6 +38,7 @@ interface Totals {
   readonly closed: number;
   readonly refused: number;
   readonly messages: number;
+  readonly failed: number;
 }
 
 /**
@@ -53,8 +56,9 @@ export class History {
     private readonly traffic: TrafficCounters,
   ) {}
 
-  get latest(): LoadSample | undefined {
-    return this.#samples.at(-1);
+  /** The latest samples, oldest first. */
+  last(count: number): readonly LoadSample[] {
+    return this.#samples.slice(-count);
   }
 
   /** The samples after a moment, oldest first. */
@@ -79,6 +83,7 @@ export class History {
       closed: rate('closed'),
       refused: rate('refused'),
       messages: rate('messages'),
+      failed: rate('failed'),
       busy: before ? busy : null,
       cpu: before ? cpu : null,
       memoryBytes,
@@ -96,6 +101,7 @@ export class History {
       closed: disposed,
       refused,
       messages: this.traffic.received,
+      failed: this.traffic.failed,
     };
   }
 }

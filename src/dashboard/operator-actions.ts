@@ -2,9 +2,12 @@ import { HttpException, HttpStatus, Inject, Injectable, Logger } from '@nestjs/c
 
 import { SecondWindow } from '../structures/second-window.js';
 import { type Clock, CLOCK } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { CloseCode } from '../wire/close-codes.js';
+import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import type { ClusterTarget } from '../cluster/cluster-delivery.js';
 import { Journal } from '../journal/journal.js';
+import type { DisconnectReport } from '../manager/cluster-connections.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Drain } from '../shutdown/drain.js';
@@ -17,9 +20,14 @@ export interface Operator {
   readonly from: string;
 }
 
-/** How many connections of this process an action affected. */
+/** What an action did. */
 export interface ActionResult {
+  /** How many connections it affected: here, and for a disconnect also on the nodes that have confirmed. */
   readonly count: number;
+  /** The names of the nodes that have not confirmed; they act when they reach Redis again. */
+  readonly unconfirmed?: readonly string[];
+  /** Connections are still ending, so only those of this process are counted. */
+  readonly isEnding?: boolean;
 }
 
 type Act = (request: ActionRequest, operator: Operator) => ActionResult | Promise<ActionResult>;
@@ -27,6 +35,8 @@ type Act = (request: ActionRequest, operator: Operator) => ActionResult | Promis
 /** Actions per second; more than an operator takes by hand. */
 const PER_SECOND = 5;
 const REASON = 'disconnected by an operator';
+/** Milliseconds after which the page gets a result, although connections are still ending. */
+const REPORT_MS = 3_000;
 
 /** The actions of operators. Every action writes a line to the log. */
 @Injectable()
@@ -52,6 +62,7 @@ export class OperatorActions {
     private readonly drain: Drain,
     private readonly topics: Topics,
     private readonly journal: Journal,
+    @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {}
 
   /**
@@ -64,25 +75,40 @@ export class OperatorActions {
     return this.#actions[request.action](request, operator);
   }
 
-  #disconnectConnection({ target, mayReconnect }: ActionRequest, operator: Operator): ActionResult {
-    const manager = this.factory.getManager(target);
-    const count = manager ? 1 : 0;
-    this.#audit(operator, 'disconnect-connection', count, { target });
-    this.#disconnect({ connectionId: target }, mayReconnect);
-    return { count };
+  #disconnectConnection(request: ActionRequest, operator: Operator): Promise<ActionResult> {
+    const { target: connectionId } = request;
+    const here = this.factory.getManager(connectionId) ? 1 : 0;
+    return this.#disconnect({ connectionId }, here, request, operator);
   }
 
-  #disconnectUser({ target, mayReconnect }: ActionRequest, operator: Operator): ActionResult {
-    const { length: count } = this.factory.managersOf(target);
-    this.#audit(operator, 'disconnect-user', count, { target });
-    this.#disconnect({ userId: target }, mayReconnect);
-    return { count };
+  #disconnectUser(request: ActionRequest, operator: Operator): Promise<ActionResult> {
+    const { target: userId } = request;
+    const here = this.factory.managersOf(userId).length;
+    return this.#disconnect({ userId }, here, request, operator);
   }
 
-  // Not awaited: disposers may take long, and the page shows how the connections close. Nodes that do not confirm are
-  // reported by an event.
-  #disconnect(target: ClusterTarget, mayReconnect: boolean): void {
-    void this.factory.disconnect(target, { code: codeOf(mayReconnect), reason: REASON });
+  // Disposers and clients may take long, so the page gets a result before every connection has ended.
+  async #disconnect(
+    target: ClusterTarget,
+    here: number,
+    { action, target: named, mayReconnect }: ActionRequest,
+    operator: Operator,
+  ): Promise<ActionResult> {
+    const goodbye = { code: codeOf(mayReconnect), reason: REASON };
+    const ending = this.factory.disconnect(target, goodbye);
+    const report = await withDeadline(this.clock, REPORT_MS, ending);
+    const result =
+      report === TIMED_OUT
+        ? { count: here, isEnding: true }
+        : { count: report.disconnected, ...this.#unconfirmed(report) };
+    this.#audit(operator, action, result.count, { target: named });
+    return result;
+  }
+
+  #unconfirmed({ unconfirmed }: DisconnectReport): Pick<ActionResult, 'unconfirmed'> {
+    if (unconfirmed.length === 0) return {};
+    const names = new Map(this.cluster?.status().nodes.map(({ nodeId, name }) => [nodeId, name]));
+    return { unconfirmed: unconfirmed.map((nodeId) => names.get(nodeId) ?? nodeId) };
   }
 
   #removeFromTopic(

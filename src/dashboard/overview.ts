@@ -13,6 +13,7 @@ import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.track
 import { Drain } from '../shutdown/drain.js';
 import { TopicRequests } from '../topics/topic-requests.js';
 import { Topics } from '../topics/topics.service.js';
+import { Incidents } from './incidents.js';
 import { thisNode } from './this-node.js';
 import { rankUsers } from './user-ranking.js';
 
@@ -39,6 +40,7 @@ export class Overview {
     private readonly drain: Drain,
     private readonly topics: Topics,
     private readonly subscriptions: TopicRequests,
+    private readonly incidents: Incidents,
     @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {}
 
@@ -54,12 +56,14 @@ export class Overview {
     const { registry, limits, traffic, factory } = this;
     const { ledger, suspects } = this.leaks.getReport();
     const { violations, ...consistency } = this.tracker.getReport();
+    const ranking = rankUsers(registry, limits);
     return {
       now: this.clock.epoch(),
+      incidents: this.incidents.read(ranking.full),
       node: thisNode(),
       isDraining: this.drain.isDraining,
       ledger,
-      users: { count: registry.userCount, ...rankUsers(registry, limits) },
+      users: { count: registry.userCount, ...ranking },
       states: {
         unattached: registry.unattached.size,
         open: registry.idle.size,

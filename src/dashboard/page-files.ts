@@ -27,6 +27,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'detail.js': SCRIPT,
   'dom.js': SCRIPT,
   'feed.js': SCRIPT,
+  'incidents.js': SCRIPT,
   'page.js': SCRIPT,
   'paged-list.js': SCRIPT,
   'refusals.js': SCRIPT,

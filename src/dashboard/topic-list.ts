@@ -4,6 +4,7 @@ import type { Clock } from '../time/clock.js';
 import type { KeptEvents } from '../history/event-history.js';
 import type { Topic } from '../topics/topic.js';
 import type { Topics } from '../topics/topics.service.js';
+import { Largest } from './largest.js';
 import { CHUNK, patternOf, type Searches } from './searches.js';
 
 /** One row of the list. */
@@ -59,7 +60,7 @@ export class TopicList {
 
   async #find({ search, page }: TopicQuery): Promise<TopicPage> {
     const pattern = search === '' ? undefined : patternOf(search);
-    const largest = new Largest();
+    const largest = new Largest<Topic>(MAX_LISTED, ({ members }) => members.size);
     let looked = 0;
     let total = 0;
     for (const topic of this.topics.all()) {
@@ -98,27 +99,4 @@ function usersOf({ users, members }: Topic): number | null {
   if (users) return users.size;
   if (members.size > MAX_COUNTED) return null;
   return new Set([...members].map(({ context }) => context.userId)).size;
-}
-
-/** The largest topics of a walk, in bounded memory. Of two of one size, the one that came first. */
-class Largest {
-  #topics: { readonly topic: Topic; readonly size: number }[] = [];
-  #floor = 0;
-
-  add(topic: Topic): void {
-    const { size } = topic.members;
-    if (size <= this.#floor) return;
-    this.#topics.push({ topic, size });
-    if (this.#topics.length === 2 * MAX_LISTED) this.#cut();
-  }
-
-  sorted(): Topic[] {
-    this.#cut();
-    return this.#topics.map(({ topic }) => topic);
-  }
-
-  #cut(): void {
-    this.#topics = this.#topics.toSorted((a, b) => b.size - a.size).slice(0, MAX_LISTED);
-    if (this.#topics.length === MAX_LISTED) this.#floor = this.#topics.at(-1)!.size;
-  }
 }

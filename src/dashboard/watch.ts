@@ -12,6 +12,7 @@ import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../connection/traffic-counters.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { CleanupTimeline } from './cleanup-timeline.js';
 import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.options.js';
 import { EventFeed } from './event-feed.js';
 import { History, SAMPLE_MS } from './history.js';
@@ -27,6 +28,7 @@ const GONE_AFTER_MS = 12_000;
 export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
   readonly history: History;
   readonly feed: EventFeed;
+  readonly cleanups: CleanupTimeline;
   readonly #viewers = new Map<string, number>();
   #stop: Release | undefined;
   #isOver = false;
@@ -41,6 +43,7 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
   ) {
     this.history = new History(clock, registry, runtime, traffic);
     this.feed = new EventFeed(clock, bus);
+    this.cleanups = new CleanupTimeline(clock, bus);
   }
 
   /** The number of open pages. */
@@ -84,12 +87,12 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
 
   #record(): void {
     if (this.#stop || this.#isOver) return;
-    const deafen = this.feed.listen();
-    const stopTimer = this.clock.every(SAMPLE_MS, () => this.#tick());
-    this.#stop = () => {
-      stopTimer();
-      deafen();
-    };
+    const releases = [
+      this.feed.listen(),
+      this.cleanups.listen(),
+      this.clock.every(SAMPLE_MS, () => this.#tick()),
+    ];
+    this.#stop = () => releases.forEach((release) => release());
     this.history.take();
   }
 

@@ -61,7 +61,7 @@ interface State {
   readonly isDraining: boolean;
   readonly users: { readonly top: readonly { userId: string; held: number }[] };
   readonly cluster: { readonly nodes: readonly { name: string; connections: number }[] } | null;
-  readonly cleanups: readonly { readonly kind: string; readonly removed: number }[];
+  readonly cleanups: { readonly buckets: readonly { kind: string; removed: number }[] };
 }
 
 const look = (app: TestApp): Promise<State> => get<State>(app, `state?${VIEWER}`);
@@ -105,6 +105,9 @@ describe('the list of connections', () => {
     expect(await listed(app, `search=${ofCleo}`)).toEqual(['cleo']);
     expect(await listed(app, `search=${ofCleo.slice(-8)}`)).toEqual(['cleo']);
     expect(await listed(app, 'view=closing')).toEqual([]);
+    // Without a queue or a measured round trip, a connection has no place in these.
+    expect(await listed(app, 'view=queued')).toEqual([]);
+    expect(await listed(app, 'view=slow')).toEqual([]);
     // Characters of patterns are taken literally.
     expect(await listed(app, `search=${encodeURIComponent('.*')}`)).toEqual([]);
     expect(await listed(app, `search=${encodeURIComponent('(')}`)).toEqual([]);
@@ -149,7 +152,10 @@ describe('actions', () => {
     expect(await one.closed()).toBe(1001);
     expect(await act(app, first)).toEqual({ count: 0 });
     expect(await act(app, { action: 'cleanup' })).toEqual({ count: 0 });
-    expect((await look(app)).cleanups.at(-1)).toMatchObject({ kind: 'expired', removed: 0 });
+    expect((await look(app)).cleanups.buckets.at(-1)).toMatchObject({
+      kind: 'expired',
+      removed: 0,
+    });
     expect(await act(app, { action: 'disconnect-user', target: 'ada' })).toEqual({ count: 2 });
     expect([await two.closed(), await three.closed()]).toEqual([4401, 4401]);
 

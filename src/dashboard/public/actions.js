@@ -4,6 +4,13 @@ import { plural } from './words.js';
 
 // The actions of viewers who may act. Each is confirmed in a dialog first, and its result is announced.
 
+// What is left to happen after a disconnect.
+function rest({ unconfirmed = [], isEnding = false }) {
+  if (isEnding) return ' on this process; some have not ended yet';
+  if (unconfirmed.length === 0) return '';
+  return `. Not confirmed by ${unconfirmed.join(', ')}: done there when Redis is reached again`;
+}
+
 const REMOVED = 'The client is told, and may subscribe again if the app admits it.';
 
 export class Actions {
@@ -36,18 +43,20 @@ export class Actions {
       button: 'Disconnect',
       hasReconnect: true,
       request: { action: 'disconnect-connection', target: id },
-      done: ({ count }) => (count > 0 ? 'Disconnected.' : 'The connection was closed already.'),
+      done: (result) =>
+        result.count > 0 ? `Disconnected${rest(result)}.` : `It was closed already${rest(result)}.`,
     });
   }
 
   disconnectUser(user) {
     this.#confirm({
       title: `Disconnect all connections of ${user}?`,
-      text: 'All connections of this user are closed, pinned ones too.',
+      text: 'All connections of this user are closed, on every node, busy ones too.',
       button: 'Disconnect all',
       hasReconnect: true,
       request: { action: 'disconnect-user', target: user },
-      done: ({ count }) => `${plural(count, 'connection')} of ${user} disconnected.`,
+      done: (result) =>
+        `${plural(result.count, 'connection')} of ${user} disconnected${rest(result)}.`,
     });
   }
 
@@ -74,7 +83,7 @@ export class Actions {
   cleanup() {
     this.#confirm({
       title: 'Clean up now?',
-      text: 'Removes connections of all users that are dead, stale or were never attached. Pinned and active ones stay.',
+      text: 'Removes connections of all users that are dead, stale or were never attached. Busy and active ones stay.',
       button: 'Clean up',
       request: { action: 'cleanup' },
       done: ({ count }) => `Cleaned up: ${plural(count, 'connection')} removed.`,

@@ -22,8 +22,8 @@ const CARDS = [
     format: compact,
     note: (_sample, { users, limits }) =>
       users.full > 0
-        ? `${plural(users.full, 'user')} with all ${limits.perUser} slots`
-        : `${whole(users.crowded)} with ${limits.crowdedFrom} or more`,
+        ? `${plural(users.full, 'user')} at the limit of ${limits.perUser}`
+        : `${whole(users.crowded)} near the limit of ${limits.perUser}`,
   },
   {
     name: 'Messages in',
@@ -65,14 +65,23 @@ export class Cards {
   render(state, samples) {
     const latest = samples.at(-1);
     const axis = { now: state.now, spanMs: state.history.spanMs, stepMs: state.history.stepMs };
-    for (const { card, number, note, spark, points } of this.#cards) {
+    for (const { card, number, note, spark, points, scale } of this.#cards) {
       const value = latest ? card.value(latest) : null;
       setText(number, value === null ? NO_DATA : card.format(value));
       setText(note, latest ? card.note(latest, state) : 'no data yet');
       points.length = 0;
       for (const sample of samples) points.push({ at: sample.at, value: card.value(sample) });
       spark.draw(points, axis, card.name);
+      this.#renderScale(scale, { points, card }, axis);
     }
+  }
+
+  #renderScale(scale, { points, card }, { now, spanMs }) {
+    const values = points.flatMap(({ value }) => (value === null ? [] : [value]));
+    const [from, peak, to] = scale.children;
+    setText(from, clockTime(now - spanMs).slice(0, 5));
+    setText(peak, values.length === 0 ? '' : `max ${card.format(Math.max(...values))}`);
+    setText(to, clockTime(now).slice(0, 5));
   }
 
   #create(card) {
@@ -81,6 +90,8 @@ export class Cards {
     const note = el('p', { className: 'note' });
     const readout = el('p', { className: 'readout', hidden: true });
     const chart = svg('svg', { class: 'spark' });
+    const scale = el('p', { className: 'scale' }, el('span'), el('span'), el('span'));
+    scale.setAttribute('aria-hidden', 'true'); // The label of the chart says the same.
     const root = el(
       'article',
       { className: 'card vital' },
@@ -89,11 +100,12 @@ export class Cards {
       note,
       readout,
       chart,
+      scale,
     );
     const points = [];
     const spark = new Sparkline(chart, { format: card.format });
     this.#watchPointer(root, { chart, note, readout, points, card });
-    return { card, root, number, note, spark, points };
+    return { card, root, number, note, spark, points, scale };
   }
 
   // Shows the value at the time under the pointer.

@@ -1,11 +1,11 @@
 import { $, el, reconcile, setText, svg } from './dom.js';
 import { clockTime, duration, plural, RUNS, whole } from './words.js';
 
-// When cleanups ran and how many connections they removed. A run that removed nothing is a small mark at the bottom;
-// without runs the chart is empty.
+// How many cleanups ran and how many connections they removed, in buckets of time. A bucket whose cleanups removed
+// nothing is a small mark at the bottom; without cleanups the chart is empty.
 
 const WIDTH = 480;
-const HEIGHT = 110;
+const HEIGHT = 118;
 const GROUND = HEIGHT - 20;
 const LISTED = 6;
 
@@ -17,67 +17,76 @@ const SHAPES = {
   expired: (x, y) => svg('rect', { x: x - 3.5, y: y - 3.5, width: 7, height: 7 }),
 };
 
-function drawRun(run, x, peak) {
-  const kind = SHAPES[run.kind] ? run.kind : 'proactive';
-  const group = svg('g', { class: `run ${kind}${run.timedOut ? ' late' : ''}` });
-  if (run.removed === 0) {
+const kindOf = ({ kind }) => (SHAPES[kind] ? kind : 'proactive');
+const isNotable = ({ removed, abandoned, late }) => removed > 0 || abandoned > 0 || late > 0;
+const runsOf = ({ kind, runs }) => `${RUNS[kind] ?? kind}, ${plural(runs, 'run')}`;
+
+function drawBucket(bucket, x, peak) {
+  const kind = kindOf(bucket);
+  const { from, removed, late } = bucket;
+  const group = svg('g', { class: `run ${kind}${late > 0 ? ' late' : ''}` });
+  if (removed === 0) {
     group.append(svg('line', { class: 'idle', x1: x, x2: x, y1: GROUND, y2: GROUND - 5 }));
     return group;
   }
-  const y = GROUND - 12 - (run.removed / peak) * (GROUND - 30);
+  const y = GROUND - 12 - (removed / peak) * (GROUND - 32);
   group.append(svg('line', { x1: x, x2: x, y1: GROUND, y2: y }));
   const label = svg('text', { x, y: y - 8, class: 'small' });
-  label.textContent = whole(run.removed);
+  label.textContent = whole(removed);
   group.append(label);
   const mark = SHAPES[kind](x, y);
-  mark.append(svg('title', {}, `${clockTime(run.at)} ${RUNS[run.kind]}: ${run.removed} removed`));
+  mark.append(svg('title', {}, `${clockTime(from)} ${runsOf(bucket)}: ${removed} removed`));
   group.append(mark);
   return group;
 }
 
-function drawTimeline(runs, { now, spanMs }) {
+function drawTimeline({ buckets, bucketMs }, { now, spanMs }) {
   const chart = $('#runs-chart');
-  const shown = runs.filter(({ at }) => at > now - spanMs);
+  const shown = buckets.filter(({ from }) => from > now - spanMs);
   const peak = Math.max(1, ...shown.map(({ removed }) => removed));
-  const x = (at) => 8 + ((at - now + spanMs) / spanMs) * (WIDTH - 16);
+  const x = (at) => 8 + ((Math.min(at, now) - now + spanMs) / spanMs) * (WIDTH - 16);
   const axis = svg('line', { x1: 0, x2: WIDTH, y1: GROUND, y2: GROUND, class: 'axis' });
-  const labels = [-15, -10, -5, 0].map((minutes) => {
-    const label = svg('text', {
-      x: x(now + (minutes / 15) * spanMs),
-      y: HEIGHT - 4,
-      class: `small soft ${minutes === 0 ? 'end' : ''} ${minutes === -15 ? 'start' : ''}`,
-    });
-    label.textContent = minutes === 0 ? 'now' : `${minutes} min`;
+  const labels = [15, 10, 5, 0].map((minutes) => {
+    const at = now - minutes * 60_000;
+    const end = { 0: 'end', 15: 'start' }[minutes] ?? '';
+    const label = svg('text', { x: x(at), y: HEIGHT - 4, class: `small soft ${end}` });
+    label.textContent = clockTime(at).slice(0, 5);
     return label;
   });
-  chart.replaceChildren(axis, ...labels, ...shown.map((run) => drawRun(run, x(run.at), peak)));
-  const removed = shown.reduce((sum, run) => sum + run.removed, 0);
-  const summary = `${plural(shown.length, 'run')} in the last 15 minutes, ${whole(removed)} removed`;
+  const marks = shown.map((bucket) => drawBucket(bucket, x(bucket.from + bucketMs / 2), peak));
+  chart.replaceChildren(axis, ...labels, ...marks);
+  const count = (name) => shown.reduce((sum, bucket) => sum + bucket[name], 0);
+  const summary =
+    `${plural(count('runs'), 'run')} in the last 15 minutes, ` +
+    `${plural(count('removed'), 'connection')} removed`;
   chart.setAttribute('aria-label', `Cleanup: ${summary}`);
   setText($('#runs-summary'), shown.length === 0 ? 'No cleanups recorded yet.' : `${summary}.`);
 }
 
-export function renderCleanups(state) {
-  const runs = state.cleanups;
-  drawTimeline(runs, { now: state.now, spanMs: state.history.spanMs });
-  const notable = runs
-    .filter(({ removed, timedOut }) => removed > 0 || timedOut)
-    .slice(-LISTED)
-    .toReversed();
+export function renderCleanups({ cleanups, now, history }) {
+  drawTimeline(cleanups, { now, spanMs: history.spanMs });
+  const notable = cleanups.buckets.filter(isNotable).slice(-LISTED).toReversed();
   $('#runs-table').hidden = notable.length === 0;
   reconcile(
     $('#runs'),
     notable,
-    ({ at, kind }) => `${at}-${kind}`,
-    ({ at, kind, removed, abandoned, durationMs, timedOut }) =>
+    ({ from, kind }) => `${from}-${kind}`,
+    ({ from }) =>
       el(
         'tr',
         {},
-        el('td', {}, clockTime(at)),
-        el('td', {}, RUNS[kind] ?? kind),
-        el('td', { className: 'right' }, whole(removed)),
-        el('td', { className: 'right' }, abandoned > 0 ? `✗ ${whole(abandoned)}` : '0'),
-        el('td', { className: 'right' }, timedOut ? '✗ not in time' : duration(durationMs)),
+        el('td', {}, clockTime(from)),
+        el('td', { className: 'kind' }),
+        el('td', { className: 'right removed' }),
+        el('td', { className: 'right abandoned' }),
+        el('td', { className: 'right took' }),
       ),
+    (row, bucket) => {
+      const { removed, abandoned, late, longestMs } = bucket;
+      setText($('.kind', row), runsOf(bucket));
+      setText($('.removed', row), whole(removed));
+      setText($('.abandoned', row), abandoned > 0 ? `✗ ${whole(abandoned)}` : '0');
+      setText($('.took', row), late > 0 ? `✗ ${whole(late)} not in time` : duration(longestMs));
+    },
   );
 }

@@ -1,5 +1,5 @@
 import { $, el, reconcile, setText } from './dom.js';
-import { duration, plural, whole } from './words.js';
+import { clockTime, duration, plural, whole } from './words.js';
 
 // The processes of the cluster, if there is one, and which limit is in force.
 
@@ -23,6 +23,12 @@ function note({ state, since, leases, counters, lastError }, now) {
   if (counters.failures > 0) parts.push(`${plural(counters.failures, 'command')} failed`);
   if (state !== 'up' && lastError) parts.push(lastError);
   return `${state === 'up' ? '✓' : '✗'} ${parts.join(' · ')}`;
+}
+
+// While the cluster is away, this process knows only what the other nodes were at the last heartbeat.
+function statusOf(isDraining, isThis, { state, renewedAt }) {
+  if (state !== 'up' && !isThis) return `? unknown since ${clockTime(renewedAt)}`;
+  return isDraining ? '◑ draining' : '● up';
 }
 
 export function renderCluster({ cluster, now }) {
@@ -53,7 +59,7 @@ export function renderCluster({ cluster, now }) {
       const isThis = nodeId === cluster.nodeId;
       row.classList.toggle('selected', isThis);
       setText($('th', row), isThis ? `${name} (this one)` : name);
-      setText($('.status', row), isDraining ? '◑ draining' : '● up');
+      setText($('.status', row), statusOf(isDraining, isThis, cluster));
       setText($('.count', row), whole(connections));
       $('.fill', row).style.width = `${(connections / most) * 100}%`;
       setText($('.up', row), duration(now - startedAt));

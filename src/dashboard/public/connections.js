@@ -49,11 +49,10 @@ export class Connections {
     this.selected = connectionId;
   }
 
-  #render({ rows, total, isCapped }) {
+  #render({ rows, total }) {
     const { isSearch } = this.#list;
-    const found = `${whole(total)}${isCapped ? '+' : ''}`;
-    const what = total === 1 && !isCapped ? 'connection' : 'connections';
-    setText($('#found'), isSearch ? `${found} ${what} found` : `${found} ${what}`);
+    const found = plural(total, 'connection');
+    setText($('#found'), isSearch ? `${found} found` : found);
     $('#no-connections').hidden = rows.length > 0;
     setText($('#no-connections'), isSearch ? 'Nothing matches.' : 'No connections.');
     $('#connections-table').hidden = rows.length === 0;

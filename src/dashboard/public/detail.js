@@ -18,8 +18,8 @@ const GROUPS = {
       it.metadataKeys.length > 0 ? `${it.metadataKeys.join(', ')} (values hidden)` : 'none',
     ],
     [
-      'Signed in until',
-      it.expiresAt === null ? 'no end' : new Date(it.expiresAt).toLocaleString('en-GB'),
+      'Session expires',
+      it.expiresAt === null ? 'never' : new Date(it.expiresAt).toLocaleString('en-GB'),
     ],
     ...(it.renewedAt === null ? [] : [['Renewed', clockTime(it.renewedAt)]]),
   ],
@@ -39,11 +39,11 @@ const GROUPS = {
     ['Errors', whole(it.errors)],
   ],
   Resources: (it) => [
-    ['Pinned by', it.pinLabels.length > 0 ? it.pinLabels.join(', ') : 'nothing'],
+    ['Busy with', it.pinLabels.length > 0 ? it.pinLabels.join(', ') : 'nothing'],
     ['Disposers', whole(it.disposers)],
     ...(it.asks.length > 0 ? [['Asked, no answer yet', openWords(it.asks)]] : []),
     ...(it.streams.length > 0 ? [['Open streams', openWords(it.streams)]] : []),
-    ['Slots of the user', `${it.slots.held} of ${it.slots.limit}`],
+    ['Connections of the user', heldWords(it)],
     ...(it.isReadingPaused ? [['Reading', 'paused: handlers cannot keep up']] : []),
     ...(it.closing ? [['Closing', closingWords(it.closing)]] : []),
     ...(it.creationSite ? [['Made at', it.creationSite]] : []),
@@ -52,6 +52,12 @@ const GROUPS = {
 
 const openWords = (open) =>
   open.map(({ event, ageMs }) => `${event} for ${duration(ageMs)}`).join(', ');
+
+function heldWords({ slots, elsewhere }) {
+  const here = `${slots.held} on this process`;
+  const there = elsewhere.map(({ node, connections }) => `${connections} on ${node}`);
+  return `${[here, ...there].join(', ')}; at most ${slots.limit}`;
+}
 
 function closingWords({ code, reason, initiator, sinceMs }) {
   const name = CODES[code] ? ` ${CODES[code]}` : '';
@@ -98,7 +104,8 @@ export class Detail extends Aside {
       ([title]) => el('section', {}, el('h4', {}, title), el('dl')),
       (section, [, facts]) => renderFacts($('dl', section), facts(connection)),
     );
-    setText($('#disconnect-all'), `Disconnect all ${connection.slots.held} of this user`);
+    const others = connection.elsewhere.reduce((sum, { connections }) => sum + connections, 0);
+    setText($('#disconnect-all'), `Disconnect all ${connection.slots.held + others} of this user`);
     this.#renderTopics(connection);
     this.#renderOthers(connection.slots.others);
   }

@@ -8,6 +8,7 @@ import { Connections } from './connections.js';
 import { Detail } from './detail.js';
 import { $, el, reconcile, setText } from './dom.js';
 import { Feed } from './feed.js';
+import { countIncidents, Incidents } from './incidents.js';
 import { renderRefusals } from './refusals.js';
 import { ask } from './server.js';
 import { startTheme } from './theme.js';
@@ -26,6 +27,7 @@ let isAsking = false;
 
 const cards = new Cards();
 const feed = new Feed();
+const incidents = new Incidents(feed);
 const actions = new Actions({ onDone: (text) => done(text) });
 const connections = new Connections({ onPick: open, onProblem: (error) => problem(error) });
 const topics = new Topics({ onPick: openTopic, onProblem: (error) => problem(error) });
@@ -65,7 +67,7 @@ function announce(text) {
 
 function status(kind, text) {
   const box = $('#status');
-  if (box.dataset.kind !== kind && kind !== 'live') announce(text);
+  if (box.dataset.kind !== kind && kind !== 'live' && kind !== 'trouble') announce(text);
   box.dataset.kind = kind;
   setText($('#status-text'), text);
 }
@@ -169,8 +171,16 @@ function render(state) {
   renderCleanups(state);
   renderCluster(state);
   feed.take(state.events);
+  incidents.render(state);
   connections.refresh(state);
   topics.refresh(state);
+}
+
+// "Live" means that the numbers are current and nothing is wrong.
+function healthOf({ isDraining, incidents: found }) {
+  if (isDraining) return ['draining', 'Draining'];
+  const count = countIncidents(found);
+  return count === 0 ? ['live', 'Live'] : ['trouble', plural(count, 'incident')];
 }
 
 async function look() {
@@ -181,7 +191,7 @@ async function look() {
     const state = await ask('state', { since: samples.at(-1)?.at ?? 0, after: feed.latest });
     failures = 0;
     render(state);
-    status(state.isDraining ? 'draining' : 'live', state.isDraining ? 'Draining' : 'Live');
+    status(...healthOf(state));
     await Promise.all([detail.refresh(), topicDetail.refresh()]);
   } catch (error) {
     failures += 1;

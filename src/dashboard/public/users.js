@@ -8,7 +8,7 @@ const levelOf = (held, { crowdedFrom, perUser }) => {
   if (held >= perUser) return 'full';
   return held >= crowdedFrom ? 'crowded' : 'fine';
 };
-const WORDS = { full: ' · full', crowded: ' · crowded', fine: '' };
+const WORDS = { full: ' · at the limit', crowded: ' · near the limit', fine: '' };
 
 function createBar(onPick) {
   return ({ userId }) => {
@@ -64,7 +64,7 @@ function drawDistribution(chart, { step, users }, limits) {
   chart.replaceChildren(...parts);
 }
 
-export function renderUsers({ users, limits }, onPick) {
+export function renderUsers({ users, limits, cluster }, onPick) {
   $('#no-users').hidden = users.top.length > 0;
   reconcile(
     $('#top-users'),
@@ -75,7 +75,8 @@ export function renderUsers({ users, limits }, onPick) {
   );
   setText(
     $('#users-note'),
-    `Marks: from ${limits.crowdedFrom} connections on, a new one first removes dead and stale ones; at ` +
+    (cluster ? 'Counted on this process; the limit counts on all nodes. ' : '') +
+      `Marks: from ${limits.crowdedFrom} connections on, a new one first removes dead and stale ones; at ` +
       `${limits.perUser}, a new one ${limits.overflow === 'reject' ? 'is refused' : 'replaces the least active one'}.`,
   );
   const chart = $('#distribution');

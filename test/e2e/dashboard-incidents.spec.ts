@@ -1,0 +1,152 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
+import { redisCluster } from 'nestjs-websocket-isolation/redis';
+import { eventually, FakeClock, TestClient } from 'nestjs-websocket-isolation/testing';
+
+import { LiveGateway } from '../support/live-gateway.js';
+import { TestRedis } from '../support/redis.js';
+import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
+
+interface Line {
+  readonly name: string;
+  readonly times: number;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+interface State {
+  readonly access: { readonly token: string };
+  readonly incidents: readonly { kind: string; since: number; count?: number; what?: string }[];
+  readonly events: { readonly latest: number; readonly items: readonly Line[] };
+  readonly cleanups: { readonly buckets: readonly { runs: number; kind: string }[] };
+  readonly cluster: { readonly state: string; readonly since: number };
+}
+
+let running: TestApp[] = [];
+afterEach(async () => {
+  await Promise.all(running.map((app) => app.close()));
+  running = [];
+});
+
+async function start(options: TestAppSetup['options'] = {}): Promise<TestApp> {
+  const app = await startApp({
+    imports: [WebSocketIsolationDashboardModule.forRoot({ guard: () => true, canAct: () => true })],
+    providers: [LiveGateway],
+    options,
+  });
+  running.push(app);
+  return app;
+}
+
+async function look({ port }: TestApp, after = 0): Promise<State> {
+  const query = `viewer=aaaa-bbbb-cccc&after=${after}`;
+  const response = await fetch(`http://127.0.0.1:${port}/dashboard/state?${query}`);
+  return (await response.json()) as State;
+}
+
+async function act(app: TestApp, body: object): Promise<Record<string, unknown>> {
+  const { access } = await look(app);
+  const origin = `http://127.0.0.1:${app.port}`;
+  const response = await fetch(`${origin}/dashboard/actions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin, 'x-dashboard-token': access.token },
+    body: JSON.stringify(body),
+  });
+  expect(response.status).toBe(200);
+  return (await response.json()) as Record<string, unknown>;
+}
+
+const kinds = async (app: TestApp): Promise<string[]> =>
+  (await look(app)).incidents.map(({ kind }) => kind);
+const refused = (app: TestApp, userId: string): Promise<void> =>
+  TestClient.open(app.url(`/live?user=${userId}`)).then(
+    () => expect('admitted').toBe('refused'),
+    () => undefined,
+  );
+
+describe('the feed', () => {
+  it('shows repeated refusals as one line that counts, and keeps the lines of other kinds', async () => {
+    const app = await start({ limits: { maxManagersPerUser: 1 } });
+    await look(app);
+    await TestClient.open(app.url('/live?user=ada'));
+    const before = (await look(app)).events.latest;
+    for (let attempt = 0; attempt < 30; attempt += 1) await refused(app, 'ada');
+    const { items } = (await look(app, before)).events;
+    const refusals = items.filter(({ name }) => name === 'connection-refused');
+    expect(refusals).toMatchObject([
+      { times: 30, details: { userId: 'ada', reason: 'user-limit' } },
+    ]);
+    const all = (await look(app)).events.items.map(({ name }) => name);
+    expect(all).toContain('connection-ready');
+  });
+
+  it('keeps at most 60 lines of a kind, and says how many it left out', async () => {
+    const app = await start({ limits: { maxManagers: 1 } });
+    await look(app);
+    await TestClient.open(app.url('/live?user=ada'));
+    for (let user = 0; user < 80; user += 1) await refused(app, `user-${user}`);
+    const { items } = (await look(app)).events;
+    expect(items.filter(({ name }) => name === 'connection-refused').length).toBeLessThanOrEqual(
+      60,
+    );
+    expect(items.map(({ name }) => name)).toContain('connection-ready');
+  });
+});
+
+describe('cleanups', () => {
+  it('are counted in buckets, however many there are', async () => {
+    const clock = new FakeClock(Date.UTC(2026, 10, 24));
+    const app = await start({ clock });
+    await look(app);
+    const factory = app.app.get(WebSocketManagerFactory);
+    for (let run = 0; run < 400; run += 1) await factory.cleanupExpired();
+    const byHand = (await look(app)).cleanups.buckets.filter(({ kind }) => kind === 'expired');
+    expect(byHand.map(({ runs }) => runs)).toEqual([400]);
+  });
+});
+
+describe('incidents', () => {
+  it('are none while nothing is wrong', async () => {
+    const app = await start();
+    await TestClient.open(app.url('/live?user=ada'));
+    expect(await kinds(app)).toEqual([]);
+  });
+
+  it('name users at the limit, a process that is nearly full, and a drain', async () => {
+    const app = await start({ limits: { maxManagersPerUser: 1, maxManagers: 1 } });
+    await TestClient.open(app.url('/live?user=ada'));
+    await eventually(async () => expect(await kinds(app)).toEqual(['users-full', 'nearly-full']));
+    await act(app, { action: 'drain' });
+    await eventually(async () => expect(await kinds(app)).toEqual(['draining']));
+  });
+
+  it('tell since when Redis does not respond, and which node has gone', async () => {
+    await using redis = await TestRedis.start();
+    const node = (nodeName: string): Promise<TestApp> =>
+      start({ cluster: redisCluster({ url: redis.url, nodeName, heartbeatMs: 300 }) });
+    const [one, two] = [await node('one'), await node('two')];
+    await eventually(async () => expect((await look(one)).cluster).toMatchObject({ state: 'up' }));
+    await redis.kill();
+    await eventually(async () => {
+      const { incidents, cluster } = await look(one);
+      expect(cluster.state).not.toBe('up');
+      expect(incidents).toMatchObject([{ kind: 'cluster-away', since: cluster.since }]);
+    });
+    await two.close();
+  });
+});
+
+describe('in a cluster, an operator', () => {
+  it('ends the connections of a user on every node', async () => {
+    await using redis = await TestRedis.start();
+    const node = (nodeName: string): Promise<TestApp> =>
+      start({ cluster: redisCluster({ url: redis.url, nodeName, heartbeatMs: 300 }) });
+    const [one, two] = [await node('one'), await node('two')];
+    const clients = await Promise.all(
+      [one, two, two].map((app) => TestClient.open(app.url('/live?user=ada'))),
+    );
+    const result = await act(one, { action: 'disconnect-user', target: 'ada' });
+    expect(await Promise.all(clients.map((client) => client.closed()))).toEqual([4401, 4401, 4401]);
+    expect(result).toEqual({ count: 3 });
+  });
+});
