@@ -1,3 +1,9 @@
+export {
+  ClientAddresses,
+  type ForwardedFault,
+  type RequestOrigin,
+} from './address/client-addresses.js';
+export { type TrustProxy } from './address/trusted-proxies.js';
 export { CLOCK, type Clock, type Release, systemClock } from './time/clock.js';
 export { CloseCode, type CloseInitiator, type CloseReason } from './wire/close-codes.js';
 export { type ClusterTarget, type ConnectionInfo } from './cluster/cluster-delivery.js';
@@ -43,6 +49,7 @@ export {
   type TopicHistoryOptions,
   type TopicsOptions,
 } from './config/topics-options.js';
+export { type AddressLimits, type AdmissionOptions } from './config/admission-options.js';
 export { type InboundOptions, type RateOptions } from './config/inbound-options.js';
 export { type OriginPolicy } from './config/option-rules.js';
 export { InvalidOptionsError, type OptionFault } from './config/option-faults.js';

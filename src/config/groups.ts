@@ -1,3 +1,4 @@
+import { AddressLimits, AdmissionOptions } from './admission-options.js';
 import type { OptionGroups } from './isolation.options.js';
 import {
   CleanupOptions,
@@ -23,8 +24,10 @@ const GROUPS: { [Group in keyof OptionGroups]: new () => OptionGroups[Group] } =
   leaks: LeaksOptions,
 };
 
-/** Groups inside of groups. They are off unless they are given. */
+/** Groups inside of groups, an outer one before its inner ones. They are off unless they are given. */
 export const NESTED_GROUPS: Readonly<Record<string, new () => object>> = {
+  'handshake.admission': AdmissionOptions,
+  'handshake.admission.perAddress': AddressLimits,
   'inbound.rate': RateOptions,
   'topics.history': TopicHistoryOptions,
 };

@@ -27,6 +27,7 @@ export const websocketIsolationConfig = registerAs(
 const SPECIAL: Readonly<Record<string, (option: string) => unknown>> = {
   'handshake.allowedOrigins': (option) => readOrigins(option),
   'handshake.allowMissingOrigin': (option) => read(option, true),
+  'handshake.trustProxy': (option) => readTrustProxy(option),
 };
 
 function readGroup(group: string, defaults: Record<string, unknown>): Record<string, unknown> {
@@ -52,9 +53,16 @@ function readOrigins(option: string): unknown {
   return asList(text);
 }
 
+function readTrustProxy(option: string): unknown {
+  const text = process.env[environmentVariable(option)];
+  if (text === undefined) return undefined;
+  return /^\s*\d+\s*$/.test(text) ? Number(text) : asList(text);
+}
+
 function readNested(option: string): unknown {
   const entries = Object.keys(new NESTED_GROUPS[option]!())
-    .map((name) => [name, read(`${option}.${name}`, 1)])
+    .map((name) => [name, `${option}.${name}`] as const)
+    .map(([name, part]) => [name, NESTED_GROUPS[part] ? readNested(part) : read(part, 1)])
     .filter(([, value]) => value !== undefined);
   return entries.length > 0 ? Object.fromEntries(entries) : undefined;
 }

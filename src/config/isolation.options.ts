@@ -7,6 +7,7 @@ import type { Codec } from '../wire/codecs.js';
 import type { ClusterDefinition } from '../cluster/cluster.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
+import type { AdmissionOptions } from './admission-options.js';
 import type {
   CleanupOptions,
   HandshakeOptions,
@@ -81,7 +82,9 @@ export interface OptionGroups {
 }
 
 type GroupsAsGiven = {
-  [Group in Exclude<keyof OptionGroups, 'inbound' | 'topics'>]?: Given<OptionGroups[Group]>;
+  [Group in Exclude<keyof OptionGroups, 'handshake' | 'inbound' | 'topics'>]?: Given<
+    OptionGroups[Group]
+  >;
 };
 type Given<Group> = { [Key in keyof Group]?: Group[Key] | undefined };
 
@@ -97,6 +100,9 @@ export interface WebSocketIsolationOptions extends GroupsAsGiven {
   resume?: Given<ResumeOptions> | undefined;
   /** Other encodings than JSON, each for a subprotocol. Default: none. */
   codec?: Codec | readonly Codec[] | undefined;
+  handshake?: Given<Omit<HandshakeOptions, 'admission'>> & {
+    admission?: AdmissionOptions | undefined;
+  };
   inbound?: Given<Omit<InboundOptions, 'rate'>> & { rate?: RateOptions | undefined };
   topics?: Given<Omit<TopicsOptions, 'history'>> & {
     history?: Given<TopicHistoryOptions> | undefined;

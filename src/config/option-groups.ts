@@ -1,5 +1,7 @@
-import { IsNumber, IsOptional, Max, Min } from 'class-validator';
+import { IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
 
+import type { TrustProxy } from '../address/trusted-proxies.js';
+import { AdmissionOptions } from './admission-options.js';
 import { shareOfHeap } from './inbound-options.js';
 import {
   atLeastOne,
@@ -7,6 +9,7 @@ import {
   flag,
   IsOriginPolicy,
   IsStringList,
+  IsTrustProxy,
   millisecondsFrom,
   oneOf,
   type OriginPolicy,
@@ -99,7 +102,10 @@ export class HandshakeOptions {
   @millisecondsFrom(0)
   expiryNoticeMs = 60_000;
 
-  /** Handshakes that may be pending at once; further ones get 503. */
+  /**
+   * Handshakes that may be pending at once; further ones get 503. Clients that come back to a thread have as many places
+   * of their own.
+   */
   @atLeastOne()
   maxPending = 1_000;
 
@@ -118,6 +124,23 @@ export class HandshakeOptions {
   /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. */
   @IsStringList({ message: 'must be a list of header names' })
   keepHeaders: readonly string[] = [];
+
+  /**
+   * Which proxies are believed about the addresses of clients: how many there are, their addresses and networks, or a
+   * function. Default: none, so that the address of a client is that of the peer.
+   */
+  @IsOptional()
+  @IsTrustProxy()
+  trustProxy: TrustProxy | undefined = undefined;
+
+  /** How events, log lines and spans name the address of a client: its network, the whole address, or not at all. */
+  @oneOf('masked', 'full', 'off')
+  logAddresses: 'masked' | 'full' | 'off' = 'masked';
+
+  /** Which upgrade requests are refused before authentication. Default: none. */
+  @IsOptional()
+  @ValidateNested()
+  admission: AdmissionOptions | undefined = undefined;
 }
 
 /** What is sent to clients. */
@@ -180,6 +203,13 @@ export class ShutdownOptions {
   /** Deadline of the drain: close frames, disconnect hooks and disposers. Sockets that are left are terminated. */
   @millisecondsFrom(1)
   deadlineMs = 10_000;
+
+  /**
+   * Time over which the close frames are sent; `deadlineMs` begins after it. 0: as soon as the process can without
+   * sending all of them at once.
+   */
+  @millisecondsFrom(0)
+  spreadMs = 0;
 }
 
 /** What is kept for clients that reconnect. Nothing is kept unless the group is given. */

@@ -10,6 +10,7 @@ import {
   type ValidationOptions,
 } from 'class-validator';
 
+import { trustProxyFault } from '../address/trusted-proxies.js';
 import { originFault } from './exact-origin.js';
 
 /**
@@ -84,6 +85,20 @@ function originPolicyFault(value: unknown): string | undefined {
   });
   return faults.length === 0 ? undefined : `${kinds}; ${faults.join('; ')}`;
 }
+
+/** class-validator decorator: a `trustProxy`. */
+export const IsTrustProxy = (): PropertyDecorator =>
+  rule(
+    'isTrustProxy',
+    { message: ({ value }) => trustProxyFault(value) ?? '' },
+    (value) => trustProxyFault(value) === undefined,
+  );
+
+/** class-validator decorator: an object of options of which at least one is set. */
+export const NamesSome = (message: string): PropertyDecorator =>
+  rule('namesSome', { message }, (value) =>
+    Object.values(value ?? {}).some((part) => part !== undefined),
+  );
 
 /** class-validator decorator: a provider class or a function. */
 export const IsFunction = (): PropertyDecorator =>

@@ -114,13 +114,17 @@ function adoptNested(
     const Nested = NESTED_GROUPS[path];
     if (!Nested || group[name] === undefined) return [];
     const adopted = new Nested();
-    const faults = sources.flatMap((source) =>
-      adopt(adopted, `${path}.`, (source as Record<string, unknown> | undefined)?.[name]),
-    );
+    const given = sources.map((source) => partOf(source, name));
+    const faults = given.flatMap((source) => adopt(adopted, `${path}.`, source));
+    faults.push(...adoptNested(path, adopted as Record<string, unknown>, given));
     // The faults of its parts would only repeat this fault.
     group[name] = faults.some(({ option }) => option === path) ? undefined : adopted;
     return faults;
   });
+}
+
+function partOf(source: unknown, name: string): object | undefined {
+  return ((source ?? {}) as Record<string, object | undefined>)[name];
 }
 
 function adoptResume(

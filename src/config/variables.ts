@@ -20,11 +20,12 @@ function optionPaths(): string[] {
   const options = Object.entries(groups).flatMap(([group, defaults]) =>
     Object.keys(defaults as object).map((name) => `${group}.${name}`),
   );
-  return options
-    .filter((option) => !WITHOUT_VARIABLE.has(option))
-    .flatMap((option) => {
-      const Nested = NESTED_GROUPS[option];
-      // A group inside of a group has a variable for each of its parts.
-      return Nested ? Object.keys(new Nested()).map((part) => `${option}.${part}`) : [option];
-    });
+  return options.filter((option) => !WITHOUT_VARIABLE.has(option)).flatMap(partsOf);
+}
+
+// A group inside of a group has a variable for each of its parts.
+function partsOf(option: string): string[] {
+  const Nested = NESTED_GROUPS[option];
+  if (!Nested) return [option];
+  return Object.keys(new Nested()).flatMap((part) => partsOf(`${option}.${part}`));
 }

@@ -19,7 +19,7 @@ import {
   idIn,
   ignoredFrame,
   isCancel,
-  OVERLOADED,
+  overloaded,
   promiseFault,
   type RefusedReason,
 } from './ignored-messages.js';
@@ -65,7 +65,7 @@ export class Connection
 
   overload(): void {
     this.ignore('pending-overflow');
-    void this.manager.close(CloseCode.OVERLOADED, OVERLOADED);
+    void this.manager.close(CloseCode.OVERLOADED, overloaded());
   }
 
   received(frame: Buffer, isBinary: boolean): void {

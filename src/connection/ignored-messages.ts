@@ -1,4 +1,6 @@
 import { isThenable } from '../structures/maybe-async.js';
+import { spreadFrom } from '../time/back-off.js';
+import { retryReason } from '../wire/retry-after.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { refusalFrame } from './reply.js';
 import type { IgnoredReason } from './traffic-counters.js';
@@ -16,8 +18,12 @@ const REPLIES = {
     refusalFrame('TOO_MANY_PENDING', 'Too many messages wait, and the connection is closed.', id),
 } satisfies Partial<Record<IgnoredReason, (id: MessageId) => string>>;
 
+const ROOM_MS = 5_000;
+
 /** The close reason where too many bytes wait in the process: by then, handlers have made room. */
-export const OVERLOADED = JSON.stringify({ retryAfterMs: 5_000 });
+export function overloaded(): string {
+  return retryReason(spreadFrom(ROOM_MS));
+}
 
 /** Why a message is refused. */
 export type RefusedReason = keyof typeof REPLIES;

@@ -16,7 +16,8 @@ import { ContextIdFactory, ModuleRef } from '@nestjs/core';
 import { type Clock, CLOCK } from '../time/clock.js';
 import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import { askApp, InvalidAnswerError, yesOrNo } from '../handshake/app-answer.js';
+import { InvalidAnswerError } from '../errors/invalid-answer.js';
+import { askApp, yesOrNo } from '../handshake/app-answer.js';
 import { httpStatusOf } from '../errors/http-status.js';
 import { errorText } from '../errors/error-text.js';
 import {

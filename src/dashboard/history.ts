@@ -21,6 +21,8 @@ export interface LoadSample {
   readonly opened: number | null;
   readonly closed: number | null;
   readonly refused: number | null;
+  /** How many were refused since the previous sample, by reason. Reasons without any are left out. */
+  readonly refusedBy: Readonly<Record<string, number>>;
   readonly messages: number | null;
   /** Messages whose handler has failed. */
   readonly failed: number | null;
@@ -37,6 +39,7 @@ interface Totals {
   readonly opened: number;
   readonly closed: number;
   readonly refused: number;
+  readonly refusals: ReadonlyMap<string, number>;
   readonly messages: number;
   readonly failed: number;
 }
@@ -71,7 +74,7 @@ export class History {
     const totals = this.#totals();
     const elapsedMs = totals.now - (this.#previous?.now ?? -Infinity);
     const before = elapsedMs <= LONGEST_STEP_MS ? this.#previous : undefined;
-    const rate = (name: Exclude<keyof Totals, 'now'>): number | null =>
+    const rate = (name: Exclude<keyof Totals, 'now' | 'refusals'>): number | null =>
       before && elapsedMs > 0 ? ((totals[name] - before[name]) * 1000) / elapsedMs : null;
     const { busy, cpu, memoryBytes } = this.#meter.read();
     this.#previous = totals;
@@ -82,6 +85,7 @@ export class History {
       opened: rate('opened'),
       closed: rate('closed'),
       refused: rate('refused'),
+      refusedBy: before ? grown(before.refusals, totals.refusals) : {},
       messages: rate('messages'),
       failed: rate('failed'),
       busy: before ? busy : null,
@@ -93,15 +97,25 @@ export class History {
 
   #totals(): Totals {
     const { created, disposed } = this.registry.ledger;
+    const refusals = new Map<string, number>(this.runtime.refusals);
     let refused = 0;
-    for (const count of this.runtime.refusals.values()) refused += count;
+    for (const count of refusals.values()) refused += count;
     return {
       now: this.clock.now(),
       opened: created,
       closed: disposed,
       refused,
+      refusals,
       messages: this.traffic.received,
       failed: this.traffic.failed,
     };
   }
+}
+
+function grown(
+  before: ReadonlyMap<string, number>,
+  now: ReadonlyMap<string, number>,
+): Record<string, number> {
+  const steps = [...now].map(([key, count]) => [key, count - (before.get(key) ?? 0)] as const);
+  return Object.fromEntries(steps.filter(([, step]) => step > 0));
 }

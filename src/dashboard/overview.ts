@@ -80,6 +80,8 @@ export class Overview {
       oldestMs: registry.oldest ? this.clock.now() - registry.oldest.createdAt : null,
       averageLifetimeMs: ledger.disposed === 0 ? null : registry.averageLifetimeMs,
       refusals: Object.fromEntries(this.runtime.refusals),
+      refusedCodes: Object.fromEntries(this.runtime.refused.byCode),
+      refusedAddresses: Object.fromEntries(this.runtime.refused.byAddressClass),
       limitHits: factory.counters.limitHits,
       violations: factory.counters.securityViolations,
       traffic: {

@@ -1,5 +1,6 @@
 import type { WebSocket } from 'ws';
 
+import type { ClientAddresses } from '../address/client-addresses.js';
 import type { HandshakeRequest, PathParams, ResolvedOptions } from '../config/isolation.options.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
 import { Connection } from '../connection/connection.js';
@@ -27,8 +28,9 @@ import { ConnectionRequest } from '../scope/connection-request.js';
 import { ConnectionScope } from '../scope/connection-scope.js';
 import type { Clock } from '../time/clock.js';
 import { NO_PARAMS } from '../upgrade/path-pattern.js';
-import { dismiss, type Upgrade } from '../upgrade/refusal-response.js';
+import type { Upgrade } from '../upgrade/refusal-response.js';
 import { CloseCode } from '../wire/close-codes.js';
+import { endTrace } from './handshake-trace.js';
 import { PreparedScope } from './prepared-scope.js';
 import type { RefusedUpgrades } from './refused-upgrades.js';
 
@@ -44,6 +46,7 @@ export interface ArrivalServices {
   readonly refused: RefusedUpgrades;
   readonly connections: ConnectionServices;
   readonly resume: Resume | undefined;
+  readonly addresses: ClientAddresses;
 }
 
 /**
@@ -152,9 +155,11 @@ export class Arrival implements HandshakeOwner {
       const { server, upgrade, host } = arrival;
       const manager = arrival.#attempt!.manager!;
       const { keepHeaders } = host.options.handshake;
+      const address = host.addresses.trustsProxies ? arrival.address() : undefined;
       const { path, scopeBlueprint } = server;
       const request = upgrade.request as HandshakeRequest;
-      const value = ConnectionRequest.from(manager.context, request, path, keepHeaders);
+      const { context } = manager;
+      const value = ConnectionRequest.from(context, request, path, keepHeaders, address);
       arrival.#scope = new ConnectionScope(scopeBlueprint, value);
       const prepared = new PreparedScope(arrival.#scope, manager, path);
       manager.useHooks(prepared);
@@ -167,9 +172,18 @@ export class Arrival implements HandshakeOwner {
     },
   };
 
+  address(): string | undefined {
+    return this.host.addresses.of(this.upgrade.request);
+  }
+
+  returningTo(): string | undefined {
+    return this.host.resume?.returningTo(this.upgrade.request);
+  }
+
   /** Called once, when steps 1 to 6 have succeeded, failed, or been left by the client. */
   handshakeEnded(outcome: HandshakeOutcome): void {
-    if (this.#traced) endTrace(this.#traced, outcome);
+    if (this.#traced)
+      endTrace(this.#traced, outcome, () => this.host.addresses.shown(this.upgrade.request));
     if (outcome === 'gone') return;
     const { upgrade, server } = this;
     if ('refusal' in outcome) this.host.refused.refuse(upgrade, outcome.refusal, server);
@@ -187,7 +201,7 @@ export class Arrival implements HandshakeOwner {
       isUpgraded = true;
       socket.off('close', abandonUpgrade);
       if (manager.isActive) this.#connect(manager, client);
-      else this.#dismiss(client);
+      else this.host.refused.dismiss(client);
     };
     try {
       this.server.webSocketServer.handleUpgrade(request, socket, head, upgraded);
@@ -231,16 +245,4 @@ export class Arrival implements HandshakeOwner {
     const { path } = this.server;
     journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
   }
-
-  // Closes the socket of a connection that has ended while `ws` wrote the 101.
-  #dismiss(client: WebSocket): void {
-    const { clock, options } = this.host;
-    dismiss(client, CloseCode.GOING_AWAY, '', clock, options.cleanup.closeTimeoutMs);
-  }
-}
-
-function endTrace(traced: TracedHandshake, outcome: HandshakeOutcome): void {
-  if (outcome === 'gone') traced.gone();
-  else if ('refusal' in outcome) traced.refused(outcome.refusal.reason, outcome.refusal.status);
-  else traced.admitted(outcome.manager);
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 
+import { ClientAddresses } from '../address/client-addresses.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
@@ -68,17 +69,23 @@ export class GatewayRuntime implements OnModuleInit {
     private readonly traffic: TrafficCounters,
     private readonly rates: UserRates,
     private readonly topics: TopicRequests,
+    private readonly addresses: ClientAddresses,
     private readonly httpAdapterHost: HttpAdapterHost,
     private readonly moduleRef: ModuleRef,
     @Optional() @Inject(CLUSTER) private readonly cluster?: Cluster,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
   ) {
-    this.#refused = new RefusedUpgrades(options, clock, journal);
+    this.#refused = new RefusedUpgrades(options, clock, journal, addresses);
   }
 
   /** Handshakes refused since the start, by reason. */
   get refusals(): ReadonlyMap<RefusalReason, number> {
     return this.#refused.counts;
+  }
+
+  /** Handshakes refused since the start, by reason, by close code and by the class of the client's address. */
+  get refused(): Pick<RefusedUpgrades, 'counts' | 'byCode' | 'byAddressClass'> {
+    return this.#refused;
   }
 
   /** The paths of isolated gateways. */
@@ -123,7 +130,8 @@ export class GatewayRuntime implements OnModuleInit {
   #arrivalServices(connections: ConnectionServices): ArrivalServices {
     const { options, clock, journal, tracing, handshakes, authentication, factory, resume } = this;
     const parts = { options, clock, journal, tracing, handshakes, authentication, factory, resume };
-    return { ...parts, connections, refused: this.#refused };
+    const { addresses } = this;
+    return { ...parts, addresses, connections, refused: this.#refused };
   }
 
   #connectionHost(adapter: IsolatedWsAdapter): ConnectionServices {

@@ -1,25 +1,46 @@
-import type { WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 
+import type { ClientAddresses } from '../address/client-addresses.js';
+import { type AddressClass, addressClass } from '../address/ip-address.js';
 import type { ResolvedOptions } from '../config/isolation.options.js';
 import { withoutCredentials } from '../handshake/credentials.js';
 import type { Refusal, RefusalReason } from '../handshake/refusal.js';
 import type { Journal } from '../journal/journal.js';
 import type { Clock } from '../time/clock.js';
-import { refuseWithClose, refuseWithHttp, type Upgrade } from '../upgrade/refusal-response.js';
+import {
+  dismiss,
+  refuseWithClose,
+  refuseWithHttp,
+  type Upgrade,
+} from '../upgrade/refusal-response.js';
+import { CloseCode } from '../wire/close-codes.js';
 
 /** Refuses upgrade requests, counts the refusals and records them in the journal. */
 export class RefusedUpgrades {
   readonly #counts = new Map<RefusalReason, number>();
+  readonly #byCode = new Map<number, number>();
+  readonly #byClass = new Map<AddressClass, number>();
 
   constructor(
     private readonly options: ResolvedOptions,
     private readonly clock: Clock,
     private readonly journal: Journal,
+    private readonly addresses: ClientAddresses,
   ) {}
 
   /** How many were refused since the start, by reason. */
   get counts(): ReadonlyMap<RefusalReason, number> {
     return this.#counts;
+  }
+
+  /** How many were refused since the start, by the close code. */
+  get byCode(): ReadonlyMap<number, number> {
+    return this.#byCode;
+  }
+
+  /** How many were refused since the start, by the class of the client's address. */
+  get byAddressClass(): ReadonlyMap<AddressClass, number> {
+    return this.#byClass;
   }
 
   /**
@@ -33,7 +54,9 @@ export class RefusedUpgrades {
     { webSocketServer, path }: { readonly webSocketServer: WebSocketServer; readonly path: string },
     rejectWith: 'http' | 'close' = this.options.handshake.rejectWith,
   ): void {
-    this.#counts.set(refusal.reason, (this.#counts.get(refusal.reason) ?? 0) + 1);
+    count(this.#counts, refusal.reason);
+    count(this.#byCode, refusal.code);
+    count(this.#byClass, addressClass(this.addresses.of(upgrade.request)));
     if (this.journal.isHeard('connection-refused')) this.#record(upgrade, refusal, path);
     if (upgrade.socket.destroyed) return;
     if (rejectWith === 'http') refuseWithHttp(upgrade, refusal);
@@ -43,16 +66,27 @@ export class RefusedUpgrades {
     }
   }
 
+  /** Closes the socket of a connection that has ended while `ws` wrote the 101. */
+  dismiss(client: WebSocket): void {
+    dismiss(client, CloseCode.GOING_AWAY, '', this.clock, this.options.cleanup.closeTimeoutMs);
+  }
+
   #record({ request, startedAt }: Upgrade, refusal: Refusal, path: string): void {
     const { reason, status, code, userId, error } = refusal;
+    const address = this.addresses.shown(request);
     this.journal.record('connection-refused', {
       reason,
       status,
       code,
       path,
       handshakeMs: this.clock.now() - startedAt,
+      ...(address !== undefined && { address }),
       ...(userId !== undefined && { userId }),
       ...(error !== undefined && { error: withoutCredentials(error, request) }),
     });
   }
+}
+
+function count<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

@@ -2,8 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import { isObservable, lastValueFrom } from 'rxjs';
 
-import { IsolationError } from '../errors/isolation-error.js';
-import { kindOf } from '../errors/value-kind.js';
+import { InvalidAnswerError } from '../errors/invalid-answer.js';
 import { isThenable } from '../structures/maybe-async.js';
 
 /**
@@ -11,18 +10,6 @@ import { isThenable } from '../structures/maybe-async.js';
  * reason of a refusal.
  */
 export type VerifyRequest = (request: IncomingMessage) => boolean | Promise<boolean>;
-
-/** A function of the app returned a value that it must not return. The value counts as a refusal. */
-export class InvalidAnswerError extends IsolationError {
-  /** @param asked the function, as the app names it; `expected` the values it may return */
-  constructor(asked: string, expected: string, answer: unknown) {
-    super(
-      'INVALID_ANSWER',
-      `${asked} returned ${describeValue(answer)}, which counts as a refusal. ` +
-        `Return ${expected}, or a promise of it.`,
-    );
-  }
-}
 
 /**
  * Calls a function of the app that decides about a request; all such calls go through here. The function may return a
@@ -45,17 +32,4 @@ export function yesOrNo(asked: string): (answer: unknown) => boolean {
     if (typeof answer === 'boolean') return answer;
     throw new InvalidAnswerError(asked, 'true or false', answer);
   };
-}
-
-const LONGEST_SHOWN = 8;
-
-/** Describes a value for an error message. A long text is not included: it may be a secret. */
-export function describeValue(value: unknown): string {
-  if (typeof value === 'string') {
-    return value.length <= LONGEST_SHOWN ? `'${value}'` : `a text of ${value.length} characters`;
-  }
-  if (typeof value === 'function' || (typeof value === 'object' && value !== null)) {
-    return kindOf(value);
-  }
-  return String(value);
 }

@@ -10,7 +10,8 @@ import type {
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import { createId } from '../context/ids.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
-import { askApp, InvalidAnswerError } from './app-answer.js';
+import { InvalidAnswerError } from '../errors/invalid-answer.js';
+import { askApp } from './app-answer.js';
 import { appProvider, type InstanceFor } from './app-provider.js';
 
 /** Calls the app's authenticator, whichever form it has, to identify a client. */

@@ -29,8 +29,12 @@ export interface HandshakeStep<Subject, T> {
   readonly tooLate?: (value: T) => void;
 }
 
-/** Is told how a handshake has ended. */
+/** Knows the request of a handshake, and is told how the handshake has ended. */
 export interface HandshakeOwner {
+  /** The address of the client. */
+  address(): string | undefined;
+  /** The sealed epoch of the thread to which the client comes back, if it does. */
+  returningTo(): string | undefined;
   handshakeEnded(outcome: HandshakeOutcome): void;
 }
 

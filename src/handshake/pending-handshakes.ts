@@ -29,9 +29,9 @@ export class PendingHandshakes {
     this.#lookSoon();
   }
 
-  /** Refuses all of them with the same refusal. */
-  refuseAll(refusal: HandshakeRefused): void {
-    for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal);
+  /** Refuses all of them, each with a refusal of its own. */
+  refuseAll(refusal: () => HandshakeRefused): void {
+    for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal());
     this.#stopTimer?.();
     this.#stopTimer = undefined;
   }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
+import { spreadFrom } from '../time/back-off.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
 import { httpStatusOf } from '../errors/http-status.js';
@@ -10,8 +11,8 @@ import {
   ManagerLimitError,
 } from '../manager/manager.errors.js';
 
-/** Default `retryAfterMs` of a refusal, in milliseconds. */
-export const RETRY_AFTER_MS = 5_000;
+/** Least `retryAfterMs` of a refusal without a queue, in milliseconds. */
+const RETRY_AFTER_MS = 5_000;
 
 /** Why a handshake is refused, as counters and logs name it. A closed set. */
 export type RefusalReason =
@@ -20,6 +21,10 @@ export type RefusalReason =
   | 'origin'
   | 'invalid-path'
   | 'pending-cap'
+  | 'address-limit'
+  | 'address-rate'
+  | 'connect-rate'
+  | 'event-loop'
   | 'unauthorized'
   | 'forbidden'
   | 'auth-failed'
@@ -48,6 +53,10 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
   origin: [403, CloseCode.FORBIDDEN],
   'invalid-path': [400, CloseCode.POLICY_VIOLATION],
   'pending-cap': [503, CloseCode.OVERLOADED],
+  'address-limit': [429, CloseCode.TOO_MANY_CONNECTIONS],
+  'address-rate': [429, CloseCode.TOO_MANY_CONNECTIONS],
+  'connect-rate': [503, CloseCode.OVERLOADED],
+  'event-loop': [503, CloseCode.OVERLOADED],
   unauthorized: [401, CloseCode.UNAUTHORIZED],
   forbidden: [403, CloseCode.FORBIDDEN],
   'auth-failed': [500, CloseCode.SERVER_ERROR],
@@ -78,14 +87,26 @@ export class HandshakeRefused extends Error {
   }
 }
 
+/**
+ * A refusal after which a retry may succeed.
+ *
+ * @param retryAfterMs default: 5 to 10 s at random, so that clients that are refused together do not come back together
+ */
+export function refusedForNow(
+  reason: RefusalReason,
+  retryAfterMs: number = spreadFrom(RETRY_AFTER_MS),
+): HandshakeRefused {
+  return new HandshakeRefused(reason, { retryAfterMs: Math.ceil(retryAfterMs) });
+}
+
 /** The application has not bootstrapped yet. */
 export function starting(): HandshakeRefused {
-  return new HandshakeRefused('starting', { retryAfterMs: RETRY_AFTER_MS });
+  return refusedForNow('starting');
 }
 
 /** The process is shutting down. */
 export function draining(): HandshakeRefused {
-  return new HandshakeRefused('draining', { retryAfterMs: RETRY_AFTER_MS });
+  return refusedForNow('draining');
 }
 
 /** The refusal for an error that ended a handshake. */

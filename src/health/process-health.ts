@@ -14,11 +14,12 @@ import type { CleanupReport } from '../journal/isolation-events.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { LeakDetector } from '../monitoring/leak.detector.js';
-import { EventLoopDelay } from './event-loop-delay.js';
+import { type DelayWindow, EventLoopDelay } from '../time/event-loop-delay.js';
 import type { HealthReading } from './health-rules.js';
 
 /** How long a reading is reused, in milliseconds: several probes may arrive at once. */
 const CACHE_MS = 1_000;
+const DELAY: DelayWindow = { resolutionMs: 20, windowMs: 10_000, percentile: 99 };
 
 /** Reads the health of this process. */
 @Injectable()
@@ -39,7 +40,7 @@ export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutd
     private readonly leaks: LeakDetector,
     private readonly handshake: HandshakeService,
   ) {
-    this.#eventLoop = new EventLoopDelay(clock);
+    this.#eventLoop = new EventLoopDelay(clock, DELAY);
   }
 
   onApplicationBootstrap(): void {
@@ -65,7 +66,7 @@ export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutd
   #look(): HealthReading {
     return {
       usage: this.registry.size / this.limits.maxManagers,
-      eventLoopDelayMs: this.#eventLoop.p99Ms,
+      eventLoopDelayMs: this.#eventLoop.ms,
       cleanupLagMs: this.cleanup.lagMs,
       leakSuspects: this.leaks.getReport().suspects.length,
       unbalancedSweeps: this.#unbalancedSweeps,

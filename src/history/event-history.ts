@@ -1,6 +1,7 @@
 import type { Release } from '../time/clock.js';
 import type { HistoryKey } from './history-key.js';
 import type { Position } from './position.js';
+import type { PositionSeal } from './position-seal.js';
 import type { ClusterAnswers } from './cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 
@@ -90,6 +91,8 @@ export interface EventHistory<Key extends HistoryKey = HistoryKey> {
   read(key: Key, after: Position | undefined): Stretch | Promise<Stretch>;
   /** The critical events that are left, for a client that is new to the history. Without those for one connection. */
   readCritical(key: Key): Stretch | Promise<Stretch>;
+  /** Seals the epochs of threads. Without it, no position is credible before authentication. */
+  readonly seal?: PositionSeal;
   /** How many histories are kept in the memory of this process. Exists only where they are kept there. */
   readonly size?: number;
   /** Bytes of all events that are kept in the memory of this process. Exists only where they are kept there. */

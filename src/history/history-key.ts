@@ -1,4 +1,5 @@
 import { encodeKeyPart } from '../context/isolation-key.js';
+import type { PositionSeal } from './position-seal.js';
 import { createEpoch, createTopicEpoch } from './position.js';
 
 /** Identifies a thread of a user. A history is never read by the id of the thread alone. */
@@ -33,6 +34,6 @@ export function isShared(key: HistoryKey): boolean {
 }
 
 /** Creates the epoch of a new history. It carries the mark of its user, so that a position of another user is found. */
-export function epochFor(key: HistoryKey): string {
-  return 'topic' in key ? createTopicEpoch() : createEpoch(key.userId);
+export function epochFor(key: HistoryKey, seal: PositionSeal): string {
+  return 'topic' in key ? createTopicEpoch() : createEpoch(key.userId, seal);
 }

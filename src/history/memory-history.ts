@@ -11,6 +11,7 @@ import type {
   TotalBounds,
 } from './event-history.js';
 import { EventLog } from './event-log.js';
+import { PositionSeal } from './position-seal.js';
 
 /** The bounds of one history, and those of all histories together. */
 export interface MemoryBounds extends TotalBounds {
@@ -24,6 +25,7 @@ const NOBODY: DeliveryReport = Object.freeze({ sent: 0, queued: 0, dropped: 0 })
 
 /** Histories in the memory of one process. They end with it: a client that resumes later gets a gap. */
 export class MemoryHistory<Key extends HistoryKey = ThreadKey> implements EventHistory<Key> {
+  readonly seal = new PositionSeal();
   // Both by the text of the key, the least recently used first.
   readonly #open = new Map<string, EventLog>();
   readonly #left = new Map<string, EventLog>();
@@ -109,7 +111,7 @@ export class MemoryHistory<Key extends HistoryKey = ThreadKey> implements EventH
     const text = keyText(key);
     const known = this.#find(text);
     if (known) return known;
-    const log = new EventLog(text, epochFor(key), this.clock.now());
+    const log = new EventLog(text, epochFor(key, this.seal), this.clock.now());
     this.#left.set(text, log);
     this.#makeRoom();
     const periodMs = Math.ceil(this.bounds.windowMs / SWEEPS_PER_WINDOW);

@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 
+import type { PositionSeal } from './position-seal.js';
+
 /** A place in a history. */
 export interface Position {
   /** Names one history. A new epoch begins where the old history is lost. It starts with the mark of its user, or that of topics. */
@@ -36,9 +38,9 @@ export function isTopicPosition({ epoch }: Position): boolean {
   return epoch.startsWith(TOPIC_MARK) && epoch.length === TOPIC_EPOCH_LENGTH;
 }
 
-/** Creates the epoch of a new history of a user. */
-export function createEpoch(userId: string): string {
-  return markOf(userId) + randomBytes(9).toString('base64url');
+/** Creates the epoch of a new history of a user, sealed. */
+export function createEpoch(userId: string, seal: PositionSeal): string {
+  return seal.sealed(markOf(userId) + randomBytes(9).toString('base64url'));
 }
 
 /** Creates the epoch of a new history of a topic. */

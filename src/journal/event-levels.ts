@@ -14,6 +14,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'connection-ready': 'debug',
   'connection-closed': 'debug',
   'connection-refused': 'warn',
+  'trust-proxy-failed': 'warn',
   'message-handled': 'never',
   // As frequent as messages.
   'ask-ended': 'never',

@@ -101,9 +101,13 @@ export interface IsolationEvents {
     code: number;
     path: string;
     handshakeMs: number;
+    /** Of the client, as `handshake.logAddresses` shows it. */
+    address?: string;
     userId?: string;
     error?: unknown;
   };
+  /** The function `handshake.trustProxy` of the app has failed; the proxy was not trusted. */
+  'trust-proxy-failed': { error: unknown };
   'message-handled': {
     subject: EventSubject;
     path: string;

@@ -1,4 +1,5 @@
 import { assertSendable, CloseCode, type CloseInitiator, fitReason } from '../wire/close-codes.js';
+import { drainingReason } from '../wire/retry-after.js';
 import type { Clock } from '../time/clock.js';
 import type {
   ClusterTarget,
@@ -141,8 +142,11 @@ export class ClusterConnections {
 
   /** Ends all connections of this process. */
   async shutDown(): Promise<void> {
-    const goodbye = { code: CloseCode.GOING_AWAY, reason: 'server shutting down' };
-    await closeAll([...this.registry.all()], goodbye, 'shutdown');
+    const managers = [...this.registry.all()];
+    const told = managers.map((manager) =>
+      manager.beginClose(CloseCode.GOING_AWAY, drainingReason(), 'shutdown'),
+    );
+    await Promise.all(told);
   }
 }
 

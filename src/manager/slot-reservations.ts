@@ -1,5 +1,6 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
+import { spreadFrom } from '../time/back-off.js';
 import { CloseCode } from '../wire/close-codes.js';
 import type { Limits } from './limits.js';
 import type { ManagerRegistry } from './manager-registry.js';
@@ -12,7 +13,10 @@ import type { SlotReclaimer } from './slot-reclaimer.js';
 import type { UserSlots } from './user-slots.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
-/** Default `retryAfterMs`: about the time until a connection that broke without a close frame is found and removed. */
+/**
+ * Least `retryAfterMs`: about the time until a connection that broke without a close frame is found and removed. At most
+ * twice of it, at random: a user's tabs must not come back together.
+ */
 const RETRY_AFTER_MS = 5_000;
 
 /**
@@ -137,9 +141,9 @@ export class SlotReservations {
     if (!manager.isActive) throw new ManagerClosedError('createManager');
     if (answer === 'held' || answer === 'unleased') return manager;
     void manager.beginClose(CloseCode.TOO_MANY_CONNECTIONS, 'no slot in the cluster', 'server');
-    if (answer === 'unavailable') throw new ClusterUnavailableError(RETRY_AFTER_MS);
+    if (answer === 'unavailable') throw new ClusterUnavailableError(retryAfterMs());
     this.limitHits += 1;
-    throw new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS);
+    throw new ManagerLimitError(userId, this.limits.maxManagersPerUser, retryAfterMs());
   }
 
   #nodeLimit(): number {
@@ -151,7 +155,11 @@ export class SlotReservations {
     this.limitHits += 1;
     const held = this.registry.slotsOf(userId)?.held ?? 0;
     return held >= this.#nodeLimit()
-      ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, RETRY_AFTER_MS)
-      : new ManagerLimitError(userId, this.limits.maxManagers, RETRY_AFTER_MS, 'process');
+      ? new ManagerLimitError(userId, this.limits.maxManagersPerUser, retryAfterMs())
+      : new ManagerLimitError(userId, this.limits.maxManagers, retryAfterMs(), 'process');
   }
+}
+
+function retryAfterMs(): number {
+  return Math.ceil(spreadFrom(RETRY_AFTER_MS));
 }

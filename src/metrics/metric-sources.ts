@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
+import { ClientAddresses } from '../address/client-addresses.js';
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { type Clock, CLOCK } from '../time/clock.js';
 import { type Cluster, CLUSTER } from '../cluster/cluster.js';
@@ -33,6 +34,7 @@ export class MetricSources {
     readonly tracker: ThreadConsistencyTracker,
     readonly topics: Topics,
     readonly subscriptions: TopicRequests,
+    readonly addresses: ClientAddresses,
     private readonly httpAdapterHost: HttpAdapterHost,
     @Inject(CLOCK) private readonly clock: Clock,
     /** `undefined` without a cluster. */

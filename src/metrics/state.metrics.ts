@@ -1,3 +1,4 @@
+import { ADDRESS_CLASSES } from '../address/ip-address.js';
 import { REFUSAL_REASONS } from '../handshake/refusal.js';
 import type { StateMetric } from './metric.js';
 import type { MetricValue } from './metric-value.js';
@@ -48,6 +49,27 @@ export const STATE_METRICS: readonly StateMetric[] = [
         value: runtime.refusals.get(reason) ?? 0,
       })),
     ['reason'],
+  ),
+  counter(
+    'connections_refused_by_address_total',
+    'Handshakes refused, by the class of the client’s address.',
+    ({ runtime }) =>
+      ADDRESS_CLASSES.map((kind) => ({
+        labels: { class: kind },
+        value: runtime.refused.byAddressClass.get(kind) ?? 0,
+      })),
+    ['class'],
+  ),
+  counter(
+    'forwarded_headers_doubted_total',
+    'Headers of proxies that were not, or not wholly, believed.',
+    ({ addresses }) => samplesOf(addresses.faults, 'fault'),
+    ['fault'],
+  ),
+  gauge(
+    'admission_addresses',
+    'Client addresses that are remembered for their limits.',
+    ({ handshake }) => handshake.addresses,
   ),
   gauge('managers_active', 'Managers that exist.', ({ registry }) => registry.size),
   gauge(

@@ -1,6 +1,7 @@
 import type { Provider } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 
+import { ClientAddresses } from '../address/client-addresses.js';
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { CleanupJobs } from '../cleanup/cleanup.jobs.js';
 import { Heartbeat } from '../cleanup/heartbeat.js';
@@ -184,6 +185,14 @@ export const coreProviders: Provider[] = [
     inject: [ISOLATION_OPTIONS, ModuleRef],
     useFactory: (options: ResolvedOptions, moduleRef: ModuleRef) =>
       new Authentication(options, moduleRef),
+  },
+  {
+    provide: ClientAddresses,
+    inject: [ISOLATION_OPTIONS, Journal],
+    useFactory: ({ handshake }: ResolvedOptions, journal: Journal) =>
+      new ClientAddresses(handshake.trustProxy, handshake.logAddresses, {
+        trustFailed: (error) => journal.record('trust-proxy-failed', { error }),
+      }),
   },
   HandshakeService,
   TrafficCounters,

@@ -2,6 +2,7 @@ import { type DynamicModule, Inject, Module, Optional } from '@nestjs/common';
 import { ConfigModule } from '@nestjs/config';
 import { ScheduleModule } from '@nestjs/schedule';
 
+import { ClientAddresses } from '../address/client-addresses.js';
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { CLOCK } from '../time/clock.js';
 import { CLUSTER } from '../cluster/cluster.js';
@@ -93,6 +94,7 @@ function complete(definition: DynamicModule): DynamicModule {
       WebSocketManagerFactory,
       WebSocketEmitter,
       TopicPresence,
+      ClientAddresses,
       ThreadConsistencyTracker,
       LeakDetector,
       IsolationEventBus,

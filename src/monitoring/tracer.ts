@@ -22,7 +22,8 @@ export interface TracedStream extends Pick<TracedStep, 'run' | 'fail'> {
 /** A traced handshake. Exactly one of the methods other than `run` ends it. */
 export interface TracedHandshake extends Pick<TracedStep, 'run'> {
   admitted(manager: WebSocketManager): void;
-  refused(reason: string, status: number): void;
+  /** @param address of the client, as `handshake.logAddresses` shows it */
+  refused(reason: string, status: number, address?: string): void;
   /** The client has disconnected. */
   gone(): void;
 }

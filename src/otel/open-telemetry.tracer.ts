@@ -60,10 +60,11 @@ export class OpenTelemetryTracer implements Tracer {
         }
         span.end();
       },
-      refused: (reason, status) => {
+      refused: (reason, status, address) => {
         span.setAttributes({
           'ws_isolation.refusal.reason': reason,
           'http.response.status_code': status,
+          ...(address !== undefined && { 'client.address': address }),
         });
         if (status >= 500) markFailed(span, reason);
         span.end();

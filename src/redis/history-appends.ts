@@ -1,5 +1,6 @@
 import { EVENT_OVERHEAD_BYTES, type HistoryEvent } from '../history/event-history.js';
 import { epochFor, type HistoryKey, plainKey } from '../history/history-key.js';
+import type { PositionSeal } from '../history/position-seal.js';
 import type { Clock } from '../time/clock.js';
 import type { Appendable } from './append-queue.js';
 import type { RedisConnection } from './connections.js';
@@ -22,6 +23,7 @@ export interface AppendServices<Key extends HistoryKey> {
   readonly keys: Keys;
   readonly bus: NodeBus;
   readonly nodeId: string;
+  readonly seal: PositionSeal;
   readonly seesAllReceivers: () => boolean;
   /** An event was given up: clients that resume it get a gap. */
   lost(key: Key, error: unknown): void;
@@ -75,7 +77,7 @@ export class HistoryAppends<Key extends HistoryKey> {
       bytes: envelope.length + EVENT_OVERHEAD_BYTES,
       send: async (number, previous) => {
         const { services } = this;
-        const epoch = epochFor(key);
+        const epoch = epochFor(key, services.seal);
         const kind = isCritical ? 'c' : '';
         const event = [services.keys.channelOf(''), before, after, body, kind, receivers, epoch];
         const order = [services.nodeId, String(number), String(previous)];
@@ -121,7 +123,7 @@ export class HistoryAppends<Key extends HistoryKey> {
   async beginAnew(key: Key, keys: HistoryKeys): Promise<void> {
     const { services } = this;
     const envelope = services.bus.envelope(services.messages.doubt, { key: plainKey(key) });
-    const epoch = epochFor(key);
+    const epoch = epochFor(key, services.seal);
     const channel = services.keys.channelOf('');
     const args = [channel, envelope, epoch, this.bounds[0]!, services.nodeId];
     await RESET.run(services.connection(), namesOf(keys), args);

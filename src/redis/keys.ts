@@ -21,6 +21,8 @@ export class Keys {
   readonly nodeInfo: string;
   /** Stream: the log of revocations, that is, of connections to close on all nodes. */
   readonly revocations: string;
+  /** Hash: the key with which all nodes seal positions. */
+  readonly seal: string;
   /** Key on which the rights of the user of Redis are tried. */
   readonly check: string;
   /** Pattern of all keys and all channels, as ACLs write it. */
@@ -34,6 +36,7 @@ export class Keys {
   ) {
     this.nodes = `${prefix}:{nodes}:alive`;
     this.nodeInfo = `${prefix}:{nodes}:info`;
+    this.seal = `${prefix}:{nodes}:seal`;
     this.check = `${prefix}:{nodes}:check`;
     this.all = `${prefix}*`;
     this.revocations = `${prefix}:{nodes}:revocations`;

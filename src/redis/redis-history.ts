@@ -2,6 +2,7 @@ import type { Clock, Release } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
 import { epochFor, type HistoryKey, isShared, plainKey } from '../history/history-key.js';
 import { parsePosition, type Position } from '../history/position.js';
+import type { PositionSeal } from '../history/position-seal.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import {
@@ -39,6 +40,7 @@ export interface HistoryServices<Key extends HistoryKey> {
   readonly nodeId: string;
   readonly commandTimeoutMs: number;
   readonly unreadable: Unreadable;
+  readonly seal: PositionSeal;
   /** A command to Redis failed; it is retried. */
   stumbled(error: unknown): void;
   /** An event was given up: clients that resume it get a gap. */
@@ -74,6 +76,10 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
     );
     services.bus.use(services.messages.event, (body) => this.#heard(body));
     services.bus.use(services.messages.doubt, ({ key }) => this.#listener?.doubtful(key));
+  }
+
+  get seal(): PositionSeal {
+    return this.services.seal;
   }
 
   /** The number of events that Redis has not confirmed yet. */
@@ -145,13 +151,14 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   }
 
   #appendServices(): AppendServices<Key> {
-    const { messages, clock, keys, bus, nodeId, connections } = this.services;
+    const { messages, clock, keys, bus, nodeId, connections, seal } = this.services;
     return {
       messages,
       clock,
       keys,
       bus,
       nodeId,
+      seal,
       connection: () => this.#connection,
       seesAllReceivers: () => connections.seesAllReceivers,
       lost: (key, error) => this.services.lost(key, error),
@@ -194,7 +201,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   async #read(key: Key, ...wanted: string[]): Promise<Stretch> {
     const keys = this.#keysOf(key);
     const ask = async (): Promise<Stretch> => {
-      const epoch = epochFor(key);
+      const epoch = epochFor(key, this.seal);
       const args = [epoch, ...this.#bounds, ...this.#known.of(keys.hash), ...wanted];
       const names = [keys.hash, keys.stream];
       const stretch = readStretch(await READ.run(this.#connection, names, args));
@@ -224,7 +231,7 @@ export class RedisHistory<Key extends HistoryKey> implements EventHistory<Key> {
   }
 
   async #touch({ keys, key }: OpenHistory<Key>): Promise<Position | undefined> {
-    const epoch = epochFor(key);
+    const epoch = epochFor(key, this.seal);
     const args = [this.#bounds[0]!, epoch, ...this.#known.of(keys.hash)];
     const place = readPlace(await TOUCH.run(this.#connection, [keys.hash], args));
     if (place) this.#known.saw(keys.hash, place);

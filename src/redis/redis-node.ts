@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { ClusterServices } from '../cluster/cluster.js';
 import type { HistoryBounds } from '../history/event-history.js';
 import type { HistoryKey } from '../history/history-key.js';
+import { PositionSeal } from '../history/position-seal.js';
 import { Availability } from './availability.js';
 import { type ConnectionPurpose, databaseOf, RedisConnections } from './connections.js';
 import { Keys, nodeOf } from './keys.js';
@@ -24,6 +25,7 @@ import { Renewal } from './renewal.js';
 import { Revocations } from './revocations.js';
 import { ServerClock } from './server-checks.js';
 import { ServerOffset } from './server-offset.js';
+import { shareSeal } from './shared-seal.js';
 import { SetupCheck } from './setup-check.js';
 import { Unreadable } from './unreadable.js';
 
@@ -57,6 +59,8 @@ export class RedisNode {
   readonly bus: NodeBus;
   readonly renewal: Renewal;
   readonly unreadable: Unreadable;
+  /** Has the key of the cluster once Redis has answered. */
+  readonly seal = new PositionSeal();
   readonly revocations: Revocations;
   readonly membership: Membership;
   readonly setup: SetupCheck;
@@ -65,6 +69,7 @@ export class RedisNode {
   readonly asks: RedisAsks;
   readonly topics: RedisTopics;
   readonly #serverClock: ServerClock;
+  #hasHistories = false;
 
   constructor(
     private readonly services: ClusterServices,
@@ -79,7 +84,10 @@ export class RedisNode {
       clock,
       settings,
       (purpose, error) => owner.connectionFailed(purpose, error),
-      (purpose) => owner.connectionReady(purpose),
+      (purpose) => {
+        if (purpose === 'leases' && this.#hasHistories) void this.#shareSeal();
+        owner.connectionReady(purpose);
+      },
     );
     const leases = (): ReturnType<RedisConnections['get']> => this.connections.get('leases');
     const stumbled = (error: unknown): void => this.availability.stumble(error);
@@ -178,7 +186,7 @@ export class RedisNode {
     messages: HistoryMessages<Key>,
     maxTotalBytes?: number,
   ): RedisHistory<Key> {
-    const { nodeId, keys, bus, connections, unreadable } = this;
+    const { nodeId, keys, bus, connections, unreadable, seal } = this;
     const { clock } = this.services;
     const { commandTimeoutMs } = this.settings;
     const services: HistoryServices<Key> = {
@@ -190,10 +198,20 @@ export class RedisNode {
       nodeId,
       commandTimeoutMs,
       unreadable,
+      seal,
       stumbled: (error: unknown): void => this.availability.stumble(error),
       lost: (_key: unknown, error: unknown): void => this.#lost(error),
     };
+    this.#hasHistories = true;
     return new RedisHistory(services, bounds, maxTotalBytes);
+  }
+
+  /** Takes the key of the cluster for positions. Without Redis, the positions of this node are credible only here. */
+  async #shareSeal(): Promise<void> {
+    const { connections, keys, seal, unreadable } = this;
+    await shareSeal(connections.get('leases'), keys, seal, unreadable).catch((error: unknown) =>
+      this.availability.stumble(error),
+    );
   }
 
   #lost(error: unknown): void {

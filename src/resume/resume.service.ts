@@ -78,6 +78,16 @@ export class Resume implements OnModuleDestroy {
     throw this.factory.violation(context, 'This position belongs to another user');
   }
 
+  /**
+   * The epoch of the position that a request names, if it has been sealed by this server or another node: the client
+   * comes back to a thread. `undefined` for any other request. Says nothing about who the client is.
+   */
+  returningTo(request: IncomingMessage): string | undefined {
+    const requested = requestedPosition(request);
+    if (!requested || requested === NOWHERE) return undefined;
+    return this.history.seal?.isSealed(requested.epoch) ? requested.epoch : undefined;
+  }
+
   /** A connection arrives. Events of its thread are kept in the history until {@link start}. */
   enter(manager: WebSocketManager, request: IncomingMessage): void {
     if (!manager.isActive) return;

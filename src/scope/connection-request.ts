@@ -37,8 +37,10 @@ export class ConnectionRequest {
     readonly path: string,
     request: UpgradeRequest,
     keepHeaders: readonly string[],
+    address: string | undefined,
   ) {
     this.#peer = request.socket;
+    this.#remoteAddress = address;
     this.headers = readHeaders(request, keepHeaders);
     const { url = '', params = NONE } = request;
     this.params = params;
@@ -50,6 +52,7 @@ export class ConnectionRequest {
   /**
    * @internal Reads an upgrade request, and does not keep it.
    *
+   * @param address of the client. Default: the address of the peer, which is read when it is asked for
    * @throws {InvalidContextError} for a context that this library has not created
    */
   static from(
@@ -57,9 +60,10 @@ export class ConnectionRequest {
     request: UpgradeRequest,
     path: string,
     keepHeaders: readonly string[],
+    address?: string,
   ): ConnectionRequest {
     assertContext(context);
-    return new ConnectionRequest(context, path, request, keepHeaders);
+    return new ConnectionRequest(context, path, request, keepHeaders, address);
   }
 
   /** @internal Whether a value was created by {@link from}. */
@@ -72,7 +76,7 @@ export class ConnectionRequest {
     request.#scope = scope;
   }
 
-  /** Address of the peer; behind a proxy, the address of the proxy. */
+  /** Address of the client: that of the peer or, behind the proxies of `handshake.trustProxy`, what they say. */
   get remoteAddress(): string | undefined {
     this.#remoteAddress ??= this.#peer?.remoteAddress;
     return this.#remoteAddress;

@@ -4,11 +4,13 @@ import { type Clock, systemClock } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import type { ShutdownOptions } from '../config/option-groups.js';
 import { runningCode } from '../context/running-code.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { Journal } from '../journal/journal.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { CloseCode } from '../wire/close-codes.js';
+import { drainingReason } from '../wire/retry-after.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 
@@ -16,8 +18,8 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
  * Connections that get a close frame at once. If all clients reconnected in one instant, they would overload a node.
  */
 const BATCH = 100;
-/** Longest pause between two batches, in milliseconds; the actual pause is random (jitter). */
-const LONGEST_PAUSE_MS = 50;
+/** Mean pause between two batches, in milliseconds; the actual pause is random (jitter). */
+const PAUSE_MS = 25;
 /** The share of the deadline within which all close frames are sent; the rest is for disposers. */
 const TELLING_SHARE = 1 / 4;
 
@@ -62,18 +64,23 @@ export class Drain {
 
   async #drain(): Promise<void> {
     const startedAt = this.#clock.now();
-    const { deadlineMs } = this.options.shutdown;
+    const { deadlineMs, spreadMs } = this.options.shutdown;
     this.handshake.drain();
     const leaving = [...this.registry.all()];
     this.journal.record('drain-started', { connections: leaving.length });
     for (const manager of leaving) manager.markDraining();
 
-    // A client may reconnect to another node as soon as it gets the close frame: its slot in the cluster has to be free by then.
-    if (this.cluster) {
+    // A client may reconnect to another node as soon as it gets the close frame: its slot in the cluster has to be free
+    // by then. Where the clients are told one after another, each slot is released then: until then, other nodes find
+    // the connection by its slot.
+    if (this.cluster && spreadMs === 0) {
       await withDeadline(this.#clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
     }
-    const goodbyes = this.#sayGoodbye(leaving, deadlineMs * TELLING_SHARE);
+    const goodbyes = this.#sayGoodbye(leaving, planFor(leaving.length, this.options.shutdown));
     await withDeadline(this.#clock, this.#left(startedAt), goodbyes);
+    if (this.cluster && spreadMs > 0) {
+      await withDeadline(this.#clock, this.#left(startedAt), this.cluster.drain());
+    }
     const abandoned = leaving.filter(({ state }) => state !== 'closed');
     for (const manager of abandoned) manager.cut();
     // Closes connections whose handshake was admitted before the drain and that were registered after it began.
@@ -90,19 +97,21 @@ export class Drain {
   }
 
   #left(startedAt: number): number {
-    return Math.max(1, this.options.shutdown.deadlineMs - (this.#clock.now() - startedAt));
+    const { deadlineMs, spreadMs } = this.options.shutdown;
+    return Math.max(1, spreadMs + deadlineMs - (this.#clock.now() - startedAt));
   }
 
-  async #sayGoodbye(leaving: readonly WebSocketManager[], withinMs: number): Promise<void> {
-    const batches = Math.ceil(leaving.length / BATCH);
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, withinMs / Math.max(1, batches));
+  async #sayGoodbye(leaving: readonly WebSocketManager[], plan: GoodbyePlan): Promise<void> {
+    const { batch, pauseMs } = plan;
+    const startedAt = this.#clock.now();
     const disposals: Promise<void>[] = [];
-    for (let start = 0; start < leaving.length; start += BATCH) {
-      if (start > 0) await this.#pause(Math.random() * pauseMs);
-      for (const manager of leaving.slice(start, start + BATCH)) {
-        disposals.push(
-          manager.beginClose(CloseCode.GOING_AWAY, 'server shutting down', 'shutdown'),
-        );
+    for (let start = 0; start < leaving.length; start += batch) {
+      // Measured from the start, so that late timers do not add up.
+      const dueAt = startedAt + (start / batch + Math.random() - 1 / 2) * pauseMs;
+      if (start > 0) await this.#pause(dueAt - this.#clock.now());
+      for (const manager of leaving.slice(start, start + batch)) {
+        manager.lease?.release();
+        disposals.push(manager.beginClose(CloseCode.GOING_AWAY, drainingReason(), 'shutdown'));
       }
     }
     await Promise.all(disposals);
@@ -113,4 +122,18 @@ export class Drain {
       this.#clock.after(ms, resolve);
     });
   }
+}
+
+/** How many connections are told at once, and the mean pause before the next ones, in milliseconds. */
+interface GoodbyePlan {
+  readonly batch: number;
+  readonly pauseMs: number;
+}
+
+function planFor(count: number, { deadlineMs, spreadMs }: ShutdownOptions): GoodbyePlan {
+  const batch = spreadMs > 0 ? Math.ceil((count * PAUSE_MS) / spreadMs) : BATCH;
+  const batches = Math.max(1, Math.ceil(count / Math.max(1, batch)));
+  const pauseMs =
+    spreadMs > 0 ? spreadMs / batches : Math.min(PAUSE_MS, (deadlineMs * TELLING_SHARE) / batches);
+  return { batch: Math.max(1, batch), pauseMs };
 }

@@ -27,3 +27,11 @@ export function exactPauseAfter(failures: number, { firstMs, longestMs }: BackOf
   const doublings = Math.min(MOST_DOUBLINGS, Math.max(0, failures - 1));
   return Math.min(longestMs, firstMs * 2 ** doublings);
 }
+
+/**
+ * Between a time and twice that time, at random: for clients that are told together when to come back, and must not come
+ * back together.
+ */
+export function spreadFrom(ms: number): number {
+  return ms * (1 + Math.random());
+}

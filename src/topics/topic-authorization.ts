@@ -11,7 +11,8 @@ import { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/running-code.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import { epochMsOf } from '../errors/value-kind.js';
-import { askApp, InvalidAnswerError } from '../handshake/app-answer.js';
+import { InvalidAnswerError } from '../errors/invalid-answer.js';
+import { askApp } from '../handshake/app-answer.js';
 import { appProvider } from '../handshake/app-provider.js';
 
 /** What a client was granted. */

@@ -20,6 +20,7 @@ import { parseIsolationKey } from '../../src/context/isolation-key.js';
 import { claimedThread } from '../../src/connection/thread-claim.js';
 import { UserRates } from '../../src/connection/user-rates.js';
 import { createEpoch, isOwnPosition } from '../../src/history/position.js';
+import { PositionSeal } from '../../src/history/position-seal.js';
 import type { ThreadKey } from '../../src/history/history-key.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';
 import { Journal } from '../../src/journal/journal.js';
@@ -144,9 +145,10 @@ describe(`any two different ids (SEED=${SEED})`, () => {
   });
 
   it('never own a position of the other, valid or not', async () => {
+    const seal = new PositionSeal();
     await holds(2_000, (one, other) => {
-      expect(isOwnPosition({ epoch: createEpoch(one), offset: 1 }, one)).toBe(true);
-      expect(isOwnPosition({ epoch: createEpoch(one), offset: 1 }, other)).toBe(false);
+      expect(isOwnPosition({ epoch: createEpoch(one, seal), offset: 1 }, one)).toBe(true);
+      expect(isOwnPosition({ epoch: createEpoch(one, seal), offset: 1 }, other)).toBe(false);
     });
   });
 

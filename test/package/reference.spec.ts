@@ -101,6 +101,32 @@ describe('docs/reference/options.md', () => {
   });
 });
 
+/** Groups whose parts are not all numbers, or of which one part at least has to be set; and what proxies are. */
+const SPECIAL_EXAMPLES: Readonly<Record<string, { good: unknown[]; bad: unknown[] }>> = {
+  '{ perSecond, burst, maxEventLoopDelayMs?, perAddress? }': {
+    good: [
+      { perSecond: 1, burst: 1 },
+      { perSecond: 1, burst: 1, maxEventLoopDelayMs: 1, perAddress: { perSecond: 1 } },
+    ],
+    bad: [
+      'nonsense',
+      7,
+      {},
+      { perSecond: 1 },
+      { burst: 1 },
+      { perSecond: 1, burst: 1, unknown: 1 },
+    ],
+  },
+  '{ maxConnections?, perSecond? }': {
+    good: [{ maxConnections: 1 }, { perSecond: 1 }, { maxConnections: 1, perSecond: 1 }],
+    bad: ['nonsense', 7, {}, { maxConnections: 0 }, { unknown: 1 }],
+  },
+  'a number of proxies, a list of addresses and networks, a function': {
+    good: [1, 32, ['10.0.0.0/8', '::1', 'fd00::/8'], () => true],
+    bad: [0, 33, true, '10.0.0.0/8', [], ['loopback'], ['0.0.0.0/0'], ['10.0.0.0/33'], [7]],
+  },
+};
+
 /** Returns values that a cell such as "from 0.01 to 1" allows, and values that it excludes. */
 function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
   const [, from, to] = /^from ([\d.]+)(?: to ([\d.]+))?$/.exec(cell) ?? [];
@@ -112,6 +138,7 @@ function examplesOf(cell: string): { good: unknown[]; bad: unknown[] } {
       bad: [...bad, ...(isWhole ? [1.5] : [])],
     };
   }
+  if (cell in SPECIAL_EXAMPLES) return SPECIAL_EXAMPLES[cell]!;
   if (cell.startsWith('{')) return examplesOfParts(matchesOf(/(\w+\??)/g, cell));
   const words = cell.split(', ');
   const good = words.flatMap((word): unknown[] => {
@@ -154,12 +181,13 @@ function optionsOf(path: string, values: object): { option: string; value: strin
 
 /** Returns options of a program in which one option is set, and those without which it cannot be. */
 function withOption(option: string, value: unknown): object {
-  const [group, name, part] = option.split('.') as [string, string, string?];
-  if (part === undefined) return { [group]: { [name]: value } };
-  const defaults = Object.entries(new NESTED_GROUPS[`${group}.${name}`]!());
-  const needed = defaults.filter(([, byDefault]) => Number.isNaN(byDefault));
+  const path = option.slice(0, option.lastIndexOf('.'));
+  const own = { [option.slice(path.length + 1)]: value };
+  const Nested = NESTED_GROUPS[path];
+  if (!Nested) return { [path]: own };
+  const needed = Object.entries(new Nested()).filter(([, byDefault]) => Number.isNaN(byDefault));
   const others = Object.fromEntries(needed.map(([each]) => [each, 1]));
-  return { [group]: { [name]: { ...others, [part]: value } } };
+  return withOption(path, { ...others, ...own });
 }
 
 /** Returns the field names of a class or an interface. @param type `file:class Name` */

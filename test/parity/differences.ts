@@ -316,7 +316,7 @@ export const differences: readonly Difference[] = [
       (lane === 'server'
         ? [...stock, ...here].every((line) => LEAVING.has(line))
         : stock.every((line) => line === 'closed 1006 ""') &&
-          here.every((line) => line === 'closed 1001 "server shutting down"')),
+          here.every((line) => /^closed 1001 .*draining.*retryAfterMs/.test(line))),
   },
   {
     what: '`verifyClient` or `handleProtocols` that throws',

@@ -375,8 +375,11 @@ describe('slots', () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => open()));
     const refused = await refusal(open());
     expect(refused.status).toBe(429);
-    expect(refused.headers['retry-after']).toBe('5');
-    expect(JSON.parse(refused.body)).toMatchObject({ reason: 'user-limit', retryAfterMs: 5000 });
+    expect(refused.headers['retry-after']).toMatch(/^([5-9]|10)$/);
+    expect(JSON.parse(refused.body)).toMatchObject({
+      reason: 'user-limit',
+      retryAfterMs: expect.any(Number),
+    });
     await clients[0]!.close();
     await eventually(async () => (await open()).close());
   });
@@ -386,14 +389,20 @@ describe('slots', () => {
     await open();
     const client = await open();
     expect(await client.closed()).toBe(4429);
-    expect(JSON.parse(client.closeReason!)).toEqual({ reason: 'user-limit', retryAfterMs: 5000 });
+    expect(JSON.parse(client.closeReason!)).toEqual({
+      reason: 'user-limit',
+      retryAfterMs: expect.any(Number),
+    });
   });
 
   it('refuse with 503 when the process is full', async () => {
     await start({ limits: { maxManagers: 1 } });
     await open('?user=ada');
     const refused = await refusal(open('?user=bob'));
-    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    expect([refused.status, refused.headers['retry-after']]).toEqual([
+      503,
+      expect.stringMatching(/^([5-9]|10)$/),
+    ]);
   });
 
   it('are not taken by whoever is not authenticated', async () => {
@@ -412,7 +421,10 @@ describe('pending handshakes', () => {
     const attempts = Array.from({ length: 5 }, () => open());
     await eventually(() => expect(waiting.length).toBe(5));
     const refused = await refusal(open());
-    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5']);
+    expect([refused.status, refused.headers['retry-after']]).toEqual([
+      503,
+      expect.stringMatching(/^([5-9]|10)$/),
+    ]);
     waiting.forEach((release) => release());
     await Promise.all(attempts);
     const last = open();
@@ -517,7 +529,7 @@ describe('an upgrade', () => {
     await eventually(() => expect(isAsked).toBe(true));
     await testApp!.close();
     const { status, headers } = await refused;
-    expect([status, headers['retry-after']]).toEqual([503, '5']);
+    expect([status, headers['retry-after']]).toEqual([503, expect.stringMatching(/^([5-9]|10)$/)]);
     testApp = undefined;
   });
 });

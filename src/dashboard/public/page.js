@@ -167,7 +167,7 @@ function render(state) {
   renderProof(state);
   renderLeaks(state);
   renderUsers(state, (userId) => connections.searchFor(userId));
-  renderRefusals(state);
+  renderRefusals(state, samples);
   renderCleanups(state);
   renderCluster(state);
   feed.take(state.events);

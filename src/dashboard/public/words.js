@@ -51,6 +51,10 @@ export const REFUSALS = {
   origin: 'wrong origin',
   'invalid-path': 'unreadable path',
   'pending-cap': 'too many handshakes',
+  'address-limit': 'address at the limit',
+  'address-rate': 'address connects too often',
+  'connect-rate': 'too many arrivals',
+  'event-loop': 'process too busy',
   unauthorized: 'not signed in',
   forbidden: 'not allowed',
   'auth-failed': 'authenticator failed',
@@ -60,6 +64,14 @@ export const REFUSALS = {
   'process-limit': 'process at the limit',
   'cluster-unavailable': 'cluster away',
   'scope-failed': 'services failed to start',
+};
+
+export const ADDRESS_CLASSES = {
+  loopback: 'this machine',
+  private: 'private networks',
+  ipv4: 'IPv4',
+  ipv6: 'IPv6',
+  unknown: 'unknown',
 };
 
 export const IGNORED = {
@@ -161,7 +173,7 @@ export const CODES = {
   4443: 'unresponsive',
 };
 
-const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
+export const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
 const who = ({ userId }) => userId ?? 'unknown user';
 
 const ACTIONS = {
@@ -192,7 +204,8 @@ export const EVENTS = {
   'connection-refused': {
     kind: 'refusals',
     mark: '⊘',
-    say: (event) => `${who(event)} refused: ${REFUSALS[event.reason] ?? event.reason}`,
+    say: (event) =>
+      `${who(event)}${event.address ? ` from ${event.address}` : ''} refused: ${REFUSALS[event.reason] ?? event.reason}`,
   },
   'manager-removed': {
     kind: 'cleanup',

@@ -1,0 +1,62 @@
+/** The longest time that a client is told to wait, in milliseconds, however many wait. */
+const LONGEST_WAIT_MS = 60_000;
+/** By how much of its wait a client comes before its turn, at random and at most. */
+const JITTER = 0.1;
+const SECOND_MS = 1_000;
+
+/**
+ * A token bucket over arrivals, and the queue of those that it refused. No client is kept: each refused one gets the
+ * next turn of the queue, which is emptied by time alone, at the rate of the bucket. So those who were refused together
+ * come back one after another, at a rate that the bucket admits.
+ */
+export class ArrivalRate {
+  #tokens: number;
+  #refilledAt: number;
+  // When the queue of newcomers, and that of returning clients, will be empty.
+  #newcomersUntil: number;
+  #returningUntil: number;
+
+  /**
+   * @param perSecond tokens per second
+   * @param burst the most tokens
+   */
+  constructor(
+    private readonly perSecond: number,
+    private readonly burst: number,
+    now: number,
+  ) {
+    this.#tokens = burst;
+    this.#refilledAt = now;
+    this.#newcomersUntil = now;
+    this.#returningUntil = now;
+  }
+
+  /** Milliseconds in which an empty bucket fills up. A full bucket equals a new one, so its owner may drop it. */
+  get refillMs(): number {
+    return (this.burst * SECOND_MS) / this.perSecond;
+  }
+
+  /** Takes a token. False when there is none. @param overdraft how many tokens may be missing afterwards */
+  take(now: number, overdraft = 0): boolean {
+    const refill = ((now - this.#refilledAt) * this.perSecond) / SECOND_MS;
+    this.#tokens = Math.min(this.burst, this.#tokens + refill);
+    this.#refilledAt = now;
+    // Sums of fractions: a bucket that should have a token may lack a billionth of it.
+    if (this.#tokens - 1 < -overdraft - 1e-9) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Gives a refused client the next turn of its queue: milliseconds until then, with jitter. */
+  queue(now: number, isReturning: boolean): number {
+    const turnMs = SECOND_MS / this.perSecond;
+    const missingMs = Math.max(0, -this.#tokens) * turnMs;
+    const until = isReturning ? this.#returningUntil : this.#newcomersUntil;
+    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(missingMs, until - now) + turnMs);
+    if (isReturning) this.#returningUntil = now + waitMs;
+    else this.#newcomersUntil = now + waitMs;
+    // Those beyond the end of the longest queue must not all come at its end.
+    const jitter = waitMs === LONGEST_WAIT_MS ? 1 / 2 : JITTER;
+    return waitMs * (1 - Math.random() * jitter);
+  }
+}
