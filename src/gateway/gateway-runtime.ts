@@ -4,6 +4,7 @@ import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { ClientAddresses } from '../address/client-addresses.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
+import type { AnyContract } from '../contract/contract.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
 import { Renewals } from '../connection/renewals.js';
 import { TrafficCounters } from '../connection/traffic-counters.js';
@@ -91,6 +92,13 @@ export class GatewayRuntime implements OnModuleInit {
   /** The paths of isolated gateways. */
   get paths(): readonly string[] {
     return [...this.#servers.values()].map(({ path }) => path);
+  }
+
+  /** The contracts of isolated gateways, with their paths. */
+  get contracts(): readonly { readonly path: string; readonly contract: AnyContract }[] {
+    return [...this.#servers.values()].flatMap(({ path, contract: own }) =>
+      [...(own?.contracts ?? [])].map((contract) => ({ path, contract })),
+    );
   }
 
   async onModuleInit(): Promise<void> {

@@ -1,0 +1,9 @@
+export {
+  type AsyncApiChannel,
+  asyncApiDocument,
+  type AsyncApiDocument,
+  type AsyncApiInfo,
+  type AsyncApiMessage,
+  type AsyncApiOperation,
+} from './async-api-document.js';
+export { type JsonSchema } from './json-schema.js';
