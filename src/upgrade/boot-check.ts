@@ -35,7 +35,7 @@ export function unattachedGateways(
   return new IsolationError(
     'GATEWAY_NOT_ATTACHED',
     `Isolated gateways were not connected to their server: ${missing.join(', ')}. ` +
-      'Write @IsolatedGateway() on the class itself, not only on its parent, and leave out its `server` and `namespace` options.',
+      'Write @IsolatedGateway() on the class itself, not only on its parent, and leave out its `server` option.',
   );
 }
 

@@ -26,7 +26,7 @@ interface GatewayAddress {
 /**
  * Checks the addresses of all gateways of the application, plain gateways included, before any of them listens.
  *
- * @throws {IsolationError} `PATH_PATTERN`: a path is a pattern of another kind than `/room/:room`; `PATH_AMBIGUOUS`: a
+ * @throws {IsolationError} `NAMESPACE_UNSUPPORTED`; `PATH_PATTERN`: a path is a pattern of another kind than `/room/:room`; `PATH_AMBIGUOUS`: a
  * client could mean either of two gateways; `GATEWAY_HOSTS_DIFFER`: two gateways share a port but not the host, so that
  * one of them would be reachable on a host that its decorator does not name
  */
@@ -54,11 +54,12 @@ function isGateway(type: unknown): boolean {
 }
 
 function addressOf(type: object, name: string): GatewayAddress {
-  const { path, ...options } = (Reflect.getMetadata(GATEWAY_OPTIONS, type) ?? {}) as {
-    path?: string;
-  };
+  const { path, ...options } = (Reflect.getMetadata(GATEWAY_OPTIONS, type) ?? {}) as Readonly<
+    Record<string, unknown>
+  > & { readonly path?: string };
   const port = (Reflect.getMetadata(PORT_METADATA, type) ?? 0) as number;
   if (!isIsolatedGateway(type)) return { name, port, path, pattern: undefined, options };
+  assertNoNamespace(options['namespace'], name);
   assertSupportedPath(path, name);
   return { name, port, path, pattern: PathPattern.in(canonicalPath(path)), options };
 }
@@ -67,6 +68,19 @@ function firstOf<K>(known: Map<K, GatewayAddress>, key: K, address: GatewayAddre
   const first = known.get(key) ?? address;
   known.set(key, first);
   return first;
+}
+
+// A namespace is part of the protocol of Socket.IO. On plain WebSocket, the path of the URL takes its place.
+function assertNoNamespace(namespace: unknown, name: string): void {
+  if (namespace === undefined || namespace === '') return;
+  const isName = typeof namespace === 'string';
+  const path = isName ? `/${namespace.replace(/^\/+/, '')}` : '/tenant/:tenant';
+  throw new IsolationError(
+    'NAMESPACE_UNSUPPORTED',
+    `${name} has the namespace ${isName ? `'${namespace}'` : String(namespace)}, and plain WebSocket has no namespaces: ` +
+      `a path takes their place. Write @IsolatedGateway({ path: '${path}' }), and let clients connect with ` +
+      `new WebSocket('wss://…${isName ? path : '/tenant/acme'}').`,
+  );
 }
 
 function assertSupportedPath(path: string | undefined, name: string): void {

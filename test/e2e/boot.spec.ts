@@ -178,6 +178,19 @@ describe('a boot fails with a message that names the fix', () => {
     },
   );
 
+  it.each([
+    ['admin', "path: '/admin'"],
+    ['/admin', "path: '/admin'"],
+    [/^\/tenant-\d+$/, "path: '/tenant/:tenant'"],
+  ])('when an isolated gateway has a namespace of Socket.IO: %s', async (namespace, fix) => {
+    @IsolatedGateway({ namespace })
+    class AdminGateway {}
+    await expect(boot({ imports: [forRoot()], providers: [AdminGateway] })).rejects.toMatchObject({
+      code: 'NAMESPACE_UNSUPPORTED',
+      message: expect.stringContaining(`Write @IsolatedGateway({ ${fix} })`),
+    });
+  });
+
   it('when the authenticator is not a provider', async () => {
     class Nobody implements ConnectionAuthenticator {
       authenticate(): Promise<ConnectionIdentity | null> {
