@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -123,51 +123,6 @@ describe('the quick start of the README, in an empty app with the packed package
     child.kill('SIGTERM');
     expect(await client.closed()).toBe(1001);
     expect(['SIGTERM', '0']).toContain(await exited);
-  });
-});
-
-// The main file that `nest new --type=cjs` generates.
-const CJS_MAIN = `
-import { NestFactory } from '@nestjs/core';
-import { AppModule } from './app.module.js';
-
-async function bootstrap() {
-  const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
-  app.enableShutdownHooks();
-  await app.listen(0, '127.0.0.1');
-  console.log('port ' + app.getHttpServer().address().port);
-}
-void bootstrap();
-`;
-
-describe('the quick start in an app of CommonJS', () => {
-  it('compiles, replies over HTTP and over a socket, and drains', async () => {
-    const files = [...cliFiles, ...quickStartFiles()];
-    const cjs = await PackedApp.create([['src/main.ts', CJS_MAIN], ...files], {
-      skipLibCheck: true,
-    });
-    try {
-      cjs.write('package.json', JSON.stringify({ name: 'app', private: true }));
-      expect(cjs.compile()).toEqual({ stdout: '', status: 0 });
-      expect(readFileSync(join(cjs.folder, 'dist/main.js'), 'utf8')).toContain('require(');
-      const child = spawn(process.execPath, ['dist/main.js'], {
-        cwd: cjs.folder,
-        env: { ...process.env, NODE_OPTIONS: '' },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const exited = new Promise((resolve) => child.once('exit', resolve));
-      const port = await new Promise<string>((resolve) => {
-        createInterface(child.stdout).on('line', (line) => resolve(line.replace('port ', '')));
-      });
-      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('Hello World!');
-      const client = await TestClient.open(`ws://127.0.0.1:${port}/chat?token=ada`);
-      expect(await client.next()).toEqual({ event: 'welcome', data: { you: 'ada' } });
-      child.kill('SIGTERM');
-      expect(await client.closed()).toBe(1001);
-      await exited;
-    } finally {
-      cjs.remove();
-    }
   });
 });
 
