@@ -40,6 +40,7 @@ function writeReport(name, types) {
   const config = ExtractorConfig.prepare({
     configObject: {
       projectFolder: values.of,
+      newlineKind: 'lf',
       mainEntryPointFilePath: types,
       compiler: { overrideTsconfig: { compilerOptions, files: [types] } },
       apiReport: {

@@ -27,6 +27,8 @@ import type { MemoryHistory } from '../../src/history/memory-history.js';
 import { Topics } from '../../src/topics/topics.service.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
+const ignore = (): void => undefined;
+
 @IsolatedGateway({ path: '/chat' })
 class ChatGateway {
   @SubscribeMessage('where')
@@ -323,7 +325,6 @@ describe('topics, subscribed by clients', () => {
       }
     }
     const warnings: string[] = [];
-    const ignore = (): void => undefined;
     const logger = { log: ignore, error: ignore, warn: (text: string) => void warnings.push(text) };
     await start({ authorizer: () => true }, { providers: [OwnGateway], logger });
     expect(warnings.filter((text) => text.includes('OwnGateway'))).toEqual([

@@ -112,7 +112,7 @@ export class TopicFleet {
 
   #ask(manager: WebSocketManager, event: string, data: object): number {
     this.#ids += 1;
-    this.requests.handle(manager, { event, id: this.#ids, data });
+    void this.requests.handle(manager, { event, id: this.#ids, data });
     return this.#ids;
   }
 
