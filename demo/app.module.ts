@@ -20,6 +20,9 @@ import { SignInController } from './sign-in.controller.js';
 import { SignedTokens } from './signed-tokens.js';
 import { TokenAuthenticator } from './token.authenticator.js';
 
+/** Makes the demo more patient with its clients, for a slow machine. */
+const PACE = Number(process.env['DEMO_PACE'] ?? 1);
+
 @Module({
   imports: [
     WebSocketIsolationModule.forRoot({
@@ -30,12 +33,12 @@ import { TokenAuthenticator } from './token.authenticator.js';
       handshake: { rejectWith: 'close' },
       // Short times for the demo. A real application sets minutes.
       cleanup: {
-        staleAfterMs: 15_000,
-        idleTimeoutMs: 120_000,
+        staleAfterMs: 15_000 * PACE,
+        idleTimeoutMs: 120_000 * PACE,
         proactiveIntervalMs: 5_000,
         emergencyIntervalMs: 5_000,
       },
-      heartbeat: { intervalMs: 5_000, timeoutMs: 3_000 },
+      heartbeat: { intervalMs: 5_000 * PACE, timeoutMs: 3_000 * PACE },
     }),
     WebSocketIsolationDashboardModule.forRoot({
       path: 'dashboard',

@@ -19,7 +19,7 @@ beforeAll(async () => {
   browser = await startBrowser();
   const args = ['--import', REGISTER, '--import', 'reflect-metadata', CLUSTER];
   const { REDIS_URL: _others, ...environment } = process.env;
-  const env = { ...environment, PORT: '0', NO_COLOR: '1' };
+  const env = { ...environment, PORT: '0', NO_COLOR: '1', DEMO_PACE: '100' };
   demo = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   demo.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
 });
