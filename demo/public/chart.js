@@ -2,9 +2,7 @@ import { CROWDED, LIMIT } from './limits.js';
 
 /** The number of seconds that the chart shows. */
 export const SAMPLES = 120;
-const WIDTH = 720;
 const HEIGHT = 200;
-const x = (index) => 30 + (index * (WIDTH - 110)) / (SAMPLES - 1);
 const y = (count) => HEIGHT - 20 - (count * (HEIGHT - 35)) / (LIMIT + 2);
 
 function svg(name, attributes, text = '') {
@@ -17,10 +15,14 @@ function svg(name, attributes, text = '') {
 /** Draws the number of connections of each person over time. */
 export function renderChart(chart, everybody) {
   const people = [...everybody];
+  // In the pixels of the page, so that the labels keep their size.
+  const width = Math.max(240, chart.clientWidth);
+  chart.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
+  const x = (index) => 30 + (index * (width - 110)) / (SAMPLES - 1);
   const parts = [0, CROWDED, LIMIT].flatMap((count) => {
     const kind = { [CROWDED]: 'proactive', [LIMIT]: 'limit' }[count] ?? 'grid';
     return [
-      svg('line', { x1: 30, x2: WIDTH - 80, y1: y(count), y2: y(count), class: kind }),
+      svg('line', { x1: 30, x2: width - 80, y1: y(count), y2: y(count), class: kind }),
       svg('text', { x: 24, y: y(count) + 4, 'text-anchor': 'end' }, String(count)),
     ];
   });
@@ -30,10 +32,10 @@ export function renderChart(chart, everybody) {
     parts.push(svg('polyline', { points, stroke: colour }));
     const label = svg(
       'text',
-      { x: WIDTH - 74, y: y(samples.at(-1) ?? 0) + 4 },
+      { x: width - 74, y: y(samples.at(-1) ?? 0) + 4 },
       userId.slice(0, 10),
     );
-    label.style.fill = colour;
+    label.style.fill = `color-mix(in srgb, ${colour} 55%, var(--ink))`;
     parts.push(label);
   }
   chart.replaceChildren(...parts);

@@ -1,10 +1,9 @@
-import { $, el, reconcile, setText, svg } from './dom.js';
+import { $, el, fitToWidth, reconcile, setText, svg } from './dom.js';
 import { clockTime, duration, plural, RUNS, whole } from './words.js';
 
 // How many cleanups ran and how many connections they removed, in buckets of time. A bucket whose cleanups removed
 // nothing is a small mark at the bottom; without cleanups the chart is empty.
 
-const WIDTH = 480;
 const HEIGHT = 118;
 const GROUND = HEIGHT - 20;
 const LISTED = 6;
@@ -42,10 +41,11 @@ function drawBucket(bucket, x, peak) {
 
 function drawTimeline({ buckets, bucketMs }, { now, spanMs }) {
   const chart = $('#runs-chart');
+  const width = fitToWidth(chart, HEIGHT);
   const shown = buckets.filter(({ from }) => from > now - spanMs);
   const peak = Math.max(1, ...shown.map(({ removed }) => removed));
-  const x = (at) => 8 + ((Math.min(at, now) - now + spanMs) / spanMs) * (WIDTH - 16);
-  const axis = svg('line', { x1: 0, x2: WIDTH, y1: GROUND, y2: GROUND, class: 'axis' });
+  const x = (at) => 8 + ((Math.min(at, now) - now + spanMs) / spanMs) * (width - 16);
+  const axis = svg('line', { x1: 0, x2: width, y1: GROUND, y2: GROUND, class: 'axis' });
   const labels = [15, 10, 5, 0].map((minutes) => {
     const at = now - minutes * 60_000;
     const end = { 0: 'end', 15: 'start' }[minutes] ?? '';

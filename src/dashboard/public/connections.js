@@ -88,10 +88,7 @@ export class Connections {
     element.classList.toggle('selected', element.dataset.key === this.selected);
     element.dataset.state = state;
     const isPinned = pins > 0 && state === 'ready';
-    setText(
-      $('.state', element),
-      isPinned ? `◆ ${plural(pins, 'pin')}` : `${STATES[state]} ${state}`,
-    );
+    setText($('.state', element), isPinned ? '◆ busy' : `${STATES[state]} ${state}`);
     const isStale = idleMs >= this.#staleAfterMs;
     $('.idle', element).classList.toggle('stale', isStale);
     setText($('.idle-text', element), `${duration(idleMs)}${isStale ? ' · stale' : ''}`);

@@ -54,9 +54,11 @@ const openWords = (open) =>
   open.map(({ event, ageMs }) => `${event} for ${duration(ageMs)}`).join(', ');
 
 function heldWords({ slots, elsewhere }) {
-  const here = `${slots.held} on this process`;
+  const others = elsewhere.reduce((sum, { connections }) => sum + connections, 0);
+  const all = `${slots.held + others} of ${slots.limit}`;
+  if (others === 0) return all;
   const there = elsewhere.map(({ node, connections }) => `${connections} on ${node}`);
-  return `${[here, ...there].join(', ')}; at most ${slots.limit}`;
+  return `${all}: ${[`${slots.held} on this process`, ...there].join(', ')}`;
 }
 
 function closingWords({ code, reason, initiator, sinceMs }) {
@@ -134,8 +136,9 @@ export class Detail extends Aside {
       others,
       (id) => id,
       (id) => {
-        const button = el('button', { type: 'button', className: 'link' }, `…${id.slice(-8)}`);
-        button.setAttribute('aria-label', `Details of the connection ${id}`);
+        const short = id.slice(-8);
+        const button = el('button', { type: 'button', className: 'link', title: id }, short);
+        button.setAttribute('aria-label', `Details of the connection ${short}`);
         button.addEventListener('click', () => this.onPick(id));
         return el('li', {}, button);
       },

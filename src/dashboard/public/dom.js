@@ -47,3 +47,10 @@ export function reconcile(parent, items, keyOf, create, update) {
   }
   for (const child of known.values()) child.remove();
 }
+
+/** Lets a chart draw in the pixels of the page, so that its labels keep their size. Returns its width. */
+export function fitToWidth(chart, height) {
+  const width = Math.max(240, chart.clientWidth);
+  chart.setAttribute('viewBox', `0 0 ${width} ${height}`);
+  return width;
+}

@@ -1,4 +1,4 @@
-import { $, el, reconcile, setText, svg } from './dom.js';
+import { $, el, fitToWidth, reconcile, setText, svg } from './dom.js';
 import { plural, whole } from './words.js';
 
 // The users with the most connections, and the distribution of connections over users, with marks at the numbers at
@@ -30,14 +30,17 @@ function updateBar(bar, { held }, limits) {
   setText($('.count', bar), `${held} of ${limits.perUser}${WORDS[level]}`);
 }
 
-const WIDTH = 420;
-const HEIGHT = 250;
+const HEIGHT = 190;
+const DIGIT_WIDTH = 8;
+const LABEL_HEIGHT = 14;
 const GROUND = HEIGHT - 22;
 
 // Heights are logarithmic: otherwise the many users with one connection would flatten all other columns.
 function drawDistribution(chart, { step, users }, limits) {
+  const width = fitToWidth(chart, HEIGHT);
   const peak = Math.log2(1 + Math.max(1, ...users));
-  const slot = WIDTH / users.length;
+  const slot = width / users.length;
+  let labelled = { end: 0, y: 0 };
   const parts = users.flatMap((count, index) => {
     const held = (index + 1) * step;
     const height = count === 0 ? 0 : 4 + (Math.log2(1 + count) / peak) * (GROUND - 22);
@@ -53,14 +56,21 @@ function drawDistribution(chart, { step, users }, limits) {
     });
     column.append(svg('title', {}, `${plural(count, 'user')} with ${held}`));
     const middle = x + slot / 2 - 2;
-    const above = svg('text', { x: middle, y: GROUND - height - 4, class: 'small' });
-    above.textContent = count > 0 ? whole(count) : '';
+    const y = GROUND - height - 4;
+    const above = svg('text', { x: middle, y, class: 'small' });
+    const half = (whole(count).length * DIGIT_WIDTH) / 2;
+    // A number that would overlap its neighbour is shown under the pointer only.
+    const isFree = middle - half >= labelled.end || Math.abs(y - labelled.y) >= LABEL_HEIGHT;
+    if (count > 0 && isFree) {
+      above.textContent = whole(count);
+      labelled = { end: middle + half, y };
+    }
     const below = svg('text', { x: middle, y: HEIGHT - 6, class: 'small soft' });
     const isNamed = held === step || held === limits.crowdedFrom || held >= limits.perUser;
     below.textContent = isNamed || held % (5 * step) === 0 ? held : '';
     return [column, above, below];
   });
-  parts.push(svg('line', { x1: 0, x2: WIDTH, y1: GROUND, y2: GROUND, class: 'axis' }));
+  parts.push(svg('line', { x1: 0, x2: width, y1: GROUND, y2: GROUND, class: 'axis' }));
   chart.replaceChildren(...parts);
 }
 

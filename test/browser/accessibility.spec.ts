@@ -1,0 +1,221 @@
+import { mkdirSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import axe from 'axe-core';
+import { UserExecutionContext, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
+import { eventually } from 'nestjs-websocket-isolation/testing';
+import type { Browser, Page } from 'playwright-core';
+
+import { AppModule } from '../../demo/app.module.js';
+import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
+import { Crowd, crowdOf } from '../support/crowd.js';
+import { LiveGateway } from '../support/live-gateway.js';
+import { startApp, type TestApp } from '../support/test-app.js';
+
+/** Set to a folder to look at the pages: `PICTURES=/tmp/pictures`. */
+const PICTURES = process.env['PICTURES'];
+const LOOKS = [
+  { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'light', width: 390 },
+  { colorScheme: 'dark', width: 390 },
+] as const;
+type Look = (typeof LOOKS)[number];
+
+// axe leaves out the size of targets unless it is asked.
+const AXE = `axe.run(document, { rules: { 'target-size': { enabled: true } } }).then(
+  ({ violations }) => violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => id + ': ' + target.join(' ') + ' ' + failureSummary)),
+)`;
+// The labels of charts that are drawn smaller than 12 px: a chart is scaled to the width of its part of the page.
+const SMALL_LABELS = `[...document.querySelectorAll('svg text')].flatMap((label) => {
+  const size = parseFloat(getComputedStyle(label).fontSize) * (label.getScreenCTM()?.a ?? 1);
+  const isShown = label.checkVisibility() && label.textContent !== '';
+  return isShown && size < 11.95 ? [label.textContent + ': ' + size.toFixed(1) + ' px'] : [];
+})`;
+// Texts with an end that cannot be seen. A text with a title can be read under the pointer; it belongs to a control
+// with a name, or comes from a client.
+const CUT_TEXTS = `[...document.querySelectorAll('body *')].flatMap((element) => {
+  const { overflowX } = getComputedStyle(element);
+  const isCut = (overflowX === 'hidden' || overflowX === 'clip') && element.scrollWidth > element.clientWidth + 1;
+  const isMeant = element.closest('.hidden, .skip, svg') || element.querySelector('[title]') || element.title;
+  return isCut && !isMeant && element.checkVisibility() && element.textContent.trim() !== ''
+    ? [element.tagName + '.' + element.className + ': ' + element.textContent.trim()]
+    : [];
+})`;
+
+let browser: Browser;
+let page: Page;
+const problems: string[] = [];
+
+beforeAll(async () => {
+  browser = await startBrowser();
+});
+afterAll(() => browser.close());
+afterEach(async () => {
+  await page.close();
+  expect(problems.splice(0)).toEqual([]);
+});
+
+async function visit(url: string, { colorScheme, width }: Look): Promise<void> {
+  const viewport = { width, height: 900 };
+  page = await browser.newPage({ viewport, colorScheme, reducedMotion: 'reduce' });
+  page.setDefaultTimeout(PAGE_PATIENCE_MS);
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
+  await page.addInitScript({ content: axe.source });
+  await page.goto(url);
+}
+
+/** Everything on the page that somebody cannot read or use. */
+async function flaws(name: string, { colorScheme, width }: Look): Promise<string[]> {
+  if (PICTURES !== undefined) {
+    mkdirSync(PICTURES, { recursive: true });
+    const path = `${PICTURES}/${name}-${colorScheme}-${width}.png`;
+    await page.screenshot({ path, fullPage: true });
+  }
+  const found: string[] = [];
+  for (const script of [AXE, SMALL_LABELS, CUT_TEXTS]) {
+    found.push(...(await page.evaluate<string[]>(script)));
+  }
+  const shownWidth: number = await page.evaluate('document.documentElement.scrollWidth');
+  if (shownWidth > width) found.push(`the page is ${shownWidth} px wide`);
+  return found;
+}
+
+/** Expects that a list which is longer than its box scrolls by keyboard alone. */
+async function expectScrollsByKeyboard(selector: string): Promise<void> {
+  const list = page.locator(selector);
+  await list.focus();
+  await page.keyboard.press('End');
+  await eventually(async () =>
+    expect(await list.evaluate((element) => element.scrollTop)).toBeGreaterThan(0),
+  );
+}
+
+async function signIn(name: string): Promise<void> {
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.locator(`[data-user="${name}"] .tab.open`).first().waitFor();
+}
+
+describe('the dashboard', () => {
+  let running: TestApp;
+  let crowd: Crowd;
+
+  beforeAll(async () => {
+    running = await startApp({
+      imports: [
+        WebSocketIsolationDashboardModule.forRoot({ guard: () => true, canAct: () => true }),
+      ],
+      providers: [LiveGateway],
+      options: { topics: { history: {} }, cleanup: { unattachedAfterMs: 1 } },
+    });
+    crowd = new Crowd(running.url('/live'));
+    await crowd.open(crowdOf(150));
+    const factory = running.app.get(WebSocketManagerFactory);
+    for (const userId of new Set(crowd.clients.map((client) => client.userId))) {
+      for (const manager of factory.managersOf(userId)) await manager.join('lobby');
+    }
+    crowd.clients.slice(0, 4).forEach((each) => crowd.send(each, 'work', { label: 'assistant' }));
+  });
+  afterAll(async () => {
+    await crowd.close();
+    await running.close();
+  });
+
+  async function disturb(): Promise<void> {
+    for (let index = 0; index < 30; index += 1) {
+      await crowd.tryOnce('ada');
+      await crowd.open([`guest-${index}`]);
+      crowd.clients.at(-1)!.socket.close(1000);
+      crowd.send(crowd.clients[30]!, 'fail');
+      crowd.send(crowd.clients[30]!, 'nonsense');
+    }
+  }
+
+  /** Leaves a connection without a socket, which a cleanup removes. */
+  async function abandon(): Promise<void> {
+    const factory = running.app.get(WebSocketManagerFactory);
+    await factory.createManager(UserExecutionContext.fromWebSocketRequest({ userId: 'abandoned' }));
+  }
+
+  it.each(LOOKS)('is accessible, $colorScheme, $width px wide', async (look) => {
+    await visit(`http://127.0.0.1:${running.port}/dashboard`, look);
+    await page.locator('#connections tr').first().waitFor();
+    await page.locator('#topics tr').first().waitFor();
+    await disturb();
+    await page.locator('#refusals li').first().waitFor();
+    await page.locator('#incident-list li').first().waitFor();
+    await page.getByText('What changed lately').click();
+    await eventually(async () =>
+      expect(await page.locator('#feed li').count()).toBeGreaterThan(20),
+    );
+    await page.locator('#connections tr button').first().click();
+    await page.locator('#detail-facts dd').first().waitFor();
+    await page.locator('#topics tr button').first().click();
+    await page.locator('#topic-users li').first().waitFor();
+    expect(await flaws('dashboard', look)).toEqual([]);
+    await expectScrollsByKeyboard('#feed');
+
+    await page.getByRole('button', { name: /^Disconnect all/ }).click();
+    expect(await flaws('dashboard-confirm', look)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await abandon();
+    await page.getByRole('button', { name: 'Clean up now' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Clean up' }).click();
+    await page.locator('#runs tr').first().waitFor();
+    expect(await flaws('dashboard-cleaned-up', look)).toEqual([]);
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    expect(await flaws('dashboard-drain', look)).toEqual([]);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('searchbox', { name: 'Search by user' }).fill('nobody of that name');
+    await page.locator('#no-connections').getByText('Nothing matches.').waitFor();
+    expect(await flaws('dashboard-paused', look)).toEqual([]);
+  });
+});
+
+describe('the demo', () => {
+  let app: INestApplication;
+  let url: string;
+
+  beforeAll(async () => {
+    app = await NestFactory.create(AppModule, { logger: false });
+    await app.listen(0, '127.0.0.1');
+    url = `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}/`;
+  });
+  afterAll(() => app.close());
+
+  it.each(LOOKS)('is accessible, $colorScheme, $width px wide', async (look) => {
+    await visit(url, look);
+    await page.getByText('No user is signed in yet.').waitFor();
+    expect(await flaws('demo-empty', look)).toEqual([]);
+    const [ada, bob] = [`ada-${look.colorScheme}-${look.width}`, 'bob'];
+    for (const name of [ada, bob, 'cy', 'dee', 'eve', 'flo']) await signIn(name);
+    const person = page.locator(`[data-user="${ada}"]`);
+    await person.getByRole('textbox').fill('tea or coffee');
+    await person.getByRole('button', { name: 'Ask the assistant' }).click();
+    await person.locator('[data-event=agent_completed]').waitFor();
+    for (let count = 0; count < 12; count += 1) {
+      await person.getByRole('textbox').fill(`hello ${count}`);
+      await person.getByRole('button', { name: 'Say', exact: true }).click();
+    }
+    await person.getByText('hello 11').waitFor();
+    await page
+      .locator(`[data-user="${bob}"]`)
+      .getByRole('button', { name: 'Cut the line' })
+      .click();
+    await page.locator(`[data-user="${bob}"] .tab.closed`).waitFor();
+    await person.getByRole('button', { name: 'Open until refused' }).click();
+    await person.locator('.refusal:not(:empty)').waitFor();
+    await page.locator('#feed li').first().waitFor();
+    expect(await flaws('demo', look)).toEqual([]);
+  });
+});
