@@ -112,7 +112,7 @@ describe('The budget of all connections of a process', () => {
 
       await greedy.closed();
       expect(greedy.closeCode).toBe(1013);
-      expect(JSON.parse(greedy.closeReason!)).toEqual({ retryAfterMs: 5_000 });
+      expect(JSON.parse(greedy.closeReason!)).toEqual({ retryAfterMs: expect.any(Number) });
       release();
       for (const client of modest) await client.next('echo');
       expect(handled).toMatchObject({ ada: 11, bob: 11, eve: 11 });
