@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
@@ -48,6 +48,9 @@ async function churn(count: number, { keepLast = false } = {}): Promise<void> {
     if (keepLast && index === count - 1) kept.push(manager);
   }
 }
+
+// A report depends on when the engine collects garbage, which a busy machine changes. A leak fails every time.
+jest.retryTimes(2, { logErrorsBeforeRetry: true });
 
 describe('the leak detector', () => {
   it('suspects no manager after a clean run', async () => {
