@@ -47,6 +47,16 @@ export const differences: readonly Difference[] = [
       line === 'failed: ECONNRESET' && !scenario.startsWith('option: ') ? 'refused with 404' : line,
   },
   {
+    what: 'The option `namespace`',
+    stock: 'The boot stops, and the text names Socket.IO',
+    here: 'The boot stops with `NAMESPACE_UNSUPPORTED`, and the text names the path to write',
+    why: 'On plain WebSocket, a path does what a namespace does',
+    forms: isolated,
+    accountsFor: ({ scenario, here }) =>
+      scenario === 'option: namespace' &&
+      here.every((line) => line.includes('Gateway has the namespace')),
+  },
+  {
     what: 'A message with an `id`',
     stock: 'The `id` is ignored',
     here: 'The terminal frame carries it, whatever becomes of the message',
