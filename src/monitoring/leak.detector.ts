@@ -45,7 +45,9 @@ export interface LeakReport {
 /** A disposed manager that the garbage collector should collect. */
 interface WatchedManager {
   readonly manager: WeakRef<WebSocketManager>;
-  /** Full collections it has survived. */
+  /** Milliseconds of `performance.now()`, which collections are timed by. */
+  readonly since: number;
+  /** Full collections it has survived, see {@link COLLECTIONS_TO_SURVIVE}. */
   survived: number;
   isReported: boolean;
 }
@@ -53,7 +55,11 @@ interface WatchedManager {
 /** Most disposed managers watched at a time. Beyond it, every sixteenth replaces the oldest. */
 const MAX_SAMPLES = 256;
 const SAMPLE_EVERY = 16;
-/** One collection may begin before a disposal has ended. A manager that survives two is still referenced. */
+/**
+ * One collection may begin before a disposal has ended. A manager that survives two is still referenced. Collections
+ * that are reported together count as one: they may all have run in the job that has disposed of the manager, and until
+ * that job ends, the engine itself keeps what a new `WeakRef` points to.
+ */
 const COLLECTIONS_TO_SURVIVE = 2;
 
 /** Detects leaks: keeps the ledger, and lists suspects. Cheap enough to be always on. */
@@ -75,8 +81,8 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
 
   onApplicationBootstrap(): void {
     this.#observer ??= new PerformanceObserver((list) => {
-      const full = list.getEntries().filter(isFullCollection).length;
-      if (full > 0) this.#collected(full);
+      const latest = list.getEntries().findLast(isFullCollection);
+      if (latest) this.#collected(latest.startTime);
     });
     this.#observer.observe({ entryTypes: ['gc'] });
   }
@@ -103,15 +109,17 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
       if (this.#disposed % SAMPLE_EVERY !== 0) return;
       this.#samples.shift();
     }
-    this.#samples.push({ manager: new WeakRef(manager), survived: 0, isReported: false });
+    const since = performance.now();
+    this.#samples.push({ manager: new WeakRef(manager), since, survived: 0, isReported: false });
   }
 
-  #collected(times: number): void {
+  /** @param startedAt when the latest full collection has started: it says nothing about managers disposed of later */
+  #collected(startedAt: number): void {
     let kept = 0;
     for (const sample of this.#samples) {
       const manager = sample.manager.deref();
       if (!manager) continue;
-      sample.survived += times;
+      if (sample.since < startedAt) sample.survived += 1;
       if (sample.survived >= COLLECTIONS_TO_SURVIVE && !sample.isReported) {
         sample.isReported = true;
         this.#report(this.#suspect(manager, 'reachable'), manager);
