@@ -1,3 +1,5 @@
+import { TokenBucket } from '../structures/token-bucket.js';
+
 /** The longest time that a client is told to wait, in milliseconds, however many wait. */
 const LONGEST_WAIT_MS = 60_000;
 /** By how much of its wait a client comes before its turn, at random and at most. */
@@ -10,8 +12,7 @@ const SECOND_MS = 1_000;
  * come back one after another, at a rate that the bucket admits.
  */
 export class ArrivalRate {
-  #tokens: number;
-  #refilledAt: number;
+  readonly #bucket: TokenBucket;
   // When the queue of newcomers, and that of returning clients, will be empty.
   #newcomersUntil: number;
   #returningUntil: number;
@@ -25,8 +26,7 @@ export class ArrivalRate {
     private readonly burst: number,
     now: number,
   ) {
-    this.#tokens = burst;
-    this.#refilledAt = now;
+    this.#bucket = new TokenBucket(burst, this.refillMs, now);
     this.#newcomersUntil = now;
     this.#returningUntil = now;
   }
@@ -38,19 +38,13 @@ export class ArrivalRate {
 
   /** Takes a token. False when there is none. @param overdraft how many tokens may be missing afterwards */
   take(now: number, overdraft = 0): boolean {
-    const refill = ((now - this.#refilledAt) * this.perSecond) / SECOND_MS;
-    this.#tokens = Math.min(this.burst, this.#tokens + refill);
-    this.#refilledAt = now;
-    // Sums of fractions: a bucket that should have a token may lack a billionth of it.
-    if (this.#tokens - 1 < -overdraft - 1e-9) return false;
-    this.#tokens -= 1;
-    return true;
+    return this.#bucket.take(now, overdraft);
   }
 
   /** Gives a refused client the next turn of its queue: milliseconds until then, with jitter. */
   queue(now: number, isReturning: boolean): number {
     const turnMs = SECOND_MS / this.perSecond;
-    const missingMs = Math.max(0, -this.#tokens) * turnMs;
+    const missingMs = this.#bucket.missing * turnMs;
     const until = isReturning ? this.#returningUntil : this.#newcomersUntil;
     const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(missingMs, until - now) + turnMs);
     if (isReturning) this.#returningUntil = now + waitMs;

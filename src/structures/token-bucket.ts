@@ -1,3 +1,6 @@
+/** Sums of fractions: a bucket that should have a token may lack a billionth of it. */
+const ROUNDING = 1e-9;
+
 /** A token bucket: `capacity` tokens per `perMs`, bursts up to `capacity`. No timer: each call refills it first. */
 export class TokenBucket {
   #tokens: number;
@@ -18,10 +21,15 @@ export class TokenBucket {
     return this.#tokens >= this.capacity;
   }
 
-  /** Takes one token; false when there is none. */
-  take(now: number): boolean {
+  /** How many tokens are missing below none, after a {@link take} with an overdraft. */
+  get missing(): number {
+    return Math.max(0, -this.#tokens);
+  }
+
+  /** Takes one token; false when there is none. @param overdraft how many tokens may be missing afterwards */
+  take(now: number, overdraft = 0): boolean {
     this.#refill(now);
-    if (this.#tokens < 1) return false;
+    if (this.#tokens - 1 < -overdraft - ROUNDING) return false;
     this.#tokens -= 1;
     return true;
   }
