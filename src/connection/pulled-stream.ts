@@ -44,6 +44,8 @@ export class PulledStream {
   // Both never reject.
   #pulling: Promise<unknown> = Promise.resolve();
   #returned: Promise<unknown> = Promise.resolve();
+  /** Ends the wait for the reader. */
+  #stopWaiting: (() => void) | undefined = undefined;
   #isStopped = false;
   #stopping: Promise<void> | undefined = undefined;
   #isOver = false;
@@ -80,6 +82,7 @@ export class PulledStream {
   stop(): Promise<void> | undefined {
     if (this.#isStopped || this.#isOver) return this.#stopping;
     this.#isStopped = true;
+    this.#stopWaiting?.();
     const { manager } = this.connection;
     const ended = manager.runStep(
       this.record.label,
@@ -115,6 +118,14 @@ export class PulledStream {
     this.connection.over(call, 'ok');
   }
 
+  // A stream that is stopped does not wait for a reader that may never read again.
+  #reader(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#stopWaiting = resolve;
+      void this.connection.manager.drained().then(resolve);
+    });
+  }
+
   // Resolves to whether the source has ended by itself.
   async #pullAll(): Promise<boolean> {
     const { manager, services } = this.connection;
@@ -130,7 +141,7 @@ export class PulledStream {
         return false;
       }
       this.record.items += 1;
-      if (manager.bufferedBytes >= streamLowWaterBytes) await manager.drained();
+      if (manager.bufferedBytes >= streamLowWaterBytes) await this.#reader();
       else if (sent % ITEMS_PER_TURN === 0) await turn();
       if (!manager.mayAct) return false;
     }

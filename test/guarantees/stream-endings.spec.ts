@@ -291,6 +291,8 @@ describe.each([
 
     await end(client, manager);
     await eventually(() => expect(runs).toEqual(ONCE));
+    // A client that does not read does not keep a stream whose source has ended.
+    await eventually(() => expect(manager.openStreams).toEqual([]));
     thaw?.();
     await (closeCode === undefined ? goesOn(client) : isClosed(client, manager, closeCode));
     await expectOneEnd();
