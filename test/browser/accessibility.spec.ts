@@ -73,7 +73,7 @@ async function visit(url: string, { colorScheme, width }: Look): Promise<void> {
   await page.goto(url);
 }
 
-/** Everything on the page that somebody cannot read or use. */
+/** Everything on the page that a person cannot read or use. */
 async function flaws(name: string, { colorScheme, width }: Look): Promise<string[]> {
   if (PICTURES !== undefined) {
     mkdirSync(PICTURES, { recursive: true });

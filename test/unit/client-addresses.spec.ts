@@ -196,7 +196,7 @@ describe('Forwarded', () => {
     ['for=9.9.9.9;by=", for="[2001:db8::1]"', 'malformed'],
     ['for=8.8.8.8 for=6.6.6.6', 'malformed'],
     ['8.8.8.8', 'malformed'],
-  ])('%s names nobody, and counts as %s', (elements, fault) => {
+  ])('%s names no client, and counts as %s', (elements, fault) => {
     expect(finding(1, { elements })).toMatchObject({ address: PROXY, faults: { [fault]: 1 } });
   });
 
@@ -247,7 +247,7 @@ describe('A trustProxy function', () => {
         throw new Error('planned');
       },
     ],
-  ])('that gives %s trusts nobody, and is reported', (_what, trustProxy) => {
+  ])('that gives %s trusts no proxy, and is reported', (_what, trustProxy) => {
     const { address, failures } = finding(trustProxy as TrustProxy, { list: '8.8.8.8' });
     expect(address).toBe(PROXY);
     expect(failures).toEqual([expect.any(Error)]);
