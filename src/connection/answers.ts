@@ -14,7 +14,7 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ExecutionContextHost } from '../nest/nest-internals.js';
 import { isThenable } from '../structures/maybe-async.js';
 import { BinaryFrame } from '../wire/binary-frame.js';
-import { encodeAnswer, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import { encodeAnswer, encodeFrame, whyNoFrame, withField } from '../wire/frame-encoding.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import type { LocalPolicy } from '../wire/send-policy.js';
 import type { ConnectionServices } from './connection-services.js';
@@ -187,7 +187,7 @@ function sendError(to: AnsweringConnection, error: unknown, id: string | number 
 // The content of an exception of the app is the whole data, without the id of the message.
 function withId(frame: string, data: unknown, id: string | number | undefined): string {
   const hasId = id === undefined || (data as { id?: unknown }).id === id;
-  return hasId ? frame : `${frame.slice(0, -1)},"id":${JSON.stringify(id)}}`;
+  return hasId ? frame : withField(frame, 'id', id);
 }
 
 function logFailure(to: AnsweringConnection, thrown: unknown, message: InboundMessage): void {

@@ -21,7 +21,7 @@ import type { Tracing } from '../monitoring/tracing.js';
 import type { Clock } from '../time/clock.js';
 import { TIMED_OUT } from '../time/deadline.js';
 import type { TopicRequests } from '../topics/topic-requests.js';
-import { encodeFrame } from '../wire/frame-encoding.js';
+import { encodeFrame, withField } from '../wire/frame-encoding.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { refuseWaiting } from './reply.js';
 
@@ -216,5 +216,5 @@ function publicError({ status, reason, error }: Refusal): unknown {
 function send(manager: WebSocketManager, event: string, data: unknown, id?: string | number): void {
   const frame = encodeFrame(event, data);
   if (frame === undefined) return;
-  manager.sendFrame(id === undefined ? frame : `${frame.slice(0, -1)},"id":${JSON.stringify(id)}}`);
+  manager.sendFrame(id === undefined ? frame : withField(frame, 'id', id));
 }

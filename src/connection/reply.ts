@@ -1,5 +1,5 @@
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import { encodeAnswer } from '../wire/frame-encoding.js';
+import { encodeAnswer, withField } from '../wire/frame-encoding.js';
 import { messageId } from '../wire/message-parser.js';
 import { exceptionReply, MessageRefusedError } from '../handlers/exception-reply.js';
 
@@ -126,10 +126,9 @@ export class OpenReplies {
 // A handler may return any JSON value. An object gets the id as a field; any other value gets the event of its message,
 // as `{"event", "data", "id"}`.
 function identified(text: string, id: string | number, event: unknown): string {
-  const field = `"id":${JSON.stringify(id)}}`;
-  if (!text.startsWith('{'))
-    return `{"event":${JSON.stringify(event ?? null)},"data":${text},${field}`;
-  return text === '{}' ? `{${field}` : `${text.slice(0, -1)},${field}`;
+  const isObject = text.startsWith('{');
+  const frame = isObject ? text : `{"event":${JSON.stringify(event ?? null)},"data":${text}}`;
+  return withField(frame, 'id', id);
 }
 
 /** The frame that refuses a message which no handler gets. */

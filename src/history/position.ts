@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
+import { withField } from '../wire/frame-encoding.js';
 import type { PositionSeal } from './position-seal.js';
 
 /** A place in a history. */
@@ -60,5 +61,5 @@ function markOf(userId: string): string {
 
 /** The frame of an event with its position: `{"event", "data", "position"}`. */
 export function positioned(body: string, position: Position): string {
-  return `${body.slice(0, -1)},"position":"${formatPosition(position)}"}`;
+  return withField(body, 'position', formatPosition(position));
 }

@@ -4,7 +4,7 @@ import type { AskListener, AskState, EndOfQuestion } from '../cluster/cluster-as
 import type { AskOutcome } from '../journal/isolation-events.js';
 import type { Clock, Release } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
-import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
+import { encodeFrame, whyNoFrame, withField } from '../wire/frame-encoding.js';
 import { AskLimitError, AskTimeoutError } from './ask.errors.js';
 import { SendFailedError } from './manager.errors.js';
 import { type Question, type QuestionListener, type QuestionText, rejection } from './question.js';
@@ -188,5 +188,5 @@ function questionText(event: string, data: unknown): QuestionText {
     throw new SendFailedError(`the data cannot be written as JSON (${cause.message})`, { cause });
   }
   const id = randomBytes(ID_BYTES).toString('base64url');
-  return { id, event, frame: `${body.slice(0, -1)},"ask":"${id}"}` };
+  return { id, event, frame: withField(body, 'ask', id) };
 }

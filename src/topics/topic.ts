@@ -3,6 +3,7 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { HistoryReader } from '../resume/history-reader.js';
 import type { TopicKey } from '../history/history-key.js';
 import type { Release } from '../time/clock.js';
+import { withField } from '../wire/frame-encoding.js';
 
 /** What a member may have beside its membership. Created for the first of these. */
 export interface MemberDetails {
@@ -17,7 +18,7 @@ export interface MemberDetails {
 
 /** Adds the topic to an encoded frame: `{"event", "data", "topic"}`. */
 export function topicFrame(body: string, topic: string): string {
-  return `${body.slice(0, -1)},"topic":${JSON.stringify(topic)}}`;
+  return withField(body, 'topic', topic);
 }
 
 /** One topic that connections of this process are in. */

@@ -31,6 +31,12 @@ export function encodeAnswer(answer: unknown): string | undefined {
   }
 }
 
+/** Adds a field to the end of an encoded object, without encoding the object again. */
+export function withField(text: string, name: string, value: string | number): string {
+  const field = `"${name}":${JSON.stringify(value)}}`;
+  return text === '{}' ? `{${field}` : `${text.slice(0, -1)},${field}`;
+}
+
 const EMPTY_DATA = '"data":{}}';
 
 /** The error for a value without a frame. Names what JSON cannot express; where encoding threw, with the cause. */
