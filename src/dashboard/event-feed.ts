@@ -94,9 +94,10 @@ export class EventFeed {
   #take(name: IsolationEventName, details: object): void {
     // A cleanup that removed nothing is not listed in the feed.
     if (name === 'cleanup-finished' && (details as CleanupReport).removed === 0) return;
-    const subject = FOLDED[name] && subjectOf(details, FOLDED[name]);
+    const shown = flat(details);
+    const subject = FOLDED[name] && subjectOf(shown, FOLDED[name]);
     if (subject !== undefined && this.#ringOf(name).repeat(subject, this.#next())) return;
-    if (this.#admits(name)) this.#push(name, { details: flat(details), subject });
+    if (this.#admits(name)) this.#push(name, { details: shown, subject });
   }
 
   #admits(name: IsolationEventName): boolean {
@@ -141,9 +142,7 @@ export class EventFeed {
   }
 }
 
-// An error counts by its name, as it is shown.
-function subjectOf(details: object, names: readonly string[]): string {
-  const shown = flat(details);
+function subjectOf(shown: FeedItem['details'], names: readonly string[]): string {
   return JSON.stringify(names.map((name) => shown[name] ?? null));
 }
 
