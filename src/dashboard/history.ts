@@ -59,11 +59,6 @@ export class History {
     private readonly traffic: TrafficCounters,
   ) {}
 
-  /** The latest samples, oldest first. */
-  last(count: number): readonly LoadSample[] {
-    return this.#samples.slice(-count);
-  }
-
   /** The samples after a moment, oldest first. */
   since(epochMs: number): LoadSample[] {
     const first = this.#samples.findIndex(({ at }) => at > epochMs);

@@ -48,8 +48,8 @@ const BUSY = 0.9;
 const NEARLY_FULL = 0.9;
 /** Milliseconds for which a violation, or a node that has vanished, is reported. */
 const REPORTED_MS = 15 * 60_000;
-/** Samples whose mean decides, so that one slow sample is no incident: half a minute. */
-const SAMPLES = 6;
+/** Milliseconds whose mean decides, so that one slow sample is no incident. Older samples say nothing about now. */
+const DECIDING_MS = 30_000;
 
 /** Finds what is wrong in the state of this process and of its cluster, most severe first. */
 @Injectable()
@@ -134,7 +134,7 @@ export class Incidents {
   }
 
   *#traffic(): Iterable<Finding> {
-    const latest = this.watch.history.last(SAMPLES);
+    const latest = this.watch.history.since(this.clock.epoch() - DECIDING_MS);
     const mean = (name: 'refused' | 'opened' | 'messages' | 'failed' | 'busy'): number =>
       meanOf(latest, name);
     const refused = mean('refused');

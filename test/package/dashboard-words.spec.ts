@@ -4,6 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CloseCode } from 'nestjs-websocket-isolation';
 
 import { SHOWN_EVENTS } from '../../src/dashboard/event-feed.js';
+import { INCIDENTS } from '../../src/dashboard/incidents.js';
 import { pageFile } from '../../src/dashboard/page-files.js';
 import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
@@ -11,13 +12,19 @@ import { projectFile, tableOf } from '../support/readme.js';
 
 // A script of the page. It has no type declarations.
 const WORDS: string = '../../src/dashboard/public/words.js';
-const { CODES, EVENTS, IGNORED, REFUSALS } = (await import(WORDS)) as Record<string, object>;
+const {
+  CODES,
+  EVENTS,
+  IGNORED,
+  INCIDENTS: SAID,
+  REFUSALS,
+} = (await import(WORDS)) as Record<string, object>;
 
 const sorted = (values: Iterable<string>): string[] =>
   [...values].toSorted((a, b) => a.localeCompare(b));
 
 describe('the words of the dashboard', () => {
-  it('cover every refusal, dropped message, close code and event of the code', () => {
+  it('cover every refusal, dropped message, close code, event and incident of the code', () => {
     expect(sorted(Object.keys(REFUSALS!))).toEqual(sorted(REFUSAL_REASONS));
     expect(sorted(Object.keys(IGNORED!))).toEqual(
       sorted(Object.keys(new TrafficCounters().ignored)),
@@ -26,6 +33,7 @@ describe('the words of the dashboard', () => {
       expect.arrayContaining(Object.values(CloseCode)),
     );
     expect(sorted(Object.keys(EVENTS!))).toEqual(sorted(SHOWN_EVENTS));
+    expect(sorted(Object.keys(SAID!))).toEqual(sorted(INCIDENTS));
   });
 
   it('come with the page: every file of the folder is served, and no other', async () => {
