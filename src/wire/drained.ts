@@ -5,12 +5,17 @@ import { transportOf } from './ws-internals.js';
 /** Milliseconds between looks at a socket whose transport does not tell when it is drained. */
 const LOOK_MS = 20;
 
-/** Resolves when the operating system has taken what a socket owes, or the socket has closed. */
+/**
+ * Resolves when the operating system has taken what a socket owes, or the socket has closed. The close event may come
+ * some turns after the transport has ended, and what the socket owes stays until then. So each call takes a turn of its
+ * own there: a caller that waits in a loop would otherwise keep the event loop from ever getting to that event.
+ */
 export function drained(socket: ManagedSocket, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       const transport = transportOf(socket);
-      if (socket.bufferedAmount === 0 || !transport || transport.destroyed) return resolve();
+      if (socket.bufferedAmount === 0) return resolve();
+      if (!transport || transport.destroyed) return void setImmediate(resolve);
       // While `ws` compresses, the bytes wait before the transport.
       if (!transport.writableNeedDrain) return void clock.after(LOOK_MS, look);
       const again = (): void => {
