@@ -1,21 +1,20 @@
 import { ConnectedSocket, MessageBody, SubscribeMessage, WsException } from '@nestjs/websockets';
 import {
   IsolatedGateway,
+  MessageSignal,
   TopicPresence,
   UserExecutionContext,
   WebSocketEmitter,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
 
-import { Assistant } from './assistant.js';
+import { type AgentEvent, Assistant } from './assistant.js';
 import { Conversation } from './conversation.js';
 import { topicOf } from './rooms.js';
 
 /** An instance per tab: its fields, and the providers it injects, belong to this connection only. */
 @IsolatedGateway({ path: '/chat' })
 export class ChatGateway {
-  #run: AbortController | undefined;
-
   constructor(
     private readonly context: UserExecutionContext,
     private readonly manager: WebSocketManager,
@@ -43,30 +42,16 @@ export class ChatGateway {
     return { event: 'people', data: members.map(({ userId }) => userId) };
   }
 
+  /**
+   * A run of the assistant, as a stream. It protects the tab from the cleanup, and ends when the tab cancels it or
+   * disconnects: then the signal is aborted.
+   */
   @SubscribeMessage('ask')
-  async ask(@MessageBody('text') text: unknown): Promise<void> {
-    this.#run?.abort();
-    const run = new AbortController();
-    this.#run = run;
-    try {
-      // `run` pins the manager: the cleanup does not remove a tab while its assistant is running.
-      await this.manager.run('assistant', () =>
-        this.assistant.run(this.context.run(), String(text).slice(0, 500), run.signal),
-      );
-    } catch (error) {
-      if (!run.signal.aborted) throw error;
-      this.manager.send('agent_cancelled', {});
-    }
-  }
-
-  @SubscribeMessage('cancel')
-  cancel(): void {
-    this.#run?.abort();
-  }
-
-  /** Aborts the run of a tab that has disconnected. */
-  handleDisconnect(): void {
-    this.#run?.abort();
+  ask(
+    @MessageBody('text') text: unknown,
+    @MessageSignal() signal: AbortSignal,
+  ): AsyncGenerator<AgentEvent> {
+    return this.assistant.run(this.context.run(), String(text).slice(0, 500), signal);
   }
 
   @SubscribeMessage('stats')

@@ -1,6 +1,6 @@
 import { CROWDED, LIMIT, STALE_MS } from './limits.js';
 import { Tab } from './tab.js';
-import { SENTENCES } from './words.js';
+import { QUESTIONS, SENTENCES } from './words.js';
 
 export const COLOURS = ['#2f8f74', '#c2792b', '#6a6fc9', '#b0527c', '#3f86b8', '#8a8f2e'];
 
@@ -114,7 +114,8 @@ export class Person {
     button.setAttribute('aria-pressed', String(tab === this.selected));
     button.append(`${tab.thread.name}·${tab.number}`);
     const small = document.createElement('small');
-    const working = pins.length > 0 ? pins.join(', ') : `quiet ${Math.round(idleMs / 1000)} s`;
+    const quiet = `quiet ${Math.round(idleMs / 1000)} s`;
+    const working = tab.questions.size > 0 ? 'asks you' : pins.join(', ') || quiet;
     small.textContent =
       tab.state === 'closed' ? tab.why : tab.state === 'open' ? working : tab.state;
     button.append(small);
@@ -133,7 +134,16 @@ export class Person {
       $('.detail', this.root).replaceChildren(detail);
       this.renderMessages();
     }
+    this.renderQuestion($('.question', this.root), tab);
     this.renderFacts($('.detail', this.root), tab);
+  }
+
+  renderQuestion(root, tab) {
+    const [question] = tab.questions.values();
+    root.hidden = !question;
+    const text = question ? QUESTIONS.approve(question) : '';
+    const span = $('span', root);
+    if (span.textContent !== text) span.textContent = text;
   }
 
   renderFacts(root, tab) {
@@ -171,10 +181,20 @@ export class Person {
       event.preventDefault();
       const text = input.value.trim();
       if (text === '') return;
-      tab.send(event.submitter?.name === 'ask' ? 'ask' : 'say', { room: tab.room, text });
+      if (event.submitter?.name === 'ask') tab.ask(text);
+      else tab.send('say', { room: tab.room, text });
       input.value = '';
     });
-    form.elements.cancel.addEventListener('click', () => tab.send('cancel'));
+    form.elements.stop.addEventListener('click', () => tab.stop());
+    for (const [name, isAllowed] of [
+      ['allow', true],
+      ['refuse', false],
+    ]) {
+      $(`[name=${name}]`, detail).addEventListener('click', () => {
+        const [open] = tab.questions.keys();
+        if (open !== undefined) tab.answer(open, isAllowed);
+      });
+    }
     $('[name=cut]', detail).addEventListener('click', () => tab.send('cut'));
     $('[name=close]', detail).addEventListener('click', () => tab.socket.close(1000));
   }
@@ -191,7 +211,7 @@ function messageItem({ event, data, topic }) {
   const item = document.createElement('li');
   item.textContent = SENTENCES[event]?.(data, topic) ?? `${event} ${JSON.stringify(data)}`;
   item.dataset.event = event;
-  if (event === 'agent_completed') item.className = 'answer';
+  if (event === 'agent_completed' || event === 'agent_token') item.className = 'answer';
   else if (event !== 'said') item.className = 'step';
   return item;
 }

@@ -17,6 +17,7 @@ export const SENTENCES = {
   agent_thinking: ({ thought }) => `It thinks: ${thought}`,
   tool_executing: ({ tool }) => `It uses the tool ${tool} …`,
   tool_completed: ({ tool, output }) => `${tool} returns: ${output}`,
+  agent_token: ({ text }) => text,
   agent_completed: ({ answer }) => answer,
   agent_cancelled: () => 'The assistant was stopped.',
   resume: ({ status, missed = 0 }, topic) =>
@@ -26,6 +27,10 @@ export const SENTENCES = {
       gap: `Back in the ${topic ? 'room' : 'thread'}. Some missed messages are lost.`,
     })[status],
   exception: ({ message }) => `Error: ${message}`,
+};
+
+export const QUESTIONS = {
+  approve: ({ tool, input }) => `May the assistant use the tool ${tool} on “${input}”?`,
 };
 
 export const DEEDS = {

@@ -202,6 +202,7 @@ describe('the demo', () => {
     const person = page.locator(`[data-user="${ada}"]`);
     await person.getByRole('textbox').fill('tea or coffee');
     await person.getByRole('button', { name: 'Ask the assistant' }).click();
+    await person.getByRole('button', { name: 'Allow' }).click();
     await person.locator('[data-event=agent_completed]').waitFor();
     for (let count = 0; count < 12; count += 1) {
       await person.getByRole('textbox').fill(`hello ${count}`);

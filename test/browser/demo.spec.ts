@@ -62,6 +62,7 @@ describe('the demo, in a browser', () => {
     const bob = await signIn('bob');
     await ada.getByRole('textbox').fill('tea or coffee');
     await ada.getByRole('button', { name: 'Ask the assistant' }).click();
+    await ada.getByRole('button', { name: 'Allow' }).click();
     await ada.locator('[data-event=agent_completed]').waitFor();
     const events = await ada
       .locator('.messages li')
@@ -85,6 +86,35 @@ describe('the demo, in a browser', () => {
       expect(await text(ada.locator('.messages'))).toContain('ada: hello'),
     );
     expect(await text(ada.locator('.facts'))).toContain('ada:thread-A');
+    expect(problems).toEqual([]);
+  });
+
+  it('asks every tab of the thread before the assistant uses a tool, and stops it', async () => {
+    const ada = await signIn('ada');
+    const ask = async (question: string): Promise<void> => {
+      await ada.getByRole('textbox').fill(question);
+      await ada.getByRole('button', { name: 'Ask the assistant' }).click();
+    };
+    await ada.getByRole('button', { name: 'New tab', exact: true }).click();
+    await eventually(async () => expect(await ada.locator('.tab.open').count()).toBe(2));
+    const tab = (place: number): Locator => ada.locator('.tab').nth(place);
+    const question = ada.getByText('May the assistant use the tool');
+    await ask('one two');
+    // The other tab refuses, and the first one is told that the question is answered.
+    await tab(1).click();
+    await ada.getByRole('button', { name: 'Refuse', exact: true }).click();
+    await ada.getByText('Then I leave it as it is.').waitFor();
+    await tab(0).click();
+    await ada.locator('[data-event=agent_completed]').waitFor();
+    expect(await ada.locator('[data-event=agent_token]').count()).toBe(0);
+    expect(await question.isVisible()).toBe(false);
+    // A run that is stopped asks nothing any more, and answers nothing.
+    await ask('three four');
+    await question.waitFor();
+    await ada.getByRole('button', { name: 'Stop it' }).click();
+    await ada.locator('[data-event=agent_cancelled]').waitFor();
+    await eventually(async () => expect(await question.isVisible()).toBe(false));
+    expect(await ada.locator('[data-event=agent_completed]').count()).toBe(1);
     expect(problems).toEqual([]);
   });
 
