@@ -68,8 +68,9 @@ export class Arrival implements HandshakeOwner {
 
   /** Takes the request through all steps. */
   start(): void {
-    const { tracing } = this.host;
-    this.#traced = tracing.tracer?.handshake(this.upgrade.request, this.server.path);
+    const { tracing, addresses } = this.host;
+    const { request } = this.upgrade;
+    this.#traced = tracing.tracer?.handshake(request, this.server.path, addresses.shown(request));
     if (this.#traced) this.#traced.run(() => this.#enter());
     else this.#enter();
   }
@@ -182,8 +183,7 @@ export class Arrival implements HandshakeOwner {
 
   /** Called once, when steps 1 to 6 have succeeded, failed, or been left by the client. */
   handshakeEnded(outcome: HandshakeOutcome): void {
-    if (this.#traced)
-      endTrace(this.#traced, outcome, () => this.host.addresses.shown(this.upgrade.request));
+    if (this.#traced) endTrace(this.#traced, outcome, this.host.options.handshake.rejectWith);
     if (outcome === 'gone') return;
     const { upgrade, server } = this;
     if ('refusal' in outcome) this.host.refused.refuse(upgrade, outcome.refusal, server);

@@ -1,14 +1,15 @@
 import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import type { TracedHandshake } from '../monitoring/tracer.js';
 
-/** Ends the trace of a handshake. @param address of the client, as `handshake.logAddresses` shows it */
+/** Ends the trace of a handshake. */
 export function endTrace(
   traced: TracedHandshake,
   outcome: HandshakeOutcome,
-  address: () => string | undefined,
+  rejectWith: 'http' | 'close',
 ): void {
   if (outcome === 'gone') traced.gone();
   else if ('refusal' in outcome) {
-    traced.refused(outcome.refusal.reason, outcome.refusal.status, address());
+    const { reason, status, code } = outcome.refusal;
+    traced.refused({ reason, status, ...(rejectWith === 'close' && { closeCode: code }) });
   } else traced.admitted(outcome.manager);
 }

@@ -19,18 +19,27 @@ export interface TracedStream extends Pick<TracedStep, 'run' | 'fail'> {
   ended(outcome: StreamOutcome, items: number): void;
 }
 
+/** Why and how a handshake was refused. */
+export interface TracedRefusal {
+  readonly reason: string;
+  /** The HTTP status that stands for the refusal. */
+  readonly status: number;
+  /** With `handshake.rejectWith: 'close'` the client gets 101, and then this code. */
+  readonly closeCode?: number;
+}
+
 /** A traced handshake. Exactly one of the methods other than `run` ends it. */
 export interface TracedHandshake extends Pick<TracedStep, 'run'> {
   admitted(manager: WebSocketManager): void;
-  /** @param address of the client, as `handshake.logAddresses` shows it */
-  refused(reason: string, status: number, address?: string): void;
+  refused(refusal: TracedRefusal): void;
   /** The client has disconnected. */
   gone(): void;
 }
 
 /** Follows work while it happens; events report it only afterwards. */
 export interface Tracer {
-  handshake(request: IncomingMessage, path: string): TracedHandshake;
+  /** @param address of the client, as `handshake.logAddresses` shows it */
+  handshake(request: IncomingMessage, path: string, address?: string): TracedHandshake;
   /** The connect hooks of a connection. */
   connect(manager: WebSocketManager, path: string): TracedStep;
   /** One renewal of the identity of a connection. */

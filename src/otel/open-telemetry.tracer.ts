@@ -19,6 +19,8 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedHandshake, TracedStep, TracedStream, Tracer } from '../monitoring/tracer.js';
 import { markFailed, SpanStep } from './span-step.js';
 
+const SWITCHING_PROTOCOLS = 101;
+
 /** The options of the spans. */
 export interface WebSocketIsolationTracingOptions {
   /** Whether spans name users and threads (`user.id`, `ws_isolation.thread.id`). Default: false. */
@@ -44,27 +46,30 @@ export class OpenTelemetryTracer implements Tracer {
     return this.#handshakes.size;
   }
 
-  handshake(request: IncomingMessage, path: string): TracedHandshake {
+  handshake(request: IncomingMessage, path: string, address?: string): TracedHandshake {
     const parent = propagation.extract(ROOT_CONTEXT, request.headers);
-    const attributes = { 'ws_isolation.path': path };
+    const attributes = { 'ws_isolation.path': path, ...httpAttributes(request, path, address) };
     const options = { kind: SpanKind.SERVER, attributes };
     const span = this.tracer.startSpan(`websocket handshake ${path}`, options, parent);
     const step = new SpanStep(span);
     return {
       run: (part) => step.run(part),
       admitted: (manager) => {
-        span.setAttributes(this.#identity(manager.context));
+        span.setAttributes({
+          'http.response.status_code': SWITCHING_PROTOCOLS,
+          ...this.#identity(manager.context),
+        });
         // If the connection has closed meanwhile, `disposed()` may have run already and would not remove the entry.
         if (manager.isActive) {
           this.#handshakes.set(manager.context.connectionId, span.spanContext());
         }
         span.end();
       },
-      refused: (reason, status, address) => {
+      refused: ({ reason, status, closeCode }) => {
         span.setAttributes({
           'ws_isolation.refusal.reason': reason,
-          'http.response.status_code': status,
-          ...(address !== undefined && { 'client.address': address }),
+          'http.response.status_code': closeCode === undefined ? status : SWITCHING_PROTOCOLS,
+          ...(closeCode !== undefined && { 'ws_isolation.close.code': closeCode }),
         });
         if (status >= 500) markFailed(span, reason);
         span.end();
@@ -170,6 +175,24 @@ export class OpenTelemetryTracer implements Tracer {
     if (!this.options.includeIdentity) return attributes;
     return { ...attributes, 'user.id': userId, 'ws_isolation.thread.id': threadId };
   }
+}
+
+/**
+ * The request by OpenTelemetry's conventions for HTTP servers. Without its query, which may have a token in it.
+ *
+ * @param path of the gateway, with the names of its parameters
+ */
+function httpAttributes(request: IncomingMessage, path: string, address?: string): Attributes {
+  const { method, url = '', httpVersion, socket } = request;
+  return {
+    'http.request.method': method ?? 'GET',
+    'http.route': path,
+    'url.path': url.split('?', 1)[0]!,
+    'url.scheme': 'encrypted' in socket ? 'https' : 'http',
+    'network.protocol.name': 'http',
+    'network.protocol.version': httpVersion,
+    ...(address !== undefined && { 'client.address': address }),
+  };
 }
 
 class StreamStep extends SpanStep implements TracedStream {

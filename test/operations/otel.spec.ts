@@ -107,6 +107,17 @@ class SlowGateway {
   constructor(@Inject('SLOW') readonly made: string) {}
 }
 
+/** What the conventions of OpenTelemetry want to know of an HTTP request. */
+const HTTP = {
+  'http.request.method': 'GET',
+  'http.route': '/traced',
+  'url.path': '/traced',
+  'url.scheme': 'http',
+  'network.protocol.name': 'http',
+  'network.protocol.version': '1.1',
+  'client.address': '127.0.0.0/24',
+};
+
 let testApp: TestApp;
 let clock: FakeClock;
 
@@ -179,6 +190,8 @@ describe('an exporter of OpenTelemetry', () => {
     expect(handshake.spanContext().traceId).toBe(TRACE_ID);
     expect(handshake.parentSpanContext?.spanId).toBe(PARENT_ID);
     expect(spanOf('verify').parentSpanContext?.spanId).toBe(idOf(handshake));
+
+    expect(handshake.attributes).toMatchObject({ ...HTTP, 'http.response.status_code': 101 });
 
     const connect = spanOf('websocket connect /traced');
     expect(connect.parentSpanContext?.spanId).toBe(idOf(handshake));
@@ -297,7 +310,9 @@ describe('an exporter of OpenTelemetry', () => {
   it('gets spans of refusals and clean-ups', async () => {
     await start();
     await expect(TestClient.open(testApp.url('/traced'))).rejects.toThrow('401');
-    expect(spanOf('websocket handshake /traced').attributes).toMatchObject({
+    expect(spanOf('websocket handshake /traced').attributes).toEqual({
+      ...HTTP,
+      'ws_isolation.path': '/traced',
       'ws_isolation.refusal.reason': 'unauthorized',
       'http.response.status_code': 401,
     });
