@@ -1,6 +1,7 @@
 import {
   applyFilter,
   exceptionReply,
+  faultOf,
   filterFor,
   type MessageRefusedError,
 } from '../handlers/exception-reply.js';
@@ -138,7 +139,7 @@ export function answerFailure(
   message: InboundMessage,
   reply?: Reply,
 ): void {
-  to.services.traffic.failed += 1;
+  to.services.traffic.failures[faultOf(error)] += 1;
   logFailure(to, error, message);
   sendException(to, error, message, reply);
 }
@@ -161,7 +162,7 @@ function answerUnsendable(
 }
 
 function countFailure(to: AnsweringConnection, error: unknown, call: RunningCall): void {
-  to.services.traffic.failed += 1;
+  to.services.traffic.failures[faultOf(error)] += 1;
   if (!call.isReleased) call.traced?.fail(error);
 }
 

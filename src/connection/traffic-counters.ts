@@ -1,3 +1,5 @@
+import type { Fault } from '../handlers/exception-reply.js';
+
 /** Why a message was not handled. A closed set. */
 export type IgnoredReason =
   | 'not-json'
@@ -21,10 +23,18 @@ export class TrafficCounters {
     'pending-overflow': 0,
     closing: 0,
   };
-  /** Handlers that threw or rejected. */
-  failed = 0;
+  /**
+   * Messages that ended in an exception. `client`: code of the app refused them, by a `WsException` or an
+   * `HttpException` of 4xx. `server`: every other error.
+   */
+  readonly failures: Record<Fault, number> = { client: 0, server: 0 };
   /** Handlers that run at this moment. */
   inFlight = 0;
+
+  /** Messages that ended in an exception. */
+  get failed(): number {
+    return this.failures.client + this.failures.server;
+  }
 
   /** Counts a frame of a client. */
   count(frame: Buffer): void {

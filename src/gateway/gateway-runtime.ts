@@ -84,8 +84,8 @@ export class GatewayRuntime implements OnModuleInit {
     return this.#refused.counts;
   }
 
-  /** Handshakes refused since the start, by reason, by close code and by the class of the client's address. */
-  get refused(): Pick<RefusedUpgrades, 'counts' | 'byCode' | 'byAddressClass'> {
+  /** Handshakes refused since the start, by path, reason, close code and class of the client's address. */
+  get refused(): Pick<RefusedUpgrades, 'counts' | 'byPath' | 'byCode' | 'byAddressClass'> {
     return this.#refused;
   }
 

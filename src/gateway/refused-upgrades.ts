@@ -17,7 +17,7 @@ import { CloseCode } from '../wire/close-codes.js';
 
 /** Refuses upgrade requests, counts the refusals and records them in the journal. */
 export class RefusedUpgrades {
-  readonly #counts = new Map<RefusalReason, number>();
+  readonly #byPath = new Map<string, Map<RefusalReason, number>>();
   readonly #byCode = new Map<number, number>();
   readonly #byClass = new Map<AddressClass, number>();
 
@@ -30,7 +30,16 @@ export class RefusedUpgrades {
 
   /** How many were refused since the start, by reason. */
   get counts(): ReadonlyMap<RefusalReason, number> {
-    return this.#counts;
+    const counts = new Map<RefusalReason, number>();
+    for (const ofPath of this.#byPath.values()) {
+      for (const [reason, times] of ofPath) counts.set(reason, (counts.get(reason) ?? 0) + times);
+    }
+    return counts;
+  }
+
+  /** How many were refused since the start, by the path of the gateway and by reason. */
+  get byPath(): ReadonlyMap<string, ReadonlyMap<RefusalReason, number>> {
+    return this.#byPath;
   }
 
   /** How many were refused since the start, by the close code. */
@@ -54,7 +63,9 @@ export class RefusedUpgrades {
     { webSocketServer, path }: { readonly webSocketServer: WebSocketServer; readonly path: string },
     rejectWith: 'http' | 'close' = this.options.handshake.rejectWith,
   ): void {
-    count(this.#counts, refusal.reason);
+    let ofPath = this.#byPath.get(path);
+    if (!ofPath) this.#byPath.set(path, (ofPath = new Map()));
+    count(ofPath, refusal.reason);
     count(this.#byCode, refusal.code);
     count(this.#byClass, addressClass(this.addresses.of(upgrade.request)));
     if (this.journal.isHeard('connection-refused')) this.#record(upgrade, refusal, path);

@@ -32,6 +32,14 @@ export interface ExceptionReply {
   readonly id?: string | number;
 }
 
+/** Whose fault an exception is: of the client, whose message was refused, or of the server. */
+export type Fault = 'client' | 'server';
+
+/** The client gets the text of an error that is its own fault, and `INTERNAL_ERROR` for any other one. */
+export function faultOf(error: unknown): Fault {
+  return error instanceof WsException || isClientFault(error) ? 'client' : 'server';
+}
+
 /**
  * Returns the data of the `exception` event for an error. The client gets the text of a `WsException`, and of an
  * `HttpException` of 4xx (thrown by a pipe, a guard or the handler). For any other error it gets `INTERNAL_ERROR`, and

@@ -7,6 +7,7 @@ import { BinaryFrame } from '../wire/binary-frame.js';
 import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
 import type { LocalPolicy } from '../wire/send-policy.js';
 import { type Frame, writeFrame } from '../wire/write-frame.js';
+import type { UnsentReason } from './manager-owner.js';
 import { ManagerRecord } from './manager-record.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
@@ -83,9 +84,9 @@ export abstract class FrameChannel extends ManagerRecord {
       return SLOW_CONSUMER;
     }
     try {
-      writeFrame(socket, frame);
+      this.owner.sentBytes += writeFrame(socket, frame);
     } catch (error) {
-      this.counters.failed += 1;
+      this.noteUnsent('socket');
       this.socketFailed(error);
       return CLOSED_RESULT;
     }
@@ -100,7 +101,9 @@ export abstract class FrameChannel extends ManagerRecord {
     if (!socket || socket.readyState !== SOCKET_OPEN) return;
     const frame = this.encoded(message, socket);
     if (frame === undefined || this.isTooSlowFor(frame, socket)) return;
-    this.attempt((open) => writeFrame(open, frame), socket);
+    this.attempt((open) => {
+      this.owner.sentBytes += writeFrame(open, frame);
+    }, socket);
   }
 
   /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
@@ -113,6 +116,12 @@ export abstract class FrameChannel extends ManagerRecord {
   noteSent(now?: number): void {
     this.counters.sent += 1;
     this.touch(now);
+  }
+
+  /** @internal Counts a message that could not be sent. */
+  noteUnsent(why: UnsentReason): void {
+    this.counters.failed += 1;
+    this.owner.unsent[why] += 1;
   }
 
   /** @internal All connections together hold too many waiting bytes, and this one holds one of the largest shares. */
@@ -131,7 +140,7 @@ export abstract class FrameChannel extends ManagerRecord {
       // Made for all receivers of the frame, so it belongs to none of them.
       return runOutsideContext((given) => codecs.encode(given, codec), frame);
     } catch (error) {
-      this.counters.failed += 1;
+      this.noteUnsent('unserializable');
       this.owner.codecFailed(this, this.fail(error));
       return undefined;
     }
@@ -152,7 +161,7 @@ export abstract class FrameChannel extends ManagerRecord {
 
   /** @internal */
   protected closeSlow({ cut = false } = {}): void {
-    this.counters.failed += 1;
+    this.noteUnsent('slow-reader');
     this.fail('the reader is too slow');
     void this.beginClose(CloseCode.SLOW_CONSUMER, 'slow consumer', 'server', { cut });
   }

@@ -10,7 +10,7 @@ import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import { Asks, type EndedAsk } from './asks.js';
 import { LatestFrames } from './latest-frames.js';
-import type { ManagerOwner, TopicMemberships } from './manager-owner.js';
+import type { ManagerOwner, TopicMemberships, UnsentReason } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { SlotReclaimer } from './slot-reclaimer.js';
 import { WebSocketManager } from './web-socket-manager.js';
@@ -26,6 +26,13 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   readonly codecs: Codecs | undefined;
   /** Sockets attached since the start. */
   connections = 0;
+  sentBytes = 0;
+  readonly unsent: Record<UnsentReason, number> = {
+    unserializable: 0,
+    'slow-reader': 0,
+    socket: 0,
+    timeout: 0,
+  };
   readonly #criticalRecorder = new Plug<CriticalRecorder>();
   readonly #topics = new Plug<TopicMemberships<WebSocketManager>>();
 

@@ -22,6 +22,12 @@ export interface TopicMemberships<Manager = object> {
 }
 
 /**
+ * Why a message could not be sent: JSON or the codec cannot express it, the client reads too slowly, the socket is not
+ * open or has failed, or the operating system did not take it within `outbound.sendTimeoutMs`.
+ */
+export type UnsentReason = 'unserializable' | 'slow-reader' | 'socket' | 'timeout';
+
+/**
  * Owns the managers of a process and receives their events. One object serves all of them, so that a manager stays
  * small.
  *
@@ -34,6 +40,10 @@ export interface ManagerOwner<Manager = object> {
   readonly waiting: ByteBudget;
   /** The messages that wait for room, of which only the newest is kept. */
   readonly latest: LatestFrames<Manager & BusyManager>;
+  /** Bytes of the messages that were sent. */
+  sentBytes: number;
+  /** How many messages could not be sent. */
+  readonly unsent: Record<UnsentReason, number>;
   /** The open questions to clients. */
   readonly asks: Asks<Manager & AskedManager>;
   /** `undefined` while the application boots. */

@@ -17,13 +17,6 @@ export interface Ledger {
   readonly disposed: number;
 }
 
-/** Counts of messages to clients. */
-export interface Sendings {
-  readonly sent: number;
-  /** Not sent: the data is not JSON, the reader is too slow, or the socket has closed. */
-  readonly failed: number;
-}
-
 /**
  * All managers of this process, by connection and by user, and the lists in which cleanup finds the next ones to look
  * at. Adding, touching, rearranging and removing a manager takes constant time.
@@ -51,7 +44,6 @@ export class ManagerRegistry {
   #lifetimeMs = 0;
   // Messages of the managers that are removed.
   #sentByGone = 0;
-  #failedByGone = 0;
 
   constructor(private readonly clock: Clock) {}
 
@@ -72,15 +64,11 @@ export class ManagerRegistry {
     return this.#disposed === 0 ? 0 : this.#lifetimeMs / this.#disposed;
   }
 
-  /** Message counts of all managers since the start. Iterates over the existing managers. */
-  get sendings(): Sendings {
+  /** Messages that all managers have sent since the start. Iterates over the existing managers. */
+  get sent(): number {
     let sent = this.#sentByGone;
-    let failed = this.#failedByGone;
-    for (const { counters } of this.all()) {
-      sent += counters.sent;
-      failed += counters.failed;
-    }
-    return { sent, failed };
+    for (const { counters } of this.all()) sent += counters.sent;
+    return sent;
   }
 
   /** The oldest manager that is not disposed. */
@@ -183,7 +171,6 @@ export class ManagerRegistry {
     this.#disposed += 1;
     this.#lifetimeMs += this.clock.now() - manager.createdAt;
     this.#sentByGone += manager.counters.sent;
-    this.#failedByGone += manager.counters.failed;
     this.#removalListener.part?.(manager);
   }
 }

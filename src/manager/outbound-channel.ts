@@ -10,6 +10,7 @@ import { framePolicy, type SendOptions } from '../wire/send-policy.js';
 import { writeFrame } from '../wire/write-frame.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
 import { FrameChannel, UNSERIALIZABLE } from './frame-channel.js';
+import type { UnsentReason } from './manager-owner.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
 /** The key of binary frames among those that are kept: the name of no event and no topic. */
@@ -88,7 +89,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       const message = encodeFrame(event, data);
       const socket = this.attachedSocket;
       if (message === undefined) throw this.#unserializableFailure(data);
-      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('no open socket');
+      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('socket', 'no open socket');
       const frame = this.encoded(message, socket);
       if (frame === undefined) throw new SendFailedError('the codec has failed');
       if (this.isTooSlowFor(frame, socket)) {
@@ -98,16 +99,16 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       const { clock, options } = this.owner;
       const { sendTimeoutMs } = options.outbound;
       const release = afterSilence(clock, sendTimeoutMs, () => {
-        this.counters.failed += 1;
+        this.noteUnsent('timeout');
         reject(this.fail(new SendTimeoutError(sendTimeoutMs)));
       });
       const written = (error?: Error | null): void => {
         release();
-        if (error) reject(this.#failure('the socket failed', error));
+        if (error) reject(this.#failure('socket', 'the socket failed', error));
         else resolve();
       };
       try {
-        writeFrame(socket, frame, written);
+        this.owner.sentBytes += writeFrame(socket, frame, written);
       } catch (error) {
         written(asError(error));
         this.socketFailed(error);
@@ -143,7 +144,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       (delayMs, callback) => this.owner.clock.after(delayMs, callback),
       (message) => this.#sendCritical(message),
     );
-    if (this.#outbox.isFull) throw this.#failure('too many critical messages wait already');
+    if (this.#outbox.isFull) throw this.#failure('slow-reader', 'too many critical messages wait already');
     this.#outbox.add({ event, frame, attempts: 0 });
     if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
     this.owner.waiting.add(this, frame.length);
@@ -170,7 +171,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
     if (frame === undefined) return true;
     if (this.isTooSlowFor(frame, socket)) return false;
     try {
-      writeFrame(socket, frame, (error) => {
+      this.owner.sentBytes += writeFrame(socket, frame, (error) => {
         if (!error) return;
         if (this.#outbox) this.#outbox.putBack(message);
         else this.owner.undelivered(this, [message]);
@@ -186,18 +187,19 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
 
   #unserializableFailure(data: unknown): SendFailedError {
     const why = whyNoFrame({ data });
-    return this.#failure(`the data cannot be written as JSON (${why.message})`, why);
+    const reason = `the data cannot be written as JSON (${why.message})`;
+    return this.#failure('unserializable', reason, why);
   }
 
   #unserializable(event: string, data: unknown): DeliveryResult {
-    this.counters.failed += 1;
+    this.noteUnsent('unserializable');
     const { message } = whyNoFrame({ data });
     this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON (${message})`);
     return UNSERIALIZABLE;
   }
 
-  #failure(reason: string, cause?: Error): SendFailedError {
-    this.counters.failed += 1;
+  #failure(why: UnsentReason, reason: string, cause?: Error): SendFailedError {
+    this.noteUnsent(why);
     return this.fail(new SendFailedError(reason, cause && { cause }));
   }
 }

@@ -1,5 +1,5 @@
 import type { Limits } from '../manager/limits.js';
-import type { ManagerRegistry, Sendings } from '../manager/manager-registry.js';
+import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { MetricValue } from './metric-value.js';
 
 const STATES = ['connecting', 'ready', 'draining', 'closing'] as const;
@@ -13,7 +13,7 @@ export class FleetReading {
   readonly connections: readonly MetricValue[];
   readonly usersCrowded: number;
   readonly usersAtLimit: number;
-  readonly sendings: Sendings;
+  readonly sent: number;
   /** Bytes that wait for slow readers. */
   readonly bufferedBytes: number;
   /** Most bytes that wait for one slow reader. */
@@ -22,7 +22,7 @@ export class FleetReading {
   readonly openStreams: number;
 
   constructor(registry: ManagerRegistry, limits: Limits, paths: readonly string[]) {
-    this.sendings = registry.sendings;
+    this.sent = registry.sent;
     const counts = new Map<string, Record<string, number>>();
     for (const path of paths) counts.set(path, zeros());
     let bufferedBytes = 0;

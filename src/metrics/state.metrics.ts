@@ -42,13 +42,15 @@ export const STATE_METRICS: readonly StateMetric[] = [
   gauge('handshakes_pending', 'Handshakes under way.', ({ handshake }) => handshake.pending),
   counter(
     'connections_refused_total',
-    'Handshakes refused, by reason.',
+    'Handshakes refused, by the path of their gateway and by reason.',
     ({ runtime }) =>
-      REFUSAL_REASONS.map((reason) => ({
-        labels: { reason },
-        value: runtime.refusals.get(reason) ?? 0,
-      })),
-    ['reason'],
+      runtime.paths.flatMap((path) =>
+        REFUSAL_REASONS.map((reason) => ({
+          labels: { path, reason },
+          value: runtime.refused.byPath.get(path)?.get(reason) ?? 0,
+        })),
+      ),
+    ['path', 'reason'],
   ),
   counter(
     'connections_refused_by_address_total',
@@ -104,18 +106,13 @@ export const STATE_METRICS: readonly StateMetric[] = [
   gauge('users_active', 'Users with at least one manager.', ({ registry }) => registry.userCount),
   gauge(
     'users_crowded',
-    'Users at or above `limits.proactiveThreshold`.',
+    'Users at or above `limits.proactiveThreshold`, by their managers on this process alone.',
     ({ fleet }) => fleet.usersCrowded,
   ),
   gauge(
     'users_at_limit',
-    'Users that hold as many managers as they may.',
+    'Users that hold as many managers as they may, by their managers on this process alone.',
     ({ fleet }) => fleet.usersAtLimit,
-  ),
-  counter(
-    'limit_hits_total',
-    'Arrivals refused because all slots were in use.',
-    ({ factory }) => factory.counters.limitHits,
   ),
   counter(
     'violations_total',
@@ -167,18 +164,25 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
   counter(
     'handler_failures_total',
-    'Handlers that threw or rejected.',
-    ({ traffic }) => traffic.failed,
+    'Messages whose handler, guard or pipe refused them (client: a WsException, an HttpException of 4xx) or failed (server).',
+    ({ traffic }) => samplesOf(traffic.failures, 'fault'),
+    ['fault'],
   ),
   counter(
     'messages_sent_total',
     'Messages handed to the operating system or queued for it.',
-    ({ fleet }) => fleet.sendings.sent,
+    ({ fleet }) => fleet.sent,
   ),
   counter(
     'messages_unsent_total',
-    'Messages that could not be sent: no JSON, a reader too slow, no socket.',
-    ({ fleet }) => fleet.sendings.failed,
+    'Messages that could not be sent, by reason.',
+    ({ factory }) => samplesOf(factory.bookkeeping.unsent, 'reason'),
+    ['reason'],
+  ),
+  counter(
+    'sent_bytes_total',
+    'Bytes of the messages that were sent.',
+    ({ factory }) => factory.bookkeeping.sentBytes,
   ),
   gauge(
     'send_queue_bytes',
@@ -186,7 +190,7 @@ export const STATE_METRICS: readonly StateMetric[] = [
     ({ fleet }) => fleet.bufferedBytes,
   ),
   gauge(
-    'send_queue_bytes_max',
+    'send_queue_largest_bytes',
     'Most bytes that wait for one slow reader.',
     ({ fleet }) => fleet.mostBufferedBytes,
   ),

@@ -25,6 +25,10 @@ export class TextFrame {
     return this.bytes.subarray(this.headerLength);
   }
 
+  get payloadLength(): number {
+    return this.bytes.length - this.headerLength;
+  }
+
   get length(): number {
     return this.bytes.length;
   }

@@ -13,15 +13,22 @@ const TEXT = Object.freeze({ binary: false });
 const BINARY = Object.freeze({ binary: true });
 
 /**
- * Sends a frame. `ws` makes a header for every receiver and writes header and payload as two buffers in one system call.
+ * Sends a frame, and returns the bytes of its payload. `ws` makes a header for every receiver and writes header and payload as two buffers in one system call.
  * Here the complete frame is one buffer, made once and written as it is. Where that is not possible, the payload goes
  * through `send()`: the connection compresses, an app or a tracing agent has replaced `send()`, or the internals of
  * `ws` have changed.
  */
-export function writeFrame(socket: ManagedSocket, frame: Frame, written?: Written): void {
+export function writeFrame(socket: ManagedSocket, frame: Frame, written?: Written): number {
   const sender = plainSenderOf(socket);
   if (sender) {
-    sender.sendFrame([(typeof frame === 'string' ? TextFrame.of(frame) : frame).bytes], written);
-  } else if (typeof frame === 'string') socket.send(frame, TEXT, written);
-  else socket.send(frame.payload, frame instanceof BinaryFrame ? BINARY : TEXT, written);
+    const encoded = typeof frame === 'string' ? TextFrame.of(frame) : frame;
+    sender.sendFrame([encoded.bytes], written);
+    return encoded.payloadLength;
+  }
+  if (typeof frame === 'string') {
+    socket.send(frame, TEXT, written);
+    return Buffer.byteLength(frame);
+  }
+  socket.send(frame.payload, frame instanceof BinaryFrame ? BINARY : TEXT, written);
+  return frame.payloadLength;
 }

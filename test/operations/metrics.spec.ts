@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { SubscribeMessage } from '@nestjs/websockets';
+import { SubscribeMessage, WsException } from '@nestjs/websockets';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import {
   CloseCode,
@@ -35,6 +35,17 @@ class MeasuredGateway {
   @SubscribeMessage('fail')
   fail(): never {
     throw new Error('planned');
+  }
+
+  @SubscribeMessage('refuse')
+  refuse(): never {
+    throw new WsException('planned');
+  }
+
+  @SubscribeMessage('unsendable')
+  unsendable(@CurrentManager() manager: WebSocketManager): unknown {
+    manager.send('unsendable', 1n);
+    return { event: 'tried' };
   }
 
   @SubscribeMessage('pin')
@@ -106,6 +117,8 @@ describe('the metrics', () => {
     await expect(TestClient.open(testApp.url('/measured'))).rejects.toThrow('401');
     await client.ask('echo');
     await client.ask('fail');
+    await client.ask('refuse');
+    await client.ask('unsendable');
     await client.ask('disposer');
     await other.ask('pin');
     client.send('nobody');
@@ -115,38 +128,44 @@ describe('the metrics', () => {
       expect({
         ready: value('connections_active', { path: '/measured', state: 'ready' }),
         opened: value('connections_opened_total', { path: '/measured' }),
-        overLimit: value('connections_refused_total', { reason: 'user-limit' }),
+        overLimit: value('connections_refused_total', { path: '/measured', reason: 'user-limit' }),
         unauthorized: value('connections_refused_total', { reason: 'unauthorized' }),
-        limitHits: value('limit_hits_total'),
         pinned: value('managers_pinned'),
         atLimit: value('users_at_limit'),
         users: value('users_active'),
         echoes: value('handler_duration_seconds_count', { event: 'echo', outcome: 'ok' }),
         failures: value('handler_duration_seconds_count', { event: 'fail', outcome: 'failed' }),
-        failed: value('handler_failures_total'),
+        failed: value('handler_failures_total', { fault: 'server' }),
+        refused: value('handler_failures_total', { fault: 'client' }),
+        unsent: value('messages_unsent_total', { reason: 'unserializable' }),
         dropped: value('messages_dropped_total', { reason: 'unknown-event' }),
         received: value('messages_received_total'),
-        // The replies to echo, pin and disposer, and the exception.
+        // The replies to echo, pin, disposer and unsendable, and two exceptions.
         sent: value('messages_sent_total'),
       }).toEqual({
         ready: 2,
         opened: 2,
         overLimit: 1,
         unauthorized: 1,
-        limitHits: 1,
         pinned: 1,
         atLimit: 1,
         users: 1,
         echoes: 1,
         failures: 1,
         failed: 1,
+        refused: 1,
+        unsent: 1,
         dropped: 1,
-        received: 5,
-        sent: 4,
+        received: 7,
+        sent: 6,
       });
       expect(value('ping_rtt_seconds_count')).toBeGreaterThan(0);
       expect(value('handshake_duration_seconds_count')).toBe(4);
       expect(value('received_bytes_total')).toBeGreaterThan(0);
+      const lengths = [client, other].flatMap(({ messages }) =>
+        messages.map((message) => JSON.stringify(message).length),
+      );
+      expect(value('sent_bytes_total')).toBe(lengths.reduce((sum, length) => sum + length, 0));
     });
     expect(valueOf(before, metric('connections_opened_total'))).toBe(0);
     await client.close(3777);
@@ -173,7 +192,7 @@ describe('the metrics', () => {
         disposed: 2,
         faults: 1,
         imbalance: 0,
-        sent: 4,
+        sent: 6,
       });
     });
   });

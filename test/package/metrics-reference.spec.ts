@@ -27,6 +27,27 @@ describe('docs/metrics.md', () => {
   });
 });
 
+describe('docs/grafana-dashboard.json', () => {
+  it('has every metric in a panel', () => {
+    const shown = grafanaExpressions().join('\n');
+    const left = ISOLATION_METRICS.filter(
+      ({ name }) => !new RegExp(`${PREFIX}${name}\\b|${PREFIX}${name}_bucket\\b`).test(shown),
+    );
+    expect(left.map(({ name }) => name)).toEqual([]);
+  });
+});
+
+describe('docs/alerts.yml', () => {
+  it('has a line in the runbook for every alert, and the same severity there', () => {
+    const rows = tableOf('docs/metrics.md', 'alerts').map((row) =>
+      row.slice(0, 2).map((cell) => cell.replaceAll('`', '')),
+    );
+    expect(rows).toEqual(
+      alertRules().map((rule) => [/^\w+/.exec(rule)![0], /severity: (\w+)/.exec(rule)![1]]),
+    );
+  });
+});
+
 describe.each([
   ['docs/grafana-dashboard.json', grafanaExpressions()],
   ['docs/alerts.yml', alertExpressions()],
@@ -64,7 +85,11 @@ function grafanaExpressions(): string[] {
 
 // Every rule has one `expr`, on the same line or on the indented lines after it.
 function alertExpressions(): string[] {
-  const text = projectFile('docs/alerts.yml');
-  const rules = text.split(/^ {6}- alert: /m).slice(1);
-  return rules.map((rule) => /expr: \|?\s*([\s\S]*?)\n {8}\w/.exec(rule)![1]!);
+  return alertRules().map((rule) => /expr: \|?\s*([\s\S]*?)\n {8}\w/.exec(rule)![1]!);
+}
+
+function alertRules(): string[] {
+  return projectFile('docs/alerts.yml')
+    .split(/^ {6}- alert: /m)
+    .slice(1);
 }
