@@ -89,7 +89,8 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       const message = encodeFrame(event, data);
       const socket = this.attachedSocket;
       if (message === undefined) throw this.#unserializableFailure(data);
-      if (!socket || socket.readyState !== SOCKET_OPEN) throw this.#failure('socket', 'no open socket');
+      if (!socket || socket.readyState !== SOCKET_OPEN)
+        throw this.#failure('socket', 'no open socket');
       const frame = this.encoded(message, socket);
       if (frame === undefined) throw new SendFailedError('the codec has failed');
       if (this.isTooSlowFor(frame, socket)) {
@@ -144,7 +145,8 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       (delayMs, callback) => this.owner.clock.after(delayMs, callback),
       (message) => this.#sendCritical(message),
     );
-    if (this.#outbox.isFull) throw this.#failure('slow-reader', 'too many critical messages wait already');
+    if (this.#outbox.isFull)
+      throw this.#failure('slow-reader', 'too many critical messages wait already');
     this.#outbox.add({ event, frame, attempts: 0 });
     if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
     this.owner.waiting.add(this, frame.length);
