@@ -4,24 +4,12 @@ import { type Clock, systemClock } from '../time/clock.js';
 import { withDeadline } from '../time/deadline.js';
 import { CLUSTER, type Cluster } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
-import type { ShutdownOptions } from '../config/option-groups.js';
 import { runningCode } from '../context/running-code.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { Journal } from '../journal/journal.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
-import { CloseCode } from '../wire/close-codes.js';
-import { drainingReason } from '../wire/retry-after.js';
-import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
-
-/**
- * Connections that get a close frame at once. If all clients reconnected in one instant, they would overload a node.
- */
-const BATCH = 100;
-/** Mean pause between two batches, in milliseconds; the actual pause is random (jitter). */
-const PAUSE_MS = 25;
-/** The share of the deadline within which all close frames are sent; the rest is for disposers. */
-const TELLING_SHARE = 1 / 4;
+import { sayGoodbye, TELLING_SHARE } from './goodbyes.js';
 
 /** Milliseconds that leaving the cluster gets at least, even if the deadline is over. */
 const LEAVING_MS = 2_000;
@@ -76,7 +64,7 @@ export class Drain {
     if (this.cluster && spreadMs === 0) {
       await withDeadline(this.#clock, deadlineMs * TELLING_SHARE, this.cluster.drain());
     }
-    const goodbyes = this.#sayGoodbye(leaving, planFor(leaving.length, this.options.shutdown));
+    const goodbyes = sayGoodbye(this.#clock, leaving, this.options.shutdown);
     await withDeadline(this.#clock, this.#left(startedAt), goodbyes);
     if (this.cluster && spreadMs > 0) {
       await withDeadline(this.#clock, this.#left(startedAt), this.cluster.drain());
@@ -100,40 +88,4 @@ export class Drain {
     const { deadlineMs, spreadMs } = this.options.shutdown;
     return Math.max(1, spreadMs + deadlineMs - (this.#clock.now() - startedAt));
   }
-
-  async #sayGoodbye(leaving: readonly WebSocketManager[], plan: GoodbyePlan): Promise<void> {
-    const { batch, pauseMs } = plan;
-    const startedAt = this.#clock.now();
-    const disposals: Promise<void>[] = [];
-    for (let start = 0; start < leaving.length; start += batch) {
-      // Measured from the start, so that late timers do not add up.
-      const dueAt = startedAt + (start / batch + Math.random() - 1 / 2) * pauseMs;
-      if (start > 0) await this.#pause(dueAt - this.#clock.now());
-      for (const manager of leaving.slice(start, start + batch)) {
-        manager.lease?.release();
-        disposals.push(manager.beginClose(CloseCode.GOING_AWAY, drainingReason(), 'shutdown'));
-      }
-    }
-    await Promise.all(disposals);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.after(ms, resolve);
-    });
-  }
-}
-
-/** How many connections are told at once, and the mean pause before the next ones, in milliseconds. */
-interface GoodbyePlan {
-  readonly batch: number;
-  readonly pauseMs: number;
-}
-
-function planFor(count: number, { deadlineMs, spreadMs }: ShutdownOptions): GoodbyePlan {
-  const batch = spreadMs > 0 ? Math.ceil((count * PAUSE_MS) / spreadMs) : BATCH;
-  const batches = Math.max(1, Math.ceil(count / Math.max(1, batch)));
-  const pauseMs =
-    spreadMs > 0 ? spreadMs / batches : Math.min(PAUSE_MS, (deadlineMs * TELLING_SHARE) / batches);
-  return { batch: Math.max(1, batch), pauseMs };
 }

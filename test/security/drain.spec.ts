@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable, type OnApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { SubscribeMessage } from '@nestjs/websockets';
 import {
   IsolatedGateway,
   UserExecutionContext,
@@ -12,8 +13,10 @@ import {
   type UpgradeRefused,
 } from 'nestjs-websocket-isolation/testing';
 
+import { ManagerRegistry } from '../../src/manager/manager-registry.js';
+import { sayGoodbye } from '../../src/shutdown/goodbyes.js';
 import { ServerProcess } from '../support/server-process.js';
-import { startApp } from '../support/test-app.js';
+import { startApp, type TestApp } from '../support/test-app.js';
 
 /** The number of connections. `DRAIN=10000` for more. */
 const CONNECTIONS = Number(process.env['DRAIN'] ?? 2_000);
@@ -197,5 +200,81 @@ describe('a drain', () => {
     });
     await closing;
     client.terminate();
+  });
+});
+
+@IsolatedGateway({ path: '/drain' })
+class EchoGateway {
+  @SubscribeMessage('echo')
+  echo(): unknown {
+    return { event: 'echo', data: null };
+  }
+}
+
+async function isServed(client: TestClient): Promise<void> {
+  client.send('echo', null);
+  await client.next('echo');
+}
+
+describe('A drain with spreadMs', () => {
+  const COUNT = 40;
+  let testApp: TestApp;
+  let clients: TestClient[];
+  afterEach(async () => {
+    for (const client of clients) client.terminate();
+    await testApp.close();
+  });
+
+  async function start(spreadMs: number): Promise<WebSocketManager[]> {
+    testApp = await startApp({
+      providers: [EchoGateway],
+      options: { shutdown: { spreadMs, deadlineMs: DEADLINE_MS } },
+    });
+    const users = Array.from({ length: COUNT }, (_, index) => `user-${index}`);
+    clients = await Promise.all(
+      users.map((user) => TestClient.open(testApp.url(`/drain?user=${user}`))),
+    );
+    return [...testApp.app.get(ManagerRegistry, { strict: false }).all()];
+  }
+
+  it.each([
+    ['one by one', 60_000, 1],
+    ['in groups, where there are more than timers can take', 100, 10],
+  ])('closes connections evenly over the time: %s', async (_name, spreadMs, batch) => {
+    const managers = await start(0);
+    const told = (): number => managers.filter(({ isActive }) => !isActive).length;
+    const clock = new FakeClock();
+    const ended = sayGoodbye(clock, managers, { spreadMs, deadlineMs: 1 });
+    expect(told()).toBe(batch);
+    for (let due = batch; due <= COUNT; due += batch) {
+      await clock.advance((spreadMs * batch) / COUNT);
+      expect([due, Math.min(due + batch, COUNT)]).toContain(told());
+    }
+    await ended;
+    expect(clock.pendingTimers).toBe(0);
+    expect(await Promise.all(clients.map((client) => client.closed()))).toEqual(
+      Array.from({ length: COUNT }, () => 1001),
+    );
+    const reasons = clients.map(
+      ({ closeReason }) => JSON.parse(closeReason!) as { reason: string; retryAfterMs: number },
+    );
+    expect(new Set(reasons.map(({ reason }) => reason))).toEqual(new Set(['draining']));
+    const times = reasons.map(({ retryAfterMs }) => retryAfterMs);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...times)).toBeLessThanOrEqual(1_000);
+    // Each is drawn for itself.
+    expect(new Set(times).size).toBeGreaterThan(COUNT / 2);
+  });
+
+  it('serves those who stay, refuses newcomers, and ends when the last client has left by itself', async () => {
+    await start(86_400_000);
+    const closing = testApp.close();
+    await eventually(() => expect(clients.filter(({ closeCode }) => closeCode)).toHaveLength(1));
+    const staying = clients.filter(({ closeCode }) => closeCode === undefined);
+    await Promise.all(staying.map(isServed));
+    const late = TestClient.open(testApp.url('/drain?user=late'));
+    await expect(late).rejects.toMatchObject({ status: 503 });
+    for (const client of staying) client.terminate();
+    await closing;
   });
 });
