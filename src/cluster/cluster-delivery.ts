@@ -2,6 +2,7 @@ import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { Excepted } from '../history/event-history.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { FramePolicy } from '../wire/send-policy.js';
+import type { Message } from '../wire/write-frame.js';
 
 /** The connections that a message, or a disconnect, is for. */
 export type ClusterTarget =
@@ -46,12 +47,12 @@ export interface Revoked extends ClusterAnswers<number> {
 export interface ClusterDelivery {
   /** Sets what acts on this node for the other nodes. Called once, before anything is sent. */
   useLocalDelivery(local: LocalDelivery): void;
-  /** Hands a frame to the other nodes without waiting. A frame that cannot be sent is counted and reported. */
-  send(target: DeliveryTarget, frame: string, policy?: FramePolicy): void;
+  /** Hands a message to the other nodes without waiting. One that cannot be sent is counted and reported. */
+  send(target: DeliveryTarget, message: Message, policy?: FramePolicy): void;
   /** As {@link send}; resolves to the reports of the nodes, within a deadline. Never rejects. */
   sendAndReport(
     target: DeliveryTarget,
-    frame: string,
+    message: Message,
     policy?: FramePolicy,
   ): Promise<ClusterAnswers<DeliveryReport>>;
   /**
@@ -65,7 +66,7 @@ export interface ClusterDelivery {
 
 /** What this node does when another node asks. */
 export interface LocalDelivery {
-  deliver(target: DeliveryTarget, frame: string, policy?: FramePolicy): DeliveryReport;
+  deliver(target: DeliveryTarget, message: Message, policy?: FramePolicy): DeliveryReport;
   /**
    * @param before monotonic milliseconds: connections made later stay. Default: no connection stays
    */

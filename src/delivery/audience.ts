@@ -10,9 +10,11 @@ import type {
 } from '../contract/message-types.js';
 import type { Excepted } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
+import { BINARY_KEY, BinaryFrame } from '../wire/binary-frame.js';
 import { addTo, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
 import { framePolicy, type FramePolicy, type SendOptions } from '../wire/send-policy.js';
+import type { Message } from '../wire/write-frame.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import { fanOut, type Hand } from '../manager/fan-out.js';
 import type { AskOptions } from '../manager/asking.js';
@@ -48,6 +50,15 @@ export interface Audience<Events = NoContract> {
     event: Event,
     ...sent: CallArgs<Events, Event, SendOptions>
   ): Promise<ClusterDeliveryReport>;
+  /**
+   * Sends bytes to all these connections, as one binary frame each. A binary frame has no event, no topic and no
+   * position: it is recorded in no history, and may overtake events of a thread or topic that has one. The report covers
+   * the connections of this process only.
+   *
+   * @param options with `'latest'`, one binary frame is kept for each connection and topic: the newest
+   * @throws {TypeError} for a value that is no `Uint8Array` or `ArrayBuffer` or a policy that does not exist
+   */
+  sendBinary(bytes: Uint8Array | ArrayBuffer, options?: SendOptions): DeliveryReport;
 }
 
 /** The connections of one user, which can be asked. */
@@ -135,6 +146,14 @@ export class Reach implements Audience {
     return deliver(managers, frame, this.clock, policy);
   }
 
+  sendBinary(bytes: Uint8Array | ArrayBuffer, options?: SendOptions): DeliveryReport {
+    const policy = this.#policy(BINARY_KEY, options);
+    const frame = BinaryFrame.of(bytes);
+    const managers = this.here();
+    this.#elsewhere(managers)?.send(this.target, frame, policy);
+    return deliver(managers, frame, this.clock, policy);
+  }
+
   async sendAsync(
     event: string,
     data?: unknown,
@@ -168,16 +187,16 @@ export class Reach implements Audience {
   }
 }
 
-/** Sends a frame to connections of this process. `undefined` stands for data that JSON cannot express. */
+/** Sends a message to connections of this process. `undefined` stands for data that JSON cannot express. */
 export function deliver(
   managers: readonly WebSocketManager[],
-  frame: string | undefined,
+  message: Message | undefined,
   clock: Clock,
   policy?: FramePolicy,
 ): DeliveryReport {
-  if (frame === undefined) return { ...emptyReport(), dropped: managers.length };
+  if (message === undefined) return { ...emptyReport(), dropped: managers.length };
   const hand = policy && handWith(policy);
-  return fanOut(managers, frame, clock, hand);
+  return fanOut(managers, message, clock, hand);
 }
 
 function handWith(policy: FramePolicy): Hand {

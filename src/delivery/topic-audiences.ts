@@ -83,6 +83,7 @@ export class TopicAudiences {
     return {
       send: (event, data, options) => reach.send(event, data, options),
       sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
+      sendBinary: (bytes, options) => reach.sendBinary(bytes, options),
       sendCritical: (event, data) => {
         const body = encodeFrame(event, data);
         if (body === undefined) throw unserializable(data);

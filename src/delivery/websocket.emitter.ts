@@ -71,6 +71,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
     const audience: AskingAudience = {
       send: (event, data, options) => reach.send(event, data, options),
       sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
+      sendBinary: (bytes, options) => reach.sendBinary(bytes, options),
       ask: this.#asks.to({ userId }),
     };
     return audience;
@@ -95,6 +96,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
         framePolicy(options, event)
           ? reach.sendAsync(event, data, options)
           : this.#recordAndReport(thread, reach, event, data),
+      sendBinary: (bytes, options) => reach.sendBinary(bytes, options),
       sendCritical: (event, data) => this.#sendCritical(thread, event, data),
       ask: this.#asks.to(thread),
     };
@@ -187,8 +189,8 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
   // The requests of other nodes that this node serves.
   #localDelivery(): LocalDelivery {
     return {
-      deliver: (target, frame, policy) =>
-        deliver(this.#addressed(target), frame, this.clock, policy),
+      deliver: (target, message, policy) =>
+        deliver(this.#addressed(target), message, this.clock, policy),
       disconnect: (target, goodbye, before) =>
         this.factory.clusterConnections.disconnectHere(target, goodbye, before),
       disconnectOlder: (before, goodbye) =>

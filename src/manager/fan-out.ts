@@ -8,6 +8,7 @@ import {
 } from '../wire/delivery-result.js';
 import type { Frame } from '../wire/write-frame.js';
 import { TextFrame } from '../wire/text-frame.js';
+import type { Message } from '../wire/write-frame.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
 /** Writes a frame to the socket of a connection. */
@@ -21,10 +22,10 @@ export type Hand = (
 
 const handToAll: Hand = (manager, frame, write) => write(manager, frame);
 
-/** Sends one text to several connections, and counts the results. */
+/** Sends one message to several connections, and counts the results. */
 export function fanOut(
   managers: readonly WebSocketManager[],
-  text: string,
+  message: Message,
   clock: Clock,
   hand: Hand = handToAll,
 ): DeliveryReport {
@@ -39,9 +40,9 @@ export function fanOut(
     const result = hand(manager, frame, write);
     if (result) count(report, result);
   };
-  if (managers.length === 1) handTo(managers[0]!, text);
+  if (managers.length === 1) handTo(managers[0]!, message);
   else if (managers.length > 1) {
-    const frame = TextFrame.of(text);
+    const frame = typeof message === 'string' ? TextFrame.of(message) : message;
     // The writes belong to other connections, so they run outside the context of the handler that sends.
     runOutsideContext((all) => {
       for (const manager of all) handTo(manager, frame);

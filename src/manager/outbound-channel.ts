@@ -2,7 +2,7 @@ import type { AnyContract } from '../contract/contract.js';
 import type { CallArgs, EventOf, NoContract, SentArgs } from '../contract/message-types.js';
 import { errorText } from '../errors/error-text.js';
 import { afterSilence } from '../time/silence.js';
-import { BinaryFrame } from '../wire/binary-frame.js';
+import { BINARY_KEY, BinaryFrame } from '../wire/binary-frame.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import { SOCKET_OPEN } from '../wire/managed-socket.js';
@@ -13,8 +13,6 @@ import { FrameChannel, UNSERIALIZABLE } from './frame-channel.js';
 import type { UnsentReason } from './manager-owner.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
-/** The key of binary frames among those that are kept: the name of no event and no topic. */
-const BINARY_KEY = '\n';
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 
 /** The messages that a manager sends. `send` reports failures in its result instead of throwing. */
@@ -57,14 +55,9 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
    * @throws {TypeError} for a value that is no `Uint8Array` or `ArrayBuffer` or a policy that does not exist
    */
   sendBinary(bytes: Uint8Array | ArrayBuffer, options?: SendOptions): DeliveryResult {
-    const payload = bytes instanceof ArrayBuffer ? new Uint8Array(bytes) : bytes;
-    if (!(payload instanceof Uint8Array)) {
-      throw new TypeError(
-        `Expected sendBinary() to get a Uint8Array or an ArrayBuffer, got ${typeof bytes}.`,
-      );
-    }
     const policy = framePolicy(options, BINARY_KEY);
-    return this.isActive ? this.sendFrame(BinaryFrame.of(payload), policy) : CLOSED_RESULT;
+    const frame = BinaryFrame.of(bytes);
+    return this.isActive ? this.sendFrame(frame, policy) : CLOSED_RESULT;
   }
 
   /** Bytes of memory that waiting messages take. */

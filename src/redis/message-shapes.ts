@@ -31,6 +31,13 @@ export const isFrameText: Check<string> = (value): value is string =>
   value.startsWith('{') &&
   value.endsWith('}');
 
+/** The bytes of a binary frame. */
+export const isBase64: Check<string> = (value): value is string =>
+  typeof value === 'string' &&
+  value.length <= LONGEST_FRAME &&
+  value.length % 4 === 0 &&
+  /^[0-9A-Za-z+/]*={0,2}$/.test(value);
+
 export const isTarget: Check<ClusterTarget> = either(
   record<{ userId: string; threadId?: string | undefined }>({
     userId: isId,

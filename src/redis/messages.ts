@@ -23,6 +23,7 @@ import {
 } from './checks.js';
 import {
   areExcepted,
+  isBase64,
   isConnection,
   isDeliveryTarget,
   isFramePolicy,
@@ -58,6 +59,24 @@ export const DELIVER: Topic<DeliveryBody, DeliveryReport> = {
   isBody: record<DeliveryBody>({
     target: isDeliveryTarget,
     frame: isFrameText,
+    policy: optional(isFramePolicy),
+  }),
+  isAnswer: isReport,
+};
+
+/** Bytes for connections, in base64. */
+export interface BytesBody {
+  readonly target: DeliveryTarget;
+  readonly bytes: string;
+  readonly policy?: FramePolicy | undefined;
+}
+
+/** Hands bytes to connections, as a binary frame. */
+export const DELIVER_BYTES: Topic<BytesBody, DeliveryReport> = {
+  name: 'deliver-bytes',
+  isBody: record<BytesBody>({
+    target: isDeliveryTarget,
+    bytes: isBase64,
     policy: optional(isFramePolicy),
   }),
   isAnswer: isReport,

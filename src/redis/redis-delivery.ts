@@ -9,11 +9,13 @@ import type {
 } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
+import { BinaryFrame } from '../wire/binary-frame.js';
 import type { FramePolicy } from '../wire/send-policy.js';
+import type { Message } from '../wire/write-frame.js';
 import type { RedisConnections } from './connections.js';
 import type { Keys } from './keys.js';
 import { NOW, PUBLISH } from './lua.js';
-import { CONNECTIONS, DELIVER, type Topic } from './messages.js';
+import { CONNECTIONS, DELIVER, DELIVER_BYTES, type Topic } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
 import type { Revocations } from './revocations.js';
@@ -51,21 +53,29 @@ export class RedisDelivery implements ClusterDelivery {
 
   useLocalDelivery(local: LocalDelivery): void {
     this.bus.use(DELIVER, ({ target, frame, policy }) => local.deliver(target, frame, policy));
+    this.bus.use(DELIVER_BYTES, ({ target, bytes, policy }) =>
+      local.deliver(target, BinaryFrame.of(Buffer.from(bytes, 'base64')), policy),
+    );
     this.revocations.useLocalDelivery(local);
     this.bus.use(CONNECTIONS, ({ target }) => local.connectionsOf(target.userId));
   }
 
-  send(target: DeliveryTarget, frame: string, policy?: FramePolicy): void {
-    const sent = this.broadcast(target, this.bus.envelope(DELIVER, { target, frame, policy }));
-    sent.catch((error: unknown) => this.failed(error));
+  send(target: DeliveryTarget, message: Message, policy?: FramePolicy): void {
+    const envelope =
+      typeof message === 'string'
+        ? this.bus.envelope(DELIVER, { target, frame: message, policy })
+        : this.bus.envelope(DELIVER_BYTES, { target, bytes: base64(message), policy });
+    this.broadcast(target, envelope).catch((error: unknown) => this.failed(error));
   }
 
   sendAndReport(
     target: DeliveryTarget,
-    frame: string,
+    message: Message,
     policy?: FramePolicy,
   ): Promise<ClusterAnswers<DeliveryReport>> {
-    return this.#ask(DELIVER, { target, frame, policy }, REPORT_MS);
+    return typeof message === 'string'
+      ? this.#ask(DELIVER, { target, frame: message, policy }, REPORT_MS)
+      : this.#ask(DELIVER_BYTES, { target, bytes: base64(message), policy }, REPORT_MS);
   }
 
   disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {
@@ -111,6 +121,10 @@ export class RedisDelivery implements ClusterDelivery {
     if ('topic' in target) return this.keys.ofTopic(this.keys.hashOf(target.topic), 'nodes');
     return this.keys.nodes;
   }
+}
+
+function base64({ payload }: BinaryFrame): string {
+  return payload.toString('base64');
 }
 
 /** Messages are sent faster than Redis takes them. */

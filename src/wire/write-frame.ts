@@ -3,8 +3,11 @@ import type { ManagedSocket } from './managed-socket.js';
 import { TextFrame } from './text-frame.js';
 import { plainSenderOf } from './ws-internals.js';
 
+/** A message to any number of connections: its text, or bytes. */
+export type Message = string | BinaryFrame;
+
 /** A message that is ready to be sent: its text, or a complete WebSocket frame. */
-export type Frame = string | TextFrame | BinaryFrame;
+export type Frame = Message | TextFrame;
 
 /** Called when the operating system has taken the message, or with an error when it never will. */
 export type Written = (error?: Error | null) => void;

@@ -184,6 +184,31 @@ describe('delivery in a cluster', () => {
     await eventually(() => expect(heard(client)).toEqual([4]));
   });
 
+  it('sends bytes to the connections of every node, with a policy', async () => {
+    const [a, b] = (await nodes(2)) as [TestApp, TestApp];
+    const clients = [await open(a, 'ada'), await open(b, 'ada'), await open(b, 'bob')];
+    await factoryOf(b).managersOf('bob')[0]!.join('room:7');
+    const every = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
+    const bytesOf = ({ messages }: TestClient): unknown[] =>
+      messages.filter(({ event }) => event === '').map(({ data }) => data);
+    const emitter = emitterOf(a);
+    expect(emitter.toUser('ada').sendBinary(every)).toEqual({ sent: 1, queued: 0, dropped: 0 });
+    const none = { sent: 0, queued: 0, dropped: 0 };
+    expect(emitter.toThread('bob', 'tea').sendBinary(every, { policy: 'drop' })).toEqual(none);
+    // A node learns of the members of other nodes a moment later.
+    await eventually(async () => {
+      const { nodes: reached } = await emitter.toTopic('room:7').sendAsync('ready');
+      expect(reached[nodeIdOf(b)]?.sent).toBe(1);
+    });
+    emitter.toTopic('room:7').sendBinary(new Uint8Array([7]));
+    emitter.toConnection(factoryOf(b).managersOf('bob')[0]!.context.connectionId).sendBinary(every);
+    emitter.toAll().except({ userId: 'ada' }).sendBinary(new ArrayBuffer(0));
+    const [seven, empty] = [Buffer.from([7]), Buffer.alloc(0)];
+    await eventually(() => {
+      expect(clients.map(bytesOf)).toEqual([[every], [every], [every, seven, every, empty]]);
+    });
+  });
+
   it('keeps the order of one sender', async () => {
     const [a, b] = (await nodes(2)) as [TestApp, TestApp];
     const sender = await open(a, 'ada');

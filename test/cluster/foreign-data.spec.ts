@@ -69,7 +69,16 @@ const body = fc.oneof(
   ),
   fc.record({ hash: anything }),
 );
-const topics = ['deliver', 'disconnect', 'connections', 'event', 'doubt', 'rescue', 'renew'];
+const topics = [
+  'deliver',
+  'deliver-bytes',
+  'disconnect',
+  'connections',
+  'event',
+  'doubt',
+  'rescue',
+  'renew',
+];
 const envelope = fc.record(
   {
     from: fc.oneof(anything, fc.constantFrom('a', 'f'.repeat(32))),

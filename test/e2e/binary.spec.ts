@@ -6,6 +6,7 @@ import {
   IsolatedGateway,
   SubscribeBinary,
   UserExecutionContext,
+  WebSocketEmitter,
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
@@ -150,5 +151,49 @@ describe('sendBinary', () => {
     }
     expect(result).toEqual({ dropped: 'slow-consumer' });
     expect(open.sendBinary(chunk)).toEqual({ dropped: 'closed' });
+  });
+
+  it('reaches every audience of the emitter, is no event of a history, and takes policies', async () => {
+    const client = await start('/plain', { resume: {}, topics: { history: {} } });
+    const other = await testApp.connect('/plain?user=bob');
+    const [ada, bob] = [binaryFrames(client), binaryFrames(other)];
+    const open = manager();
+    await open.join('room:7');
+    const { threadId, connectionId } = open.context;
+    const emitter = testApp.app.get(WebSocketEmitter);
+    const audiences = [
+      emitter.toUser('ada'),
+      emitter.toThread('ada', threadId),
+      emitter.toConnection(connectionId),
+      emitter.toTopic('room:7'),
+      emitter.toAll(),
+      emitter.toAll().except({ userId: 'bob' }),
+    ];
+    audiences.forEach((audience, index) => {
+      const bytes = new Uint8Array([index]);
+      const count = index === 4 ? 2 : 1;
+      expect(audience.sendBinary(bytes)).toEqual({ sent: count, queued: 0, dropped: 0 });
+      bytes.fill(99);
+    });
+    await eventually(() => expect(ada.map(([byte]) => byte)).toEqual([0, 1, 2, 3, 4, 5]));
+    await eventually(() => expect(bob.map(([byte]) => byte)).toEqual([4]));
+    expect(emitter.toUser('eve').sendBinary(new ArrayBuffer(3))).toEqual({
+      sent: 0,
+      queued: 0,
+      dropped: 0,
+    });
+    expect(() => emitter.toUser('ada').sendBinary('text' as never)).toThrow(TypeError);
+
+    const thaw = client.freeze();
+    const chunk = Buffer.alloc(65_536, 1);
+    while (open.bufferedBytes <= 65_536) emitter.toUser('ada').sendBinary(chunk);
+    const toAda = emitter.toUser('ada');
+    const none = { sent: 0, queued: 0, dropped: 0 };
+    expect(toAda.sendBinary(chunk, { policy: 'drop' })).toEqual({ ...none, dropped: 1 });
+    expect(toAda.sendBinary(Buffer.from('a'), { policy: 'latest' })).toMatchObject({ queued: 1 });
+    expect(toAda.sendBinary(Buffer.from('b'), { policy: 'latest' })).toMatchObject({ replaced: 1 });
+    expect(open.latestWaiting).toBe(1);
+    thaw();
+    await eventually(() => expect(ada.at(-1)).toEqual(Buffer.from('b')));
   });
 });
