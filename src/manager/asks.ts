@@ -76,6 +76,11 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
     return sum;
   }
 
+  /** The connections that have open questions. */
+  managers(): Iterable<Manager> {
+    return this.#open.keys();
+  }
+
   /** The open questions of a connection, the oldest first. */
   of(manager: Manager): OpenWork[] {
     const now = this.clock.now();

@@ -36,6 +36,8 @@ export interface FactoryStats {
     readonly openAsks: number;
     /** Streams and observables that handlers have returned, and that are open. */
     readonly openStreams: number;
+    /** Messages with the policy `'latest'` that wait for room. */
+    readonly latestWaiting: number;
     /** Present when a cluster is configured. */
     readonly cluster?: ClusterStatus;
   };
@@ -51,6 +53,8 @@ export interface FactoryCounters {
   readonly connections: number;
   /** Open at this moment. */
   readonly openAsks: number;
+  /** Kept at this moment. */
+  readonly latestWaiting: number;
 }
 
 export function readFactoryStats(
@@ -93,6 +97,7 @@ export function readFactoryStats(
       pinned: registry.pinned.size,
       openAsks: counters.openAsks,
       openStreams,
+      latestWaiting: counters.latestWaiting,
       ...(cluster && { cluster: cluster.status() }),
     },
     userDistribution,

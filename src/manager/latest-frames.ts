@@ -54,6 +54,11 @@ export class LatestFrames<Manager extends BusyManager> {
     return this.#kept.get(manager)?.bytes ?? 0;
   }
 
+  /** The connections that messages are kept for. */
+  managers(): Iterable<Manager> {
+    return this.#kept.keys();
+  }
+
   /** Messages that are kept for all connections. */
   get size(): number {
     let sum = 0;

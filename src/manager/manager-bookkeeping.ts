@@ -77,6 +77,12 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
     return manager;
   }
 
+  /** What is kept beside the managers, with its name. It is deleted when a manager closes. */
+  *kept(): Generator<readonly [WebSocketManager, string]> {
+    for (const manager of this.asks.managers()) yield [manager, 'questions'];
+    for (const manager of this.latest.managers()) yield [manager, 'latest messages'];
+  }
+
   touched(manager: WebSocketManager): void {
     this.registry.touch(manager);
   }

@@ -62,9 +62,10 @@ export class WebSocketManagerFactory {
   /** @internal Counts of events since the start. The current state is in the registry. */
   get counters(): FactoryCounters {
     const { limitHits } = this.#reservations;
-    const { connections, asks } = this.bookkeeping;
+    const { connections, asks, latest } = this.bookkeeping;
     const { violations: securityViolations } = this.#ownership;
-    return { limitHits, connections, securityViolations, openAsks: asks.size };
+    const open = { openAsks: asks.size, latestWaiting: latest.size };
+    return { limitHits, connections, securityViolations, ...open };
   }
 
   /**

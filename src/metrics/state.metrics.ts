@@ -1,29 +1,10 @@
 import { ADDRESS_CLASSES } from '../address/ip-address.js';
 import { REFUSAL_REASONS } from '../handshake/refusal.js';
-import type { StateMetric } from './metric.js';
-import type { MetricValue } from './metric-value.js';
-import { buildInfo } from './build-info.js';
 import { LEAK_CAUSES } from '../monitoring/leak.detector.js';
-
-type Read = StateMetric['read'];
-
-function gauge(
-  name: string,
-  help: string,
-  read: Read,
-  labels: readonly string[] = [],
-): StateMetric {
-  return { name, kind: 'gauge', help, labels, read };
-}
-
-function counter(
-  name: string,
-  help: string,
-  read: Read,
-  labels: readonly string[] = [],
-): StateMetric {
-  return { name, kind: 'counter', help, labels, read };
-}
+import { buildInfo } from './build-info.js';
+import type { StateMetric } from './metric.js';
+import { counter, gauge, samplesOf } from './read-metric.js';
+import { TOPIC_METRICS } from './topic.metrics.js';
 
 /** Metrics that are read from the live state, so that no number is kept twice. */
 export const STATE_METRICS: readonly StateMetric[] = [
@@ -126,7 +107,7 @@ export const STATE_METRICS: readonly StateMetric[] = [
   ),
   gauge(
     'leak_suspects',
-    'Suspected leaks: not disposed in time, abandoned and not ended, or disposed and still in memory.',
+    'Suspected leaks: not disposed in time, abandoned and not ended, or disposed and still kept or in memory.',
     ({ leaks }) => {
       const { suspects } = leaks.getReport();
       return LEAK_CAUSES.map((cause) => ({
@@ -209,38 +190,13 @@ export const STATE_METRICS: readonly StateMetric[] = [
     'Streams and observables that handlers have returned, and that are open.',
     ({ fleet }) => fleet.openStreams,
   ),
-  gauge('topics_active', 'Topics that connections are in.', ({ topics }) => topics.size),
   gauge(
-    'topic_memberships',
-    'Memberships of connections in topics.',
-    ({ topics }) => topics.memberships,
+    'latest_waiting',
+    'Messages with the policy `latest` that wait for slow readers.',
+    ({ factory }) => factory.bookkeeping.latest.size,
   ),
-  gauge(
-    'topic_subscriptions_pending',
-    'Subscriptions of clients that wait for the authorizer.',
-    ({ subscriptions }) => subscriptions.pending,
-  ),
-  counter(
-    'topic_subscriptions_refused_total',
-    'Subscriptions of clients that were refused, by the code of the reply.',
-    ({ subscriptions }) => samplesOf(subscriptions.refusals, 'code'),
-    ['code'],
-  ),
-  gauge(
-    'topic_histories',
-    'Topics whose events this process keeps; 0 where Redis keeps them.',
-    ({ topics }) => topics.histories?.history.size ?? 0,
-  ),
-  gauge(
-    'topic_history_bytes',
-    'Bytes of the events of topics that this process keeps; 0 where Redis keeps them.',
-    ({ topics }) => topics.histories?.history.bytes ?? 0,
-  ),
+  ...TOPIC_METRICS,
   gauge('draining', '1 while the process is going away.', ({ handshake }) =>
     Number(handshake.isDraining),
   ),
 ];
-
-function samplesOf(counts: Readonly<Record<string, number>>, label: string): MetricValue[] {
-  return Object.entries(counts).map(([key, value]) => ({ labels: { [label]: key }, value }));
-}

@@ -11,10 +11,11 @@ import { type Clock, CLOCK } from '../time/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { Journal, subjectOf } from '../journal/journal.js';
 import { type Ledger, ManagerRegistry } from '../manager/manager-registry.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 
 /** Every cause of a {@link LeakSuspect}. */
-export const LEAK_CAUSES = ['overdue', 'abandoned', 'reachable'] as const;
+export const LEAK_CAUSES = ['overdue', 'abandoned', 'kept', 'reachable'] as const;
 
 export type LeakCause = (typeof LEAK_CAUSES)[number];
 
@@ -22,7 +23,8 @@ export type LeakCause = (typeof LEAK_CAUSES)[number];
 export interface LeakSuspect {
   /**
    * `overdue`: closed, but not disposed within its deadline. `abandoned`: a hook, handler or disposer that did not end
-   * in time and has not ended since. `reachable`: disposed, but still in memory.
+   * in time and has not ended since. `kept`: disposed, but questions to its client or messages for it are still kept.
+   * `reachable`: disposed, but still in memory.
    */
   readonly cause: LeakCause;
   readonly connectionId: string;
@@ -30,7 +32,10 @@ export interface LeakSuspect {
   readonly isolationKey: string;
   /** Milliseconds since the manager was created; for `abandoned`, since the step was abandoned. */
   readonly ageMs: number;
-  /** Name of the abandoned step: `handleDisconnect`, `message handlers`, `onDispose`, `dispose DraftStore`, … */
+  /**
+   * Name of the abandoned step: `handleDisconnect`, `message handlers`, `onDispose`, `stream of tokens`, …; or what is
+   * kept: `questions`, `latest messages`.
+   */
   readonly label?: string;
   /** The stack that created the manager, with `leaks.captureCreationSite`. */
   readonly creationSite?: string;
@@ -75,6 +80,7 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly registry: ManagerRegistry,
     private readonly journal: Journal,
+    private readonly factory: WebSocketManagerFactory,
   ) {
     registry.useRemovalListener((manager) => this.#watch(manager));
   }
@@ -94,7 +100,12 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
 
   /** The ledger, and the suspected leaks. A clean run has no suspects. */
   getReport(): LeakReport {
-    const suspects = [...this.#overdue(), ...this.#abandoned(), ...this.#reachable()];
+    const suspects = [
+      ...this.#overdue(),
+      ...this.#abandoned(),
+      ...this.#kept(),
+      ...this.#reachable(),
+    ];
     return { ledger: this.registry.ledger, suspects };
   }
 
@@ -147,6 +158,14 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
       const site = creationSite === undefined ? {} : { creationSite };
       return { cause: 'abandoned', ...step, ageMs: now - abandonedAt, ...site };
     });
+  }
+
+  #kept(): LeakSuspect[] {
+    const suspects: LeakSuspect[] = [];
+    for (const [manager, label] of this.factory.bookkeeping.kept()) {
+      if (manager.state === 'closed') suspects.push({ ...this.#suspect(manager, 'kept'), label });
+    }
+    return suspects;
   }
 
   #reachable(): LeakSuspect[] {

@@ -28,13 +28,14 @@ export async function expectNoLeaks(
 function countsOf(app: INestApplicationContext): Record<string, number> {
   const registry = app.get(ManagerRegistry, { strict: false });
   const { created, active, disposed } = registry.ledger;
-  const { asks } = app.get(WebSocketManagerFactory, { strict: false }).bookkeeping;
+  const { asks, latest } = app.get(WebSocketManagerFactory, { strict: false }).bookkeeping;
   return {
     'active connections': active,
     'users with connections': registry.userCount,
     'managers made and neither active nor disposed': created - active - disposed,
     'running handlers': app.get(TrafficCounters, { strict: false }).inFlight,
     'questions to clients': asks.asked,
+    'messages kept for slow readers': latest.size,
     'pending handshakes': app.get(HandshakeService, { strict: false }).pending,
   };
 }

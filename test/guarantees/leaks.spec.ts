@@ -136,6 +136,30 @@ describe('the leak detector', () => {
     expect(overdue()).toEqual([]);
   });
 
+  it('finds questions and messages that are kept for a connection that is disposed of', async () => {
+    watch();
+    const manager = await fleet.connect('ada');
+    const { asks, latest } = fleet.factory.bookkeeping;
+    const asked = manager.ask('sure?').catch(() => 'rejected');
+    const busy = Object.assign(fleet.socketOf(manager), { bufferedAmount: 100_000 });
+    expect(manager.send('price', 1, { policy: 'latest' })).toBe('queued');
+    expect(fleet.factory.getStats().currentState).toMatchObject({ openAsks: 1, latestWaiting: 1 });
+    expect([asks.asked, latest.size, fleet.leaks.getReport().suspects]).toEqual([1, 1, []]);
+    busy.leave();
+    expect(await asked).toBe('rejected');
+    await fleet.clock.settle();
+    expect([asks.asked, latest.size, fleet.leaks.getReport().suspects]).toEqual([0, 0, []]);
+
+    // As a fault of the library would leave it.
+    latest.keep(manager, 'price', '{}');
+    const { connectionId } = manager.context;
+    expect(fleet.leaks.getReport().suspects).toMatchObject([
+      { cause: 'kept', label: 'latest messages', connectionId },
+    ]);
+    latest.close(manager);
+    expect(fleet.leaks.getReport().suspects).toEqual([]);
+  });
+
   it('watches a bounded number of managers, including the latest ones', async () => {
     watch();
     await churn(2_000, { keepLast: false });

@@ -102,7 +102,7 @@ export class Fleet {
       this.options.cluster?.create({ clock, journal }),
     );
     this.heartbeat = new Heartbeat(this.options, clock, registry, removal);
-    this.leaks = new LeakDetector(this.options, clock, registry, journal);
+    this.leaks = new LeakDetector(this.options, clock, registry, journal, this.factory);
   }
 
   context(userId: string, threadId = 'tea'): UserExecutionContext {

@@ -137,6 +137,7 @@ function renderProof({ ledger, consistency, leaks, states, violations }) {
 const SUSPICIONS = {
   overdue: 'closed, not disposed in time',
   abandoned: 'given up, not ended',
+  kept: 'disposed, something is kept for it',
   reachable: 'disposed, still in memory',
 };
 
