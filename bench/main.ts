@@ -11,9 +11,17 @@ import { latency } from './measures/latency.js';
 import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
+import { refusals } from './measures/refusals.js';
 import { slots } from './measures/slots.js';
 import { topics } from './measures/topics.js';
-import { DeliveryWays, liveManagers, ManagerCounts, MembershipWays, SlotWays } from './metrics.js';
+import {
+  ArrivalWays,
+  DeliveryWays,
+  liveManagers,
+  ManagerCounts,
+  MembershipWays,
+  SlotWays,
+} from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { isBroken, type Ratio, ratiosOf } from './ratios.js';
 import { environment } from '../lab/environment.js';
@@ -26,6 +34,7 @@ const measures: readonly Measure[] = [
   echo,
   latency,
   connect,
+  refusals,
   code,
   memory,
   fanOut,
@@ -39,6 +48,7 @@ const measures: readonly Measure[] = [
 /** The subjects that values belong to, in the order of the tables. */
 const SUBJECTS = [
   ...candidates.map(({ name }) => name),
+  ...ArrivalWays,
   ...ManagerCounts.map(liveManagers),
   ...DeliveryWays,
   ...SlotWays,
@@ -46,7 +56,7 @@ const SUBJECTS = [
 ];
 
 /** The measures that have promised ratios. */
-const PROMISED: readonly Measure[] = [echo, connect, memory, fanOut, topics, managers];
+const PROMISED: readonly Measure[] = [echo, connect, refusals, memory, fanOut, topics, managers];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
   const known = measures.map(({ name }) => name);

@@ -11,6 +11,13 @@ export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
 /** A plain Redis command, and the library's slot. */
 export const SlotWays = ['plain SET', 'slot'] as const;
+/** What may become of an arrival. */
+export const ArrivalWays = [
+  'accepted',
+  'refused with 503, rate of the process',
+  'refused with 429, rate of the address',
+] as const;
+export type ArrivalWay = (typeof ArrivalWays)[number];
 /** The ways to send a message to another node. */
 export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
@@ -63,6 +70,12 @@ export const metrics = {
   connectCpu: (): Metric => ({
     id: 'connect.cpu',
     title: 'CPU per connect and close',
+    unit: 'µs',
+    digits: 0,
+  }),
+  arrivalCpu: (): Metric => ({
+    id: 'refusals.cpu',
+    title: 'CPU per arrival, accepted and closed, or refused by admission',
     unit: 'µs',
     digits: 0,
   }),

@@ -1,4 +1,4 @@
-import { liveManagers, MembershipWays, metrics, TopicsEach } from './metrics.js';
+import { ArrivalWays, liveManagers, MembershipWays, metrics, TopicsEach } from './metrics.js';
 import type { Results } from './results.js';
 import { type Summary, summarise } from './statistics.js';
 
@@ -71,6 +71,7 @@ function promises(idle: number): Promised[] {
       other: 'nest-request-scoped',
       limit: 0.8,
     },
+    ...refusalPromises(),
     {
       title: 'Heap per idle connection, per-connection injection',
       against: 'bare ws',
@@ -113,6 +114,18 @@ function promises(idle: number): Promised[] {
       limit: 1.5,
     },
   ];
+}
+
+function refusalPromises(): Promised[] {
+  const [accepted, ...refused] = ArrivalWays;
+  return refused.map((subject) => ({
+    title: `CPU per arrival, ${subject}`,
+    against: 'an arrival that connects and closes',
+    metricId: metrics.arrivalCpu().id,
+    subject,
+    other: accepted,
+    limit: 0.5,
+  }));
 }
 
 function topicPromises(subject: string): Promised[] {

@@ -43,6 +43,8 @@ export function candidateNamed(name: string): Candidate {
 export interface ServerOptions {
   /** How many concurrent connections the server must hold. */
   readonly connections: number;
+  /** Lets admission refuse nearly all arrivals: by the rate of the process, or by that of their address. */
+  readonly refuses?: 'process' | 'address';
   /** The Redis that connects the server with other nodes. Default: it is the only one. */
   readonly redisUrl?: string;
   /** Whether the messages to {@link TOPIC} are kept for clients that come back. Only with `redisUrl`. */

@@ -31,17 +31,24 @@ function managersOf(factory: WebSocketManagerFactory): Iterable<WebSocketManager
   return registry.all();
 }
 
+// One arrival is admitted per second. In the second case 16 of them, because the clients have as many addresses.
+const REFUSING = {
+  process: { perSecond: 1, burst: 1 },
+  address: { perSecond: 1_000_000, burst: 1_000_000, perAddress: { perSecond: 1 } },
+};
+
 @Module({})
 class AppModule {}
 
 /** Starts an app with an isolated gateway. All options have their defaults, except `maxManagers` for large loads. */
 export async function startIsolated(
   providers: Type[],
-  { connections, redisUrl, keepsHistory }: ServerOptions,
+  { connections, refuses, redisUrl, keepsHistory }: ServerOptions,
 ): Promise<BenchServer> {
   const options: WebSocketIsolationOptions = { authenticator: QueryAuthenticator };
   // The default is 10,000. Only larger loads need a higher limit.
   if (connections > 10_000) options.limits = { maxManagers: connections };
+  if (refuses) options.handshake = { admission: REFUSING[refuses] };
   if (redisUrl !== undefined) options.cluster = redisCluster({ url: redisUrl });
   if (keepsHistory) options.topics = { history: {} };
   const module: DynamicModule = {

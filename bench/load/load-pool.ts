@@ -46,6 +46,18 @@ export async function openAndCloseAll(crowd: Crowd): Promise<void> {
   });
 }
 
+/** Arrives, and expects to be refused. Connections that are accepted all the same are closed. */
+export async function beRefusedAll(crowd: Crowd): Promise<void> {
+  await inParallel(crowd, async () => {
+    await LoadClient.open(nextTarget(crowd)).then(
+      (client) => client.close(),
+      (error: Error) => {
+        if (!/ (429|503) /.test(error.message)) throw error;
+      },
+    );
+  });
+}
+
 export async function closeAll(clients: readonly LoadClient[]): Promise<void> {
   await Promise.all(clients.map((client) => client.close()));
 }

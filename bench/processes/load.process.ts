@@ -1,7 +1,7 @@
 // The load: the clients of all servers, in a separate process.
 import type { Protocol } from '../candidates/candidate.js';
 import type { LoadClient } from '../load/client.js';
-import { closeAll, type Crowd, openAll, openAndCloseAll } from '../load/load-pool.js';
+import { beRefusedAll, closeAll, type Crowd, openAll, openAndCloseAll } from '../load/load-pool.js';
 import {
   echoAtFixedRate,
   echoAtFullSpeed,
@@ -35,6 +35,9 @@ const methods = {
     groups.delete(name);
     await closeAll(clients);
   },
+
+  /** Opens connections that the server is to refuse. Closes those that it accepts. */
+  beRefused: (crowd: Crowd): Promise<void> => beRefusedAll(crowd),
 
   openAndClose: (crowd: Crowd): Promise<void> => openAndCloseAll(crowd),
 

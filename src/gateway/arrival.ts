@@ -17,7 +17,7 @@ import {
 } from '../handshake/handshake-attempt.js';
 import type { HandshakeService } from '../handshake/handshake.service.js';
 import { foreignOrigin, isOriginAllowed, originRefused } from '../handshake/origin.js';
-import { authenticationRefused, HandshakeRefused } from '../handshake/refusal.js';
+import { authenticationRefused, HandshakeRefused, refusalFor } from '../handshake/refusal.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -211,7 +211,7 @@ export class Arrival implements HandshakeOwner {
       // `handleProtocols` is code of the app and may throw, since its input comes from the client.
       abandonUpgrade();
       const { userId } = manager.context;
-      const { refusal } = new HandshakeRefused('scope-failed', { error, userId });
+      const refusal = refusalFor('scope-failed', { error, userId });
       this.host.refused.refuse(this.upgrade, refusal, this.server, 'http');
     }
   }

@@ -131,7 +131,7 @@ export class GatewayRuntime implements OnModuleInit {
       const startedAt = this.clock.now();
       const server = this.#servers.get(endpoint);
       if (server) new Arrival(host, server, { request, socket, head, startedAt }).start();
-      else refuseWithHttp({ socket }, starting().refusal);
+      else refuseWithHttp({ socket }, starting());
     });
   }
 

@@ -105,7 +105,11 @@ export class HandshakeAttempt {
   }
 
   refuse(error: unknown): void {
-    this.#end({ refusal: refusalOf(error) });
+    this.refuseWith(refusalOf(error));
+  }
+
+  refuseWith(refusal: Refusal): void {
+    this.#end({ refusal });
   }
 
   /**

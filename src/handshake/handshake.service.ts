@@ -91,8 +91,8 @@ export class HandshakeService implements OnApplicationShutdown {
 
   // The place of a handshake, or its refusal.
   #judge(socket: Duplex, owner: HandshakeOwner): PendingHandshakes | Refusal {
-    if (this.#isDraining) return draining().refusal;
-    if (!this.#isOpen) return starting().refusal;
+    if (this.#isDraining) return draining();
+    if (!this.#isOpen) return starting();
     if (!this.#admission && !this.#isFull) return this.#pending;
     return this.#admit(this.#visitor(owner), socket);
   }
@@ -104,7 +104,7 @@ export class HandshakeService implements OnApplicationShutdown {
       admission?.judge(visitor) ??
       (isFull ? this.#judgeWithoutPlace(visitor) : undefined) ??
       admission?.take(visitor);
-    if (refusal) return refusedForNow(refusal.reason, refusal.retryAfterMs).refusal;
+    if (refusal) return refusedForNow(refusal.reason, refusal.retryAfterMs);
     admission?.hold(visitor, socket);
     return isFull ? this.#returning : this.#pending;
   }

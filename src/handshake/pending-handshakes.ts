@@ -2,7 +2,7 @@ import type { Clock, Release } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
 import { LinkedList } from '../structures/linked-list.js';
 import type { HandshakeAttempt } from './handshake-attempt.js';
-import { HandshakeRefused } from './refusal.js';
+import { type Refusal, refusalFor } from './refusal.js';
 
 /** The pending handshakes, the oldest first. All have the same timeout, so one timer, for the oldest, is enough. */
 export class PendingHandshakes {
@@ -30,8 +30,8 @@ export class PendingHandshakes {
   }
 
   /** Refuses all of them, each with a refusal of its own. */
-  refuseAll(refusal: () => HandshakeRefused): void {
-    for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuse(refusal());
+  refuseAll(refusal: () => Refusal): void {
+    for (const attempt of [...this.#watched, ...this.#newcomers]) attempt.refuseWith(refusal());
     this.#stopTimer?.();
     this.#stopTimer = undefined;
   }
@@ -75,7 +75,7 @@ export class PendingHandshakes {
     for (let oldest = this.#oldest; oldest && oldest.deadlineAt <= now; oldest = this.#oldest) {
       // Removed first, so that the loop ends whatever a refusal does.
       oldest.link.remove();
-      oldest.refuse(new HandshakeRefused('timeout'));
+      oldest.refuseWith(refusalFor('timeout'));
     }
   }
 }

@@ -73,17 +73,21 @@ export const REFUSAL_REASONS: readonly RefusalReason[] = Object.freeze(
   Object.keys(ANSWERS) as RefusalReason[],
 );
 
+type RefusalDetails = Partial<Omit<Refusal, 'reason'>>;
+
+/** Not an error: a process under load refuses many arrivals, and collecting a stack is a good part of what one costs. */
+export function refusalFor(reason: RefusalReason, details?: RefusalDetails): Refusal {
+  const [status, code] = ANSWERS[reason];
+  return { reason, status, code, ...details };
+}
+
 /** Thrown inside a handshake to end it with a refusal. */
 export class HandshakeRefused extends Error {
   readonly refusal: Refusal;
 
-  constructor(
-    reason: RefusalReason,
-    details: Partial<Pick<Refusal, 'status' | 'code' | 'retryAfterMs' | 'userId' | 'error'>> = {},
-  ) {
+  constructor(reason: RefusalReason, details?: RefusalDetails) {
     super(reason);
-    const [status, code] = ANSWERS[reason];
-    this.refusal = { reason, status, code, ...details };
+    this.refusal = refusalFor(reason, details);
   }
 }
 
@@ -95,17 +99,17 @@ export class HandshakeRefused extends Error {
 export function refusedForNow(
   reason: RefusalReason,
   retryAfterMs: number = spreadFrom(RETRY_AFTER_MS),
-): HandshakeRefused {
-  return new HandshakeRefused(reason, { retryAfterMs: Math.ceil(retryAfterMs) });
+): Refusal {
+  return refusalFor(reason, { retryAfterMs: Math.ceil(retryAfterMs) });
 }
 
 /** The application has not bootstrapped yet. */
-export function starting(): HandshakeRefused {
+export function starting(): Refusal {
   return refusedForNow('starting');
 }
 
 /** The process is shutting down. */
-export function draining(): HandshakeRefused {
+export function draining(): Refusal {
   return refusedForNow('draining');
 }
 
@@ -113,29 +117,29 @@ export function draining(): HandshakeRefused {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
   if (error instanceof InvalidContextError) {
-    return new HandshakeRefused('invalid-context', { error }).refusal;
+    return refusalFor('invalid-context', { error });
   }
   if (error instanceof ExpiredIdentityError) {
     const { userId } = error;
-    return new HandshakeRefused('unauthorized', { userId, error }).refusal;
+    return refusalFor('unauthorized', { userId, error });
   }
   if (error instanceof IsolationViolationError) {
-    return new HandshakeRefused('forbidden', { error }).refusal;
+    return refusalFor('forbidden', { error });
   }
   if (error instanceof ManagerLimitError) {
     const { userId, retryAfterMs, scope } = error;
     const reason: RefusalReason = scope === 'user' ? 'user-limit' : 'process-limit';
-    return new HandshakeRefused(reason, { userId, retryAfterMs }).refusal;
+    return refusalFor(reason, { userId, retryAfterMs });
   }
   if (error instanceof ClusterUnavailableError) {
     const { retryAfterMs } = error;
-    return new HandshakeRefused('cluster-unavailable', { retryAfterMs }).refusal;
+    return refusalFor('cluster-unavailable', { retryAfterMs });
   }
   // The process, or code of the app, closed the manager before it was connected: the client may try again.
   if (error instanceof ManagerClosedError) {
-    return draining().refusal;
+    return draining();
   }
-  return new HandshakeRefused('auth-failed', { error }).refusal;
+  return refusalFor('auth-failed', { error });
 }
 
 /** The part of a refusal that the client receives: never the cause. */

@@ -208,9 +208,9 @@ export class IsolatedWsAdapter extends WsAdapter {
     if (gateways.length > 0) {
       if (hasBody(request)) answer(socket, '400 Bad Request');
       else if (this.#acceptor.part) this.#acceptor.part(endpoint, ...upgrade);
-      else refuseWithHttp({ socket }, starting().refusal);
+      else refuseWithHttp({ socket }, starting());
     } else if (this.#closings.has(webSocketServer)) {
-      refuseWithHttp({ socket }, draining().refusal);
+      refuseWithHttp({ socket }, draining());
     } else this.#takePlain(webSocketServer, upgrade);
   }
 
