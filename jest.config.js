@@ -6,6 +6,9 @@ export default {
   injectGlobals: false, // import { describe, expect, it, jest } from '@jest/globals'
   setupFiles: ['reflect-metadata', '<rootDir>/test/support/patience.ts'],
   maxWorkers: '100%',
+  // A worker keeps the modules of the specs that it has run. Specs that collect garbage take ever longer for it: a
+  // new worker costs less.
+  workerIdleMemoryLimit: '256MB',
   // For machines ten times slower than ours: what hangs fails all the same.
   testTimeout: 3_600_000,
 
