@@ -97,19 +97,16 @@ describe('the tarball', () => {
     expect(targets.filter((target) => !files.includes(target.replace('./', '')))).toEqual([]);
   });
 
-  it('contains the build and its source maps, and no development files', () => {
+  it('contains the build, and no development files', () => {
     const outside = files.filter((file) => !file.startsWith('dist/'));
     expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
     const page = 'dist/dashboard/public/';
     const built = files.filter((file) => file.startsWith('dist/') && !file.startsWith(page));
-    expect(built.filter((file) => !/\.(js|js\.map|d\.ts)$/.test(file))).toEqual([]);
+    expect(built.filter((file) => !/\.(js|d\.ts)$/.test(file))).toEqual([]);
     const scripts = built.filter((file) => file.endsWith('.js'));
     expect(scripts.length).toBeGreaterThan(100);
-    const withoutMap = scripts.filter((file) => {
-      const { sourcesContent } = JSON.parse(read(`${file}.map`)) as { sourcesContent?: string[] };
-      return !read(file).includes('//# sourceMappingURL=') || !sourcesContent?.[0];
-    });
-    expect(withoutMap).toEqual([]);
+    // A reference to a source map that is not there makes debuggers warn.
+    expect(scripts.filter((file) => read(file).includes('sourceMappingURL'))).toEqual([]);
   });
 
   it('contains no path of the build machine', () => {
