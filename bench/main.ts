@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Candidate, candidates } from './candidates/candidate.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
+import { crowd } from './measures/crowd.js';
 import { delivery } from './measures/delivery.js';
 import { echo } from './measures/echo.js';
 import { fanOut } from './measures/fan-out.js';
@@ -32,6 +33,7 @@ import { readSettings, type Settings, USAGE } from './settings.js';
 
 const measures: readonly Measure[] = [
   echo,
+  crowd,
   latency,
   connect,
   refusals,
@@ -56,7 +58,16 @@ const SUBJECTS = [
 ];
 
 /** The measures that have promised ratios. */
-const PROMISED: readonly Measure[] = [echo, connect, refusals, memory, fanOut, topics, managers];
+const PROMISED: readonly Measure[] = [
+  echo,
+  crowd,
+  connect,
+  refusals,
+  memory,
+  fanOut,
+  topics,
+  managers,
+];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
   const known = measures.map(({ name }) => name);

@@ -6,7 +6,9 @@ export interface Metric {
   readonly digits: number;
 }
 
-export const EchoSizes = [64, 4096] as const;
+export const EchoSizes = [64, 1024, 4096, 16_384] as const;
+/** The sizes of the messages of a crowd: {@link metrics.crowdCpu}. */
+export const CrowdSizes = [64, 4096] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
 /** A plain Redis command, and the library's slot. */
@@ -42,6 +44,18 @@ export const metrics = {
     title: `Echoes per second, ${sizeName(bytes)}`,
     unit: '1/s',
     digits: 0,
+  }),
+  crowdCpu: (bytes: number): Metric => ({
+    id: `crowd.${bytes}.cpu`,
+    title: `CPU per echo, ${sizeName(bytes)}, 1,000 open, 200 in flight, one core`,
+    unit: 'µs',
+    digits: 1,
+  }),
+  coldCrowdCpu: (bytes: number): Metric => ({
+    id: `crowd.${bytes}.cold.cpu`,
+    title: `The same, ${sizeName(bytes)}, the first 10,000 messages of a server`,
+    unit: 'µs',
+    digits: 1,
   }),
   latency: (percentile: 'p50' | 'p99', perSecond: number): Metric => ({
     id: `latency.${percentile}`,

@@ -26,8 +26,17 @@ export class Remote<T extends Methods<T>> {
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
 
-  constructor(module: URL, execArgv: readonly string[] = []) {
-    this.#child = fork(module, { execArgv: [...execArgv], stdio: ['ignore', 'ignore', 2, 'ipc'] });
+  /** @param core the number of the processor core that the child runs on, where `taskset` exists. Default: any */
+  constructor(module: URL, execArgv: readonly string[] = [], core?: number) {
+    const stdio: ['ignore', 'ignore', 2, 'ipc'] = ['ignore', 'ignore', 2, 'ipc'];
+    this.#child =
+      core === undefined || process.platform !== 'linux'
+        ? fork(module, { execArgv: [...execArgv], stdio })
+        : fork(module, {
+            execPath: 'taskset',
+            execArgv: ['-c', `${core}`, process.execPath, ...execArgv],
+            stdio,
+          });
     this.#child.on('message', (message) => this.#answered(message as Response));
     this.#child.on('exit', (code, signal) => {
       const error = new Error(`A child process ended with ${code ?? signal}`);

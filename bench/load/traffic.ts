@@ -47,6 +47,38 @@ export function echoAtFullSpeed(
   });
 }
 
+/**
+ * Keeps `inFlight` messages in flight among all clients, which take turns. Resolves when all `messages` have their
+ * echoes.
+ */
+export function echoInTurn(
+  clients: readonly LoadClient[],
+  options: { protocol: Protocol; bytes: number; messages: number; inFlight: number },
+): Promise<EchoRun> {
+  const frame = echoFrame(options.protocol, options.bytes);
+  const startedAt = performance.now();
+  const { messages } = options;
+  let sent = 0;
+  let received = 0;
+  const sendNext = (): void => {
+    clients[sent % clients.length]!.send(frame);
+    sent += 1;
+  };
+  return new Promise((resolve) => {
+    for (const client of clients) {
+      client.onMessage = () => {
+        received += 1;
+        if (sent < messages) sendNext();
+        else if (received === messages) {
+          for (const each of clients) each.onMessage = ignore;
+          resolve({ messages, elapsedMs: performance.now() - startedAt });
+        }
+      };
+    }
+    while (sent < options.inFlight) sendNext();
+  });
+}
+
 /** Each client sends one message. Resolves after the last echo. */
 export function echoOnce(
   clients: readonly LoadClient[],

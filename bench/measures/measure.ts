@@ -28,22 +28,27 @@ export interface Fleet {
   readonly load: Remote<LoadMethods>;
 }
 
-export function startLoad(): Remote<LoadMethods> {
-  return new Remote(new URL('../processes/load.process.js', import.meta.url));
+export function startLoad(core?: number): Remote<LoadMethods> {
+  return new Remote(new URL('../processes/load.process.js', import.meta.url), [], core);
 }
 
-/** Starts the servers of the candidates and a load process, and ends them even if `work` rejects. */
+/**
+ * Starts the servers of the candidates and a load process, and ends them even if `work` rejects.
+ *
+ * @param core the processor core that all of them share, where `taskset` exists. Default: all cores
+ */
 export async function withFleet(
   { profiles }: Bench,
   candidates: readonly Candidate[],
   options: ServerOptions,
   work: (fleet: Fleet) => Promise<void>,
+  core?: number,
 ): Promise<void> {
-  const load = startLoad();
+  const load = startLoad(core);
   const servers: Server[] = [];
   try {
     for (const candidate of candidates) {
-      servers.push(await Server.start(candidate, options, profiles));
+      servers.push(await Server.start(candidate, options, profiles, core));
     }
     // Booting leaves work for background threads: compilation and garbage collection.
     await pause(500);

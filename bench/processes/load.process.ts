@@ -5,6 +5,7 @@ import { beRefusedAll, closeAll, type Crowd, openAll, openAndCloseAll } from '..
 import {
   echoAtFixedRate,
   echoAtFullSpeed,
+  echoInTurn,
   echoOnce,
   type EchoRun,
   type LatencyRun,
@@ -47,6 +48,14 @@ const methods = {
   ): Promise<EchoRun> {
     const { protocol, clients } = groupNamed(name);
     return echoAtFullSpeed(clients, { protocol, ...options });
+  },
+
+  echoInTurn(
+    name: string,
+    options: { bytes: number; messages: number; inFlight: number },
+  ): Promise<EchoRun> {
+    const { protocol, clients } = groupNamed(name);
+    return echoInTurn(clients, { protocol, ...options });
   },
 
   echoOnce(name: string, bytes: number): Promise<EchoRun> {

@@ -16,17 +16,19 @@ export class Server {
   private constructor(
     readonly candidate: Candidate,
     private readonly profiles: Profiles | undefined,
+    core: number | undefined,
   ) {
     const module = new URL('./server.process.js', import.meta.url);
-    this.#remote = new Remote(module, ['--expose-gc']);
+    this.#remote = new Remote(module, ['--expose-gc'], core);
   }
 
   static async start(
     candidate: Candidate,
     options: ServerOptions,
     profiles?: Profiles,
+    core?: number,
   ): Promise<Server> {
-    const server = new Server(candidate, profiles);
+    const server = new Server(candidate, profiles, core);
     server.port = await server.#remote.call('start', candidate.name, options);
     return server;
   }

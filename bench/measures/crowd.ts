@@ -1,0 +1,75 @@
+import type { Candidate } from '../candidates/candidate.js';
+import { CrowdSizes, metrics } from '../metrics.js';
+import type { Server } from '../processes/server.js';
+import { type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
+
+const CONNECTIONS = 1_000;
+const IN_FLIGHT = 200;
+/** Messages before the first round, so that the code of the server is compiled. */
+const WARM_UP = 16_000;
+const ROUND = 6_000;
+/** Messages of a server that has just started. */
+const FIRST = 10_000;
+/** Server and load take turns on one core, as on a small machine. */
+const CORE = 1;
+
+/** An echo among many open connections, few of them with a message in flight. */
+export const crowd: Measure = {
+  name: 'crowd',
+  async run(bench) {
+    const { settings, results } = bench;
+    const subjects = settings.candidates.filter(({ name }) => isCompared(name));
+    await onOneCore(bench, subjects, async (fleet) => {
+      for (const server of fleet.servers) {
+        await open(fleet, server);
+        for (const bytes of CrowdSizes) await echo(fleet, server, bytes, WARM_UP);
+      }
+      for (const bytes of CrowdSizes) {
+        await interleave(settings.rounds, fleet.servers, async (server, round) => {
+          bench.progress(`crowd, ${bytes} B, round ${round + 1}, ${server.candidate.name}`);
+          const cpuUs = await echo(fleet, server, bytes, ROUND);
+          results.add(metrics.crowdCpu(bytes), server.candidate.name, cpuUs);
+        });
+      }
+    });
+    await interleave(settings.rounds, subjects, async (subject, round) => {
+      bench.progress(`crowd, cold, round ${round + 1}, ${subject.name}`);
+      await onOneCore(bench, [subject], async (fleet) => {
+        const [server] = fleet.servers as [Server];
+        await open(fleet, server);
+        results.add(metrics.coldCrowdCpu(64), subject.name, await echo(fleet, server, 64, FIRST));
+      });
+    });
+  },
+};
+
+function isCompared(name: string): boolean {
+  return name === 'bare-ws' || name === 'isolated-injected' || name === 'nest-singleton';
+}
+
+function onOneCore(
+  bench: Bench,
+  subjects: readonly Candidate[],
+  work: (fleet: Fleet) => Promise<void>,
+): Promise<void> {
+  return withFleet(bench, subjects, { connections: CONNECTIONS }, work, CORE);
+}
+
+function open({ load }: Fleet, { candidate, port }: Server): Promise<void> {
+  const { name, protocol } = candidate;
+  return load.call('open', name, { port, protocol, count: CONNECTIONS, concurrency: 8 });
+}
+
+/** Returns the processor time of a message, in microseconds. */
+async function echo(
+  { load }: Fleet,
+  server: Server,
+  bytes: number,
+  messages: number,
+): Promise<number> {
+  const { name } = server.candidate;
+  const { cpuUs } = await server.cpuOf(`crowd-${bytes}`, () =>
+    load.call('echoInTurn', name, { bytes, messages, inFlight: IN_FLIGHT }),
+  );
+  return cpuUs / messages;
+}
