@@ -66,6 +66,9 @@ function positionOf({ messages }: TestClient): string {
   return positions.at(-1)!;
 }
 
+const bytesOf = ({ messages }: TestClient): unknown[] =>
+  messages.filter(({ event }) => event === '').map(({ data }) => data);
+
 describe('delivery in a cluster', () => {
   let redis: TestRedis;
   let apps: TestApp[] = [];
@@ -189,8 +192,6 @@ describe('delivery in a cluster', () => {
     const clients = [await open(a, 'ada'), await open(b, 'ada'), await open(b, 'bob')];
     await factoryOf(b).managersOf('bob')[0]!.join('room:7');
     const every = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
-    const bytesOf = ({ messages }: TestClient): unknown[] =>
-      messages.filter(({ event }) => event === '').map(({ data }) => data);
     const emitter = emitterOf(a);
     expect(emitter.toUser('ada').sendBinary(every)).toEqual({ sent: 1, queued: 0, dropped: 0 });
     const none = { sent: 0, queued: 0, dropped: 0 };
