@@ -11,6 +11,8 @@ export type ClientErrorCode =
   | 'CONNECTION_LOST'
   /** A frame of the server that is not JSON, or no object. */
   | 'INVALID_FRAME'
+  /** Only of a checked client: data of the app that does not fit the contract. It was not sent. */
+  | 'INVALID_PAYLOAD'
   /** A function of the app has thrown, or its promise was rejected. `cause` is what it has thrown. */
   | 'LISTENER_FAILED'
   /** The server asks, and the app answers no such question: see `client.answer()`. */
@@ -23,6 +25,8 @@ export type ClientErrorCode =
   | 'TIMEOUT'
   /** `token()` has thrown, or returned no text that can be sent. */
   | 'TOKEN_FAILED'
+  /** Only of a checked client: data of the server that does not fit the contract. */
+  | 'UNEXPECTED_DATA'
   /** The server has ended a subscription: its time is over, or it was taken away. `message` says which. */
   | 'UNSUBSCRIBED';
 

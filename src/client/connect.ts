@@ -21,9 +21,14 @@ export function connect<C extends AnyContract = NoContract>(
   url: string | URL,
   options: ClientOptions<C> = {},
 ): Client<C> {
+  // The contract is for the compiler: to the parts of the client, an event is any text.
+  return new ConnectedClient(absolute(url), options) as Client;
+}
+
+/** The address to connect to. @throws {TypeError} for a URL that is not valid */
+export function absolute(url: string | URL): URL {
   const { location } = globalThis as { location?: { readonly href: string } };
   const full = new URL(url, location?.href);
   full.protocol = full.protocol.replace('http', 'ws');
-  // The contract is for the compiler: to the parts of the client, an event is any text.
-  return new ConnectedClient(full, options) as Client;
+  return full;
 }

@@ -89,7 +89,11 @@ export class ConnectedClient implements Client, LinkOwner {
     return request(start, event, options, () => this.#link.probe()) as Promise<Reply>;
   }
 
-  stream<Item>(event: string, data?: unknown, { signal }: StreamOptions = {}): ItemStream<Item> {
+  stream<Item>(
+    event: string,
+    data?: unknown,
+    { signal }: StreamOptions = {},
+  ): AsyncIterableIterator<Item, undefined> {
     const start = (call: Call): Cancel => this.#start(event, data, call);
     return new ItemStream(start, event, this.#maxStreamBuffer, signal);
   }

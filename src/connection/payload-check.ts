@@ -1,4 +1,4 @@
-import { type Checked, check, type ContractIssue, issuesText } from '../contract/check.js';
+import { type Checked, check, type ContractIssue, faultText } from '../contract/check.js';
 import type { StandardSchema } from '../contract/standard-schema.js';
 import { ConnectionCode } from '../context/connection-code.js';
 import { runInContext } from '../context/running-code.js';
@@ -125,6 +125,5 @@ export function invalidPayload(
   what: string,
   issues: readonly ContractIssue[],
 ): MessageRefusedError {
-  const text = `The data of ${what} does not fit the contract: ${issuesText(issues)}`;
-  return new MessageRefusedError('INVALID_PAYLOAD', text.slice(0, 1_024), issues);
+  return new MessageRefusedError('INVALID_PAYLOAD', faultText(what, issues), issues);
 }

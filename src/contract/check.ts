@@ -60,3 +60,11 @@ function textOf(value: unknown, longest: number): string {
 export function issuesText(issues: readonly ContractIssue[]): string {
   return issues.map(({ path, message }) => [...path, message].join(': ')).join('; ');
 }
+
+const LONGEST_FAULT = 1_024;
+
+/** What is wrong with a value, for its sender and for the log. @param what names the value: `"say"` */
+export function faultText(what: string, issues: readonly ContractIssue[]): string {
+  const text = `The data of ${what} does not fit the contract: ${issuesText(issues)}`;
+  return text.slice(0, LONGEST_FAULT);
+}

@@ -1,0 +1,1 @@
+export { type CheckedClientOptions, connectChecked } from './connect-checked.js';
