@@ -13,6 +13,7 @@ import {
   type TopicMessages,
   type TopicName,
 } from 'nestjs-websocket-isolation/contract';
+import { dto } from 'nestjs-websocket-isolation/dto';
 import { type } from 'arktype';
 import * as v from 'valibot';
 import { z } from 'zod';
@@ -63,6 +64,16 @@ export type Wrong = DataOf<Chat, 'shout'>;
 // @ts-expect-error `say` is replied to once
 export type NoStream = ItemOf<Chat, 'say'>;
 
+class Said {
+  text!: string;
+  at!: Date;
+  tags!: { readonly name: string }[];
+
+  shout(): string {
+    return this.text.toUpperCase();
+  }
+}
+
 // Any library.
 export const mixed = defineContract({
   client: {
@@ -76,11 +87,18 @@ export const mixed = defineContract({
     },
     arktype: { data: type({ count: 'number > 0' }) },
     zod: { data: z.string() },
+    dto: { data: dto(Said) },
+    computed: { data: dto<Said, { text: string }>(Said) },
   },
 });
 all(true satisfies Is<DataOf<typeof mixed, 'valibot'>, { at: Date }>);
 all(true satisfies Is<SentArgs<(typeof mixed)['client'], 'valibot'>, [data: { at: string }]>);
 all(true satisfies Is<DataOf<typeof mixed, 'arktype'>, { count: number }>);
+all(true satisfies Is<DataOf<typeof mixed, 'dto'>, Said>);
+export const plainSaid: SentArgs<(typeof mixed)['client'], 'dto'> = [
+  { text: 'tea', at: '2030-01-01', tags: [{ name: 'hot' }] },
+];
+all(true satisfies Is<SentArgs<(typeof mixed)['client'], 'computed'>, [data: { text: string }]>);
 // A group that was left out has no messages.
 all(true satisfies Is<EventOf<(typeof mixed)['server']>, never>);
 

@@ -1,0 +1,1 @@
+export { dto, type DtoOptions, type PlainOf } from './dto.js';
