@@ -1,12 +1,14 @@
 /** A message as a stock client receives it. */
-export interface ReceivedMessage {
+// Tests know what they expect: they compare it, or read a field of it.
+// oxlint-disable-next-line typescript/no-explicit-any
+export interface ReceivedMessage<Data = any> {
   /** Empty for a frame that is no JSON. */
   readonly event: string;
-  // Tests know what they expect: they compare it, or read a field of it.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  readonly data: any;
+  readonly data: Data;
   /** Of the message that this answers, where that had one. */
   readonly id?: string | number;
+  /** Set for a question: see {@link TestClient.answer}. */
+  readonly ask?: string;
   /** Set for a message to the members of a topic. */
   readonly topic?: string;
   /** Set where the history of the thread, or of the topic, is kept. */

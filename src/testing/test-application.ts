@@ -3,7 +3,6 @@ import { Server as TlsServer } from 'node:tls';
 
 import type { DynamicModule, INestApplication, NestApplicationOptions, Type } from '@nestjs/common';
 import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
-import type { ClientOptions } from 'ws';
 
 import {
   aFunction,
@@ -13,8 +12,12 @@ import {
   withMethods,
 } from '../config/plain-options.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
-import { TestClient } from './test-client.js';
-import { withTicket } from './test-authenticator.js';
+import type { Client } from '../client/client.js';
+import type { AnyContract } from '../contract/contract.js';
+import type { NoContract } from '../contract/message-types.js';
+import { type AppClientOptions, clientOf } from './app-client.js';
+import { announce } from './test-authenticator.js';
+import { TestClient, type TestClientOptions } from './test-client.js';
 
 /** How a test application is started. */
 export interface TestApplicationSetup {
@@ -67,7 +70,8 @@ export async function startTestApplication(
 export class TestApplication implements AsyncDisposable {
   /** The port it listens on. */
   readonly port: number;
-  readonly #clients = new Set<TestClient>();
+  /** Ends each client that is still connected. */
+  readonly #open = new Set<() => void>();
   readonly #protocol: 'ws' | 'wss';
 
   /** @internal Made by {@link startTestApplication}. */
@@ -88,31 +92,58 @@ export class TestApplication implements AsyncDisposable {
   /**
    * Connects a client. If the client is still connected when the application is closed, it is cut.
    *
-   * @param options as `ws` takes them: `headers`, `origin`, …
+   * @param options as `ws` takes them: `headers`, `origin`, …; and a `contract`
    * @throws {UpgradeRefused} with the status of the response
    */
-  async connect(path: string, options: ClientOptions = {}): Promise<TestClient> {
+  async connect<C extends AnyContract = NoContract>(
+    path: string,
+    options: TestClientOptions<C> = {},
+  ): Promise<TestClient<C>> {
     const client = await TestClient.open(this.url(path), options);
-    this.#clients.add(client);
-    client.socket.once('close', () => this.#clients.delete(client));
+    const cut = (): void => client.terminate();
+    this.#open.add(cut);
+    client.socket.once('close', () => this.#open.delete(cut));
     return client;
   }
 
   /** Connects with a given identity and no token. The app's authenticator has to be {@link TestAuthenticator}. */
-  connectAs(
+  async connectAs<C extends AnyContract = NoContract>(
     identity: ConnectionIdentity,
     path: string,
-    options: ClientOptions = {},
-  ): Promise<TestClient> {
-    return withTicket(identity, (ticket) =>
-      this.connect(path, { ...options, headers: { ...options.headers, ...ticket } }),
-    );
+    options: TestClientOptions<C> = {},
+  ): Promise<TestClient<C>> {
+    const ticket = announce(identity);
+    try {
+      const headers = { ...options.headers, ...ticket.headers };
+      return await this.connect<C>(path, { ...options, headers });
+    } finally {
+      ticket.withdraw();
+    }
+  }
+
+  /**
+   * Connects the client of `nestjs-websocket-isolation/client`, as a page does: it comes back, and has requests, streams,
+   * answers and topics. With a contract, all data is checked, in both directions. It is closed with the application.
+   *
+   * @throws {TypeError | RangeError} for an option that is not valid
+   */
+  client<C extends AnyContract = NoContract>(
+    path: string,
+    options: AppClientOptions<C> = {},
+  ): Client<C> {
+    const client = clientOf(this.url(path), options);
+    const close = (): void => client.close();
+    this.#open.add(close);
+    client.onState(({ state }) => {
+      if (state === 'closed') this.#open.delete(close);
+    });
+    return client;
   }
 
   /** Closes the application with its drain, as a deployment would. Cuts the clients that are left. */
   async close(): Promise<void> {
     await this.app.close();
-    for (const client of this.#clients) client.terminate();
+    for (const end of this.#open) end();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

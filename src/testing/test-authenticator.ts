@@ -13,7 +13,7 @@ const HEADER = 'x-test-ticket';
 const tickets = new Map<string, ConnectionIdentity>();
 
 /**
- * Admits only identities that {@link TestApplication.connectAs} has announced. Use it in place of the app's own
+ * Admits only identities that {@link TestApplication.connectAs} or {@link TestApplication.client} has announced. Use it in place of the app's own
  * authenticator: `.overrideProvider(TokenAuthenticator).useClass(TestAuthenticator)`.
  */
 @Injectable()
@@ -24,16 +24,16 @@ export class TestAuthenticator implements ConnectionAuthenticator {
   }
 }
 
-/** Announces the identity of a client that is about to connect, and withdraws it when the attempt is over. */
-export async function withTicket<T>(
-  identity: ConnectionIdentity,
-  connect: (headers: Record<string, string>) => Promise<T>,
-): Promise<T> {
+/** An identity that clients of this process may have, until it is withdrawn. */
+export interface Ticket {
+  /** The header by which {@link TestAuthenticator} knows the identity. */
+  readonly headers: Record<string, string>;
+  withdraw(): void;
+}
+
+/** Announces the identity of clients that are about to connect. */
+export function announce(identity: ConnectionIdentity): Ticket {
   const ticket = randomUUID();
   tickets.set(ticket, identity);
-  try {
-    return await connect({ [HEADER]: ticket });
-  } finally {
-    tickets.delete(ticket);
-  }
+  return { headers: { [HEADER]: ticket }, withdraw: () => void tickets.delete(ticket) };
 }

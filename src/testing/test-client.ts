@@ -2,17 +2,33 @@ import type { Socket } from 'node:net';
 
 import { type ClientOptions, WebSocket } from 'ws';
 
-import { type Release, systemClock } from '../time/clock.js';
+import type { AnyContract } from '../contract/contract.js';
+import type {
+  CallArgs,
+  EventOf,
+  NoContract,
+  TopicName,
+  WithoutContract,
+} from '../contract/message-types.js';
+import type { Release } from '../time/clock.js';
+import { type ExpectedData, type ExpectedEvent, fitting } from './expected.js';
+import { Inbox } from './inbox.js';
 import { patienceMs } from './patience.js';
-import { nameOf, readFrame, type ReceivedMessage } from './received-message.js';
+import type { ReceivedMessage } from './received-message.js';
 import { readSlowly } from './slow-reader.js';
 import { UpgradeRefused } from './upgrade-refused.js';
 
-/** Checks a waiting condition again. Called after each message and at the end of the connection. */
-type Watcher = () => void;
+/** Options of a test client: those of `ws`, and a contract. */
+export interface TestClientOptions<C extends AnyContract = NoContract> extends ClientOptions {
+  /**
+   * What goes over the connection, as `defineContract()` returns it: the types of messages come from it, and what the
+   * server sends is checked when a test takes it.
+   */
+  readonly contract?: C | undefined;
+}
 
-/** How many messages an error names. */
-const MESSAGES_NAMED = 20;
+/** The messages of clients to the library itself. */
+export type LibraryRequest = 'subscribe' | 'unsubscribe' | 'renew' | 'cancel';
 
 /**
  * A stock `ws` client that records the messages it receives, and that can behave badly: read slowly, freeze, be cut.
@@ -24,35 +40,21 @@ const MESSAGES_NAMED = 20;
  * const { data } = await client.next('said');
  * ```
  */
-export class TestClient {
-  /** All messages received, taken or not. */
-  readonly messages: ReceivedMessage[] = [];
-  /** `undefined` while the connection is open. */
-  closeCode: number | undefined;
-  closeReason: string | undefined;
-  // Indexes in `messages`. All messages before `#firstUntaken` are taken, and after it those in `#takenEarly`.
-  #firstUntaken = 0;
-  readonly #takenEarly = new Set<number>();
-  readonly #watchers = new Set<Watcher>();
+export class TestClient<C extends AnyContract = NoContract> {
+  readonly #inbox = new Inbox();
   #transport: Socket | undefined;
   #requests = 0;
 
   private constructor(
     /** The `ws` client. */
     readonly socket: WebSocket,
+    private readonly contract: C | undefined,
   ) {
     socket.on('upgrade', (response) => {
       this.#transport = response.socket;
     });
-    socket.on('message', (frame: Buffer, isBinary: boolean) => {
-      this.messages.push(readFrame(frame, isBinary));
-      this.#changed();
-    });
-    socket.on('close', (code, reason) => {
-      this.closeCode = code;
-      this.closeReason = reason.toString();
-      this.#changed();
-    });
+    socket.on('message', (frame: Buffer, isBinary: boolean) => this.#inbox.add(frame, isBinary));
+    socket.on('close', (code, reason) => this.#inbox.close(code, reason.toString()));
     socket.on('error', () => undefined);
   }
 
@@ -61,10 +63,13 @@ export class TestClient {
    *
    * @throws {UpgradeRefused} with the status and the body of the response
    */
-  static open(url: string, options: ClientOptions = {}): Promise<TestClient> {
+  static open<C extends AnyContract = NoContract>(
+    url: string,
+    { contract, ...options }: TestClientOptions<C> = {},
+  ): Promise<TestClient<C>> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(url, options);
-      const client = new TestClient(socket);
+      const client = new TestClient<C>(socket, contract);
       socket.once('open', () => resolve(client));
       socket.once('unexpected-response', (request, response) => {
         let body = '';
@@ -78,28 +83,68 @@ export class TestClient {
     });
   }
 
+  /** All messages received, taken or not, as they were received. */
+  get messages(): ReceivedMessage[] {
+    return this.#inbox.messages;
+  }
+
+  /** `undefined` while the connection is open. */
+  get closeCode(): number | undefined {
+    return this.#inbox.end?.code;
+  }
+
+  get closeReason(): string | undefined {
+    return this.#inbox.end?.reason;
+  }
+
+  /** Sends a message. */
+  send(event: WithoutContract<C> | LibraryRequest, data?: unknown, id?: unknown): void;
+  send<Event extends EventOf<C['client']>>(
+    event: Event,
+    ...sent: CallArgs<C['client'], Event, unknown>
+  ): void;
   send(event: string, data?: unknown, id?: unknown): void {
-    this.socket.send(JSON.stringify({ event, data, id }));
+    this.#write({ event, data, id });
   }
 
   /**
    * Takes the next message that was not taken yet; with `event`, the next message of that event.
    *
    * @param timeoutMs default: 5 seconds, see {@link setPatience}
-   * @throws {Error} that names the messages received instead, when the time is up or the connection ends
+   * @throws {Error} that names the messages received instead, when the time is up or the connection ends; that names
+   *   the faults, for data that does not fit the contract
    */
-  next(event?: string, timeoutMs: number = patienceMs()): Promise<ReceivedMessage> {
-    return this.#when(() => this.#take(event), {
-      timeoutMs,
-      what: event === undefined ? 'message' : `"${event}"`,
-      endsWithConnection: true,
-    });
+  next(event?: WithoutContract<C>, timeoutMs?: number): Promise<ReceivedMessage>;
+  next<Event extends ExpectedEvent<C>>(
+    event: Event,
+    timeoutMs?: number,
+  ): Promise<ReceivedMessage<ExpectedData<C, Event>>>;
+  async next(event?: string, timeoutMs: number = patienceMs()): Promise<ReceivedMessage> {
+    const message = await this.#inbox.when(
+      () => this.#inbox.take((each) => event === undefined || each?.event === event),
+      {
+        timeoutMs,
+        what: event === undefined ? 'message' : `"${event}"`,
+        endsWithConnection: true,
+      },
+    );
+    return this.contract ? fitting(this.contract, message) : message;
   }
 
   /** Sends a message, and takes the next one received. */
+  ask(event: WithoutContract<C>, data?: unknown, id?: unknown): Promise<ReceivedMessage>;
+  ask<Event extends EventOf<C['client']>>(
+    event: Event,
+    ...sent: CallArgs<C['client'], Event, unknown>
+  ): Promise<ReceivedMessage>;
   ask(event: string, data?: unknown, id?: unknown): Promise<ReceivedMessage> {
-    this.send(event, data, id);
+    this.#write({ event, data, id });
     return this.next();
+  }
+
+  /** Answers a question that was received. Anything may be sent, to see what the app makes of it. */
+  answer({ ask }: ReceivedMessage, data: unknown): void {
+    this.#write({ event: 'answer', ask, data });
   }
 
   /**
@@ -108,7 +153,10 @@ export class TestClient {
    * @param position the last one that an earlier connection has received
    * @throws {Error} with the code of the refusal in its text
    */
-  async subscribe(topic: string, position?: string): Promise<{ topic: string; position?: string }> {
+  async subscribe(
+    topic: TopicName<C>,
+    position?: string,
+  ): Promise<{ topic: string; position?: string }> {
     const what = `subscription to "${topic}"`;
     const reply = await this.#request('subscribe', { topic, position }, what);
     return reply as { topic: string; position?: string };
@@ -127,7 +175,7 @@ export class TestClient {
 
   /** Resolves to the close code when the connection has ended. */
   closed(timeoutMs: number = patienceMs()): Promise<number> {
-    return this.#when(() => this.closeCode, {
+    return this.#inbox.when(() => this.closeCode, {
       timeoutMs,
       what: 'end of the connection',
       endsWithConnection: false,
@@ -168,8 +216,10 @@ export class TestClient {
   async #request(event: string, data: unknown, what: string): Promise<unknown> {
     this.#requests += 1;
     const id = `${event}-${this.#requests}`;
-    this.send(event, data, id);
-    const reply = await this.#when(() => this.#replyTo(id), {
+    this.#write({ event, data, id });
+    const isReply = (message: ReceivedMessage | null): boolean =>
+      message?.id === id || message?.data?.id === id;
+    const reply = await this.#inbox.when(() => this.#inbox.take(isReply), {
       timeoutMs: patienceMs(),
       what: `reply to the ${what}`,
       endsWithConnection: true,
@@ -179,70 +229,7 @@ export class TestClient {
     throw new Error(`The ${what} was refused with ${code}: ${message}`);
   }
 
-  #replyTo(id: string): ReceivedMessage | undefined {
-    return this.#takeFirst((message) => message?.id === id || message?.data?.id === id);
-  }
-
-  #take(event: string | undefined): ReceivedMessage | undefined {
-    return this.#takeFirst((message) => event === undefined || message?.event === event);
-  }
-
-  #takeFirst(
-    // A message may be any JSON value, `null` too.
-    isWanted: (message: ReceivedMessage | null) => boolean,
-  ): ReceivedMessage | undefined {
-    for (let place = this.#firstUntaken; place < this.messages.length; place += 1) {
-      const message = this.messages[place]!;
-      if (!isWanted(message) || this.#takenEarly.has(place)) continue;
-      this.#takenEarly.add(place);
-      while (this.#takenEarly.delete(this.#firstUntaken)) this.#firstUntaken += 1;
-      return message;
-    }
-    return undefined;
-  }
-
-  #changed(): void {
-    for (const watcher of this.#watchers) watcher();
-  }
-
-  #when<T>(
-    look: () => T | undefined,
-    wait: { timeoutMs: number; what: string; endsWithConnection: boolean },
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (when: string): void => {
-        stop();
-        reject(new Error(`No ${wait.what} came ${when}. ${this.#situation()}`));
-      };
-      const cancel = systemClock.after(wait.timeoutMs, () => giveUp(`within ${wait.timeoutMs} ms`));
-      const stop = (): void => {
-        cancel();
-        this.#watchers.delete(watch);
-      };
-      const watch = (): void => {
-        const found = look();
-        if (found !== undefined) {
-          stop();
-          resolve(found);
-        } else if (wait.endsWithConnection && this.closeCode !== undefined) {
-          giveUp('before the connection ended');
-        }
-      };
-      this.#watchers.add(watch);
-      watch();
-    });
-  }
-
-  #situation(): string {
-    const state =
-      this.closeCode === undefined
-        ? 'The connection is open'
-        : `The connection ended with ${this.closeCode} "${this.closeReason}"`;
-    const waiting = this.messages
-      .filter((_, place) => place >= this.#firstUntaken && !this.#takenEarly.has(place))
-      .map(nameOf);
-    const more = waiting.length > MESSAGES_NAMED ? `, … (${waiting.length})` : '';
-    const named = waiting.slice(0, MESSAGES_NAMED).join(', ');
-    return `${state}; not taken yet: ${named || 'nothing'}${more}.`;
+  #write(frame: object): void {
+    this.socket.send(JSON.stringify(frame));
   }
 }

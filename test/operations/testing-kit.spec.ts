@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -23,7 +24,9 @@ import {
   TestApplication,
   TestAuthenticator,
 } from 'nestjs-websocket-isolation/testing';
+import { defineContract } from 'nestjs-websocket-isolation/contract';
 import type { WebSocket } from 'ws';
+import { z } from 'zod';
 
 /** Stands for the authenticator of an app: it refuses every client without a real token. */
 @Injectable()
@@ -157,6 +160,56 @@ describe('the test kit', () => {
     );
     expect(await client.closed()).toBe(4401);
     expect(client.closeReason).toBe('token revoked');
+  });
+
+  it('checks what the server sends against the contract of a test client', async () => {
+    await start();
+    const contract = defineContract({
+      client: { who: { reply: z.string() }, say: { data: z.unknown(), reply: z.string() } },
+      server: { typing: {}, said: { data: z.string().max(5).toUpperCase() } },
+    });
+    const client = await app.connectAs({ userId: 'ada' }, '/chat', { contract });
+    client.send('say', 'hello');
+    expect(await client.next('said')).toEqual({ event: 'said', data: 'HELLO' });
+    client.send('say', 'longer');
+    await expect(client.next('said')).rejects.toThrow('The data of "said" does not fit');
+    expect(client.messages.at(-1)).toEqual({ event: 'said', data: 'longer' });
+    // What the contract does not have is taken as it is.
+    client.socket.send('{"event":"raw"}');
+    for (let count = 0; count < 8; count += 1) await client.next();
+    await client.close();
+  });
+
+  it('gives a page’s client the identity of a test, also when it comes back', async () => {
+    await start();
+    let headers: IncomingHttpHeaders = {};
+    app.app.getHttpServer().on('upgrade', (request: IncomingMessage) => ({ headers } = request));
+    const client = app.client('/chat', {
+      identity: { userId: 'ada' },
+      headers: { 'x-page': 'tests' },
+      origin: `http://127.0.0.1:${app.port}`,
+      reactions: { 4401: 'at once' },
+    });
+    const you: unknown[] = [];
+    client.on('you', (data) => you.push(data));
+    client.send('who');
+    await eventually(() => expect(you).toEqual(['ada']));
+    const states: string[] = [];
+    client.onState(({ state }) => states.push(state));
+    client.send('leave');
+    await eventually(() => expect(states).toEqual(['waiting', 'connecting', 'open']));
+    client.send('who');
+    await eventually(() => expect(you).toEqual(['ada', 'ada']));
+    client.close();
+    await expectNoLeaks(app.app);
+    expect(headers).toMatchObject({ 'x-page': 'tests', origin: `http://127.0.0.1:${app.port}` });
+
+    const ticket = String(headers['x-test-ticket']);
+    const late = app.client('/chat', { headers: { 'x-test-ticket': ticket } });
+    const ended = new Promise((resolve) => late.onState(({ state }) => resolve(state)));
+    expect(await ended).toBe('waiting');
+    await app.close();
+    expect(late.state).toBe('closed');
   });
 
   it('keeps frames that are not messages unchanged', async () => {

@@ -1,10 +1,41 @@
 // `npm run typecheck` checks this file; it never runs. It contains code that must compile, and code that must not.
 import type { WebSocketEmitter, WebSocketManager } from 'nestjs-websocket-isolation';
+import { MessageBody, SubscribeMessage } from '@nestjs/websockets';
+import { connectChecked } from 'nestjs-websocket-isolation/checked';
 import { type Client, connect } from 'nestjs-websocket-isolation/client';
+import type { DataOf, ItemOf, ReplyOf } from 'nestjs-websocket-isolation/contract';
+import type { TestApplication, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { chat } from '../support/chat-contract.js';
 
 type Chat = typeof chat;
+
+export class Handlers {
+  @SubscribeMessage('say')
+  say(@MessageBody() { text, at }: DataOf<Chat, 'say'>): ReplyOf<Chat, 'say'> {
+    // `at` has a default: it is always there.
+    return { number: text.length + at.length };
+  }
+
+  wrongReply({ text }: DataOf<Chat, 'say'>): ReplyOf<Chat, 'say'> {
+    // @ts-expect-error a reply that does not fit
+    return { number: text };
+  }
+
+  wrongData(data: DataOf<Chat, 'say'>): void {
+    // @ts-expect-error a field that the data does not have
+    void data.by;
+  }
+
+  @SubscribeMessage('count')
+  async *count(
+    @MessageBody() { to }: DataOf<Chat, 'count'>,
+  ): AsyncGenerator<ItemOf<Chat, 'count'>> {
+    yield to;
+    // @ts-expect-error an item that does not fit
+    yield 'two';
+  }
+}
 
 export async function manager(
   typed: WebSocketManager<Chat>,
@@ -82,4 +113,53 @@ export async function client(plain: Client): Promise<void> {
   plain.send('anything', { at: 'all' });
   const reply = await plain.request<{ at: string }>('anything');
   void [number.toFixed(), none, reply.at];
+}
+
+export async function checkedClient(): Promise<void> {
+  const typed = connectChecked('/chat', { contract: chat });
+  const { number } = await typed.request('say', { text: 'tea' });
+  const items: AsyncIterableIterator<number> = typed.stream('count', { to: number });
+  typed.presence('room:7', ({ count }) => void count.toFixed());
+  // @ts-expect-error a topic that the contract does not have
+  typed.presence('rooms:7', () => undefined);
+  const either: Client<Chat>[] = [typed, connect('/chat', { contract: chat })];
+  // @ts-expect-error there is nothing to check against
+  connectChecked('/chat', {});
+  void [items, either];
+}
+
+export async function testKit(app: TestApplication): Promise<void> {
+  const plain: TestClient = await app.connect('/chat');
+  plain.send('anything', { at: 'all' }, 'id');
+  const anything: string = (await plain.next('anything')).data.text;
+
+  const typed = await app.connect('/chat', { contract: chat });
+  typed.send('say', { text: 'tea' }, 1);
+  typed.send('subscribe', { topic: 'anything' }, 2);
+  const said = (await typed.next('said')).data;
+  const text: string = said.text;
+  const number: number = (await typed.next('say')).data.number;
+  const item: number = (await typed.next('count')).data;
+  typed.answer(await typed.next('confirm'), 'anything');
+  await typed.subscribe('room:7');
+  const code: string = (await typed.next('exception')).data.code;
+  // @ts-expect-error data that does not fit
+  typed.send('say', { text: 1 });
+  // @ts-expect-error a message that the contract does not have
+  typed.send('shout', { text: 'tea' });
+  // @ts-expect-error an event that the contract does not have
+  await typed.next('sayd');
+  // @ts-expect-error a field that the data does not have
+  void said.at;
+  // @ts-expect-error a topic that the contract does not have
+  await typed.subscribe('rooms:7');
+  const sure = await app.connectAs({ userId: 'ada' }, '/chat', { contract: chat });
+  await sure.ask('ping', undefined, 3);
+
+  const page = app.client('/chat', { contract: chat, identity: { userId: 'ada' } });
+  const reply: number = (await page.request('say', { text: 'tea' })).number;
+  // @ts-expect-error data that does not fit
+  page.send('say', { text: 1 });
+  app.client('/chat').send('anything');
+  void [anything, text, number, item, code, reply];
 }
