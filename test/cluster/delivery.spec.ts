@@ -206,7 +206,11 @@ describe('delivery in a cluster', () => {
     emitter.toAll().except({ userId: 'ada' }).sendBinary(new ArrayBuffer(0));
     const [seven, empty] = [Buffer.from([7]), Buffer.alloc(0)];
     await eventually(() => {
-      expect(clients.map(bytesOf)).toEqual([[every], [every], [every, seven, every, empty]]);
+      expect(clients.map((client) => heard(client, ''))).toEqual([
+        [every],
+        [every],
+        [every, seven, every, empty],
+      ]);
     });
   });
 
