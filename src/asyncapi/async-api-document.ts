@@ -3,7 +3,7 @@ import type { INestApplicationContext } from '@nestjs/common';
 import type { AnyContract, MessageDefinition } from '../contract/contract.js';
 import type { StandardSchema } from '../contract/standard-schema.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
-import { type JsonSchema, jsonSchemaOf } from './json-schema.js';
+import { type JsonSchema, jsonSchemaOf, placed } from './json-schema.js';
 
 /** What the document says of the app. */
 export interface AsyncApiInfo {
@@ -147,14 +147,16 @@ class Channel {
     const { messages } = this.#channel;
     const same = name === 'ack' && Object.hasOwn(messages, name);
     const key = same ? name : plainName(name, messages);
+    const place = `${this.#ref.$ref}/messages/${key}`;
     messages[key] = {
       name,
       title: name,
       ...(description !== undefined && { description }),
       contentType: JSON_TYPE,
-      payload,
+      // Of a frame, only the data may refer to itself.
+      payload: placed(payload, `${place}/payload/properties/data`),
     };
-    return { $ref: `${this.#ref.$ref}/messages/${key}` };
+    return { $ref: place };
   }
 
   operation(

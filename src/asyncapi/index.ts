@@ -7,3 +7,5 @@ export {
   type AsyncApiOperation,
 } from './async-api-document.js';
 export { type JsonSchema } from './json-schema.js';
+export { WebSocketIsolationAsyncApiModule } from './async-api.module.js';
+export { type AsyncApiModuleOptions } from './async-api.options.js';

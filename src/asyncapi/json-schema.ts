@@ -35,3 +35,14 @@ function withoutDraft(written: object): JsonSchema {
   const { $schema: _draft, ...rest } = written as { $schema?: unknown };
   return rest;
 }
+
+/**
+ * A schema at its place in a document: its references to its own parts (`#/$defs/Folder`) start at the document.
+ *
+ * @param place where the schema is: `#/channels/…`
+ */
+export function placed(schema: JsonSchema, place: string): JsonSchema {
+  return JSON.parse(JSON.stringify(schema), (key, value: unknown) =>
+    key === '$ref' && typeof value === 'string' ? value.replace(/^#/, place) : value,
+  ) as JsonSchema;
+}

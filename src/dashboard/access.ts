@@ -25,7 +25,7 @@ import {
   type DashboardGuard,
   type DashboardGuardFunction,
   type DashboardRequest,
-  type ResolvedDashboardOptions,
+  type PageOptions,
 } from './dashboard.options.js';
 import { FailedAttempts, REFILL_MS } from './failed-attempts.js';
 import { isFromThisMachine } from './loopback.js';
@@ -48,14 +48,14 @@ export class DashboardAccess {
   #latest: { readonly line: string; readonly at: number } | undefined;
 
   constructor(
-    @Inject(DASHBOARD_OPTIONS) private readonly options: ResolvedDashboardOptions,
+    @Inject(DASHBOARD_OPTIONS) private readonly options: PageOptions,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(ISOLATION_OPTIONS) private readonly isolation: ResolvedOptions,
     moduleRef: ModuleRef,
   ) {
     const { guard, canAct } = options;
     this.#failures = new FailedAttempts(clock);
-    this.#mayLook = guard ? decisionOf('guard', guard, moduleRef) : onThisMachine;
+    this.#mayLook = guard ? decisionOf('guard', guard, moduleRef, options.page) : onThisMachine;
     this.#mayAct = canAct ? decisionOf('canAct', canAct, moduleRef) : nobody;
   }
 
@@ -111,7 +111,7 @@ export class DashboardAccess {
   }
 
   #complain(error: unknown): void {
-    const line = `A function that the dashboard calls has failed; a guard that fails refuses: ${errorText(error)}`;
+    const line = `A function that ${this.options.page} calls has failed; a guard that fails refuses: ${errorText(error)}`;
     const now = this.clock.now();
     if (this.#latest?.line === line && now - this.#latest.at < SAME_LINE_MS) return;
     this.#latest = { line, at: now };
@@ -166,8 +166,13 @@ function nameOfUser({ user }: DashboardRequest): string | undefined {
   return name === undefined ? undefined : String(name);
 }
 
-function decisionOf(option: string, guard: DashboardGuard, moduleRef: ModuleRef): Decide {
-  const read = yesOrNo(`The option ${option} of the dashboard`);
+function decisionOf(
+  option: string,
+  guard: DashboardGuard,
+  moduleRef: ModuleRef,
+  page = 'the dashboard',
+): Decide {
+  const read = yesOrNo(`The option ${option} of ${page}`);
   const { prototype } = guard as { prototype?: Partial<CanActivate> };
   if (typeof prototype?.canActivate === 'function') {
     const instanceFor = guardClass(guard as Type<CanActivate>, moduleRef);

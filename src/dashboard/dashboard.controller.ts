@@ -20,26 +20,11 @@ import { HttpAdapterHost } from '@nestjs/core';
 
 import { DashboardAccess, requestOf } from './access.js';
 import { DashboardApi } from './dashboard-api.js';
+import { LookGuard } from './look.guard.js';
 import { OperatorActions } from './operator-actions.js';
-import { PAGE_FILES, PAGE_HEADERS, pageAt, pageFile, type PageFile } from './page-files.js';
+import { PAGE_FILES, pageAt, pageFile } from './page-files.js';
 import { isFromOwnPage, isJson } from './same-origin.js';
-
-/** Admits viewers. Every response of the dashboard gets the headers of the page, refusals included. */
-@Injectable()
-export class LookGuard implements CanActivate {
-  constructor(
-    private readonly access: DashboardAccess,
-    private readonly host: HttpAdapterHost,
-  ) {}
-
-  canActivate(context: ExecutionContext): Promise<boolean> {
-    const response = context.switchToHttp().getResponse<object>();
-    for (const [name, value] of Object.entries(PAGE_HEADERS)) {
-      this.host.httpAdapter.setHeader(response, name, value);
-    }
-    return this.access.assertMayLook(context);
-  }
-}
+import type { PageFile } from './served-page.js';
 
 /** Admits actions of viewers who may act, and only from the page itself. */
 @Injectable()

@@ -50,8 +50,14 @@ export interface DashboardOptions {
   readonly keepHistory?: boolean | undefined;
 }
 
+/** What {@link DashboardAccess} has to know of a page. */
+export interface PageOptions extends Pick<DashboardOptions, 'guard' | 'canAct' | 'whoIs'> {
+  /** Names the page in errors and log lines: `the dashboard`. */
+  readonly page: string;
+}
+
 /** {@link DashboardOptions} after defaults and checks. */
-export interface ResolvedDashboardOptions extends DashboardOptions {
+export interface ResolvedDashboardOptions extends DashboardOptions, PageOptions {
   readonly maxViewers: number;
 }
 
@@ -69,5 +75,5 @@ export function resolveDashboardOptions(options: DashboardOptions): ResolvedDash
         'or { allowAnonymous: true } for a dashboard that admits this machine only.',
     );
   }
-  return Object.freeze({ ...options, maxViewers });
+  return Object.freeze({ ...options, maxViewers, page: 'the dashboard' });
 }

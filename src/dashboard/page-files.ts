@@ -1,17 +1,4 @@
-import { readFile } from 'node:fs/promises';
-
-/** The page may load only files of this server: nothing inline, nothing from other origins. It must not be framed. */
-export const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Security-Policy':
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'X-Content-Type-Options': 'nosniff',
-  'X-Frame-Options': 'DENY',
-  'Referrer-Policy': 'no-referrer',
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Cache-Control': 'no-store',
-};
+import { type PageFile, ServedPage } from './served-page.js';
 
 const SCRIPT = 'text/javascript; charset=utf-8';
 const TYPES: Readonly<Record<string, string>> = {
@@ -41,31 +28,14 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The names of the files beside the page. */
 export const PAGE_FILES: readonly string[] = Object.keys(TYPES);
 
-export interface PageFile {
-  readonly type: string;
-  readonly content: string;
-}
+const PAGE = new ServedPage(new URL('./public/', import.meta.url), TYPES);
 
 /** Resolves to a file of the page; to `undefined` for any other name. */
-export async function pageFile(name: string): Promise<PageFile | undefined> {
-  const type = Object.hasOwn(TYPES, name) ? TYPES[name]! : undefined;
-  return type === undefined ? undefined : { type, content: await read(name) };
+export function pageFile(name: string): Promise<PageFile | undefined> {
+  return PAGE.file(name);
 }
 
-/**
- * The page itself. Its links are relative, so that it works behind any prefix. Their base depends on whether the
- * requested URL ends with a slash.
- */
-export async function pageAt(url: string, path: string): Promise<PageFile> {
-  const hasSlash = url.split('?', 1)[0]!.endsWith('/');
-  const base = hasSlash ? './' : `${path.split('/').findLast(Boolean) ?? '.'}/`;
-  const html = await read('index.html');
-  return {
-    type: 'text/html; charset=utf-8',
-    content: html.replaceAll('{base}', encodeURI(base)),
-  };
-}
-
-function read(name: string): Promise<string> {
-  return readFile(new URL(`./public/${name}`, import.meta.url), 'utf8');
+/** The page itself, with a base that fits the requested URL. */
+export function pageAt(url: string, path: string): Promise<PageFile> {
+  return PAGE.at(url, path);
 }

@@ -5,12 +5,20 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import axe from 'axe-core';
-import { UserExecutionContext, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
+import {
+  IsolatedGateway,
+  UserExecutionContext,
+  WebSocketManagerFactory,
+} from 'nestjs-websocket-isolation';
+import { WebSocketIsolationAsyncApiModule } from 'nestjs-websocket-isolation/asyncapi';
+import { defineContract } from 'nestjs-websocket-isolation/contract';
 import { WebSocketIsolationDashboardModule } from 'nestjs-websocket-isolation/dashboard';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Page } from 'playwright-core';
+import { z } from 'zod';
 
 import { AppModule } from '../../demo/app.module.js';
+import { chat } from '../support/chat-contract.js';
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { Crowd, crowdOf } from '../support/crowd.js';
 import { LiveGateway } from '../support/live-gateway.js';
@@ -47,6 +55,40 @@ const CUT_TEXTS = `[...document.querySelectorAll('body *')].flatMap((element) =>
     ? [element.tagName + '.' + element.className + ': ' + element.textContent.trim()]
     : [];
 })`;
+
+@IsolatedGateway({ path: '/chat', contract: chat })
+class ChatGateway {}
+
+interface Folder {
+  readonly name: string;
+  readonly in?: Folder | undefined;
+}
+const Folder: z.ZodType<Folder> = z.lazy(() =>
+  z.object({ name: z.string(), in: Folder.optional() }),
+);
+const orders = defineContract({
+  client: {
+    order: {
+      description:
+        'Orders what is in the basket. The reply comes when the kitchen has accepted it.',
+      data: z.object({
+        items: z
+          .array(z.object({ name: z.string().max(80), count: z.int().min(1).max(99) }))
+          .min(1),
+        at: z.enum(['now', 'noon', 'evening']).default('now'),
+        where: z.union([z.object({ table: z.number() }), z.object({ address: z.string() })]),
+        note: z.string().nullable().optional(),
+        folder: Folder.optional(),
+      }),
+      reply: z.object({ number: z.number().int(), ready: z.iso.datetime() }),
+    },
+    date: { data: z.date() },
+    'a-message-with-a-very-long-name-that-does-not-fit-on-one-line-of-a-narrow-screen': {},
+  },
+});
+
+@IsolatedGateway({ path: '/orders', contract: orders })
+class OrdersGateway {}
 
 let browser: Browser;
 let page: Page;
@@ -179,6 +221,32 @@ describe('the dashboard', () => {
     await page.getByRole('searchbox', { name: 'Search by user' }).fill('nobody of that name');
     await page.locator('#no-connections').getByText('Nothing matches.').waitFor();
     expect(await flaws('dashboard-paused', look)).toEqual([]);
+  });
+});
+
+describe('the AsyncAPI page', () => {
+  let running: TestApp;
+
+  beforeAll(async () => {
+    const info = { title: 'Chat', version: '2.0.0', description: 'What goes over the sockets.' };
+    running = await startApp({
+      imports: [WebSocketIsolationAsyncApiModule.forRoot({ guard: () => true, ...info })],
+      providers: [ChatGateway, OrdersGateway],
+    });
+  });
+  afterAll(() => running.close());
+
+  it.each(LOOKS)('is accessible, $colorScheme, $width px wide', async (look) => {
+    await visit(`http://127.0.0.1:${running.port}/asyncapi`, look);
+    await page.locator('.message').first().waitFor();
+    expect(await flaws('asyncapi', look)).toEqual([]);
+    for (const summary of await page.locator('summary').all()) await summary.click();
+    expect(await flaws('asyncapi-schemas', look)).toEqual([]);
+    await page.getByRole('searchbox', { name: 'Find a message' }).fill('confirm');
+    expect(await page.locator('#status').innerText()).toBe('1 of 12 messages');
+    await page.getByText('The server asks').waitFor();
+    expect(await page.locator('h2:visible').allInnerTexts()).toEqual(['/chat']);
+    expect(await flaws('asyncapi-search', look)).toEqual([]);
   });
 });
 

@@ -1,11 +1,18 @@
 import { createRequire } from 'node:module';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { type CallHandler, type ExecutionContext, Injectable } from '@nestjs/common';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { IsolatedGateway } from 'nestjs-websocket-isolation';
-import { asyncApiDocument, type AsyncApiDocument } from 'nestjs-websocket-isolation/asyncapi';
+import {
+  asyncApiDocument,
+  type AsyncApiDocument,
+  WebSocketIsolationAsyncApiModule,
+} from 'nestjs-websocket-isolation/asyncapi';
 import { defineContract } from 'nestjs-websocket-isolation/contract';
 import { toStandardJsonSchema } from '@valibot/to-json-schema';
 import { type } from 'arktype';
+import { map } from 'rxjs';
 import * as v from 'valibot';
 import { z } from 'zod';
 
@@ -20,8 +27,20 @@ const { Parser } = createRequire(import.meta.url)('@asyncapi/parser') as {
 };
 const ERROR = 0;
 
+interface Folder {
+  readonly name: string;
+  readonly in?: Folder | undefined;
+}
+const Folder: z.ZodType<Folder> = z.object({
+  name: z.string(),
+  get in() {
+    return Folder.optional();
+  },
+});
+
 const mixed = defineContract({
   client: {
+    folder: { data: z.object({ folder: Folder }), stream: Folder },
     ark: { data: type({ count: 'number > 0' }) },
     valibot: { data: toStandardJsonSchema(v.object({ at: v.string() })) },
     mute: { data: v.string() },
@@ -56,6 +75,18 @@ describe('the AsyncAPI document of an app', () => {
     const broken = { ...document, channels: { chat: { messages: 1 } } };
     const found = await new Parser().parse(JSON.stringify(broken));
     expect(found.diagnostics.filter(({ severity }) => severity === ERROR)).not.toEqual([]);
+  });
+
+  it('has references that lead to their schema', async () => {
+    const document = await written(OtherGateway);
+    const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)];
+    const found = refs.map(([, path]) =>
+      path!
+        .split('/')
+        .reduce<unknown>((part, key) => (part as Record<string, unknown>)?.[key], document),
+    );
+    expect(refs.some(([, path]) => path!.includes('/properties/data'))).toBe(true);
+    expect(found.filter((part) => typeof part !== 'object' || part === null)).toEqual([]);
   });
 
   it('has every message of the contract, as it goes over the wire', async () => {
@@ -118,3 +149,90 @@ describe('the AsyncAPI document of an app', () => {
     expect(await written(Plain)).toMatchObject({ channels: {}, operations: {} });
   });
 });
+
+function get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`http://127.0.0.1:${app.port}${path}`, { headers });
+}
+
+describe('the AsyncAPI page', () => {
+  const module = WebSocketIsolationAsyncApiModule;
+  const FILES = ['', '/asyncapi.json', '/page.js', '/schema.js', '/page.css', '/icon.svg'];
+
+  @Injectable()
+  class DeveloperGuard {
+    async canActivate(context: ExecutionContext): Promise<boolean> {
+      await Promise.resolve();
+      const { headers } = context.switchToHttp().getRequest<Request & { headers: object }>();
+      return 'x-developer' in headers;
+    }
+  }
+
+  it('stops the boot without a guard, and for an option that does not exist', () => {
+    const text = /has no guard. Write WebSocketIsolationAsyncApiModule.forRoot/;
+    expect(() => module.forRoot({})).toThrow(text);
+    expect(() => module.forRoot({ guard: true as never })).toThrow(/guard is true/);
+    expect(() => module.forRoot({ gaurd: () => true } as never)).toThrow(/guard/);
+  });
+
+  it('serves the document and the page to those whom its guard admits, and to no others', async () => {
+    app = await startApp({
+      providers: [ChatGateway],
+      imports: [module.forRoot({ guard: DeveloperGuard, title: 'Chat', version: '2.0.0' })],
+    });
+    for (const file of FILES) {
+      const refused = await get(`/asyncapi${file}`);
+      expect([file, refused.status]).toEqual([file, 403]);
+      expect(await refused.text()).not.toContain('confirm');
+      const { headers, status } = await get(`/asyncapi${file}`, { 'x-developer': '1' });
+      expect([file, status]).toEqual([file, 200]);
+      for (const answer of [headers, refused.headers]) {
+        expect(answer.get('content-security-policy')).toContain("default-src 'none'");
+        expect(answer.get('x-content-type-options')).toBe('nosniff');
+      }
+    }
+    const answer = await get('/asyncapi/asyncapi.json', { 'x-developer': '1' });
+    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    const document = asyncApiDocument(app.app, { title: 'Chat', version: '2.0.0' });
+    expect(await answer.json()).toEqual(JSON.parse(JSON.stringify(document)));
+    expect((await get('/asyncapi/index.html', { 'x-developer': '1' })).status).toBe(404);
+  });
+
+  it('admits this machine only, with allowAnonymous', async () => {
+    app = await startApp({ imports: [module.forRoot({ allowAnonymous: true })] });
+    expect(await (await get('/asyncapi/')).text()).toContain('src="./page.js"');
+    expect((await get('/asyncapi', { 'x-forwarded-for': '10.0.0.1' })).status).toBe(403);
+  });
+
+  it('keeps its form on Fastify, below a prefix, in an app that wraps all responses', async () => {
+    app = await startApp({
+      imports: [module.forRoot({ guard: () => true, path: 'docs/ws' })],
+      adapter: new FastifyAdapter(),
+      prepare: (nest) => {
+        nest.setGlobalPrefix('api');
+        nest.useGlobalInterceptors({
+          intercept: (_context: ExecutionContext, next: CallHandler) =>
+            next.handle().pipe(map((data: unknown) => ({ data }))),
+        });
+      },
+    });
+    expect(await (await get('/api/docs/ws')).text()).toContain('src="ws/page.js"');
+    expect(await (await get('/api/docs/ws/asyncapi.json')).json()).toMatchObject({
+      asyncapi: '3.0.0',
+    });
+  });
+
+  it('says whose guard answers nonsense', async () => {
+    const lines: string[] = [];
+    const logger = { log: ignore, error: ignore, warn: (line: string) => lines.push(line) };
+    const guard = (() => 'yes') as never;
+    app = await startApp({ imports: [module.forRoot({ guard })], logger });
+    expect((await get('/asyncapi')).status).toBe(403);
+    expect(lines.join()).toMatch(
+      /that the AsyncAPI page calls has failed.*guard of the AsyncAPI page/,
+    );
+  });
+});
+
+function ignore(): void {
+  // Not a line of this test.
+}

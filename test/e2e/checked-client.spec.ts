@@ -231,9 +231,10 @@ describe('what a checked client sends', () => {
   });
 
   it('needs a contract', () => {
-    const connect = (contract: unknown) => () =>
-      connectChecked('ws://127.0.0.1', { contract: contract as typeof chat, WebSocket });
-    expect(connect(undefined)).toThrow('contract: expected what defineContract() returns');
-    expect(connect({ client: {} })).toThrow('contract: expected');
+    for (const contract of [undefined, { client: {} }] as never[]) {
+      expect(() => connectChecked('ws://127.0.0.1', { contract, WebSocket })).toThrow(
+        'contract: expected what defineContract() returns',
+      );
+    }
   });
 });

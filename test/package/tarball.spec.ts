@@ -100,8 +100,8 @@ describe('the tarball', () => {
   it('contains the build, and no development files', () => {
     const outside = files.filter((file) => !file.startsWith('dist/'));
     expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
-    const page = 'dist/dashboard/public/';
-    const built = files.filter((file) => file.startsWith('dist/') && !file.startsWith(page));
+    const page = /^dist\/(asyncapi|dashboard)\/public\//;
+    const built = files.filter((file) => file.startsWith('dist/') && !page.test(file));
     expect(built.filter((file) => !/\.(js|d\.ts)$/.test(file))).toEqual([]);
     const scripts = built.filter((file) => file.endsWith('.js'));
     expect(scripts.length).toBeGreaterThan(100);
@@ -172,7 +172,7 @@ describe('the entry points', () => {
         const loaded = await load(entry);
         const part = Object.values(loaded).find(({ name }) => /^WebSocketIsolation.+Module$/.test(name));
         const options = entry === './redis' ? { cluster: loaded.redisCluster({ url: 'redis://host' }) } : {};
-        const own = entry === '.' || !part ? [] : [part.forRoot(entry === './dashboard' ? { guard: () => true } : {})];
+        const own = entry === '.' || !part ? [] : [part.forRoot(['./asyncapi', './dashboard'].includes(entry) ? { guard: () => true } : {})];
         const imports = [WebSocketIsolationModule.forRoot(options), ...own];
         const outcome = await NestFactory.createApplicationContext(
           { module: class Root {}, imports },

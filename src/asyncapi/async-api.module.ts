@@ -1,0 +1,53 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+
+import {
+  aFunction,
+  anArray,
+  assertPlainOptions,
+  aText,
+  type OptionRules,
+  trueOrFalse,
+} from '../config/plain-options.js';
+import { DashboardAccess } from '../dashboard/access.js';
+import { DASHBOARD_OPTIONS, type PageOptions } from '../dashboard/dashboard.options.js';
+import { createAsyncApiController } from './async-api.controller.js';
+import { type AsyncApiModuleOptions, assertGuarded } from './async-api.options.js';
+
+const RULES: OptionRules<AsyncApiModuleOptions> = {
+  // The empty text is the root of the app.
+  path: aText,
+  imports: anArray,
+  guard: aFunction,
+  allowAnonymous: trueOrFalse,
+  title: aText,
+  version: aText,
+  description: aText,
+};
+
+/**
+ * Serves the AsyncAPI document of the app, and a page that reads it. Import it beside `WebSocketIsolationModule`.
+ *
+ * @example
+ * ```ts
+ * WebSocketIsolationAsyncApiModule.forRoot({ path: 'asyncapi', guard: DeveloperGuard, title: 'Chat', version: '1.0.0' })
+ * ```
+ */
+@Module({})
+export class WebSocketIsolationAsyncApiModule {
+  /**
+   * @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `ASYNCAPI_UNGUARDED` without a
+   * guard
+   */
+  static forRoot(options: AsyncApiModuleOptions): DynamicModule {
+    assertPlainOptions('WebSocketIsolationAsyncApiModule.forRoot()', options, RULES);
+    assertGuarded(options);
+    const { path = 'asyncapi', imports = [], guard, title, version, description } = options;
+    const page: PageOptions = { guard, page: 'the AsyncAPI page' };
+    return {
+      module: WebSocketIsolationAsyncApiModule,
+      imports,
+      controllers: [createAsyncApiController(path, { title, version, description })],
+      providers: [{ provide: DASHBOARD_OPTIONS, useValue: page }, DashboardAccess],
+    };
+  }
+}

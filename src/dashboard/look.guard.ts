@@ -1,0 +1,22 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+
+import { DashboardAccess } from './access.js';
+import { PAGE_HEADERS } from './served-page.js';
+
+/** Admits viewers. Every response gets the headers of the page, refusals included. */
+@Injectable()
+export class LookGuard implements CanActivate {
+  constructor(
+    private readonly access: DashboardAccess,
+    private readonly host: HttpAdapterHost,
+  ) {}
+
+  canActivate(context: ExecutionContext): Promise<boolean> {
+    const response = context.switchToHttp().getResponse<object>();
+    for (const [name, value] of Object.entries(PAGE_HEADERS)) {
+      this.host.httpAdapter.setHeader(response, name, value);
+    }
+    return this.access.assertMayLook(context);
+  }
+}
