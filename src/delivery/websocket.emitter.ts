@@ -15,6 +15,7 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/cluster-connections.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { Tracing } from '../monitoring/tracing.js';
 import { Resume } from '../resume/resume.service.js';
 import { Topics } from '../topics/topics.service.js';
 import {
@@ -30,6 +31,7 @@ import {
 } from './audience.js';
 import { AudienceAsks } from './audience-asks.js';
 import { TopicAudiences } from './topic-audiences.js';
+import { tracedAudience } from './traced-audience.js';
 
 /**
  * Sends messages to connections from any code: a controller, a queue worker, another user's handler. In a cluster, the
@@ -49,6 +51,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
     @Inject(CLOCK) private readonly clock: Clock,
     topics: Topics,
     registry: ManagerRegistry,
+    private readonly tracing: Tracing,
     @Optional() @Inject(Resume) private readonly resume?: Resume,
     @Optional() @Inject(CLUSTER) cluster?: Cluster,
   ) {
@@ -74,7 +77,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
       sendBinary: (bytes, options) => reach.sendBinary(bytes, options),
       ask: this.#asks.to({ userId }),
     };
-    return audience;
+    return this.#traced(audience, { userId });
   }
 
   /**
@@ -100,7 +103,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
       sendCritical: (event, data) => this.#sendCritical(thread, event, data),
       ask: this.#asks.to(thread),
     };
-    return audience;
+    return this.#traced(audience, thread);
   }
 
   /**
@@ -110,12 +113,16 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
    */
   toConnection(connectionId: string): Audience<C['server']> {
     assertIdText(connectionId, 'connectionId');
-    return new Reach(
-      () => this.factory.clusterConnections.addressed({ connectionId }),
-      { connectionId },
-      this.clock,
-      this.#others,
-    );
+    const target = { connectionId };
+    const here = (): readonly WebSocketManager[] =>
+      this.factory.clusterConnections.addressed(target);
+    const reach = new Reach(here, target, this.clock, this.#others);
+    const audience: Audience = {
+      send: (event, data, options) => reach.send(event, data, options),
+      sendAsync: (event, data, options) => reach.sendAsync(event, data, options),
+      sendBinary: (bytes, options) => reach.sendBinary(bytes, options),
+    };
+    return this.#traced(audience, target);
   }
 
   /**
@@ -127,16 +134,20 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
    * @throws {InvalidTopicError} for a name that no topic can have
    */
   toTopic<Topic extends TopicName<C>>(topic: Topic): SharedAudience<TopicMessages<C, Topic>> {
-    return this.#topics.of(topic);
+    return this.#traced(this.#topics.of(topic), { topic });
   }
 
   /** All connections of all users. In a cluster, a message goes to every node. */
   toAll(): SharedAudience<C['server']> {
-    return this.#topics.all();
+    return this.#traced(this.#topics.all(), { all: true });
   }
 
   onModuleDestroy(): void {
     this.#asks.dispose();
+  }
+
+  #traced<A extends Audience>(audience: A, target: DeliveryTarget): A {
+    return tracedAudience(audience, target, this.tracing.tracer);
   }
 
   #record(thread: ThreadKey, event: string, data: unknown): DeliveryReport | undefined {

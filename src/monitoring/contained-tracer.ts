@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 
 import { errorText } from '../errors/error-text.js';
-import type { TracedHandshake, TracedStep, TracedStream, Tracer } from './tracer.js';
+import type { TracedHandshake, TracedSend, TracedStep, TracedStream, Tracer } from './tracer.js';
 
 type Report = (error: unknown) => void;
 
@@ -48,6 +48,11 @@ export function containedTracer(tracer: Tracer): Tracer {
         attempt(report, () => tracer.ask(...of)),
         report,
       ),
+    send: (...of) =>
+      containedSend(
+        attempt(report, () => tracer.send(...of)),
+        report,
+      ),
   };
 }
 
@@ -73,6 +78,14 @@ function containedStream(stream: TracedStream | undefined, report: Report): Trac
     run: (part) => runOnce(stream, part, report),
     fail: (error) => attempt(report, () => stream?.fail(error)),
     ended: (...how) => attempt(report, () => stream?.ended(...how)),
+  };
+}
+
+function containedSend(send: TracedSend | undefined, report: Report): TracedSend {
+  return {
+    run: (part) => runOnce(send, part, report),
+    ended: (sent) => attempt(report, () => send?.ended(sent)),
+    failed: (error) => attempt(report, () => send?.failed(error)),
   };
 }
 

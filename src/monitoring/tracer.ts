@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 
+import type { DeliveryTarget } from '../cluster/cluster-delivery.js';
 import type { StreamOutcome } from '../journal/isolation-events.js';
 import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 
 /** Work in progress that is traced. */
 export interface TracedStep {
@@ -28,6 +30,13 @@ export interface TracedRefusal {
   readonly closeCode?: number;
 }
 
+/** A traced message to an audience. Exactly one of the methods other than `run` ends it. */
+export interface TracedSend extends Pick<TracedStep, 'run'> {
+  ended(report: DeliveryReport): void;
+  /** No connection gets the message, for its event or its data. */
+  failed(error: unknown): void;
+}
+
 /** A traced handshake. Exactly one of the methods other than `run` ends it. */
 export interface TracedHandshake extends Pick<TracedStep, 'run'> {
   admitted(manager: WebSocketManager): void;
@@ -50,4 +59,6 @@ export interface Tracer {
   stream(manager: WebSocketManager, path: string, event: string): TracedStream;
   /** A question to clients, from its start to its answer. */
   ask(target: AskTarget, event: string): TracedStep;
+  /** A message to an audience of the emitter: a user, a thread, a connection, a topic or all connections. */
+  send(target: DeliveryTarget, event: string): TracedSend;
 }

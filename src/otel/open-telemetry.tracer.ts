@@ -13,11 +13,19 @@ import {
   type Tracer as OpenTelemetry,
 } from '@opentelemetry/api';
 
-import type { EventSubject, IsolationEvents, StreamOutcome } from '../journal/isolation-events.js';
+import type { DeliveryTarget } from '../cluster/cluster-delivery.js';
+import type { EventSubject, IsolationEvents } from '../journal/isolation-events.js';
 import type { AskTarget } from '../manager/asking.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
-import type { TracedHandshake, TracedStep, TracedStream, Tracer } from '../monitoring/tracer.js';
-import { markFailed, SpanStep } from './span-step.js';
+import type {
+  TracedHandshake,
+  TracedSend,
+  TracedStep,
+  TracedStream,
+  Tracer,
+} from '../monitoring/tracer.js';
+import { audienceAttributes, httpAttributes } from './span-attributes.js';
+import { ConnectStep, markFailed, SendStep, SpanStep, StreamStep } from './span-step.js';
 
 const SWITCHING_PROTOCOLS = 101;
 
@@ -131,6 +139,18 @@ export class OpenTelemetryTracer implements Tracer {
     return new SpanStep(this.tracer.startSpan(`websocket ask ${event}`, options, context.active()));
   }
 
+  // Part of the trace of the code that sends, as a question is.
+  send(target: DeliveryTarget, event: string): TracedSend {
+    const attributes: Attributes = {
+      'ws_isolation.event': event,
+      ...audienceAttributes(target, this.options.includeIdentity),
+    };
+    const options = { kind: SpanKind.PRODUCER, attributes };
+    return new SendStep(
+      this.tracer.startSpan(`websocket send ${event}`, options, context.active()),
+    );
+  }
+
   /** Makes the span of the end of a connection: from the start of closing until it is fully disposed of. */
   disposed({ subject, reason, disposalMs }: IsolationEvents['manager-disposed']): void {
     const now = Date.now();
@@ -174,52 +194,5 @@ export class OpenTelemetryTracer implements Tracer {
     const attributes: Attributes = { 'ws_isolation.connection.id': connectionId };
     if (!this.options.includeIdentity) return attributes;
     return { ...attributes, 'user.id': userId, 'ws_isolation.thread.id': threadId };
-  }
-}
-
-/**
- * The request by OpenTelemetry's conventions for HTTP servers. Without its query, which may have a token in it.
- *
- * @param path of the gateway, with the names of its parameters
- */
-function httpAttributes(request: IncomingMessage, path: string, address?: string): Attributes {
-  const { method, url = '', httpVersion, socket } = request;
-  return {
-    'http.request.method': method ?? 'GET',
-    'http.route': path,
-    'url.path': url.split('?', 1)[0]!,
-    'url.scheme': 'encrypted' in socket ? 'https' : 'http',
-    'network.protocol.name': 'http',
-    'network.protocol.version': httpVersion,
-    ...(address !== undefined && { 'client.address': address }),
-  };
-}
-
-class StreamStep extends SpanStep implements TracedStream {
-  ended(outcome: StreamOutcome, items: number): void {
-    this.span.setAttributes({
-      'ws_isolation.stream.outcome': outcome,
-      'ws_isolation.stream.items': items,
-    });
-    this.end();
-  }
-}
-
-class ConnectStep extends SpanStep {
-  constructor(
-    span: ConstructorParameters<typeof SpanStep>[0],
-    private readonly manager: WebSocketManager,
-  ) {
-    super(span);
-  }
-
-  // A hook that fails closes the connection, with the close code of its cause.
-  override end(): void {
-    const { closeReason } = this.manager;
-    if (closeReason?.initiator === 'server') {
-      this.span.setAttribute('ws_isolation.close.code', closeReason.code);
-      markFailed(this.span, closeReason.reason);
-    }
-    super.end();
   }
 }

@@ -66,9 +66,6 @@ function positionOf({ messages }: TestClient): string {
   return positions.at(-1)!;
 }
 
-const bytesOf = ({ messages }: TestClient): unknown[] =>
-  messages.filter(({ event }) => event === '').map(({ data }) => data);
-
 describe('delivery in a cluster', () => {
   let redis: TestRedis;
   let apps: TestApp[] = [];

@@ -21,6 +21,7 @@ import {
 import {
   CurrentManager,
   IsolatedGateway,
+  WebSocketEmitter,
   WebSocketManager,
   WebSocketManagerFactory,
 } from 'nestjs-websocket-isolation';
@@ -248,6 +249,47 @@ describe('an exporter of OpenTelemetry', () => {
     expect(spans('websocket ask sure?')[1]!.attributes).toMatchObject({
       'error.type': 'ManagerClosedError',
     });
+  });
+
+  it('gets a span of each message of the emitter, in the trace of the code that sends it', async () => {
+    await start();
+    const emitter = testApp.app.get(WebSocketEmitter);
+    const client = await testApp.connect('/traced?user=ada');
+    const other = await testApp.connect('/traced?user=bea');
+    await client.subscribe('tea');
+    await other.subscribe('tea');
+    const job = trace.getTracer('app').startSpan('job');
+    context.with(trace.setSpan(context.active(), job), () => {
+      emitter.toTopic('tea').except({ userId: 'bea' }).send('poured', 1);
+    });
+    await emitter.toUser('ada').sendAsync('poured', 2);
+    emitter.toThread('ada', 'none').sendCritical('poured', 3);
+    emitter.toAll().sendBinary(new Uint8Array(1));
+    expect(() => emitter.toAll().sendCritical('poured', 1n)).toThrow('written as JSON');
+    const [toTopic, toUser, toThread, toAll] = spans('websocket send poured');
+    expect(toTopic!.kind).toBe(SpanKind.PRODUCER);
+    expect(toTopic!.parentSpanContext?.spanId).toBe(idOf(job));
+    expect(toTopic!.attributes).toEqual({
+      'ws_isolation.event': 'poured',
+      'ws_isolation.audience': 'topic',
+      'ws_isolation.send.delivered': 1,
+      'ws_isolation.send.dropped': 0,
+    });
+    expect(toUser!.attributes).toMatchObject({
+      'ws_isolation.audience': 'user',
+      'ws_isolation.send.delivered': 1,
+    });
+    expect(toThread!.attributes).toMatchObject({ 'ws_isolation.send.delivered': 0 });
+    expect(toAll!.attributes).toMatchObject({ 'error.type': 'SendFailedError' });
+    expect(spanOf('websocket send (binary)').attributes).toMatchObject({
+      'ws_isolation.audience': 'all',
+      'ws_isolation.send.delivered': 2,
+    });
+    await eventually(() => {
+      expect(client.messages.filter(({ event }) => event === 'poured')).toHaveLength(2);
+    });
+    await client.close();
+    await other.close();
   });
 
   it('gets a span of each subscription up to its reply, and the spans of the authorizer inside it', async () => {

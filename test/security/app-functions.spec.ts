@@ -401,6 +401,7 @@ describe('a tracer', () => {
     end: () => undefined,
   };
   const stream = () => ({ run: step.run, fail: step.fail, ended: () => undefined });
+  const send = () => ({ run: step.run, ended: () => undefined, failed: () => undefined });
   const handshake = {
     run: step.run,
     admitted: () => undefined,
@@ -432,7 +433,13 @@ describe('a tracer', () => {
   ])('that throws in its %s loses only its span', async (_name, broken) => {
     await start({});
     const steps = { connect: () => step, message: () => step, renewal: () => step };
-    const whole = { stream, handshake: () => handshake, ask: () => step, ...steps };
+    const whole = {
+      stream,
+      send,
+      handshake: () => handshake,
+      ask: () => step,
+      ...steps,
+    };
     app!.app.get(Tracing, { strict: false }).use({ ...whole, ...broken });
     const client = await app!.connect('/ask?user=ada');
     expect(await client.ask('ask')).toEqual({ event: 'answer', data: 1 });

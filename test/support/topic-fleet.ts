@@ -1,5 +1,6 @@
 import type { ClusterTopics } from '../../src/cluster/cluster-topics.js';
 import type { WebSocketIsolationOptions } from '../../src/config/isolation.options.js';
+import { Tracing } from '../../src/monitoring/tracing.js';
 import { WebSocketEmitter } from '../../src/delivery/websocket.emitter.js';
 import type { EventHistory } from '../../src/history/event-history.js';
 import type { TopicKey } from '../../src/history/history-key.js';
@@ -68,7 +69,7 @@ export class TopicFleet {
     } as TopicAuthorization;
     this.requests = new TopicRequests(this.topics, authorization, resolved, clock, journal);
     this.presence = new TopicPresence(this.topics, factory);
-    this.emitter = new WebSocketEmitter(factory, clock, this.topics, registry);
+    this.emitter = new WebSocketEmitter(factory, clock, this.topics, registry, new Tracing());
   }
 
   /** A client asks for a topic. Returns the id of the request. */
