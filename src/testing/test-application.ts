@@ -92,7 +92,7 @@ export class TestApplication implements AsyncDisposable {
   /**
    * Connects a client. If the client is still connected when the application is closed, it is cut.
    *
-   * @param options as `ws` takes them: `headers`, `origin`, …; and a `contract`
+   * @param options as `ws` takes them: `headers`, `origin`, …; and `protocols` and a `contract`
    * @throws {UpgradeRefused} with the status of the response
    */
   async connect<C extends AnyContract = NoContract>(

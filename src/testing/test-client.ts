@@ -25,6 +25,8 @@ export interface TestClientOptions<C extends AnyContract = NoContract> extends C
    * server sends is checked when a test takes it.
    */
   readonly contract?: C | undefined;
+  /** Subprotocols to offer, the token among them where the app takes it from there: `['bearer', token]`. */
+  readonly protocols?: string | string[] | undefined;
 }
 
 /** The messages of clients to the library itself. */
@@ -65,10 +67,10 @@ export class TestClient<C extends AnyContract = NoContract> {
    */
   static open<C extends AnyContract = NoContract>(
     url: string,
-    { contract, ...options }: TestClientOptions<C> = {},
+    { contract, protocols = [], ...options }: TestClientOptions<C> = {},
   ): Promise<TestClient<C>> {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(url, options);
+      const socket = new WebSocket(url, protocols, options);
       const client = new TestClient<C>(socket, contract);
       socket.once('open', () => resolve(client));
       socket.once('unexpected-response', (request, response) => {
