@@ -11,6 +11,8 @@ export interface ClusterSlots {
   useHolder(holder: SlotHolder): void;
   /** Asks for a slot. Returns the lease at once, so that it can be released before the answer has arrived. */
   lease(userId: string, connectionId: string): ClusterLease;
+  /** How many slots a user holds on all nodes; `undefined` while that is not known. Never rejects. */
+  heldBy?(userId: string): Promise<number | undefined>;
   /** How many managers a user may hold on this process alone, where the cluster's limit is `limit`. */
   nodeLimit(limit: number): number;
 }

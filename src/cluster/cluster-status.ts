@@ -1,5 +1,18 @@
 import type { ClusterState } from '../journal/isolation-events.js';
 
+/** What a node says of its load with its heartbeats. Rates are means over about a quarter of a minute. */
+export interface NodeLoad {
+  readonly users: number;
+  readonly openedPerMinute: number;
+  readonly refusedPerMinute: number;
+  readonly messagesPerSecond: number;
+  /** Messages whose handler has failed. */
+  readonly failedPerMinute: number;
+  /** Share of the time in which the event loop was busy, 0 to 1. */
+  readonly busy: number;
+  readonly memoryBytes: number;
+}
+
 /** One process of the cluster. */
 export interface ClusterNode {
   /** New at every start, never reused. */
@@ -11,6 +24,8 @@ export interface ClusterNode {
   /** Connections that the node held at its last heartbeat. */
   readonly connections: number;
   readonly isDraining: boolean;
+  /** Known of nodes that have the dashboard. */
+  readonly load?: NodeLoad;
 }
 
 /** The status of the cluster, as this process knows it. */

@@ -6,7 +6,8 @@ import type { ClusterAsks } from './cluster-asks.js';
 import type { ClusterDelivery } from './cluster-delivery.js';
 import type { ClusterSlots } from './cluster-slots.js';
 import type { ClusterTopics } from './cluster-topics.js';
-import type { ClusterStatus } from './cluster-status.js';
+import type { Unplug } from '../structures/plug.js';
+import type { ClusterStatus, NodeLoad } from './cluster-status.js';
 
 /** Records what happens to a cluster: an event, and a line in the log. */
 export interface ClusterJournal {
@@ -25,6 +26,12 @@ export interface ClusterDefinition {
   create(host: ClusterServices): Cluster;
 }
 
+/** What the other nodes learn of this one. */
+export interface ClusterMembership {
+  /** A plug: measures the load of this node, at each heartbeat. */
+  useLoad(measure: () => NodeLoad): Unplug;
+}
+
 /** This process's membership in a cluster. Without a cluster, every process counts its own connections only. */
 export interface Cluster {
   /** New at every start, never reused. */
@@ -35,6 +42,8 @@ export interface Cluster {
   readonly topics?: ClusterTopics;
   /** Without it, questions to users and threads reach the connections of this process only. */
   readonly asks?: ClusterAsks;
+  /** Without it, the other nodes do not know the load of this one. */
+  readonly membership?: ClusterMembership;
   /** Makes a history of threads that every node can read. Called once at most. */
   createHistory(bounds: HistoryBounds): EventHistory<ThreadKey>;
   /** Makes a history of topics that every node can read. Called once at most. Without it, topics have none. */

@@ -21,6 +21,9 @@ export const isFinite: Check<number> = (value): value is number => Number.isFini
 
 export const isFlag: Check<boolean> = (value): value is boolean => typeof value === 'boolean';
 
+/** For a field that is checked where it is used. */
+export const isAnything: Check<unknown> = (_value): _value is unknown => true;
+
 export const isNothing: Check<null> = (value): value is null => value === null;
 
 /** `undefined`, or a value that passes the check. */

@@ -144,6 +144,10 @@ export class LeaseTable {
     return this.#users.get(hash);
   }
 
+  hashOf(userId: string): string {
+    return this.keys.hashOf(userId);
+  }
+
   /** The keys of a user, also of one that has no slot here. */
   keysOf(hash: string): UserKeys {
     return this.keys.ofUser(hash);

@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 
-import type { ClusterNode } from '../cluster/cluster-status.js';
+import type { ClusterMembership } from '../cluster/cluster.js';
+import type { ClusterNode, NodeLoad } from '../cluster/cluster-status.js';
+import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
 import type { NodeRegistry } from './node-registry.js';
 import { answerWithin } from './redis-deadline.js';
@@ -19,7 +21,8 @@ export interface MembershipServices {
 }
 
 /** The membership of this node: registers the node with every heartbeat, and learns which other nodes there are. */
-export class Membership {
+export class Membership implements ClusterMembership {
+  readonly #load = new Plug<() => NodeLoad>();
   #nodes: readonly ClusterNode[] = [];
   #isDraining = false;
   readonly #startedAt: number;
@@ -39,6 +42,10 @@ export class Membership {
     return this.#nodes.map((node) => node.nodeId).filter((known) => known !== nodeId);
   }
 
+  useLoad(measure: () => NodeLoad): Unplug {
+    return this.#load.use(measure);
+  }
+
   /** From the next heartbeat on, this node is registered as draining. */
   drain(): void {
     this.#isDraining = true;
@@ -56,12 +63,14 @@ export class Membership {
 
   get #self(): ClusterNode {
     const { nodeId, settings } = this.services;
+    const load = this.#load.part?.();
     return {
       nodeId,
       name: settings.nodeName ?? `${hostname()}:${process.pid}`,
       startedAt: this.#startedAt,
       connections: this.services.connections(),
       isDraining: this.#isDraining,
+      ...(load && { load }),
     };
   }
 }

@@ -1,8 +1,18 @@
-import type { ClusterNode } from '../cluster/cluster-status.js';
+import type { ClusterNode, NodeLoad } from '../cluster/cluster-status.js';
 import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
 import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
-import { type Check, count, isFlag, optional, parse, record, text } from './checks.js';
+import {
+  type Check,
+  count,
+  isAnything,
+  isFinite,
+  isFlag,
+  optional,
+  parse,
+  record,
+  text,
+} from './checks.js';
 import { NOW } from './lua.js';
 import { isNodeId } from './message-shapes.js';
 import { Script } from './script.js';
@@ -42,10 +52,10 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 `);
 
-/** The description of a node. Another version of the library may leave fields out. */
+/** The description of a node. Another version of the library may leave fields out, or measure another load. */
 type NodeInfo = Pick<ClusterNode, 'nodeId'> & {
-  readonly [Key in keyof Omit<ClusterNode, 'nodeId'>]?: ClusterNode[Key] | undefined;
-};
+  readonly [Key in keyof Omit<ClusterNode, 'nodeId' | 'load'>]?: ClusterNode[Key] | undefined;
+} & { readonly load: unknown };
 
 const isNode: Check<NodeInfo> = record<NodeInfo>({
   nodeId: isNodeId,
@@ -53,6 +63,17 @@ const isNode: Check<NodeInfo> = record<NodeInfo>({
   startedAt: optional(count()),
   connections: optional(count()),
   isDraining: optional(isFlag),
+  load: isAnything,
+});
+
+const isLoad = record<NodeLoad>({
+  users: isFinite,
+  openedPerMinute: isFinite,
+  refusedPerMinute: isFinite,
+  messagesPerSecond: isFinite,
+  failedPerMinute: isFinite,
+  busy: isFinite,
+  memoryBytes: isFinite,
 });
 
 /** The reply to a heartbeat. */
@@ -109,6 +130,8 @@ export class NodeRegistry {
       return [];
     }
     const { nodeId, name = nodeId, startedAt = 0, connections = 0, isDraining = false } = node;
-    return [{ nodeId, name, startedAt, connections, isDraining }];
+    const { load } = node;
+    const known = { nodeId, name, startedAt, connections, isDraining };
+    return [isLoad(load) ? { ...known, load } : known];
   }
 }

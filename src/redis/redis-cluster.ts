@@ -11,6 +11,7 @@ import { RedisTimeoutError } from './redis-deadline.js';
 import type { RedisDelivery } from './redis-delivery.js';
 import type { RedisHistory } from './redis-history.js';
 import { RedisNode } from './redis-node.js';
+import { statusOf } from './redis-status.js';
 import type { RedisSlots } from './redis-slots.js';
 import type { RedisTopics } from './redis-topics.js';
 import {
@@ -77,6 +78,10 @@ export class RedisCluster implements Cluster {
     return this.#node.topics;
   }
 
+  get membership(): RedisNode['membership'] {
+    return this.#node.membership;
+  }
+
   createHistory(bounds: HistoryBounds): RedisHistory<ThreadKey> {
     return this.#added(this.#node.createHistory(bounds, THREAD_MESSAGES));
   }
@@ -134,22 +139,7 @@ export class RedisCluster implements Cluster {
   }
 
   status(): ClusterStatus {
-    const { state, since, failures, lastError } = this.#node.availability;
-    const { held, unleased } = this.#node.table.count();
-    return {
-      state,
-      since,
-      nodeId: this.nodeId,
-      nodes: this.#node.membership.nodes,
-      leases: { held, unleased },
-      counters: {
-        failures,
-        ...this.#node.reconciliation.counters,
-        unreadable: this.#node.unreadable.count,
-      },
-      renewedAt: this.#node.renewal.renewedAt,
-      ...(lastError !== undefined && { lastError }),
-    };
+    return statusOf(this.#node);
   }
 
   // Resolves after the first successful renewal.

@@ -61,6 +61,17 @@ export class RedisSlots implements ClusterSlots {
     return this.availability.state === 'open' ? Number.POSITIVE_INFINITY : limit;
   }
 
+  async heldBy(userId: string): Promise<number | undefined> {
+    if (!this.availability.isUp) return undefined;
+    const peeked = this.registry.peek(this.table.keysOf(this.table.hashOf(userId)));
+    try {
+      return (await answerWithin(this.clock, this.settings.commandTimeoutMs, peeked)).length;
+    } catch (error) {
+      this.availability.stumble(error);
+      return undefined;
+    }
+  }
+
   lease(userId: string, connectionId: string): Lease {
     const lease = this.table.add(userId, connectionId, (given) => this.#giveBack(given));
     lease.answer = this.#ask(lease);
