@@ -10,6 +10,9 @@ export type IgnoredReason =
   | 'pending-overflow'
   | 'closing';
 
+/** An exception is a refusal by the app (a `WsException`, an `HttpException` of 4xx), or a failure. */
+export type UnhandledReason = IgnoredReason | 'app-refused' | 'failed';
+
 /** Counts the messages of all connections since the process started. */
 export class TrafficCounters {
   received = 0;
@@ -34,6 +37,12 @@ export class TrafficCounters {
   /** Messages that ended in an exception. */
   get failed(): number {
     return this.failures.client + this.failures.server;
+  }
+
+  /** Messages that were not handled, or whose handler ended in an exception, by reason. */
+  get unhandled(): Record<UnhandledReason, number> {
+    const { client, server } = this.failures;
+    return { ...this.ignored, 'app-refused': client, failed: server };
   }
 
   /** Counts a frame of a client. */

@@ -44,6 +44,7 @@ export class DashboardAccess {
   readonly #failures: FailedAttempts;
   readonly #mayLook: Decide;
   readonly #mayAct: Decide;
+  readonly #maySeeIds: Decide;
   readonly #logger = new Logger('WebSocketIsolation');
   #latest: { readonly line: string; readonly at: number } | undefined;
 
@@ -53,10 +54,13 @@ export class DashboardAccess {
     @Inject(ISOLATION_OPTIONS) private readonly isolation: ResolvedOptions,
     moduleRef: ModuleRef,
   ) {
-    const { guard, canAct } = options;
+    const { guard, canAct, canSeeIds } = options;
     this.#failures = new FailedAttempts(clock);
     this.#mayLook = guard ? decisionOf('guard', guard, moduleRef, options.page) : onThisMachine;
     this.#mayAct = canAct ? decisionOf('canAct', canAct, moduleRef) : nobody;
+    // Without a guard, viewers are on this machine itself.
+    const byDefault = guard ? nobody : onThisMachine;
+    this.#maySeeIds = canSeeIds ? decisionOf('canSeeIds', canSeeIds, moduleRef) : byDefault;
   }
 
   /** @throws the error of the guard; a 403 if the guard does not admit; a 429 after too many refusals of the address */
@@ -79,9 +83,18 @@ export class DashboardAccess {
   }
 
   /** Whether a viewer may also act; false if `canAct` throws. The error is logged, unless it is a 401 or 403. */
-  async mayAct(context: ExecutionContext): Promise<boolean> {
+  mayAct(context: ExecutionContext): Promise<boolean> {
+    return this.#isYes(this.#mayAct, context);
+  }
+
+  /** Whether a viewer sees the ids of users: those who may act have to know whom they disconnect. */
+  async maySeeIds(context: ExecutionContext): Promise<boolean> {
+    return (await this.#isYes(this.#maySeeIds, context)) || this.mayAct(context);
+  }
+
+  async #isYes(decide: Decide, context: ExecutionContext): Promise<boolean> {
     try {
-      return await this.#inTime(this.#mayAct(context));
+      return await this.#inTime(decide(context));
     } catch (error) {
       if (!REFUSALS.has(httpStatusOf(error))) this.#complain(error);
       return false;

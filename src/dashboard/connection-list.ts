@@ -4,6 +4,7 @@ import type { Clock } from '../time/clock.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { ManagerState, WebSocketManager } from '../manager/web-socket-manager.js';
 import { Largest } from './largest.js';
+import type { Pseudonyms } from './pseudonyms.js';
 import { CHUNK, patternOf, type Searches } from './searches.js';
 
 /** The views of the list: which connections it shows, and in which order. */
@@ -63,6 +64,8 @@ export interface ConnectionQuery {
   readonly search: string;
   /** The number of the page, from 1. */
   readonly page: number;
+  /** For a viewer who sees pseudonyms: the search is one of them, or part of a connection's id. */
+  readonly pseudonyms?: Pseudonyms | undefined;
 }
 
 export const PAGE_SIZE = 25;
@@ -105,24 +108,24 @@ export class ConnectionList {
     return this.#page(shown, { page: current, pages, total: size });
   }
 
-  async #find({ view, search, page }: ConnectionQuery): Promise<ConnectionPage> {
-    const pattern = search === '' ? undefined : patternOf(search);
+  async #find({ view, search, page, pseudonyms }: ConnectionQuery): Promise<ConnectionPage> {
+    const matches = search === '' ? undefined : matcherOf(search, pseudonyms);
     const rankOf = RANKS[view];
-    const matches = new Largest<WebSocketManager>(MAX_MATCHES, (it) => rankOf?.(it) ?? 0);
+    const found = new Largest<WebSocketManager>(MAX_MATCHES, (it) => rankOf?.(it) ?? 0);
     let looked = 0;
     let total = 0;
     for (const manager of this.registry.all()) {
       looked += 1;
       if (looked % CHUNK === 0) await nextTurn();
       if (!this.#isIn(view, manager)) continue;
-      if (pattern && !isMatch(pattern, search, manager)) continue;
+      if (matches && !matches(manager)) continue;
       total += 1;
-      matches.add(manager);
+      found.add(manager);
     }
-    const found = matches.sorted();
-    const pages = Math.max(1, Math.ceil(found.length / PAGE_SIZE));
+    const sorted = found.sorted();
+    const pages = Math.max(1, Math.ceil(sorted.length / PAGE_SIZE));
     const current = Math.min(page, pages);
-    const shown = found.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
+    const shown = sorted.slice((current - 1) * PAGE_SIZE, current * PAGE_SIZE);
     return this.#page(shown, { page: current, pages, total });
   }
 
@@ -163,9 +166,16 @@ function isListed(view: ConnectionView): view is ListedView {
   return view in LISTS;
 }
 
+type Matches = (manager: WebSocketManager) => boolean;
+
 // All ids of connections begin with the same letters, so a short search does not match them.
-function isMatch(pattern: RegExp, search: string, { context }: WebSocketManager): boolean {
-  const { userId, threadId, connectionId } = context;
-  if (search.length >= SHORTEST_ID_PART && connectionId.includes(search)) return true;
-  return pattern.test(userId) || pattern.test(threadId);
+function matcherOf(search: string, pseudonyms: Pseudonyms | undefined): Matches {
+  const isPart = ({ context }: WebSocketManager): boolean =>
+    search.length >= SHORTEST_ID_PART && context.connectionId.includes(search);
+  if (pseudonyms) return (manager) => isPart(manager) || pseudonyms.isOf(search, manager.context);
+  const pattern = patternOf(search);
+  return (manager) =>
+    isPart(manager) ||
+    pattern.test(manager.context.userId) ||
+    pattern.test(manager.context.threadId);
 }

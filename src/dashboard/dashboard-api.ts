@@ -24,6 +24,7 @@ import {
 } from './dashboard.options.js';
 import { HISTORY_MS, SAMPLE_MS } from './history.js';
 import { Overview } from './overview.js';
+import type { Pseudonyms } from './pseudonyms.js';
 import { Searches } from './searches.js';
 import { readTopic } from './topic-detail.js';
 import { TopicList, type TopicPage } from './topic-list.js';
@@ -71,10 +72,11 @@ export class DashboardApi {
   async state(context: ExecutionContext, query: Query): Promise<object> {
     this.watch.admit(query['viewer']);
     const mayAct = await this.access.mayAct(context);
+    const seesIds = mayAct || (await this.access.maySeeIds(context));
     const { history, feed, cleanups } = this.watch;
     return {
-      ...this.overview.read(),
-      access: { mayAct, token: mayAct ? this.#token : null },
+      ...(await this.overview.read()),
+      access: { mayAct, seesIds, token: mayAct ? this.#token : null },
       viewers: { watching: this.watch.viewers, limit: this.options.maxViewers },
       history: {
         stepMs: SAMPLE_MS,
@@ -86,13 +88,13 @@ export class DashboardApi {
     };
   }
 
-  async connections(query: Query): Promise<ConnectionPage> {
+  async connections(query: Query, pseudonyms?: Pseudonyms): Promise<ConnectionPage> {
     this.watch.admit(query['viewer']);
     const { view = 'all' } = query;
     if (!VIEWS.includes(view as ConnectionView)) {
       throw new BadRequestException(`Expected \`view\` to be one of ${VIEWS.join(', ')}.`);
     }
-    return this.#connections.read({ view: view as ConnectionView, ...pageIn(query) });
+    return this.#connections.read({ view: view as ConnectionView, ...pageIn(query), pseudonyms });
   }
 
   async topics(query: Query): Promise<TopicPage> {

@@ -23,6 +23,7 @@ import { DashboardApi } from './dashboard-api.js';
 import { LookGuard } from './look.guard.js';
 import { OperatorActions } from './operator-actions.js';
 import { PAGE_FILES, pageAt, pageFile } from './page-files.js';
+import { Pseudonyms } from './pseudonyms.js';
 import { isFromOwnPage, isJson } from './same-origin.js';
 import type { PageFile } from './served-page.js';
 
@@ -53,6 +54,8 @@ export function createDashboardController(path: string): Type {
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(LookGuard)
   class DashboardController {
+    readonly #pseudonyms = new Pseudonyms();
+
     constructor(
       private readonly api: DashboardApi,
       private readonly actions: OperatorActions,
@@ -71,33 +74,43 @@ export function createDashboardController(path: string): Type {
       @Query() query: Record<string, unknown>,
       @Res() response: object,
     ): Promise<void> {
-      this.#json(response, await this.api.state(context, query));
+      await this.#json(context, response, () => this.api.state(context, query));
     }
 
     @Get('connections')
     async connections(
+      @Context() context: ExecutionContext,
       @Query() query: Record<string, unknown>,
       @Res() response: object,
     ): Promise<void> {
-      this.#json(response, await this.api.connections(query));
+      await this.#json(context, response, (hidden) => this.api.connections(query, hidden));
     }
 
     @Get('connection')
     async connection(
+      @Context() context: ExecutionContext,
       @Query() query: Record<string, unknown>,
       @Res() response: object,
     ): Promise<void> {
-      this.#json(response, await this.api.connection(query));
+      await this.#json(context, response, () => this.api.connection(query));
     }
 
     @Get('topics')
-    async topics(@Query() query: Record<string, unknown>, @Res() response: object): Promise<void> {
-      this.#json(response, await this.api.topics(query));
+    async topics(
+      @Context() context: ExecutionContext,
+      @Query() query: Record<string, unknown>,
+      @Res() response: object,
+    ): Promise<void> {
+      await this.#json(context, response, () => this.api.topics(query));
     }
 
     @Get('topic')
-    topic(@Query() query: Record<string, unknown>, @Res() response: object): void {
-      this.#json(response, this.api.topic(query));
+    async topic(
+      @Context() context: ExecutionContext,
+      @Query() query: Record<string, unknown>,
+      @Res() response: object,
+    ): Promise<void> {
+      await this.#json(context, response, () => this.api.topic(query));
     }
 
     @Post('actions')
@@ -108,7 +121,8 @@ export function createDashboardController(path: string): Type {
       @Body() body: unknown,
       @Res() response: object,
     ): Promise<void> {
-      this.#json(response, await this.actions.run(body, await this.access.who(context)));
+      const operator = await this.access.who(context);
+      await this.#json(context, response, () => this.actions.run(body, operator));
     }
 
     // The files are listed by name, so that other routes of the app below this path still work.
@@ -120,8 +134,14 @@ export function createDashboardController(path: string): Type {
       this.#send(response, file);
     }
 
-    #json(response: object, answer: object): void {
-      const content = JSON.stringify(answer);
+    // The ids of users leave the process only here.
+    async #json(
+      context: ExecutionContext,
+      response: object,
+      read: (hidden: Pseudonyms | undefined) => object | Promise<object>,
+    ): Promise<void> {
+      const hidden = (await this.access.maySeeIds(context)) ? undefined : this.#pseudonyms;
+      const content = JSON.stringify(await read(hidden), hidden?.replace);
       this.#send(response, { type: 'application/json; charset=utf-8', content });
     }
 

@@ -18,6 +18,7 @@ import {
   resolveDashboardOptions,
 } from './dashboard.options.js';
 import { Incidents } from './incidents.js';
+import { NodeLoadReport } from './node-load.js';
 import { OperatorActions } from './operator-actions.js';
 import { Overview } from './overview.js';
 import { Watch } from './watch.js';
@@ -37,6 +38,7 @@ const RULES: OptionRules<DashboardModuleOptions> = {
   guard: aFunction,
   allowAnonymous: trueOrFalse,
   canAct: aFunction,
+  canSeeIds: aFunction,
   whoIs: aFunction,
   maxViewers: wholeNumberFromOne,
   keepHistory: trueOrFalse,
@@ -68,6 +70,7 @@ export class WebSocketIsolationDashboardModule {
         DashboardAccess,
         DashboardApi,
         Incidents,
+        NodeLoadReport,
         OperatorActions,
         Overview,
         Watch,

@@ -38,6 +38,11 @@ export interface DashboardOptions {
   readonly allowAnonymous?: boolean | undefined;
   /** Which viewers may also act: disconnect, clean up, drain. Default: none. */
   readonly canAct?: DashboardGuard | undefined;
+  /**
+   * Which viewers see the ids of users and threads, besides those who may act. Others see pseudonyms instead. Default:
+   * none; with `allowAnonymous` and without a guard, all.
+   */
+  readonly canSeeIds?: DashboardGuard | undefined;
   /** Returns the name of the operator for the audit line. Default: an id or name found in `request.user`. */
   readonly whoIs?:
     ((request: DashboardRequest) => string | undefined | Promise<string | undefined>) | undefined;
@@ -51,7 +56,10 @@ export interface DashboardOptions {
 }
 
 /** What {@link DashboardAccess} has to know of a page. */
-export interface PageOptions extends Pick<DashboardOptions, 'guard' | 'canAct' | 'whoIs'> {
+export interface PageOptions extends Pick<
+  DashboardOptions,
+  'guard' | 'canAct' | 'canSeeIds' | 'whoIs'
+> {
   /** Names the page in errors and log lines: `the dashboard`. */
   readonly page: string;
 }

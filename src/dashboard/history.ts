@@ -2,6 +2,7 @@ import type { Clock } from '../time/clock.js';
 import type { TrafficCounters } from '../connection/traffic-counters.js';
 import type { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
+import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { ProcessMeter } from './process-meter.js';
 
 /** Milliseconds between two samples. */
@@ -23,6 +24,8 @@ export interface LoadSample {
   readonly refused: number | null;
   /** How many were refused since the previous sample, by reason. Reasons without any are left out. */
   readonly refusedBy: Readonly<Record<string, number>>;
+  /** The same for messages that were not handled. */
+  readonly ignoredBy: Readonly<Record<string, number>>;
   readonly messages: number | null;
   /** Messages whose handler has failed. */
   readonly failed: number | null;
@@ -42,6 +45,7 @@ interface Totals {
   readonly refusals: ReadonlyMap<string, number>;
   readonly messages: number;
   readonly failed: number;
+  readonly ignored: ReadonlyMap<string, number>;
 }
 
 /**
@@ -57,6 +61,7 @@ export class History {
     private readonly registry: ManagerRegistry,
     private readonly runtime: GatewayRuntime,
     private readonly traffic: TrafficCounters,
+    private readonly factory: WebSocketManagerFactory,
   ) {}
 
   /** The samples after a moment, oldest first. */
@@ -69,8 +74,10 @@ export class History {
     const totals = this.#totals();
     const elapsedMs = totals.now - (this.#previous?.now ?? -Infinity);
     const before = elapsedMs <= LONGEST_STEP_MS ? this.#previous : undefined;
-    const rate = (name: Exclude<keyof Totals, 'now' | 'refusals'>): number | null =>
-      before && elapsedMs > 0 ? ((totals[name] - before[name]) * 1000) / elapsedMs : null;
+    const rate = (name: Exclude<keyof Totals, 'now' | 'refusals' | 'ignored'>): number | null =>
+      before && elapsedMs > 0
+        ? (Math.max(0, totals[name] - before[name]) * 1000) / elapsedMs
+        : null;
     const { busy, cpu, memoryBytes } = this.#meter.read();
     this.#previous = totals;
     this.#samples.push({
@@ -81,6 +88,7 @@ export class History {
       closed: rate('closed'),
       refused: rate('refused'),
       refusedBy: before ? grown(before.refusals, totals.refusals) : {},
+      ignoredBy: before ? grown(before.ignored, totals.ignored) : {},
       messages: rate('messages'),
       failed: rate('failed'),
       busy: before ? busy : null,
@@ -91,18 +99,21 @@ export class History {
   }
 
   #totals(): Totals {
-    const { created, disposed } = this.registry.ledger;
+    const { registry, factory } = this;
+    // An arrival that is refused at a limit has had a manager for a moment, but never a socket.
+    const { connections: opened } = factory.counters;
     const refusals = new Map<string, number>(this.runtime.refusals);
     let refused = 0;
     for (const count of refusals.values()) refused += count;
     return {
       now: this.clock.now(),
-      opened: created,
-      closed: disposed,
+      opened,
+      closed: opened - (registry.size - registry.unattached.size),
       refused,
       refusals,
       messages: this.traffic.received,
       failed: this.traffic.failed,
+      ignored: new Map(Object.entries(this.traffic.unhandled)),
     };
   }
 }

@@ -9,7 +9,17 @@ import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.j
 import { LeakDetector } from '../monitoring/leak.detector.js';
 import { ThreadConsistencyTracker } from '../monitoring/thread-consistency.tracker.js';
 import { Drain } from '../shutdown/drain.js';
-import type { LoadSample } from './history.js';
+import type { Culprits, FailingHandlers } from './culprits.js';
+import {
+  BUSY,
+  findingsOf,
+  isFailing,
+  isRefusing,
+  MANY_REFUSALS,
+  meanOf,
+  percent,
+  reasonsIn,
+} from './load-findings.js';
 import { Watch } from './watch.js';
 
 /** What can be wrong. The page has the words, the advice and the section of each. */
@@ -32,24 +42,31 @@ export interface Incident {
   readonly kind: IncidentKind;
   /** Epoch milliseconds at which it began, or was seen first. */
   readonly since: number;
+  /** The name of the node, where it is another one. */
+  readonly node?: string;
   /** How many, in the unit of its kind: connections, users, per minute, or percent. */
   readonly count?: number;
+  /** How many there were on average in the five minutes before, as far as they were recorded. */
+  readonly before?: number;
+  /** Why connections are refused: a minute, the most frequent reason first. */
+  readonly reasons?: readonly { readonly reason: string; readonly count: number }[];
+  /** Who is refused, in the last minute or two. */
+  readonly culprits?: Culprits;
+  /** Which handlers fail, in the last minute or two. */
+  readonly failing?: FailingHandlers;
   /** Which node, or which error. */
   readonly what?: string;
 }
 
 type Finding = Omit<Incident, 'since'> & { readonly since?: number };
 
-/** Refusals per minute that are an incident, if they are a tenth of all arrivals at least. */
-const MANY_REFUSALS = 6;
-const LARGE_SHARE = 0.1;
-/** Share of time in which the event loop is busy, from which on latencies grow visibly. */
-const BUSY = 0.9;
 const NEARLY_FULL = 0.9;
 /** Milliseconds for which a violation, or a node that has vanished, is reported. */
 const REPORTED_MS = 15 * 60_000;
 /** Milliseconds whose mean decides, so that one slow sample is no incident. Older samples say nothing about now. */
 const DECIDING_MS = 30_000;
+/** Milliseconds before them, with which they are compared. */
+const BEFORE_MS = 5 * 60_000;
 
 /** Finds what is wrong in the state of this process and of its cluster, most severe first. */
 @Injectable()
@@ -79,13 +96,14 @@ export class Incidents {
       ...this.#isolation(),
       ...this.#ofCluster(),
       ...this.#traffic(),
+      ...this.#otherNodes(),
       ...this.#capacity(fullUsers),
     ];
     const now = this.clock.epoch();
     const known = new Set<string>();
     const incidents: Incident[] = [];
     for (const finding of findings) {
-      const key = `${finding.kind} ${finding.what ?? ''}`;
+      const key = `${finding.kind} ${finding.node ?? ''} ${finding.what ?? ''}`;
       known.add(key);
       const since = finding.since ?? this.#since.get(key) ?? now;
       this.#since.set(key, since);
@@ -118,6 +136,12 @@ export class Incidents {
     for (const { name, at } of this.#gone) yield { kind: 'node-gone', what: name, since: at };
   }
 
+  *#otherNodes(): Iterable<Finding> {
+    const status = this.cluster?.status();
+    if (status?.state !== 'up') return;
+    for (const node of status.nodes) if (node.nodeId !== status.nodeId) yield* findingsOf(node);
+  }
+
   // A node that leaves in an orderly way is seen draining first.
   #compare(nodes: readonly ClusterNode[]): void {
     const ids = new Set(nodes.map(({ nodeId }) => nodeId));
@@ -138,31 +162,45 @@ export class Incidents {
     const mean = (name: 'refused' | 'opened' | 'messages' | 'failed' | 'busy'): number =>
       meanOf(latest, name);
     const refused = mean('refused');
-    const isMany = refused * 60 >= MANY_REFUSALS;
-    if (isMany && refused >= LARGE_SHARE * (refused + mean('opened'))) {
-      yield { kind: 'refusing', count: Math.round(refused * 60) };
+    if (isRefusing(refused * 60, mean('opened') * 60)) {
+      const { refused: culprits } = this.watch.culprits;
+      const reasons = reasonsIn(latest);
+      yield { kind: 'refusing', ...this.#rates('refused', refused), reasons, culprits };
     }
     const failed = mean('failed');
-    if (failed * 60 >= MANY_REFUSALS && failed >= LARGE_SHARE * mean('messages')) {
-      yield { kind: 'failing', count: Math.round(failed * 60) };
+    if (isFailing(failed * 60, mean('messages') * 60)) {
+      const { failing } = this.watch.culprits;
+      yield { kind: 'failing', ...this.#rates('failed', failed), failing };
     }
     const busy = mean('busy');
-    if (busy >= BUSY) yield { kind: 'event-loop-busy', count: Math.round(busy * 100) };
+    if (busy >= BUSY) yield { kind: 'event-loop-busy', count: percent(busy) };
+  }
+
+  // Per minute, now and in the five minutes before, and since when it is as much.
+  #rates(
+    name: 'refused' | 'failed',
+    perSecond: number,
+  ): Pick<Finding, 'count' | 'before' | 'since'> {
+    const now = this.clock.epoch();
+    const { history } = this.watch;
+    const earlier = history
+      .since(now - DECIDING_MS - BEFORE_MS)
+      .filter(({ at, [name]: value }) => at <= now - DECIDING_MS && value !== null);
+    const calm = history
+      .since(0)
+      .findLast(({ [name]: value }) => value !== null && value * 60 < MANY_REFUSALS);
+    return {
+      count: Math.round(perSecond * 60),
+      ...(earlier.length > 0 && { before: Math.round(meanOf(earlier, name) * 60) }),
+      ...(calm && now - calm.at > DECIDING_MS && { since: calm.at }),
+    };
   }
 
   *#capacity(fullUsers: number): Iterable<Finding> {
     const { registry, limits, drain } = this;
     if (fullUsers > 0) yield { kind: 'users-full', count: fullUsers };
     const share = registry.size / limits.maxManagers;
-    if (share >= NEARLY_FULL) yield { kind: 'nearly-full', count: Math.round(share * 100) };
+    if (share >= NEARLY_FULL) yield { kind: 'nearly-full', count: percent(share) };
     if (drain.isDraining) yield { kind: 'draining', count: registry.size };
   }
-}
-
-function meanOf(
-  samples: readonly LoadSample[],
-  name: 'refused' | 'opened' | 'messages' | 'failed' | 'busy',
-): number {
-  const values = samples.flatMap(({ [name]: value }) => (value === null ? [] : [value]));
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

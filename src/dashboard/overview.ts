@@ -5,6 +5,7 @@ import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../connection/traffic-counters.js';
+import { HandshakeService } from '../handshake/handshake.service.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
@@ -15,7 +16,7 @@ import { TopicRequests } from '../topics/topic-requests.js';
 import { Topics } from '../topics/topics.service.js';
 import { Incidents } from './incidents.js';
 import { thisNode } from './this-node.js';
-import { rankUsers } from './user-ranking.js';
+import { rankUsers, withCluster } from './user-ranking.js';
 
 /** Milliseconds for which one result serves all viewers. */
 const FRESH_MS = 1_000;
@@ -25,7 +26,7 @@ const MAX_VIOLATIONS = 20;
 /** The state of the whole process for the page, computed once for all viewers. */
 @Injectable()
 export class Overview {
-  #cached: { readonly at: number; readonly answer: object } | undefined;
+  #cached: { readonly at: number; readonly answer: Promise<object> } | undefined;
 
   constructor(
     @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
@@ -41,10 +42,11 @@ export class Overview {
     private readonly topics: Topics,
     private readonly subscriptions: TopicRequests,
     private readonly incidents: Incidents,
+    private readonly handshakes: HandshakeService,
     @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {}
 
-  read(): object {
+  read(): Promise<object> {
     const at = this.clock.now();
     if (!this.#cached || at - this.#cached.at >= FRESH_MS) {
       this.#cached = { at, answer: this.#look() };
@@ -52,11 +54,12 @@ export class Overview {
     return this.#cached.answer;
   }
 
-  #look(): object {
-    const { registry, limits, traffic, factory } = this;
+  async #look(): Promise<object> {
+    const { registry, limits, traffic, factory, handshakes } = this;
     const { ledger, suspects } = this.leaks.getReport();
     const { violations, ...consistency } = this.tracker.getReport();
-    const ranking = rankUsers(registry, limits);
+    const ranked = rankUsers(registry, limits);
+    const ranking = await withCluster(ranked, limits, this.cluster?.slots);
     return {
       now: this.clock.epoch(),
       incidents: this.incidents.read(ranking.full),
@@ -64,6 +67,7 @@ export class Overview {
       isDraining: this.drain.isDraining,
       ledger,
       users: { count: registry.userCount, ...ranking },
+      work: this.#work(),
       states: {
         unattached: registry.unattached.size,
         open: registry.idle.size,
@@ -82,14 +86,18 @@ export class Overview {
       refusals: Object.fromEntries(this.runtime.refusals),
       refusedCodes: Object.fromEntries(this.runtime.refused.byCode),
       refusedAddresses: Object.fromEntries(this.runtime.refused.byAddressClass),
-      limitHits: factory.counters.limitHits,
       violations: factory.counters.securityViolations,
+      admission: {
+        pending: handshakes.pending,
+        mostPending: this.options.handshake.maxPending,
+        addresses: handshakes.addresses,
+        options: this.options.handshake.admission ?? null,
+      },
       traffic: {
         received: traffic.received,
         receivedBytes: traffic.receivedBytes,
         inFlight: traffic.inFlight,
-        failed: traffic.failed,
-        ignored: traffic.ignored,
+        unhandled: traffic.unhandled,
       },
       topics: {
         count: this.topics.size,
@@ -102,5 +110,14 @@ export class Overview {
       consistency: { ...consistency, violations: violations.slice(-MAX_VIOLATIONS) },
       cluster: this.cluster?.status() ?? null,
     };
+  }
+
+  // What is open at this moment. A running stream pins its connection.
+  #work(): object {
+    const { registry, factory, traffic } = this;
+    let streams = 0;
+    for (const manager of registry.pinned) streams += manager.openStreams.length;
+    const { asks, waiting } = factory.bookkeeping;
+    return { handlers: traffic.inFlight, asks: asks.size, streams, waitingBytes: waiting.bytes };
   }
 }

@@ -14,6 +14,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'detail.js': SCRIPT,
   'dom.js': SCRIPT,
   'feed.js': SCRIPT,
+  'incident-words.js': SCRIPT,
   'incidents.js': SCRIPT,
   'page.js': SCRIPT,
   'paged-list.js': SCRIPT,
@@ -23,6 +24,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'topics.js': SCRIPT,
   'users.js': SCRIPT,
   'words.js': SCRIPT,
+  'work.js': SCRIPT,
 };
 
 /** The names of the files beside the page. */

@@ -1,3 +1,4 @@
+import type { ClusterSlots } from '../cluster/cluster-slots.js';
 import type { Limits } from '../manager/limits.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { UserSlots } from '../manager/user-slots.js';
@@ -7,10 +8,17 @@ const LISTED = 12;
 /** Columns of the distribution. With a higher limit per user, a column covers several counts. */
 const MAX_COLUMNS = 20;
 
+/** A user, with the slots held on this process and, in a cluster that responds, on all nodes. */
+export interface RankedUser {
+  readonly userId: string;
+  readonly held: number;
+  readonly everywhere?: number;
+}
+
 /** How the managers are spread over the users. */
 export interface UserRanking {
   /** The users with the most managers, in descending order. */
-  readonly top: readonly { userId: string; held: number }[];
+  readonly top: readonly RankedUser[];
   /** How many users hold `limits.crowdedFrom` managers or more. */
   readonly crowded: number;
   /** How many users have no slot left. */
@@ -18,6 +26,27 @@ export interface UserRanking {
   /** How many users hold 1, 2, 3 … managers. A column covers `step` counts. */
   readonly distribution: { readonly step: number; readonly users: readonly number[] };
 }
+
+/** Adds what the users with the most managers here hold on all nodes, and counts those whose slots are all in use. */
+export async function withCluster(
+  ranking: UserRanking,
+  { maxManagersPerUser }: Limits,
+  slots: ClusterSlots | undefined,
+): Promise<UserRanking> {
+  if (!slots?.heldBy) return ranking;
+  const counted = ranking.top.map(async (user): Promise<RankedUser> => {
+    const everywhere = await slots.heldBy!(user.userId);
+    // What was opened or closed here meanwhile is not in both numbers.
+    return everywhere === undefined
+      ? user
+      : { ...user, everywhere: Math.max(everywhere, user.held) };
+  });
+  const top = (await Promise.all(counted)).toSorted((one, other) => all(other) - all(one));
+  const full = top.filter((user) => all(user) >= maxManagersPerUser).length;
+  return { ...ranking, top, full: Math.max(full, ranking.full) };
+}
+
+const all = ({ everywhere, held }: RankedUser): number => everywhere ?? held;
 
 /** Ranks the users in one walk over all of them. */
 export function rankUsers(registry: ManagerRegistry, limits: Limits): UserRanking {

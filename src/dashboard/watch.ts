@@ -12,7 +12,9 @@ import { GatewayRuntime } from '../gateway/gateway-runtime.js';
 import { TrafficCounters } from '../connection/traffic-counters.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
+import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { CleanupTimeline } from './cleanup-timeline.js';
+import { CulpritCounts } from './culprits.js';
 import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.options.js';
 import { EventFeed } from './event-feed.js';
 import { History, SAMPLE_MS } from './history.js';
@@ -29,6 +31,7 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
   readonly history: History;
   readonly feed: EventFeed;
   readonly cleanups: CleanupTimeline;
+  readonly culprits: CulpritCounts;
   readonly #viewers = new Map<string, number>();
   #stop: Release | undefined;
   #isOver = false;
@@ -40,10 +43,12 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
     registry: ManagerRegistry,
     runtime: GatewayRuntime,
     traffic: TrafficCounters,
+    factory: WebSocketManagerFactory,
   ) {
-    this.history = new History(clock, registry, runtime, traffic);
+    this.history = new History(clock, registry, runtime, traffic, factory);
     this.feed = new EventFeed(clock, bus);
     this.cleanups = new CleanupTimeline(clock, bus);
+    this.culprits = new CulpritCounts(clock, bus);
   }
 
   /** The number of open pages. */
@@ -90,6 +95,7 @@ export class Watch implements OnApplicationBootstrap, OnModuleDestroy {
     const releases = [
       this.feed.listen(),
       this.cleanups.listen(),
+      this.culprits.listen(),
       this.clock.every(SAMPLE_MS, () => this.#tick()),
     ];
     this.#stop = () => releases.forEach((release) => release());

@@ -28,6 +28,13 @@ export class ByteBudget {
     return this.#share;
   }
 
+  /** Bytes that wait in this process. */
+  get bytes(): number {
+    let total = 0;
+    for (const { waitingBytes } of this.#holders) total += waitingBytes;
+    return total;
+  }
+
   /** Adds waiting bytes of a connection. Over budget, the connections that hold most are ended, perhaps this one. */
   add(connection: Holder, bytes: number): void {
     this.#holders.add(connection);

@@ -29,6 +29,7 @@ beforeAll(async () => {
       WebSocketIsolationDashboardModule.forRoot({
         guard: () => mayLook,
         canAct: () => mayAct,
+        canSeeIds: () => true,
         whoIs: () => 'tester',
       }),
     ],
@@ -84,7 +85,7 @@ describe(`the dashboard over ${CONNECTIONS} live connections, in a browser`, () 
     const marks = page.locator('#top-users .mark');
     expect(await marks.count()).toBeGreaterThan(2);
     expect(await page.locator('#distribution').getAttribute('aria-label')).toMatch(
-      /^Managers per user: /,
+      /^Connections per user: /,
     );
     expect(await text('#status')).toMatch(CURRENT);
   });

@@ -19,11 +19,12 @@ interface State {
   readonly access: { readonly token: string };
   readonly incidents: readonly { kind: string; since: number; count?: number; what?: string }[];
   readonly events: { readonly latest: number; readonly items: readonly Line[] };
+  readonly users: { readonly top: readonly unknown[] };
   readonly cleanups: { readonly buckets: readonly { runs: number; kind: string }[] };
   readonly cluster: {
     readonly state: string;
     readonly since: number;
-    readonly nodes: readonly unknown[];
+    readonly nodes: readonly { readonly name: string; readonly load?: { memoryBytes: number } }[];
   };
 }
 
@@ -139,7 +140,18 @@ describe('incidents', () => {
       await client.next('exception');
     }
     await clock.advance(5_000);
-    expect(await kinds(app)).toEqual(['refusing', 'failing', 'users-full']);
+    const found = await incidentsOf(app);
+    expect(found.map(({ kind }) => kind)).toEqual(['refusing', 'failing', 'users-full']);
+    expect(found[0]).toMatchObject({
+      count: 120,
+      reasons: [{ reason: 'user-limit', count: 120 }],
+      culprits: {
+        users: [{ userId: 'ada', times: 10 }],
+        addresses: [{ key: '127.0.0.0/24', times: 10 }],
+        paths: [{ key: '/live', times: 10 }],
+      },
+    });
+    expect(found[1]).toMatchObject({ count: 120, failing: [{ key: 'fail: Error', times: 10 }] });
     const factory = app.app.get(WebSocketManagerFactory);
     factory.violation(factory.managersOf('ada')[0]!.context, 'a test');
     await clock.advance(1_000);
@@ -149,6 +161,30 @@ describe('incidents', () => {
     expect(await kinds(app)).toEqual(['isolation-violated', 'users-full']);
     await clock.advance(15 * 60_000);
     expect(await kinds(app)).not.toContain('isolation-violated');
+  });
+
+  it('name what is wrong on another node, beside its load and what users hold on all nodes', async () => {
+    await using redis = await TestRedis.start();
+    const node = (nodeName: string): Promise<TestApp> =>
+      start({
+        cluster: redisCluster({ url: redis.url, nodeName, heartbeatMs: 300 }),
+        limits: { maxManagersPerUser: 2 },
+      });
+    const [one, two] = [await node('one'), await node('two')];
+    await TestClient.open(one.url('/live?user=ada'));
+    await TestClient.open(two.url('/live?user=ada'));
+    await eventually(async () => {
+      for (let times = 0; times < 5; times += 1) await refused(two, 'ada');
+      expect(await incidentsOf(one)).toMatchObject([
+        { kind: 'refusing', node: 'two' },
+        { kind: 'users-full', count: 1 },
+      ]);
+    });
+    const { users, cluster } = await look(one);
+    expect(users.top).toEqual([{ userId: 'ada', held: 1, everywhere: 2 }]);
+    const other = cluster.nodes.find(({ name }) => name === 'two');
+    expect(other).toMatchObject({ load: { users: 1, messagesPerSecond: 0 } });
+    expect(other!.load!.memoryBytes).toBeGreaterThan(0);
   });
 
   it('name a node that has gone without a drain', async () => {

@@ -41,6 +41,7 @@ async function start(
     imports: [
       WebSocketIsolationDashboardModule.forRoot({
         ...(!options.allowAnonymous && { guard: () => true }),
+        canSeeIds: () => true,
         ...options,
       }),
     ],

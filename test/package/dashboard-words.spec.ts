@@ -10,15 +10,14 @@ import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { projectFile, tableOf } from '../support/readme.js';
 
-// A script of the page. It has no type declarations.
+// Scripts of the page. They have no type declarations.
 const WORDS: string = '../../src/dashboard/public/words.js';
-const {
-  CODES,
-  EVENTS,
-  IGNORED,
-  INCIDENTS: SAID,
-  REFUSALS,
-} = (await import(WORDS)) as Record<string, object>;
+const { CODES, EVENTS, IGNORED, REFUSALS } = (await import(WORDS)) as Record<string, object>;
+const INCIDENT_WORDS: string = '../../src/dashboard/public/incident-words.js';
+const { INCIDENTS: SAID, REFUSAL_ADVICE: ADVICE } = (await import(INCIDENT_WORDS)) as Record<
+  string,
+  object
+>;
 
 const sorted = (values: Iterable<string>): string[] =>
   [...values].toSorted((a, b) => a.localeCompare(b));
@@ -26,8 +25,9 @@ const sorted = (values: Iterable<string>): string[] =>
 describe('the words of the dashboard', () => {
   it('cover every refusal, dropped message, close code, event and incident of the code', () => {
     expect(sorted(Object.keys(REFUSALS!))).toEqual(sorted(REFUSAL_REASONS));
+    expect(sorted(Object.keys(ADVICE!))).toEqual(sorted(REFUSAL_REASONS));
     expect(sorted(Object.keys(IGNORED!))).toEqual(
-      sorted(Object.keys(new TrafficCounters().ignored)),
+      sorted(Object.keys(new TrafficCounters().unhandled)),
     );
     expect(Object.keys(CODES!).map(Number)).toEqual(
       expect.arrayContaining(Object.values(CloseCode)),

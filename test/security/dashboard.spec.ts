@@ -223,7 +223,11 @@ describe.each([
     const ask = await start({ isFastify, logger });
     const { port } = running!;
     const read = (as: string): Promise<State> => json(ask(`/dashboard/state?${VIEWER}`, { as }));
-    expect((await read('viewer')).access).toEqual({ mayAct: false, token: null });
+    expect((await read('viewer')).access).toEqual({
+      mayAct: false,
+      seesIds: false,
+      token: null,
+    });
     const token = (await read('operator')).access.token!;
     const client = await TestClient.open(running!.url('/live?user=ada'));
     const act = async (as: string, headers: Record<string, string>): Promise<number> => {
@@ -296,12 +300,12 @@ describe.each([
     const client = await TestClient.open(running!.url('/live?user=%3Cimg%20onerror%3E&thread=tea'));
     await TestClient.open(running!.url('/live?user=bob&thread=tea'));
     const list = await json<{ total: number; rows: { userId: string; connectionId: string }[] }>(
-      ask(`/dashboard/connections?${VIEWER}&search=ONERROR`, { as: 'viewer' }),
+      ask(`/dashboard/connections?${VIEWER}&search=ONERROR`, { as: 'operator' }),
     );
     expect(list).toMatchObject({ total: 1, rows: [{ userId: '<img onerror>', state: 'ready' }] });
     const id = list.rows[0]!.connectionId;
     const detail = await json<{ connection: unknown }>(
-      ask(`/dashboard/connection?${VIEWER}&id=${id}`, { as: 'viewer' }),
+      ask(`/dashboard/connection?${VIEWER}&id=${id}`, { as: 'operator' }),
     );
     expect(detail.connection).toMatchObject({
       userId: '<img onerror>',
@@ -311,14 +315,37 @@ describe.each([
     });
     await client.close();
     await eventually(async () =>
-      expect(await json(ask(`/dashboard/connection?${VIEWER}&id=${id}`, { as: 'viewer' }))).toEqual(
-        { connection: null },
-      ),
+      expect(
+        await json(ask(`/dashboard/connection?${VIEWER}&id=${id}`, { as: 'operator' })),
+      ).toEqual({ connection: null }),
     );
     for (const query of ['view=none', `search=${'x'.repeat(300)}`, 'search=a&search=b']) {
-      const answer = await ask(`/dashboard/connections?${VIEWER}&${query}`, { as: 'viewer' });
+      const answer = await ask(`/dashboard/connections?${VIEWER}&${query}`, { as: 'operator' });
       expect([query, answer.status]).toEqual([query, 400]);
     }
+  });
+
+  it('replaces the ids of users and threads for viewers who may not see them', async () => {
+    const ask = await start({ isFastify });
+    const client = await TestClient.open(running!.url('/live?user=ada-l&thread=ada-s-tea'));
+    await client.ask('fail');
+    const look = async (path: string, as: string): Promise<string> =>
+      (await ask(`/dashboard/${path}${VIEWER}`, { as })).text();
+    const rows = async (search: string): Promise<{ userId: string; connectionId: string }[]> =>
+      (JSON.parse(await look(`connections?search=${search}&`, 'viewer')) as { rows: [] }).rows;
+    const [row] = await rows('');
+    expect(row!.userId).toMatch(/^user-[0-9a-f]{8}$/);
+    const paths = ['state?', 'connections?', `connection?id=${row!.connectionId}&`];
+    for (const path of paths) {
+      const hidden = await look(path, 'viewer');
+      expect(hidden).toContain(row!.userId);
+      expect(hidden).not.toContain('ada-');
+      expect(await look(path, 'operator')).toContain('ada-l');
+    }
+    // Ids cannot be tried out by a search. Pseudonyms and ids of connections are found.
+    expect(await rows('ada-l')).toEqual([]);
+    expect(await rows(row!.userId)).toHaveLength(1);
+    expect(await rows(row!.connectionId.slice(-8))).toHaveLength(1);
   });
 });
 

@@ -1,14 +1,14 @@
 import { $, el, reconcile, setText } from './dom.js';
-import { clockTime, duration, plural, whole } from './words.js';
+import { bytes, clockTime, duration, NO_DATA, percent, plural, rate, whole } from './words.js';
 
-// The processes of the cluster, if there is one, and which limit is in force.
+// The nodes of the cluster side by side, if there is one, and which limit is in force.
 
 const STATES = {
   joining: 'joining',
-  up: 'limits count over all processes',
-  local: 'cluster away: the limit per user counts on this process only',
-  open: 'cluster away: only the limit of the process counts',
-  closed: 'cluster away: new connections are refused',
+  up: 'limits count over all nodes',
+  local: 'Redis away: the limit per user counts on this node only',
+  open: 'Redis away: only the limit of the node counts',
+  closed: 'Redis away: new connections are refused',
   left: 'left',
 };
 
@@ -29,6 +29,27 @@ function note({ state, since, leases, counters, lastError }, now) {
 function statusOf(isDraining, isThis, { state, renewedAt }) {
   if (state !== 'up' && !isThis) return `? unknown since ${clockTime(renewedAt)}`;
   return isDraining ? '◑ draining' : '● up';
+}
+
+const CELLS = ['users', 'messages', 'refused', 'busy', 'memory'];
+
+// From which values on a number is marked. The incidents say what it means.
+const MANY_REFUSALS = 6;
+const BUSY = 0.9;
+
+function renderLoad(row, load) {
+  const texts = load
+    ? {
+        users: whole(load.users),
+        messages: `${rate(load.messagesPerSecond)}/s`,
+        refused: `${rate(load.refusedPerMinute)}/min`,
+        busy: percent(load.busy),
+        memory: bytes(load.memoryBytes),
+      }
+    : {};
+  for (const name of CELLS) setText($(`.${name}`, row), texts[name] ?? NO_DATA);
+  $('.refused', row).classList.toggle('wrong', (load?.refusedPerMinute ?? 0) >= MANY_REFUSALS);
+  $('.busy', row).classList.toggle('wrong', (load?.busy ?? 0) >= BUSY);
 }
 
 export function renderCluster({ cluster, now }) {
@@ -53,14 +74,20 @@ export function renderCluster({ cluster, now }) {
           el('span', { className: 'count' }),
           el('span', { className: 'meter thin' }, el('span', { className: 'fill' })),
         ),
-        el('td', { className: 'right up' }),
+        ...['wide right users', 'wide right messages', 'right refused'].map((className) =>
+          el('td', { className }),
+        ),
+        ...['wide right busy', 'wide right memory', 'wide right up'].map((className) =>
+          el('td', { className }),
+        ),
       ),
-    (row, { nodeId, name, isDraining, connections, startedAt }) => {
+    (row, { nodeId, name, isDraining, connections, startedAt, load }) => {
       const isThis = nodeId === cluster.nodeId;
       row.classList.toggle('selected', isThis);
       setText($('th', row), isThis ? `${name} (this one)` : name);
       setText($('.status', row), statusOf(isDraining, isThis, cluster));
       setText($('.count', row), whole(connections));
+      renderLoad(row, load);
       $('.fill', row).style.width = `${(connections / most) * 100}%`;
       setText($('.up', row), duration(now - startedAt));
     },

@@ -15,6 +15,7 @@ import { startTheme } from './theme.js';
 import { TopicDetail, Topics } from './topics.js';
 import { renderUsers } from './users.js';
 import { duration, plural, whole } from './words.js';
+import { renderWork } from './work.js';
 
 const EVERY_MS = 2_500;
 const LONGEST_WAIT_MS = 20_000;
@@ -27,9 +28,9 @@ let isAsking = false;
 
 const cards = new Cards();
 const feed = new Feed();
-const incidents = new Incidents(feed);
 const actions = new Actions({ onDone: (text) => done(text) });
 const connections = new Connections({ onPick: open, onProblem: (error) => problem(error) });
+const incidents = new Incidents(feed, (userId) => connections.searchFor(userId));
 const topics = new Topics({ onPick: openTopic, onProblem: (error) => problem(error) });
 const detail = new Detail({
   onClose: () => connections.select(undefined),
@@ -88,7 +89,7 @@ function renderNode(state) {
   }
   node = state.node.id;
   const { name, versions, uptimeMs } = state.node;
-  setText($('#node-name'), name);
+  setText($('#node-name'), nameIn(state.cluster) ?? name);
   setText($('#node-uptime'), `up ${duration(uptimeMs)}`);
   setText(
     $('#node-versions'),
@@ -97,6 +98,9 @@ function renderNode(state) {
   setText($('#viewers'), `${plural(state.viewers.watching, 'viewer')} of ${state.viewers.limit}`);
   document.documentElement.classList.toggle('draining', state.isDraining);
 }
+
+// The cluster may give this process another name than its host name and process id.
+const nameIn = (cluster) => cluster?.nodes.find(({ nodeId }) => nodeId === cluster.nodeId)?.name;
 
 function verdict(name, isFine, text) {
   const element = $(`[data-verdict=${name}]`);
@@ -164,10 +168,12 @@ function render(state) {
   const oldest = state.now - state.history.spanMs;
   samples = [...samples, ...state.history.samples].filter(({ at }) => at > oldest);
   actions.allow(state.access);
+  $('#hidden-ids').hidden = state.access.seesIds;
   cards.render(state, samples);
   renderProof(state);
   renderLeaks(state);
   renderUsers(state, (userId) => connections.searchFor(userId));
+  renderWork(state);
   renderRefusals(state, samples);
   renderCleanups(state);
   renderCluster(state);

@@ -5,13 +5,13 @@ import { ADDRESS_CLASSES, code, IGNORED, percent, REFUSALS, whole } from './word
 
 const RECENT_MS = 5 * 60_000;
 
-// How many were refused in the last five minutes, and whether that is more or fewer than in the five before.
-function trendOf(samples, reason) {
+// How many there were in the last five minutes, and whether that is more or fewer than in the five before.
+function trendOf(samples, counts, reason) {
   const now = samples.at(-1)?.at ?? 0;
   const countOf = (from, to) =>
     samples
       .filter(({ at }) => at > now - to && at <= now - from)
-      .reduce((sum, { refusedBy }) => sum + (refusedBy?.[reason] ?? 0), 0);
+      .reduce((sum, { [counts]: steps }) => sum + (steps?.[reason] ?? 0), 0);
   const [recent, before] = [countOf(0, RECENT_MS), countOf(RECENT_MS, 2 * RECENT_MS)];
   if (recent === 0) return 'none in 5 min';
   if (recent === before) return `${whole(recent)} in 5 min`;
@@ -57,12 +57,12 @@ function renderBars(list, counts, words, noteOf = () => '') {
 }
 
 export function renderRefusals({ refusals, refusedCodes, refusedAddresses, traffic }, samples) {
-  const trend = (reason) => trendOf(samples, reason);
+  const trend = (reason) => trendOf(samples, 'refusedBy', reason);
+  const trendOfIgnored = (reason) => trendOf(samples, 'ignoredBy', reason);
   const refused = renderBars($('#refusals'), refusals, REFUSALS, trend);
   renderNote($('#refusal-codes'), 'By code', refusedCodes, code);
   renderNote($('#refusal-addresses'), 'By address', refusedAddresses, classOf);
   $('#no-refusals').hidden = refused > 0;
-  const failed = traffic.failed > 0 ? { 'handler failed': traffic.failed } : {};
-  const ignored = renderBars($('#ignored'), { ...traffic.ignored, ...failed }, IGNORED);
+  const ignored = renderBars($('#ignored'), traffic.unhandled, IGNORED, trendOfIgnored);
   $('#no-ignored').hidden = ignored > 0;
 }

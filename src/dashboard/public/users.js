@@ -14,20 +14,27 @@ function createBar(onPick) {
   return ({ userId }) => {
     const name = el('button', { type: 'button', className: 'link name', title: userId }, userId);
     name.addEventListener('click', () => onPick(userId));
-    const meter = el('span', { className: 'meter' }, el('span', { className: 'fill' }));
-    meter.append(el('span', { className: 'mark crowded' }), el('span', { className: 'mark full' }));
+    const meter = el('span', { className: 'meter' }, el('span', { className: 'all' }));
+    meter.append(
+      el('span', { className: 'fill' }),
+      el('span', { className: 'mark crowded' }),
+      el('span', { className: 'mark full' }),
+    );
     return el('li', {}, name, meter, el('span', { className: 'count' }));
   };
 }
 
-function updateBar(bar, { held }, limits) {
+function updateBar(bar, { held: here, everywhere }, limits) {
+  const held = everywhere ?? here;
   const level = levelOf(held, limits);
   bar.dataset.level = level;
   const scale = limits.perUser * 1.04;
-  $('.fill', bar).style.width = `${Math.min(100, (held / scale) * 100)}%`;
+  $('.fill', bar).style.width = `${Math.min(100, (here / scale) * 100)}%`;
+  $('.all', bar).style.width = `${Math.min(100, (held / scale) * 100)}%`;
   $('.mark.crowded', bar).style.left = `${(limits.crowdedFrom / scale) * 100}%`;
   $('.mark.full', bar).style.left = `${(limits.perUser / scale) * 100}%`;
-  setText($('.count', bar), `${held} of ${limits.perUser}${WORDS[level]}`);
+  const part = everywhere === undefined ? '' : ` · ${here} here`;
+  setText($('.count', bar), `${held} of ${limits.perUser}${part}${WORDS[level]}`);
 }
 
 const HEIGHT = 190;
@@ -85,7 +92,9 @@ export function renderUsers({ users, limits, cluster }, onPick) {
   );
   setText(
     $('#users-note'),
-    (cluster ? 'Counted on this process; the limit counts on all nodes. ' : '') +
+    (cluster
+      ? 'The limit counts on all nodes: the pale part of a bar is on other ones. The chart counts this node only. '
+      : '') +
       `Marks: from ${limits.crowdedFrom} connections on, a new one first removes dead and stale ones; at ` +
       `${limits.perUser}, a new one ${limits.overflow === 'reject' ? 'is refused' : 'replaces the least active one'}.`,
   );
@@ -93,7 +102,7 @@ export function renderUsers({ users, limits, cluster }, onPick) {
   drawDistribution(chart, users.distribution, limits);
   chart.setAttribute(
     'aria-label',
-    `Managers per user: ${plural(users.count, 'user')}, ${users.crowded} with ${limits.crowdedFrom} or more, ` +
+    `Connections per user${cluster ? ' on this node' : ''}: ${plural(users.count, 'user')}, ${users.crowded} with ${limits.crowdedFrom} or more, ` +
       `${users.full} with all ${limits.perUser}`,
   );
 }

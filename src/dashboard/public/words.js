@@ -82,72 +82,8 @@ export const IGNORED = {
   'rate-limit': 'too many at once',
   'pending-overflow': 'too many waiting',
   closing: 'connection closing',
-};
-
-/**
- * Incidents: the sentence, what to do, the part of the page, and the kind of events to show there. A notice does not
- * count as an incident.
- */
-export const INCIDENTS = {
-  'isolation-violated': {
-    say: ({ count }) => `${plural(count, 'access', 'accesses')} to another user or thread refused`,
-    advice: 'The isolation held. Read the event: it names the user and the code that tried.',
-    section: 'feed-title',
-    events: 'problems',
-  },
-  leaking: {
-    say: ({ count }) => `${plural(count, 'closed connection')} may still be in memory`,
-    advice: 'The table names what has not ended, and where it was made.',
-    section: 'leaks-title',
-  },
-  'cluster-away': {
-    say: ({ what }) => `Redis does not respond${what ? `: ${what}` : ''}`,
-    advice:
-      'Check Redis and the network to it. Limits and delivery work on each node by itself until it is back.',
-    section: 'cluster-title',
-    events: 'cluster',
-  },
-  'node-gone': {
-    say: ({ what }) => `The node ${what} has gone without a drain`,
-    advice: 'It was killed, or cannot reach Redis. Its clients reconnect to the other nodes.',
-    section: 'cluster-title',
-    events: 'cluster',
-  },
-  refusing: {
-    say: ({ count }) => `${plural(count, 'connection')} refused a minute`,
-    advice: 'The reasons, the most frequent first, are under Refused connections.',
-    section: 'refusals-title',
-    events: 'refusals',
-  },
-  failing: {
-    say: ({ count }) => `${plural(count, 'message')} a minute end in a failed handler`,
-    advice: 'The events name the handler and the error; the log has the stack.',
-    section: 'feed-title',
-    events: 'problems',
-  },
-  'event-loop-busy': {
-    say: ({ count }) => `The event loop is busy for ${count} % of the time`,
-    advice: 'Messages wait. Profile the process, or move connections to another node by a drain.',
-    section: 'vitals-title',
-  },
-  'users-full': {
-    isNotice: true,
-    say: ({ count }) => `${plural(count, 'user')} at the limit of connections`,
-    advice:
-      'Their next connection is refused or replaces another. Look for a client that does not close.',
-    section: 'users-title',
-  },
-  'nearly-full': {
-    say: ({ count }) => `${count} % of the connections of this process are in use`,
-    advice: 'Add a node, or raise limits.maxManagers if the memory allows it.',
-    section: 'connections-title',
-  },
-  draining: {
-    say: ({ count }) => `This process is draining: ${plural(count, 'connection')} left`,
-    advice: 'New connections are refused. It ends when the last connection has closed.',
-    section: 'connections-title',
-    events: 'operators',
-  },
+  'app-refused': 'refused by the app',
+  failed: 'handler failed',
 };
 
 export const RUNS = { proactive: 'Proactive', emergency: 'Emergency', expired: 'Expired' };
@@ -174,7 +110,7 @@ export const CODES = {
 };
 
 export const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
-const who = ({ userId }) => userId ?? 'unknown user';
+const who = ({ userId }) => userId ?? 'Somebody unknown';
 
 const ACTIONS = {
   'disconnect-connection': ({ target, count }) => `disconnected ${target} (${count})`,
@@ -205,7 +141,7 @@ export const EVENTS = {
     kind: 'refusals',
     mark: '⊘',
     say: (event) =>
-      `${who(event)}${event.address ? ` from ${event.address}` : ''} refused: ${REFUSALS[event.reason] ?? event.reason}`,
+      `${who(event)}${event.address ? ` from ${event.address}` : ''} refused on ${event.path}: ${REFUSALS[event.reason] ?? event.reason}`,
   },
   'manager-removed': {
     kind: 'cleanup',
