@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 
 import { type Candidate, candidates } from './candidates/candidate.js';
+import { calls } from './measures/calls.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
 import { crowd } from './measures/crowd.js';
@@ -14,14 +15,19 @@ import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
 import { refusals } from './measures/refusals.js';
 import { slots } from './measures/slots.js';
+import { streams } from './measures/streams.js';
 import { topics } from './measures/topics.js';
 import {
   ArrivalWays,
+  AskWays,
   DeliveryWays,
+  ItemWays,
   liveManagers,
   ManagerCounts,
   MembershipWays,
+  RequestWays,
   SlotWays,
+  StreamMemory,
 } from './metrics.js';
 import { Profiles } from './profile/profiles.js';
 import { isBroken, type Ratio, ratiosOf } from './ratios.js';
@@ -39,6 +45,8 @@ const measures: readonly Measure[] = [
   refusals,
   code,
   memory,
+  calls,
+  streams,
   fanOut,
   topics,
   managers,
@@ -55,6 +63,10 @@ const SUBJECTS = [
   ...DeliveryWays,
   ...SlotWays,
   ...MembershipWays,
+  ...RequestWays,
+  ...AskWays,
+  ...ItemWays,
+  ...StreamMemory,
 ];
 
 /** The measures that have promised ratios. */
@@ -64,6 +76,8 @@ const PROMISED: readonly Measure[] = [
   connect,
   refusals,
   memory,
+  calls,
+  streams,
   fanOut,
   topics,
   managers,

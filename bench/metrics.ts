@@ -26,6 +26,19 @@ export type DeliveryWay = (typeof DeliveryWays)[number];
 /** The ways to keep which connections are in which topic. */
 export const MembershipWays = ['Map of Sets by hand', 'join, leave'] as const;
 export type MembershipWay = (typeof MembershipWays)[number];
+/** The ways to send a message and get its answer. */
+export const RequestWays = [
+  'echo without id',
+  'request with id',
+  'emitWithAck of Socket.IO',
+] as const;
+export type RequestWay = (typeof RequestWays)[number];
+/** The ways to ask a client. */
+export const AskWays = ['Map and timers by hand', 'manager.ask'] as const;
+/** The ways to send many items. */
+export const ItemWays = ['manager.send', 'async *'] as const;
+/** What resident memory is compared with: that of the same process, and what streams may add. */
+export const StreamMemory = ['idle, and 64 MiB', 'streaming'] as const;
 /** The numbers of topics that each connection is in. */
 export const TopicsEach = [1, 3, 10] as const;
 
@@ -128,6 +141,30 @@ export const metrics = {
     title: `CPU of both nodes per delivery to a topic of 1,000 + 1,000${hasHistory ? ', with history' : ''}`,
     unit: 'µs',
     digits: 2,
+  }),
+  requestCpu: (): Metric => ({
+    id: 'calls.request.cpu',
+    title: 'CPU per message of 64 B and its answer',
+    unit: 'µs',
+    digits: 1,
+  }),
+  askCpu: (): Metric => ({
+    id: 'calls.ask.cpu',
+    title: 'CPU per question to a client and its answer',
+    unit: 'µs',
+    digits: 1,
+  }),
+  itemCpu: (): Metric => ({
+    id: 'streams.item.cpu',
+    title: 'CPU per item of 20 B that is streamed',
+    unit: 'µs',
+    digits: 2,
+  }),
+  streamMemory: (): Metric => ({
+    id: 'streams.rss',
+    title: 'Most resident memory with 200 streams to readers at 1 MiB per second',
+    unit: 'MiB',
+    digits: 0,
   }),
   membershipCpu: (): Metric => ({
     id: 'topics.membership.cpu',

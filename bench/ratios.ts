@@ -1,4 +1,14 @@
-import { ArrivalWays, liveManagers, MembershipWays, metrics, TopicsEach } from './metrics.js';
+import {
+  ArrivalWays,
+  AskWays,
+  ItemWays,
+  liveManagers,
+  MembershipWays,
+  metrics,
+  RequestWays,
+  StreamMemory,
+  TopicsEach,
+} from './metrics.js';
 import type { Results } from './results.js';
 import { type Summary, summarise } from './statistics.js';
 
@@ -96,6 +106,7 @@ function promises(idle: number): Promised[] {
       other: 'bare-ws',
       limit: 1.1,
     },
+    ...callPromises(),
     ...topicPromises(injected),
     {
       title: 'Sweep that removes nothing, 1,000,000 managers',
@@ -126,6 +137,55 @@ function refusalPromises(): Promised[] {
     other: accepted,
     limit: 0.5,
   }));
+}
+
+function callPromises(): Promised[] {
+  const [echo, request, emitWithAck] = RequestWays;
+  const [askByHand, ask] = AskWays;
+  const [send, streamed] = ItemWays;
+  const [idle, streaming] = StreamMemory;
+  return [
+    {
+      title: 'CPU per request with an id and its reply',
+      against: 'our echo without an id',
+      metricId: metrics.requestCpu().id,
+      subject: request,
+      other: echo,
+      limit: 1.05,
+    },
+    {
+      title: 'CPU per request with an id and its reply',
+      against: 'emitWithAck of Socket.IO',
+      metricId: metrics.requestCpu().id,
+      subject: request,
+      other: emitWithAck,
+      limit: 0.45,
+    },
+    {
+      title: 'CPU per question to a client and its answer',
+      against: 'a Map and timers by hand, on bare ws',
+      metricId: metrics.askCpu().id,
+      subject: ask,
+      other: askByHand,
+      limit: 1.25,
+    },
+    {
+      title: 'CPU per streamed item of 20 bytes',
+      against: 'manager.send of it',
+      metricId: metrics.itemCpu().id,
+      subject: streamed,
+      other: send,
+      limit: 1.35,
+    },
+    {
+      title: 'Resident memory, 200 streams of 100 MiB to readers at 1 MiB/s',
+      against: 'the same process idle, and 64 MiB',
+      metricId: metrics.streamMemory().id,
+      subject: streaming,
+      other: idle,
+      limit: 1,
+    },
+  ];
 }
 
 function topicPromises(subject: string): Promised[] {

@@ -19,9 +19,10 @@ export interface Settings {
 
 export const USAGE = `npm run bench -- [measure ...] [options]
 
-  measure            echo crowd latency connect refusals memory fan-out topics managers
-                     heartbeat delivery slots; default: all of them. code: the cost of a message
-                     and of a connection without the operating system; runs only when named
+  measure            echo crowd latency connect refusals memory calls streams fan-out
+                     topics managers heartbeat delivery slots; default: all of them. code:
+                     the cost of a message and of a connection without the operating system;
+                     runs only when named
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
   --runs <n>         repeats the measures that have promised ratios, and prints the ratios of

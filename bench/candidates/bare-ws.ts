@@ -5,16 +5,23 @@ import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 
 import { NEWS, PATH, type StartServer } from './candidate.js';
+import { Questions } from './questions-by-hand.js';
 
 /** The lower bound: a bare `ws` server that parses JSON and sends JSON back. */
 export const start: StartServer = async () => {
   const httpServer = createServer();
+  const questions = new Questions();
   const server = new WebSocketServer({ server: httpServer, path: PATH });
   server.on('connection', (client) => {
     client.on('error', console.error);
     client.on('message', (frame: Buffer) => {
-      const { event, data } = JSON.parse(frame.toString()) as { event: string; data: unknown };
-      if (event === 'echo') client.send(JSON.stringify({ event: 'echo', data }));
+      const { event, data, ask } = JSON.parse(frame.toString()) as {
+        event: string;
+        data: unknown;
+        ask?: string;
+      };
+      if (event === 'answer' && ask !== undefined) questions.answered(ask, data);
+      else if (event === 'echo') client.send(JSON.stringify({ event: 'echo', data }));
     });
   });
   const toAll = (): void => {
@@ -30,6 +37,12 @@ export const start: StartServer = async () => {
     httpServer,
     toCrowd: toAll,
     toTopic: toAll,
+    askAll: async (each) => {
+      const askInTurn = async (client: WebSocket): Promise<void> => {
+        for (let asked = 0; asked < each; asked += 1) await questions.ask(client, 'sure?', NEWS);
+      };
+      await Promise.all(Array.from(server.clients, askInTurn));
+    },
     // The ping loop from the documentation of `ws`, for comparison with the library's heartbeat.
     startPinging: (intervalMs) => {
       const alive = new WeakSet<WebSocket>();

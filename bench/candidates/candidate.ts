@@ -59,6 +59,8 @@ export interface BenchServer {
   allowPerUser?(connections: number): void;
   /** Sends one message to every connection of {@link CROWD}. */
   toCrowd?(): void;
+  /** Asks every connection {@link NEWS} this many times, one question after the other. */
+  askAll?(each: number): Promise<void>;
   /** Lets all open connections of this server join {@link TOPIC}. Absent where topics do not exist. */
   joinTopic?(): Promise<void>;
   /** Sends one message to every member of {@link TOPIC}, on all nodes. */
@@ -73,8 +75,11 @@ export type StartServer = (options: ServerOptions) => Promise<BenchServer>;
 /** The user id of all connections that a fan-out is sent to. */
 export const CROWD = 'crowd';
 
+/** The bytes of an item of a long stream. */
+export const STREAM_CHUNK_BYTES = 16_384;
+
 /** The topic, or the room of Socket.IO, that connections join. */
 export const TOPIC = 'news-room';
 
-/** The payload of a fan-out. */
+/** The payload of a fan-out, and of a question. */
 export const NEWS = Object.freeze({ headline: 'All quiet on the loopback', edition: 1 });

@@ -63,6 +63,12 @@ export async function startIsolated(
     ...started,
     allowPerUser: (maxManagersPerUser) => factory.setLimits({ maxManagersPerUser }),
     toCrowd: () => void emitter.toUser(CROWD).send('news', NEWS),
+    askAll: async (each) => {
+      const askInTurn = async (manager: WebSocketManager): Promise<void> => {
+        for (let asked = 0; asked < each; asked += 1) await manager.ask('sure?', NEWS);
+      };
+      await Promise.all(Array.from(managersOf(factory), askInTurn));
+    },
     joinTopic: async () => {
       await Promise.all([...managersOf(factory)].map((manager) => manager.join(TOPIC)));
     },

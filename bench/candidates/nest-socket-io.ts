@@ -26,6 +26,12 @@ class EchoGateway implements OnGatewayConnection {
   echo(@MessageBody() body: EchoBody): unknown {
     return { event: 'echo', data: body };
   }
+
+  /** What is returned without an event is the acknowledgement. */
+  @SubscribeMessage('request')
+  request(@MessageBody() body: EchoBody): EchoBody {
+    return body;
+  }
 }
 
 @Module({ providers: [EchoGateway] })

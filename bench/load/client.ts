@@ -6,6 +6,8 @@ import { clientFrame, FrameReader, Opcode } from './frames.js';
 
 const HEAD_END = '\r\n\r\n';
 const CLOSE_FRAME = clientFrame(Opcode.CLOSE, Buffer.from([0x03, 0xe8]));
+/** How often a slow reader reads. */
+const SLOW_READ_MS = 50;
 const PONG_FRAME = clientFrame(Opcode.PONG, '');
 
 /** The port and protocol of a client's server, its user id, and the loopback address it connects from. */
@@ -18,8 +20,8 @@ export interface ClientTarget {
 
 /** A WebSocket client that uses as little processor time as possible, so that the server gets it. */
 export class LoadClient {
-  /** Called for every message. */
-  onMessage: () => void = ignore;
+  /** Called for every message, with the place of its payload. */
+  onMessage: (data: Buffer, start: number, end: number) => void = ignore;
   readonly #socket: Socket;
   readonly #dialect: Dialect;
   readonly #reader = new FrameReader((...frame) => this.#read(...frame));
@@ -61,6 +63,20 @@ export class LoadClient {
     this.#socket.write(frame);
   }
 
+  /** From now on, reads no faster than this. */
+  readSlowly(bytesPerSecond: number): void {
+    let allowed = 0;
+    this.#socket.on('data', ({ length }: Buffer) => {
+      allowed -= length;
+      if (allowed < 0) this.#socket.pause();
+    });
+    const timer = setInterval(() => {
+      allowed += (bytesPerSecond * SLOW_READ_MS) / 1000;
+      if (allowed > 0) this.#socket.resume();
+    }, SLOW_READ_MS);
+    this.#socket.once('close', () => clearInterval(timer));
+  }
+
   /** Sends a close frame and resolves when the socket has closed. */
   close(): Promise<void> {
     return new Promise((resolve) => {
@@ -90,7 +106,7 @@ export class LoadClient {
   #read(opcode: number, data: Buffer, start: number, end: number): void {
     if (opcode === Opcode.PING) this.send(PONG_FRAME);
     else if (opcode !== Opcode.TEXT && opcode !== Opcode.BINARY) return;
-    else if (this.#dialect.isMessage(data, start, end)) this.onMessage();
+    else if (this.#dialect.isMessage(data, start, end)) this.onMessage(data, start, end);
     else this.#control(controlOf(data, start));
   }
 

@@ -11,11 +11,13 @@ export interface Dialect {
   isMessage(data: Buffer, start: number, end: number): boolean;
   /** Returns an echo message whose payload has this many bytes. */
   echo(bytes: number): string;
+  /** The same as a request: with an id, or for Socket.IO with an acknowledgement. */
+  request(bytes: number): string;
 }
 
-const [OPEN, PING, MESSAGE, CONNECT, EVENT] = ['0', '2', '4', '0', '2'].map((type) =>
+const [OPEN, PING, MESSAGE, CONNECT, EVENT, ACK] = ['0', '2', '4', '0', '2', '3'].map((type) =>
   type.charCodeAt(0),
-) as [number, number, number, number, number];
+) as [number, number, number, number, number, number];
 
 function padded(bytes: number, frame: (text: string) => string): string {
   return frame('x'.repeat(bytes - frame('').length));
@@ -27,14 +29,18 @@ const plain: Dialect = {
   pong: undefined,
   isMessage: () => true,
   echo: (bytes) => padded(bytes, (text) => JSON.stringify({ event: 'echo', data: { text } })),
+  request: (bytes) =>
+    padded(bytes, (text) => JSON.stringify({ event: 'echo', data: { text }, id: 1 })),
 };
 
 const socketIo: Dialect = {
   target: (userId) => `/socket.io/?EIO=4&transport=websocket&user=${userId}`,
   hello: '40',
   pong: '3',
-  isMessage: (data, start) => data[start] === MESSAGE && data[start + 1] === EVENT,
+  isMessage: (data, start) =>
+    data[start] === MESSAGE && (data[start + 1] === EVENT || data[start + 1] === ACK),
   echo: (bytes) => padded(bytes, (text) => `42${JSON.stringify(['echo', { text }])}`),
+  request: (bytes) => padded(bytes, (text) => `421${JSON.stringify(['request', { text }])}`),
 };
 
 export const dialects: Readonly<Record<Protocol, Dialect>> = {

@@ -14,16 +14,25 @@ export interface LatencyRun {
   readonly p99: number;
 }
 
-function echoFrame(protocol: Protocol, bytes: number): Buffer {
-  return clientFrame(Opcode.TEXT, dialects[protocol].echo(bytes));
+/** A message and its echo, or a request and its reply. */
+export type Exchange = 'echo' | 'request';
+
+function echoFrame(protocol: Protocol, bytes: number, kind: Exchange = 'echo'): Buffer {
+  return clientFrame(Opcode.TEXT, dialects[protocol][kind](bytes));
 }
 
 /** Each client keeps `window` messages in flight until `durationMs` is over. Resolves after the last echo. */
 export function echoAtFullSpeed(
   clients: readonly LoadClient[],
-  options: { protocol: Protocol; bytes: number; durationMs: number; window: number },
+  options: {
+    protocol: Protocol;
+    bytes: number;
+    durationMs: number;
+    window: number;
+    kind?: Exchange;
+  },
 ): Promise<EchoRun> {
-  const frame = echoFrame(options.protocol, options.bytes);
+  const frame = echoFrame(options.protocol, options.bytes, options.kind);
   const startedAt = performance.now();
   let messages = 0;
   let pending = clients.length * options.window;
@@ -119,6 +128,33 @@ export function echoAtFixedRate(
       if (sent === total) clearInterval(timer);
     }, 1);
   });
+}
+
+const ASK = Buffer.from('"ask":"');
+
+/** Answers each question of the server with the same data, for as long as the clients are open. */
+export function answerAll(clients: readonly LoadClient[]): void {
+  for (const client of clients) {
+    client.onMessage = (data, start, end) => {
+      const from = data.indexOf(ASK, start) + ASK.length;
+      const ask = data.toString('latin1', from, data.indexOf('"', from));
+      if (from > end) throw new Error('The server has asked nothing');
+      const answer = JSON.stringify({ event: 'answer', ask, data: { isSure: true } });
+      client.send(clientFrame(Opcode.TEXT, answer));
+    };
+  }
+}
+
+/** Each client sends the same message. Resolves when each has received this many. */
+export function exchange(
+  clients: readonly LoadClient[],
+  message: object,
+  each: number,
+): Promise<void> {
+  const done = received(clients, each * clients.length);
+  const frame = clientFrame(Opcode.TEXT, JSON.stringify(message));
+  for (const client of clients) client.send(frame);
+  return done;
 }
 
 function percentiles(latencies: number[]): LatencyRun {

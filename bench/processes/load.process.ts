@@ -3,11 +3,14 @@ import type { Protocol } from '../candidates/candidate.js';
 import type { LoadClient } from '../load/client.js';
 import { beRefusedAll, closeAll, type Crowd, openAll, openAndCloseAll } from '../load/load-pool.js';
 import {
+  answerAll,
   echoAtFixedRate,
   echoAtFullSpeed,
   echoInTurn,
   echoOnce,
   type EchoRun,
+  exchange,
+  type Exchange,
   type LatencyRun,
   received,
 } from '../load/traffic.js';
@@ -44,7 +47,7 @@ const methods = {
 
   echo(
     name: string,
-    options: { bytes: number; durationMs: number; window: number },
+    options: { bytes: number; durationMs: number; window: number; kind?: Exchange },
   ): Promise<EchoRun> {
     const { protocol, clients } = groupNamed(name);
     return echoAtFullSpeed(clients, { protocol, ...options });
@@ -77,6 +80,18 @@ const methods = {
   },
 
   received: (): Promise<void> => expected,
+
+  /** Lets the clients answer every question of the server. */
+  answerAll: (name: string): void => answerAll(groupNamed(name).clients),
+
+  /** Every client sends a message. Resolves when each has received `each` messages. */
+  exchange: (name: string, message: object, each: number): Promise<void> =>
+    exchange(groupNamed(name).clients, message, each),
+
+  /** From now on, the clients read slowly. */
+  readSlowly(name: string, bytesPerSecond: number): void {
+    for (const client of groupNamed(name).clients) client.readSlowly(bytesPerSecond);
+  },
 };
 
 export type LoadMethods = typeof methods;

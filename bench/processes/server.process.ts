@@ -39,6 +39,9 @@ const methods = {
     return { heap, rss };
   },
 
+  /** Resident memory as it is, without a collection. */
+  resident: (): number => process.memoryUsage.rss(),
+
   async heapByType(): Promise<HeapShare[]> {
     await collect();
     return heapByType();
@@ -56,6 +59,12 @@ const methods = {
   allowPerUser: (connections: number): void => server.allowPerUser?.(connections),
 
   startPinging: (intervalMs: number): void => server.startPinging?.(intervalMs),
+
+  /** Asks the client of every connection this many times, one after the other. */
+  async askAll(each: number): Promise<void> {
+    if (!server.askAll) throw new Error('This candidate has no askAll()');
+    await server.askAll(each);
+  },
 
   joinTopic: (): Promise<void> | undefined => server.joinTopic?.(),
 

@@ -56,6 +56,7 @@ function method({ rounds, idle }: Settings): string {
     `- Memory is read after a collection, before and after ${idle.map((count) => formatted(count, 0)).join(' and ')} connections are opened. Where the system grants a process fewer file descriptors than that, several pairs of processes share the connections, and the numbers are the sums over all of them.`,
     `- Managers without sockets live in processes with a young generation of 64 MB (\`--max-semi-space-size\`), for every number of them.`,
     `- The heartbeat is compared with bare \`ws\` and the ping loop of its documentation, at the same interval of 25 s.`,
+    `- A request is an echo with an \`id\`, and with Socket.IO one with an acknowledgement. Questions go to 64 clients, one after the other for each; by hand they are a \`Map\` and a timer for each on bare \`ws\`. Items of streams are compared with \`manager.send\` in a loop. The streams of 100 MiB are read at 1 MiB per second each, and resident memory is read once per second.`,
     `- Topics of two nodes are compared with Socket.IO over the same Redis: with its Redis adapter, and for topics with history with its Redis Streams adapter and connection state recovery. The next message is sent when all clients have the last one. The processor time of both nodes counts, that of Redis does not.`,
     `- Memberships of managers without sockets are compared with a \`Map\` of \`Set\`s, which does not know the topics of a connection. Topics have 1,024 members.`,
   ].join('\n');
