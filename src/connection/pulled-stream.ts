@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { runInContext } from '../context/running-code.js';
 import type { HandlerOutcome } from '../journal/isolation-events.js';
+import type { GatheredWrites } from '../wire/gathered-writes.js';
 import { answer } from './answers.js';
 import type { RunningCall } from './running-call.js';
 import type { RecordedConnection, StreamRecord } from './stream-record.js';
@@ -126,23 +127,35 @@ export class PulledStream {
     });
   }
 
-  // Resolves to whether the source has ended by itself.
-  async #pullAll(): Promise<boolean> {
+  // Waits for the reader, or lets other connections have a turn.
+  #pauseAfter(sent: number, writes: GatheredWrites | undefined): Promise<void> | undefined {
     const { manager, services } = this.connection;
     const { streamLowWaterBytes } = services.options.outbound;
+    if (manager.bufferedBytes >= streamLowWaterBytes) {
+      writes?.flush();
+      if (manager.bufferedBytes >= streamLowWaterBytes) return this.#reader();
+    }
+    return sent % ITEMS_PER_TURN === 0 ? turn() : undefined;
+  }
+
+  // Resolves to whether the source has ended by itself.
+  async #pullAll(): Promise<boolean> {
+    const { manager } = this.connection;
+    const writes = manager.gatheredWrites();
     for (let sent = 1; !this.#isStopped; sent += 1) {
       const { done, value } = await this.#iterator.next();
       // Stopped while the source made the item.
       if (this.#isStopped) return false;
       if (done) return true;
-      if (!answer(this.connection, value, this.call, true)) {
+      writes?.hold();
+      if (!answer(this.connection, value, this.call, true, 'pulled')) {
         // The client has got the reason, and nothing more follows.
         this.record.ends('failed', new TypeError('an item that JSON cannot express'));
         return false;
       }
       this.record.items += 1;
-      if (manager.bufferedBytes >= streamLowWaterBytes) await this.#reader();
-      else if (sent % ITEMS_PER_TURN === 0) await turn();
+      const pause = this.#pauseAfter(sent, writes);
+      if (pause) await pause;
       if (!manager.mayAct) return false;
     }
     return false;

@@ -4,8 +4,9 @@ import { CloseCode } from '../wire/close-codes.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import { drained } from '../wire/drained.js';
 import { BinaryFrame } from '../wire/binary-frame.js';
+import { GatheredWrites, writeHeld } from '../wire/gathered-writes.js';
 import { type ManagedSocket, SOCKET_OPEN } from '../wire/managed-socket.js';
-import type { LocalPolicy } from '../wire/send-policy.js';
+import type { HoldingPolicy, LocalPolicy } from '../wire/send-policy.js';
 import { type Frame, writeFrame } from '../wire/write-frame.js';
 import type { UnsentReason } from './manager-owner.js';
 import { ManagerRecord } from './manager-record.js';
@@ -41,15 +42,16 @@ export abstract class FrameChannel extends ManagerRecord {
 
   /** @internal Sends an encoded frame. */
   sendFrame(frame: Frame, policy?: LocalPolicy): DeliveryResult {
-    const held = policy && this.holdFrame(frame, policy);
+    const isPulled = policy === 'pulled';
+    const held = policy && !isPulled && this.holdFrame(frame, policy);
     if (held) return held;
-    const result = this.writeFrame(frame);
+    const result = this.writeFrame(frame, isPulled);
     if (typeof result === 'string') this.noteSent();
     return result;
   }
 
   /** @internal The result for a frame that is not written now, because its policy says so. */
-  holdFrame(frame: Frame, policy: LocalPolicy): DeliveryResult | undefined {
+  holdFrame(frame: Frame, policy: HoldingPolicy): DeliveryResult | undefined {
     const { latest, options, waiting } = this.owner;
     if (!this.mayAct) return undefined;
     const isBusy = this.bufferedBytes > options.outbound.streamLowWaterBytes;
@@ -72,14 +74,14 @@ export abstract class FrameChannel extends ManagerRecord {
   }
 
   /** @internal As {@link sendFrame}, but a fan-out calls {@link noteSent} itself afterwards. */
-  writeFrame(message: Frame): DeliveryResult {
+  writeFrame(message: Frame, isPulled = false): DeliveryResult {
     const socket = this.attachedSocket;
     if (!this.isActive) return CLOSED_RESULT;
     if (!socket) return NOT_ATTACHED;
     if (socket.readyState !== SOCKET_OPEN) return CLOSED_RESULT;
     const frame = this.encoded(message, socket);
     if (frame === undefined) return UNSERIALIZABLE;
-    if (this.isTooSlowFor(frame, socket)) {
+    if (this.isTooSlowFor(frame, socket) && !isPulled) {
       this.closeSlow();
       return SLOW_CONSUMER;
     }
@@ -104,6 +106,11 @@ export abstract class FrameChannel extends ManagerRecord {
     this.attempt((open) => {
       this.owner.sentBytes += writeFrame(open, frame);
     }, socket);
+  }
+
+  /** @internal Gathers frames that are sent in one turn of the event loop; `undefined` without a socket. */
+  gatheredWrites(): GatheredWrites | undefined {
+    return this.attachedSocket && new GatheredWrites(this.attachedSocket);
   }
 
   /** @internal Resolves when the operating system has taken all that waits, or the socket has closed. */
@@ -156,7 +163,9 @@ export abstract class FrameChannel extends ManagerRecord {
     }
     const { maxBufferedBytes } = this.owner.options.outbound;
     this.#backlog ??= new Backlog(waiting);
-    return this.#backlog.exceeds(maxBufferedBytes, waiting, frame.length);
+    if (!this.#backlog.exceeds(maxBufferedBytes, waiting, frame.length)) return false;
+    // Frames that are held back, to be written together, say nothing about the reader.
+    return !writeHeld(socket) || this.isTooSlowFor(frame, socket);
   }
 
   /** @internal */

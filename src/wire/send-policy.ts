@@ -15,8 +15,13 @@ export interface SendOptions {
 /** The policy of one frame; with `latest`, the key of the messages of which only the newest is kept. */
 export type FramePolicy = 'drop' | { readonly latest: string };
 
-/** A {@link FramePolicy} inside of a process: the key may be an object, such as a stream. */
-export type LocalPolicy = 'drop' | { readonly latest: LatestKey };
+/**
+ * A {@link FramePolicy} inside of a process: the key may be an object, such as a stream. An item that was `'pulled'`
+ * while little was owed is written, however large it is.
+ */
+export type LocalPolicy = HoldingPolicy | 'pulled';
+/** A policy by which a frame may not be written now. */
+export type HoldingPolicy = 'drop' | { readonly latest: LatestKey };
 export type LatestKey = string | object;
 
 /**

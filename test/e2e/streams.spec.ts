@@ -1,7 +1,7 @@
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { type NestInterceptor, UseInterceptors } from '@nestjs/common';
 import { MessageBody, SubscribeMessage, WsException } from '@nestjs/websockets';
 import {
@@ -20,6 +20,8 @@ import { concat, map, Observable, of as observableOf, range } from 'rxjs';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 const CHUNK = 'x'.repeat(16_384);
+/** More than may wait for a reader that is behind. */
+const LARGE = 'x'.repeat(1_500_000);
 let ended: string[] = [];
 let pulled = 0;
 
@@ -104,6 +106,15 @@ class StreamGateway {
     } finally {
       ended.push('flood');
     }
+  }
+
+  @SubscribeMessage('large')
+  async *large(@CurrentManager() manager: WebSocketManager): AsyncGenerator {
+    yield { event: 'item', data: 'small' };
+    yield { event: 'item', data: LARGE };
+    yield { event: 'item', data: 'small' };
+    manager.send('item', LARGE);
+    yield { event: 'item', data: LARGE };
   }
 
   @SubscribeMessage('endless')
@@ -271,6 +282,32 @@ describe('a handler that returns a stream', () => {
     client.send('cancel', undefined, 1);
     await client.next('complete');
     expect(ended).toEqual(['flood']);
+    expect(client.closeCode).toBeUndefined();
+  });
+
+  it('has its items written together where they are ready together, and never later than that', async () => {
+    const client = await start();
+    const { _socket: transport } = managers()[0]!.socket as unknown as { _socket: Duplex };
+    const [one, many] = [jest.spyOn(transport, '_write'), jest.spyOn(transport, '_writev')];
+    client.send('generator', 640, 1);
+    await client.next('complete');
+    // 64 items in each turn of the event loop, and the end.
+    expect(one.mock.calls.length + many.mock.calls.length).toBeLessThanOrEqual(12);
+    // The source waits after its first item, which is sent nevertheless.
+    client.send('waits', undefined, 2);
+    await client.next('begun');
+    client.send('cancel', undefined, 2);
+    await client.next('complete');
+  });
+
+  it('may have items that are larger than what may wait for a reader', async () => {
+    const client = await start();
+    client.send('large', undefined, 1);
+    await client.next('complete');
+    const sizes = client.messages
+      .filter(({ event }) => event === 'item')
+      .map(({ data }) => data.length);
+    expect(sizes).toEqual([5, LARGE.length, 5, LARGE.length, LARGE.length]);
     expect(client.closeCode).toBeUndefined();
   });
 
