@@ -5,7 +5,7 @@ const ALPHABET = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 'latin1');
 const TIME_CHARS = 10; // 50 bits of epoch milliseconds: good beyond the year 30000
 const RANDOM_CHARS = 16; // 5 bits each: 80 random bits
 
-export type IdPrefix = 'thread' | 'run' | 'req' | 'conn';
+export type IdPrefix = 'thread' | 'run' | 'req' | 'conn' | 'ask';
 
 // Random characters are made in bulk: one system call per 256 ids instead of one per id.
 const pool = Buffer.allocUnsafe(RANDOM_CHARS * 256);
@@ -57,6 +57,7 @@ const templates: Readonly<Record<IdPrefix, Template>> = {
   run: new Template('run'),
   req: new Template('req'),
   conn: new Template('conn'),
+  ask: new Template('ask'),
 };
 
 const THREAD_ID = new RegExp(

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
-
 import type { AskListener, AskState, EndOfQuestion } from '../cluster/cluster-asks.js';
+import { createId } from '../context/ids.js';
 import type { AskOutcome } from '../journal/isolation-events.js';
 import type { Clock, Release } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
@@ -67,8 +66,6 @@ export interface AskingOwner<Manager> {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** Bytes of an id. 96 bits: no client can guess the id of a question to another connection. */
-const ID_BYTES = 12;
 
 /** A question that code of this process asks: its promise, its deadline, its signal. Ends once. */
 export class Asking<Manager> implements QuestionListener {
@@ -187,6 +184,7 @@ function questionText(event: string, data: unknown): QuestionText {
     const cause = whyNoFrame({ data });
     throw new SendFailedError(`the data cannot be written as JSON (${cause.message})`, { cause });
   }
-  const id = randomBytes(ID_BYTES).toString('base64url');
+  // No client can guess the id of a question to another connection.
+  const id = createId('ask');
   return { id, event, frame: withField(body, 'ask', id) };
 }

@@ -179,11 +179,11 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
    */
   claim(manager: Manager, { ask }: ClientAnswer): string | undefined {
     const question = this.#open.get(manager)?.get(String(ask));
-    if (!question || question.claimedBy.has(manager)) {
+    if (!question || question.claimedBy?.has(manager)) {
       this.ignored += 1;
       return undefined;
     }
-    question.claimedBy.add(manager);
+    (question.claimedBy ??= new Set()).add(manager);
     return question.event;
   }
 
@@ -228,8 +228,9 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
   #remove(question: Question<Manager>, manager: Manager): void {
     question.askedOf.delete(manager);
     const questions = this.#open.get(manager);
-    questions?.delete(question.id);
-    if (questions?.size === 0) this.#open.delete(manager);
+    if (!questions?.has(question.id)) return;
+    if (questions.size === 1) this.#open.delete(manager);
+    else questions.delete(question.id);
   }
 }
 

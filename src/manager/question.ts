@@ -36,8 +36,8 @@ export class Question<Manager> implements QuestionText {
   readonly frame: string;
   /** The connections that were asked, and have neither answered nor closed. */
   readonly askedOf = new Set<Manager>();
-  /** The connections whose answer is being checked. */
-  readonly claimedBy = new Set<Manager>();
+  /** The connections whose answer is being checked. Created on first use: only answers with a contract are. */
+  claimedBy: Set<Manager> | undefined = undefined;
   /** The first error with which a client has answered. */
   refusal: ClientRefusal | undefined = undefined;
   /** Whether a connection was not asked because of `inbound.maxAsks`. */
