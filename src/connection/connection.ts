@@ -96,6 +96,10 @@ export class Connection
     return true;
   }
 
+  asked(): void {
+    this.#waiting?.readOn();
+  }
+
   /** Counts a frame that arrived after the connection began to close. */
   ignored(frame: Buffer): void {
     this.services.traffic.count(frame);

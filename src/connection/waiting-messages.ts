@@ -18,6 +18,11 @@ export interface WaitingMessage {
 const MESSAGE_OVERHEAD_BYTES = 64;
 /** Reading pauses when this share of `inbound.maxPendingBytes` waits, and resumes at half of it. */
 const PAUSE_AT = 1 / 4;
+/**
+ * The same while the client may have to be heard at once: the handlers that would make room may be waiting for its
+ * answer, and it may cancel a stream. Both pass by the messages that wait.
+ */
+const PAUSE_LATE_AT = 3 / 4;
 
 /** The connection whose messages wait. */
 export interface WaitingConnection extends HeldTraffic {
@@ -26,6 +31,7 @@ export interface WaitingConnection extends HeldTraffic {
   readonly manager: {
     readonly isActive: boolean;
     readonly mayAct: boolean;
+    readonly isAsked: boolean;
     isReadingPaused: boolean;
     seen(): void;
     attempt<Socket>(act: (socket: Socket) => void, socket: Socket): void;
@@ -34,6 +40,8 @@ export interface WaitingConnection extends HeldTraffic {
   readonly running: number;
   /** Whether the connect hooks have ended. */
   readonly isReady: boolean;
+  /** The open streams that handlers have returned. */
+  readonly openStreams: readonly unknown[];
   /** Returns whether the identity has expired; if so, closes the connection. */
   isExpired(): boolean;
   /** Calls the handlers of a message. */
@@ -103,6 +111,11 @@ export class WaitingMessages {
     if (isReadingPaused && this.#bytes <= this.#pauseFrom / 2) this.#resumeReading();
   }
 
+  /** The client has to be heard at once, although messages wait: reads on where there is room for more. */
+  readOn(): void {
+    if (this.#bytes < this.#pauseFrom) this.#resumeReading();
+  }
+
   /** Removes all messages, because the connection is closing, and returns them. */
   drop(): WaitingMessage[] {
     const dropped = this.#queue.takeAll();
@@ -126,8 +139,9 @@ export class WaitingMessages {
 
   /** Waiting bytes from which reading pauses. Lower while much of the budget of the process is used. */
   get #pauseFrom(): number {
-    const { options, pending } = this.connection.services;
-    return Math.min(options.inbound.maxPendingBytes * PAUSE_AT, pending.share);
+    const { services, manager, openStreams } = this.connection;
+    const share = manager.isAsked || openStreams.length > 0 ? PAUSE_LATE_AT : PAUSE_AT;
+    return Math.min(services.options.inbound.maxPendingBytes * share, services.pending.share);
   }
 
   get #isFresh(): boolean {

@@ -54,6 +54,16 @@ export abstract class AskingManager<C extends AnyContract = NoContract> extends 
     return this.owner.asks.of(this);
   }
 
+  /** @internal Whether the client is asked something, and may answer. */
+  get isAsked(): boolean {
+    return this.owner.asks.isAsked(this);
+  }
+
+  /** @internal The client is asked: its answer has to be read. */
+  asked(): void {
+    this.hooks?.asked?.();
+  }
+
   /** @internal The connection is ready: asks it the open questions of its thread. */
   cameBack(): void {
     this.owner.asks.cameBack(this);

@@ -23,6 +23,8 @@ import {
 export interface AskedManager {
   readonly context: { readonly isolationKey: string };
   sendFrame(frame: string): DeliveryResult;
+  /** The client of this connection is asked. */
+  asked(): void;
 }
 
 /** An open question or stream of a connection. */
@@ -74,6 +76,11 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
     let sum = 0;
     for (const questions of this.#open.values()) sum += questions.size;
     return sum;
+  }
+
+  /** Whether a connection has open questions. */
+  isAsked(manager: Manager): boolean {
+    return this.#open.has(manager);
   }
 
   /** The connections that have open questions. */
@@ -223,6 +230,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
     question.askedOf.add(manager);
     if (questions) questions.set(question.id, question);
     else this.#open.set(manager, new Map([[question.id, question]]));
+    manager.asked();
   }
 
   #remove(question: Question<Manager>, manager: Manager): void {

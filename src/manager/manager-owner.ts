@@ -90,6 +90,8 @@ export interface ConnectionHooks {
   readonly openStreams?: readonly OpenWork[];
   /** A frame arrived on a connection that is not closing. Must not throw. */
   received(frame: Buffer, isBinary: boolean): void;
+  /** The client is asked, so its answer has to be read. Must not throw. */
+  asked?(): void;
   /** A frame arrived while the connection or its socket was closing. */
   ignored(frame: Buffer): void;
   /** Called by the heartbeat: ends the connection if its identity has expired and no timer has noticed. */

@@ -53,6 +53,8 @@ class OwnWords implements ExceptionFilter {
   }
 }
 
+let endHeld: (() => void) | undefined;
+
 @IsolatedGateway({ path: '/ask' })
 class AskGateway {
   @SubscribeMessage('value') value(@MessageBody() data: unknown): unknown {
@@ -104,6 +106,9 @@ class AskGateway {
   }
   @UseFilters(OwnWords) @SubscribeMessage('filtered') filtered(): never {
     throw new Error('inner');
+  }
+  @SubscribeMessage('held') held(): Promise<void> {
+    return new Promise((done) => (endHeld = done));
   }
   @SubscribeMessage('never') never(): Promise<void> {
     return new Promise(() => undefined);
@@ -252,6 +257,32 @@ describe('manager.ask', () => {
     await eventually(() =>
       expect(testApp.app.get(WebSocketManagerFactory).bookkeeping.asks.ignored).toBe(2),
     );
+  });
+
+  it('is answered inside a handler while so many messages wait that reading would pause', async () => {
+    const client = await start({ concurrency: 1, maxPendingBytes: 1_000_000 });
+    client.send('confirm', undefined, 1);
+    const { ask } = (await client.next('sure?')) as unknown as { ask: string };
+    const text = 'x'.repeat(1_000);
+    for (let count = 0; count < 500; count += 1) client.send('value', text, `v${count}`);
+    client.socket.send(JSON.stringify({ event: 'answer', ask, data: true }));
+    expect(await client.next('confirmed')).toMatchObject({ data: true, id: 1 });
+    await eventually(() => expect(carrying(client, 'v499')).toHaveLength(1));
+  });
+
+  it('is heard again when it is asked while reading pauses', async () => {
+    const client = await start({ concurrency: 1, maxPendingBytes: 100_000 });
+    const manager = managerOf('ada');
+    client.send('held');
+    const text = 'x'.repeat(1_000);
+    for (let count = 0; count < 60; count += 1) client.send('value', text, `v${count}`);
+    await eventually(() => expect(manager.isReadingPaused).toBe(true));
+    const asked = manager.ask('really?');
+    const { ask } = (await client.next('really?')) as unknown as { ask: string };
+    client.socket.send(JSON.stringify({ event: 'answer', ask, data: 'yes' }));
+    expect(await asked).toBe('yes');
+    endHeld!();
+    await eventually(() => expect(carrying(client, 'v59')).toHaveLength(1));
   });
 
   it('rejects with the error of the client, at its deadline, by its signal and at the end', async () => {
