@@ -8,6 +8,7 @@ import { WebSocketIsolationTracingModule } from 'nestjs-websocket-isolation/otel
 
 import { Assistant } from './assistant.js';
 import { ChatGateway } from './chat.gateway.js';
+import { ClientController } from './client.controller.js';
 import { clusterOptions } from './cluster-options.js';
 import { Conversation } from './conversation.js';
 import { DashboardGuard } from './dashboard.guard.js';
@@ -53,7 +54,13 @@ const PACE = Number(process.env['DEMO_PACE'] ?? 1);
     // Spans go to the SDK that the process is started with (`node --import …`). Without an SDK they are dropped.
     WebSocketIsolationTracingModule.forRoot(),
   ],
-  controllers: [HealthController, PageController, SignInController, PlaygroundController],
+  controllers: [
+    HealthController,
+    PageController,
+    ClientController,
+    SignInController,
+    PlaygroundController,
+  ],
   providers: [SignedTokens, TokenAuthenticator, ChatGateway, Conversation, Assistant, EventLog],
 })
 export class AppModule {}

@@ -8,10 +8,10 @@ import {
   WebSocketEmitter,
 } from 'nestjs-websocket-isolation';
 
-/** A step of a run, as the page shows it. */
+/** A step of a run, as the page shows it: an item of the stream. */
 export interface AgentEvent {
-  readonly event: string;
-  readonly data: Record<string, unknown>;
+  readonly event: 'step';
+  readonly data: { readonly step: string; readonly runId: string } & Record<string, unknown>;
 }
 
 const TOOL = 'turn-around';
@@ -36,7 +36,10 @@ export class Assistant {
   ): AsyncGenerator<AgentEvent> {
     const thread = this.emitter.toThread(userId, threadId);
     const words = question.split(/\s+/).filter(Boolean);
-    const step = (event: string, data: object): AgentEvent => ({ event, data: { runId, ...data } });
+    const step = (name: string, data: object): AgentEvent => ({
+      event: 'step',
+      data: { step: name, runId, ...data },
+    });
     try {
       yield step('agent_started', { question });
       await pause(STEP_MS, undefined, { signal });

@@ -1,4 +1,4 @@
-// The page of the demo, without a framework. A Person holds Tabs, and a Tab holds a WebSocket. The page polls the
+// The page of the demo, without a framework. A Person holds Tabs, and a Tab holds a client of the package. The page polls the
 // server's state once per second.
 
 import { renderChart, SAMPLES } from './chart.js';

@@ -10,8 +10,6 @@ const $ = (selector, root = document) => root.querySelector(selector);
 export class Person {
   tabs = [];
   threads = [];
-  // The latest position in each room.
-  positions = new Map();
   opened = 0;
   selected = undefined;
   samples = [];
@@ -31,13 +29,14 @@ export class Person {
       open: () => this.open(),
       'open-thread': () => this.select(this.open(this.newThread())),
       fill: () => this.fill(),
-      'close-all': () => this.live.forEach((tab) => tab.socket.close(1000)),
+      'close-all': () => this.tabs.forEach((tab) => tab.client.close()),
     };
     this.root.addEventListener('click', ({ target }) => actions[target.dataset.action]?.());
   }
 
+  /** The tabs that have a connection, or are about to. */
   get live() {
-    return this.tabs.filter(({ state }) => state !== 'closed');
+    return this.tabs.filter(({ state }) => state === 'open' || state === 'connecting');
   }
 
   newThread() {
@@ -117,7 +116,7 @@ export class Person {
     const quiet = `quiet ${Math.round(idleMs / 1000)} s`;
     const working = tab.questions.size > 0 ? 'asks you' : pins.join(', ') || quiet;
     small.textContent =
-      tab.state === 'closed' ? tab.why : tab.state === 'open' ? working : tab.state;
+      tab.state === 'open' ? working : tab.state === 'connecting' ? tab.state : tab.why;
     button.append(small);
     button.title = tab.context.connectionId ?? '';
     button.addEventListener('click', () => this.select(tab));
@@ -139,7 +138,7 @@ export class Person {
   }
 
   renderQuestion(root, tab) {
-    const [question] = tab.questions.values();
+    const [question] = tab.questions.keys();
     root.hidden = !question;
     const text = question ? QUESTIONS.approve(question) : '';
     const span = $('span', root);
@@ -147,11 +146,14 @@ export class Person {
   }
 
   renderFacts(root, tab) {
-    const end = tab.state === 'closed' ? ` (${tab.why})` : '';
+    const isAway = tab.state === 'closed' || tab.state === 'waiting';
+    const end = isAway ? ` (${tab.why})` : '';
     $('h3', root).textContent = `Tab ${tab.number} on thread ${tab.thread.name}${end}`;
     $('.room', root).replaceChildren(...roomOf(tab));
+    // What is said without a connection waits for the next one.
     for (const field of root.querySelectorAll('input, button'))
-      field.disabled = tab.state !== 'open';
+      field.disabled = tab.state === 'closed';
+    $('[name=cut]', root).textContent = tab.isCut ? 'Mend the line' : 'Cut the line';
     facts($('[data-facts=context]', root), {
       user: tab.context.userId,
       thread: tab.context.threadId,
@@ -161,15 +163,7 @@ export class Person {
       ...(this.node && { node: this.node }),
       'isolation key': tab.context.isolationKey,
     });
-    const { state, ageSeconds, idleMs, sent, roundTripMs, pins } = tab.manager;
-    facts($('[data-facts=manager]', root), {
-      state: tab.state === 'closed' ? 'disposed' : state,
-      age: ageSeconds === undefined ? undefined : `${Math.round(ageSeconds)} s`,
-      quiet: idleMs === undefined ? undefined : `${Math.round(idleMs / 1000)} s`,
-      sent,
-      'round trip': roundTripMs === undefined ? 'not pinged yet' : `${roundTripMs.toFixed(1)} ms`,
-      pinned: pins?.join(', ') || 'no',
-    });
+    facts($('[data-facts=manager]', root), managerFacts(tab.manager, isAway));
   }
 
   bindDetail(detail, tab) {
@@ -182,7 +176,7 @@ export class Person {
       const text = input.value.trim();
       if (text === '') return;
       if (event.submitter?.name === 'ask') tab.ask(text);
-      else tab.send('say', { room: tab.room, text });
+      else tab.say(text);
       input.value = '';
     });
     form.elements.stop.addEventListener('click', () => tab.stop());
@@ -191,12 +185,12 @@ export class Person {
       ['refuse', false],
     ]) {
       $(`[name=${name}]`, detail).addEventListener('click', () => {
-        const [open] = tab.questions.keys();
-        if (open !== undefined) tab.answer(open, isAllowed);
+        const [answer] = tab.questions.values();
+        answer?.(isAllowed);
       });
     }
-    $('[name=cut]', detail).addEventListener('click', () => tab.send('cut'));
-    $('[name=close]', detail).addEventListener('click', () => tab.socket.close(1000));
+    $('[name=cut]', detail).addEventListener('click', () => (tab.isCut ? tab.mend() : tab.cut()));
+    $('[name=close]', detail).addEventListener('click', () => tab.client.close());
   }
 
   renderMessages() {
@@ -216,6 +210,17 @@ function messageItem({ event, data, topic }) {
   return item;
 }
 
+function managerFacts({ state, ageSeconds, idleMs, sent, roundTripMs, pins }, isAway) {
+  return {
+    state: isAway ? 'disposed' : state,
+    age: ageSeconds === undefined ? undefined : `${Math.round(ageSeconds)} s`,
+    quiet: idleMs === undefined ? undefined : `${Math.round(idleMs / 1000)} s`,
+    sent,
+    'round trip': roundTripMs === undefined ? 'not pinged yet' : `${roundTripMs.toFixed(1)} ms`,
+    pinned: pins?.join(', ') || 'no',
+  };
+}
+
 function facts(list, values) {
   const entries = Object.entries(values).flatMap(([name, value]) => {
     const term = document.createElement('dt');
@@ -229,7 +234,7 @@ function facts(list, values) {
 }
 
 function roomOf({ state, room, people }) {
-  if (state === 'closed') return [`Was in the room “${room}”.`];
+  if (state === 'closed' || state === 'waiting') return [`Was in the room “${room}”.`];
   const names = [...people].toSorted((a, b) => a.localeCompare(b));
   const items = names.map((userId) => {
     const name = document.createElement('b');

@@ -1,6 +1,7 @@
+import { connect } from './client/index.js';
 import { REASONS } from './words.js';
 
-/** A tab: holds one WebSocket. */
+/** A tab: holds one client, which has one connection after another. */
 export class Tab {
   state = 'connecting';
   messages = [];
@@ -8,102 +9,137 @@ export class Tab {
   manager = {};
   people = new Set();
   refusal = undefined;
-  // The id of the message whose stream is open: the run of the assistant.
+  why = '';
+  // Stops the run of the assistant. `undefined` while none is under way.
   run = undefined;
-  isStopping = false;
-  // Open questions of the server, by their id.
+  // Open questions of the server: the data, and what answers them.
   questions = new Map();
+  // Without a line, no connection can be opened.
+  isCut = false;
 
   constructor(person, thread) {
     this.person = person;
     this.thread = thread;
     this.room = person.room;
     this.number = ++person.opened;
-    const url = new URL('/chat', location.href.replace(/^http/, 'ws'));
+    const url = new URL('chat', location.href);
     url.searchParams.set('thread', thread.id);
-    // If the server keeps a thread history, a new tab of the thread resumes at the thread's last position.
+    // A new tab of the thread begins at the latest position that another tab has seen.
     if (thread.position) url.searchParams.set('resume', thread.position);
-    // A browser can send a token only as a subprotocol. The server selects the first one, `chat`, never the token.
-    this.socket = new WebSocket(url, ['chat', person.token]);
-    this.ended = new Promise((resolve) => {
-      this.socket.addEventListener('message', ({ data }) => this.receive(JSON.parse(data)));
-      this.socket.addEventListener('close', ({ code, reason }) => {
-        this.closed(code, reason);
-        resolve();
-      });
+    this.client = connect(url, {
+      token: () => person.token,
+      protocols: 'chat',
+      WebSocket: lineOf(this),
+      // A user who has all connections in use waits for a click, not for a place.
+      reactions: { 4429: 'stop' },
     });
     this.opened = new Promise((resolve) => {
       this.settle = resolve;
     });
+    this.listen();
   }
 
   get topic() {
     return `room:${this.room}`;
   }
 
-  send(event, data, id) {
-    this.sendFrame({ event, data, id });
+  listen() {
+    const { client } = this;
+    client.onState((change) => this.changedState(change));
+    client.onError((error) => this.failed(error));
+    for (const event of [
+      'said',
+      'agent_completed',
+      'exception',
+      'resume',
+      'welcome',
+      'agent_ended',
+    ]) {
+      client.on(event, (data, message) => this.receive(message));
+    }
+    client.answer('approve', (question, { signal }) => this.asked(question, signal));
+    const hooks = { onSubscribed: () => this.loadPeople() };
+    client.presence(this.topic, (change) => this.meet(change), hooks);
   }
 
-  sendFrame(frame) {
-    if (this.state === 'open') this.socket.send(JSON.stringify(frame));
+  say(text) {
+    this.client.send('say', { room: this.room, text });
   }
 
-  /** Asks the assistant: a message with an id, whose stream of answers can be cancelled. */
-  ask(text) {
+  /** Asks the assistant, and shows its steps and its words as they come. */
+  async ask(text) {
     this.stop();
-    this.asked = (this.asked ?? 0) + 1;
-    this.run = this.asked;
-    this.isStopping = false;
-    this.send('ask', { text }, this.run);
+    const run = new AbortController();
+    this.run = run;
+    try {
+      const steps = this.client.stream('ask', { text }, { signal: run.signal });
+      for await (const { step, ...data } of steps) this.step(step, data);
+    } catch (error) {
+      if (run.signal.aborted) this.show({ event: 'agent_cancelled', data: {} });
+      else this.show({ event: 'exception', data: error });
+    } finally {
+      if (this.run === run) this.run = undefined;
+    }
   }
 
-  /** Stops the assistant. The server ends the stream with `complete`. */
+  /** Stops the assistant: the server is told to cancel the stream. */
   stop() {
-    if (this.run === undefined) return;
-    this.isStopping = true;
-    this.sendFrame({ event: 'cancel', id: this.run });
+    this.run?.abort();
   }
 
-  answer(ask, data) {
-    this.sendFrame({ event: 'answer', ask, data });
-    this.forget(ask);
-  }
-
-  forget(ask) {
-    this.questions.delete(ask);
+  /** Ends the connection without a close frame. The client tries to come back until the line is there again. */
+  cut() {
+    this.isCut = true;
+    this.client.send('cut');
     this.person.render();
   }
 
-  receive({ event, data, topic, position, id, ask }) {
-    if (ask) return this.asking(event, data, ask);
-    if (event === 'complete') return this.streamOver(id);
-    if (event === 'exception') this.streamOver(data.id);
-    // A topic and a thread have positions of their own.
-    if (position && topic) this.person.positions.set(topic, position);
-    else if (position) this.thread.position = position;
-    const react = this.reactions[event];
-    if (react) react(data);
+  mend() {
+    this.isCut = false;
+    // As the browser tells a page whose network is back: the clients do not wait any longer.
+    dispatchEvent(new Event('online'));
+  }
+
+  /** A question of the server, until the person has answered it, here or in another tab of the thread. */
+  asked(question, signal) {
+    return new Promise((resolve) => {
+      const forget = () => {
+        this.questions.delete(question);
+        this.person.render();
+      };
+      signal.addEventListener('abort', forget);
+      this.questions.set(question, (answer) => {
+        forget();
+        resolve(answer);
+      });
+      this.person.render();
+    });
+  }
+
+  receive({ event, data, topic, position }) {
+    if (position && topic === undefined) this.thread.position = position;
+    if (event === 'welcome') this.welcome(data);
+    else if (event === 'agent_ended') this.runEnded(data);
+    else if (event === 'agent_completed') this.completed(data);
     else if (event !== 'resume' || data.missed !== 0) this.show({ event, data, topic });
   }
 
-  // Another tab of the thread may be faster: then the server says that the question is answered.
-  asking(event, data, ask) {
-    if (event === 'answered') return this.forget(ask);
-    this.questions.set(ask, data);
+  welcome(context) {
+    this.context = context;
+    this.settle(true);
     this.person.render();
   }
 
-  streamOver(id) {
-    if (id === undefined || id !== this.run) return;
-    this.run = undefined;
-    if (this.isStopping) this.show({ event: 'agent_cancelled', data: {} });
+  runEnded({ runId }) {
+    for (const question of this.questions.keys()) {
+      if (question.runId === runId) this.questions.delete(question);
+    }
+    this.person.render();
   }
 
-  runEnded({ runId }) {
-    for (const [ask, question] of this.questions) {
-      if (question.runId === runId) this.forget(ask);
-    }
+  step(step, data) {
+    if (step === 'agent_token') this.words(data);
+    else this.show({ event: step, data });
   }
 
   // The words of an answer are one line, until the whole answer takes its place.
@@ -131,46 +167,52 @@ export class Tab {
     if (this.person.selected === this) this.person.renderMessages();
   }
 
-  reactions = {
-    welcome: (context) => {
-      this.state = 'open';
-      this.context = context;
-      const position = this.person.positions.get(this.topic);
-      this.send('subscribe', { topic: this.topic, position });
-      this.settle(true);
-      this.person.render();
-    },
-    subscribed: ({ topic, position }) => {
-      // Another tab of the user may be further already.
-      if (position && !this.person.positions.has(topic)) this.person.positions.set(topic, position);
-      this.send('people', { room: this.room });
-    },
-    agent_ended: (data) => this.runEnded(data),
-    agent_token: (data) => this.words(data),
-    agent_completed: (data) => this.completed(data),
-    people: (userIds) => this.meet(userIds),
-    presence: ({ joined, left, count }) => {
-      this.meet(joined, left);
-      // A list that does not agree is asked for again.
-      if (this.people.size !== count) this.send('people', { room: this.room });
-    },
-  };
+  async loadPeople() {
+    const userIds = await this.client.request('people', { room: this.room });
+    this.people = new Set(userIds);
+    this.changedPeople();
+  }
 
-  meet(joined, left) {
-    if (!left) this.people.clear();
+  meet({ joined, left, count }) {
     for (const userId of joined) this.people.add(userId);
-    for (const userId of left ?? []) this.people.delete(userId);
+    for (const userId of left) this.people.delete(userId);
+    // A list that does not agree is asked for again.
+    if (this.people.size === count) this.changedPeople();
+    else void this.loadPeople().catch((error) => this.failed(error));
+  }
+
+  changedPeople() {
     if (this.person.selected === this) this.person.renderDetail();
   }
 
+  // A line that is cut is no news.
+  failed(error) {
+    if (!this.isCut && this.state !== 'closed') this.show({ event: 'exception', data: error });
+  }
+
+  changedState({ state, code, reason }) {
+    // Attempts over a line that is cut come to nothing.
+    this.state = this.isCut && state === 'connecting' ? 'waiting' : state;
+    if (code !== undefined) this.why = `${code}: ${REASONS[code] ?? 'closed'}`;
+    if (state !== 'open') this.people.clear();
+    if (state === 'closed') this.closed(code, reason);
+    else this.person.render();
+  }
+
   closed(code, reason) {
-    this.state = 'closed';
-    this.people.clear();
     this.questions.clear();
-    this.run = undefined;
-    this.why = `${code}: ${REASONS[code] ?? 'closed'}`;
     if (code === 4429) this.refusal = JSON.parse(reason || '{}');
     this.settle(false);
     this.person.tabClosed(this);
   }
+}
+
+/** The WebSocket of a tab, whose line can be cut. */
+function lineOf(tab) {
+  return class extends WebSocket {
+    constructor(url, protocols) {
+      if (tab.isCut) throw new Error('the line is cut');
+      super(url, protocols);
+    }
+  };
 }

@@ -17,12 +17,15 @@ import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Page } from 'playwright-core';
 import { z } from 'zod';
 
-import { AppModule } from '../../demo/app.module.js';
 import { chat } from '../support/chat-contract.js';
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
+import { clientFolder } from '../support/client-folder.js';
 import { Crowd, crowdOf } from '../support/crowd.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
+
+process.env['DEMO_CLIENT'] = clientFolder();
+const { AppModule } = await import('../../demo/app.module.js');
 
 /** Set to a folder to look at the pages: `PICTURES=/tmp/pictures`. */
 const PICTURES = process.env['PICTURES'];
@@ -281,7 +284,7 @@ describe('the demo', () => {
       .locator(`[data-user="${bob}"]`)
       .getByRole('button', { name: 'Cut the line' })
       .click();
-    await page.locator(`[data-user="${bob}"] .tab.closed`).waitFor();
+    await page.locator(`[data-user="${bob}"] .tab.waiting`).waitFor();
     await person.getByRole('button', { name: 'Open until refused' }).click();
     await person.locator('.refusal:not(:empty)').waitFor();
     await page.locator('#feed li').first().waitFor();

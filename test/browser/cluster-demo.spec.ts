@@ -7,6 +7,7 @@ import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
+import { clientFolder } from '../support/client-folder.js';
 
 const REGISTER = fileURLToPath(new URL('../support/register-typescript.js', import.meta.url));
 const CLUSTER = fileURLToPath(new URL('../../demo/cluster.ts', import.meta.url));
@@ -19,7 +20,13 @@ beforeAll(async () => {
   browser = await startBrowser();
   const args = ['--import', REGISTER, '--import', 'reflect-metadata', CLUSTER];
   const { REDIS_URL: _others, ...environment } = process.env;
-  const env = { ...environment, PORT: '0', NO_COLOR: '1', DEMO_PACE: '100' };
+  const env = {
+    ...environment,
+    PORT: '0',
+    NO_COLOR: '1',
+    DEMO_PACE: '100',
+    DEMO_CLIENT: clientFolder(),
+  };
   demo = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   demo.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
 });
@@ -67,11 +74,10 @@ describe('the demo of two nodes, in a browser', () => {
     await onLeft.getByText('1 of 20 here, 1 on other nodes').waitFor();
 
     await onRight.getByRole('button', { name: 'Cut the line' }).click();
-    await onRight.locator('.tab.closed').waitFor();
+    await onRight.locator('.tab.waiting').waitFor();
     await say('while you were away');
     await onLeft.getByText('ada: while you were away').waitFor();
-    await onRight.getByRole('button', { name: 'New tab', exact: true }).click();
-    await onRight.locator('.tab.open').click();
+    await onRight.getByRole('button', { name: 'Mend the line' }).click();
     await onRight.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
     await onRight.getByText('ada: while you were away').waitFor();
 

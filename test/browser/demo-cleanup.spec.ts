@@ -6,8 +6,11 @@ import { NestFactory } from '@nestjs/core';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser } from 'playwright-core';
 
-import { AppModule } from '../../demo/app.module.js';
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
+import { clientFolder } from '../support/client-folder.js';
+
+process.env['DEMO_CLIENT'] = clientFolder();
+const { AppModule } = await import('../../demo/app.module.js');
 
 describe('the demo, in a browser', () => {
   let browser: Browser;
@@ -35,7 +38,7 @@ describe('the demo, in a browser', () => {
     await eventually(async () =>
       expect(await page.locator('#feed').textContent()).toContain('with 4440: stale'),
     );
-    await ada.locator('.tab.closed').first().waitFor();
-    expect(await ada.locator('.tab.closed').first().textContent()).toContain('4440');
+    await ada.locator('.tab.waiting').first().waitFor();
+    expect(await ada.locator('.tab.waiting').first().textContent()).toContain('4440');
   });
 });

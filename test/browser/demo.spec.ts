@@ -7,9 +7,11 @@ import { eventually } from 'nestjs-websocket-isolation/testing';
 import type { Browser, Locator, Page } from 'playwright-core';
 
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
+import { clientFolder } from '../support/client-folder.js';
 
 // On a slow machine, the tabs of these tests would be stale before they are used.
 process.env['DEMO_PACE'] = '100';
+process.env['DEMO_CLIENT'] = clientFolder();
 const { AppModule } = await import('../../demo/app.module.js');
 
 let browser: Browser;
@@ -131,9 +133,11 @@ describe('the demo, in a browser', () => {
     await ada.getByRole('textbox').fill('all eaten');
     await ada.getByRole('button', { name: 'Say', exact: true }).click();
     await ada.getByText('ada: all eaten').waitFor();
-    // Bob comes back to the room, and gets what he has missed.
-    await bob.getByRole('button', { name: 'New tab', exact: true }).click();
-    await bob.locator('.tab.open').click();
+    await bob.getByRole('textbox').fill('I come back');
+    await bob.getByRole('button', { name: 'Say', exact: true }).click();
+    // The client of Bob comes back to the room, gets what he has missed, and sends what has waited.
+    await bob.getByRole('button', { name: 'Mend the line' }).click();
+    await ada.getByText('bob: I come back').waitFor();
     await bob.getByText('Back in the room. Missed meanwhile: 1.').waitFor();
     await bob.getByText('ada: all eaten').waitFor();
     await eventually(async () => expect(await names(ada)).toEqual(['ada', 'bob']));
@@ -151,8 +155,8 @@ describe('the demo, in a browser', () => {
     await eventually(async () => expect(await text(ada.locator('.count'))).toBe('20 of 20'));
     await ada.locator('.tab').nth(3).click();
     await ada.getByRole('button', { name: 'Cut the line' }).click();
-    await ada.locator('.tab.closed').waitFor();
-    expect(await text(ada.locator('.tab.closed'))).toContain('1006');
+    await ada.locator('.tab.waiting').waitFor();
+    expect(await text(ada.locator('.tab.waiting'))).toContain('1006');
     await eventually(async () => expect(await ledger()).toEqual([20, 19, 1]));
     expect(await text(page.locator('[data-ledger=verdict]'))).toContain('true');
     // One slot is free again.

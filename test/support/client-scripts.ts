@@ -15,11 +15,16 @@ export class ClientScripts {
   @Get('client/:name')
   @Header('Content-Type', 'text/javascript')
   script(@Param('name') name: string): string {
-    const file = `../../src/client/${name.replace(/\.js$/, '.ts')}`;
-    return transformSync(readFileSync(new URL(file, import.meta.url), 'utf8'), {
-      swcrc: false,
-      jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
-      module: { type: 'es6' },
-    }).code;
+    return clientScript(name);
   }
+}
+
+/** A file of the client, as the package has it. */
+export function clientScript(name: string): string {
+  const file = `../../src/client/${name.replace(/\.js$/, '.ts')}`;
+  return transformSync(readFileSync(new URL(file, import.meta.url), 'utf8'), {
+    swcrc: false,
+    jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
+    module: { type: 'es6' },
+  }).code;
 }
