@@ -1,11 +1,17 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Inject, Injectable, Scope, UseGuards } from '@nestjs/common';
 import { SubscribeMessage } from '@nestjs/websockets';
 import {
+  type Clock,
+  type ConnectionAuthenticator,
+  type ConnectionIdentity,
   IsolatedGateway,
+  IsolationEventBus,
   LeakDetector,
+  systemClock,
   UserExecutionContext,
   WebSocketManager,
   WebSocketManagerFactory,
@@ -18,6 +24,13 @@ import { HandshakeService } from '../../src/handshake/handshake.service.js';
 import { ManagerRegistry } from '../../src/manager/manager-registry.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
+/** The points at which the renewal of an identity waits for code of the app. */
+const RENEWAL_POINTS = [
+  'make an authenticator to renew',
+  'renew the identity',
+  'authorize a topic anew after the renewal',
+] as const;
+
 /** The points at which a connection waits for code of the app, from its first step to its last. */
 const POINTS = [
   'authenticate',
@@ -26,6 +39,7 @@ const POINTS = [
   'a guard on connect',
   'handleConnection',
   'a message handler',
+  ...RENEWAL_POINTS,
   'handleDisconnect',
   'a disposer of the manager',
   'a disposer of the scope',
@@ -39,6 +53,7 @@ const INTERRUPTIONS = [
   'cleanup of the connection, twice',
   'disconnectUser',
   'shutdown',
+  'the identity expires',
 ] as const;
 type Interruption = (typeof INTERRUPTIONS)[number];
 
@@ -70,7 +85,14 @@ class Gate {
 }
 
 const gate = new Gate();
-const counts = { connects: 0, disconnects: 0, disposers: 0, scopes: 0, scopesDisposed: 0 };
+const counts = {
+  decisions: 0,
+  connects: 0,
+  disconnects: 0,
+  disposers: 0,
+  scopes: 0,
+  scopesDisposed: 0,
+};
 
 @Injectable({ scope: Scope.REQUEST })
 class Resource {
@@ -84,6 +106,27 @@ class Resource {
 }
 
 const SLOW = Symbol('slow provider');
+const KEYS = Symbol('keys of the authenticator');
+const HOUR = 3_600_000;
+/** By how much the wall clock was moved, so that identities expire. */
+let moved = 0;
+const clock: Clock = { ...systemClock, epoch: () => systemClock.epoch() + moved };
+
+@Injectable({ scope: Scope.REQUEST })
+class Tokens implements ConnectionAuthenticator {
+  constructor(@Inject(KEYS) readonly keys: string) {}
+
+  async authenticate(): Promise<ConnectionIdentity> {
+    await gate.pass('authenticate');
+    return { userId: 'ada', threadId: 'tea', expiresAt: clock.epoch() + HOUR };
+  }
+
+  async renew(): Promise<ConnectionIdentity> {
+    const expiresAt = clock.epoch() + 2 * HOUR;
+    await gate.pass('renew the identity');
+    return { userId: 'ada', threadId: 'tea', expiresAt, metadata: { isRenewed: true } };
+  }
+}
 
 class ConnectGuard {
   async canActivate(): Promise<boolean> {
@@ -132,7 +175,9 @@ const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
 beforeAll(() => void process.on('unhandledRejection', onUnhandled));
 afterAll(() => void process.off('unhandledRejection', onUnhandled));
 beforeEach(async () => {
+  moved = 0;
   Object.assign(counts, {
+    decisions: 0,
     connects: 0,
     disconnects: 0,
     disposers: 0,
@@ -152,6 +197,15 @@ beforeEach(async () => {
           return 'made';
         },
       },
+      Tokens,
+      {
+        provide: KEYS,
+        scope: Scope.REQUEST,
+        useFactory: async () => {
+          await gate.pass('make an authenticator to renew');
+          return 'made';
+        },
+      },
     ],
     options: {
       limits: { maxManagersPerUser: 1 },
@@ -162,12 +216,22 @@ beforeEach(async () => {
         proactiveIntervalMs: 600_000,
         emergencyIntervalMs: 600_000,
       },
-      authenticator: async () => {
-        await gate.pass('authenticate');
-        return { userId: 'ada', threadId: 'tea' };
+      clock,
+      handshake: { timeoutMs: 1_200_000 },
+      heartbeat: { timeoutMs: 1_200_000 },
+      authenticator: Tokens,
+      topics: {
+        authorizer: async () => {
+          await gate.pass('authorize a topic anew after the renewal');
+          return true;
+        },
       },
     },
   });
+  const bus = testApp.app.get(IsolationEventBus);
+  const decide = (): void => void (counts.decisions += 1);
+  bus.on('identity-renewed', decide);
+  bus.on('renewal-refused', decide);
 });
 afterEach(() => testApp.close());
 
@@ -201,6 +265,7 @@ async function reach(point: Point): Promise<WebSocket> {
     return arrival;
   }
   goOn = () => gate.open();
+  if (isRenewal(point)) return reachInRenewal(point);
   gate.arm(point);
   const socket = connect();
   if (POINTS.indexOf(point) > POINTS.indexOf('handleConnection')) {
@@ -208,6 +273,23 @@ async function reach(point: Point): Promise<WebSocket> {
     if (point === 'a message handler') socket.send('{"event":"work"}');
     else socket.close();
   }
+  await eventually(() => {
+    if (!gate.reached) throw new Error(`did not reach: ${point}`);
+  });
+  return socket;
+}
+
+function isRenewal(point: Point): boolean {
+  return (RENEWAL_POINTS as readonly Point[]).includes(point);
+}
+
+async function reachInRenewal(point: Point): Promise<WebSocket> {
+  const socket = connect();
+  await becomeReady(socket);
+  socket.send('{"event":"subscribe","id":1,"data":{"topic":"room"}}');
+  await once(socket, 'message');
+  gate.arm(point);
+  socket.send('{"event":"renew","id":2}');
   await eventually(() => {
     if (!gate.reached) throw new Error(`did not reach: ${point}`);
   });
@@ -230,13 +312,18 @@ async function cleanupEveryConnectionTwice(): Promise<void> {
   expect(answers.every(([, second]) => !second)).toBe(true);
 }
 
-const acts: Record<Interruption, (socket: WebSocket) => unknown> = {
+const acts: Record<Interruption, (socket: WebSocket, point: Point) => unknown> = {
   'the client closes': (socket) => socket.close(),
   'the client is cut': (socket) => socket.terminate(),
   'cleanup of the user': () => factory().cleanupUser('ada'),
   'cleanup of the connection, twice': cleanupEveryConnectionTwice,
   disconnectUser: () => factory().disconnectUser('ada'),
   shutdown: () => testApp.close(),
+  // Its timer does not notice. The next step of a renewal does, or else the next message.
+  'the identity expires': (socket, point) => {
+    moved = HOUR;
+    if (!isRenewal(point) && socket.readyState === WebSocket.OPEN) socket.send('{"event":"work"}');
+  },
 };
 
 const NOTHING = {
@@ -277,13 +364,17 @@ describe.each(POINTS)('a connection at the point: %s', (point) => {
   )('and %s, %s, leaves nothing behind', async (interruption, when) => {
     const socket = await reach(point);
     if (when === 'as it goes on') goOn();
-    const interrupted = acts[interruption](socket);
+    const interrupted = acts[interruption](socket, point);
     // Long enough for the interruption to proceed as far as it can.
     if (when === 'before it goes on') await Promise.all([sleep(15), roundTrip()]);
     goOn();
     await interrupted;
     for (const open of sockets) open.close();
     await eventually(() => expect(leftover()).toEqual(NOTHING));
+    // A renewal has one outcome, or none where the connection ended first.
+    expect(counts.decisions).toBeLessThanOrEqual(1);
+    if (isRenewal(point) && interruption === 'the identity expires' && when === 'before it goes on')
+      expect(counts.decisions).toBe(point === 'authorize a topic anew after the renewal' ? 1 : 0);
     if (interruption === 'shutdown') return;
     // The user's only slot is free again.
     const next = connect();
