@@ -109,9 +109,13 @@ export class HandshakeOptions {
   @atLeastOne()
   maxPending = 1_000;
 
-  /** Refuse with an HTTP status, or accept and send a close code, which a browser can read. */
-  @oneOf('http', 'close')
-  rejectWith: 'http' | 'close' = 'http';
+  /**
+   * Refuse with an HTTP status, or accept and send a close code, which a browser can read. `'close-behind-proxy'`: with
+   * a close code, except for a process that starts or drains. That one responds with 503, so that the proxy tries
+   * another one.
+   */
+  @oneOf('http', 'close', 'close-behind-proxy')
+  rejectWith: 'http' | 'close' | 'close-behind-proxy' = 'http';
 
   /**
    * Prefixes of subprotocols that are credentials, as in `new WebSocket(url, ['chat', token])`. The response never

@@ -4,7 +4,7 @@ import type { ClientAddresses } from '../address/client-addresses.js';
 import { type AddressClass, addressClass } from '../address/ip-address.js';
 import type { ResolvedOptions } from '../config/isolation.options.js';
 import { withoutCredentials } from '../handshake/credentials.js';
-import type { Refusal, RefusalReason } from '../handshake/refusal.js';
+import { type Refusal, type RefusalReason, refusalWay } from '../handshake/refusal.js';
 import type { Journal } from '../journal/journal.js';
 import type { Clock } from '../time/clock.js';
 import {
@@ -55,13 +55,13 @@ export class RefusedUpgrades {
   /**
    * Refuses an upgrade.
    *
-   * @param rejectWith default: the option `handshake.rejectWith`
+   * @param way default: by the option `handshake.rejectWith`
    */
   refuse(
     upgrade: Upgrade,
     refusal: Refusal,
     { webSocketServer, path }: { readonly webSocketServer: WebSocketServer; readonly path: string },
-    rejectWith: 'http' | 'close' = this.options.handshake.rejectWith,
+    way: 'http' | 'close' = refusalWay(this.options.handshake.rejectWith, refusal),
   ): void {
     let ofPath = this.#byPath.get(path);
     if (!ofPath) this.#byPath.set(path, (ofPath = new Map()));
@@ -70,7 +70,7 @@ export class RefusedUpgrades {
     count(this.#byClass, addressClass(this.addresses.of(upgrade.request)));
     if (this.journal.isHeard('connection-refused')) this.#record(upgrade, refusal, path);
     if (upgrade.socket.destroyed) return;
-    if (rejectWith === 'http') refuseWithHttp(upgrade, refusal);
+    if (way === 'http') refuseWithHttp(upgrade, refusal);
     else {
       const { closeTimeoutMs } = this.options.cleanup;
       refuseWithClose(upgrade, refusal, webSocketServer, this.clock, closeTimeoutMs);

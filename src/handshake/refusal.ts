@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
+import type { HandshakeOptions } from '../config/option-groups.js';
 import { spreadFrom } from '../time/back-off.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
@@ -72,6 +73,18 @@ const ANSWERS: Readonly<Record<RefusalReason, readonly [status: number, code: nu
 export const REFUSAL_REASONS: readonly RefusalReason[] = Object.freeze(
   Object.keys(ANSWERS) as RefusalReason[],
 );
+
+/** Another process can serve these clients at once. A proxy tries it after a 503, but not after a 101. */
+const SERVED_ELSEWHERE: ReadonlySet<RefusalReason> = new Set(['starting', 'draining']);
+
+/** Whether a client is refused with an HTTP status or with a close code. */
+export function refusalWay(
+  rejectWith: HandshakeOptions['rejectWith'],
+  { reason }: Refusal,
+): 'http' | 'close' {
+  if (rejectWith !== 'close-behind-proxy') return rejectWith;
+  return SERVED_ELSEWHERE.has(reason) ? 'http' : 'close';
+}
 
 type RefusalDetails = Partial<Omit<Refusal, 'reason'>>;
 

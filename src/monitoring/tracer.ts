@@ -26,7 +26,7 @@ export interface TracedRefusal {
   readonly reason: string;
   /** The HTTP status that stands for the refusal. */
   readonly status: number;
-  /** With `handshake.rejectWith: 'close'` the client gets 101, and then this code. */
+  /** Where `handshake.rejectWith` closes, the client gets 101, and then this code. */
   readonly closeCode?: number;
 }
 

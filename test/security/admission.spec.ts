@@ -311,17 +311,20 @@ describe('An address', () => {
     expect(await arrive('user=ada', '2001:db8::5')).toMatchObject({ status: 429 });
   });
 
-  it('closes with 4429 for browsers', async () => {
-    const admission = { ...MANY, perAddress: { maxConnections: 1 } };
-    await start({ handshake: { admission, rejectWith: 'close' } });
-    await open('user=ada');
-    const refused = await open('user=bob');
-    expect(await refused.closed()).toBe(4429);
-    expect(JSON.parse(refused.closeReason!)).toEqual({
-      reason: 'address-limit',
-      retryAfterMs: expect.any(Number),
-    });
-  });
+  it.each(['close', 'close-behind-proxy'] as const)(
+    'closes with 4429 for browsers, with rejectWith %j',
+    async (rejectWith) => {
+      const admission = { ...MANY, perAddress: { maxConnections: 1 } };
+      await start({ handshake: { admission, rejectWith } });
+      await open('user=ada');
+      const refused = await open('user=bob');
+      expect(await refused.closed()).toBe(4429);
+      expect(JSON.parse(refused.closeReason!)).toEqual({
+        reason: 'address-limit',
+        retryAfterMs: expect.any(Number),
+      });
+    },
+  );
 
   it('is forgotten when it is at rest, however many there were', async () => {
     const clock = new FakeClock();

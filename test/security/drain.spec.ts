@@ -4,6 +4,7 @@ import { SubscribeMessage } from '@nestjs/websockets';
 import {
   IsolatedGateway,
   UserExecutionContext,
+  type WebSocketIsolationOptions,
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
 import {
@@ -225,10 +226,13 @@ describe('A drain with spreadMs', () => {
     await testApp.close();
   });
 
-  async function start(spreadMs: number): Promise<WebSocketManager[]> {
+  async function start(
+    spreadMs: number,
+    handshake: WebSocketIsolationOptions['handshake'] = {},
+  ): Promise<WebSocketManager[]> {
     testApp = await startApp({
       providers: [EchoGateway],
-      options: { shutdown: { spreadMs, deadlineMs: DEADLINE_MS } },
+      options: { handshake, shutdown: { spreadMs, deadlineMs: DEADLINE_MS } },
     });
     const users = Array.from({ length: COUNT }, (_, index) => `user-${index}`);
     clients = await Promise.all(
@@ -264,6 +268,23 @@ describe('A drain with spreadMs', () => {
     expect(Math.max(...times)).toBeLessThanOrEqual(1_000);
     // Each is drawn for itself.
     expect(new Set(times).size).toBeGreaterThan(COUNT / 2);
+  });
+
+  it.each([
+    ['close', 1013],
+    ['close-behind-proxy', 503],
+  ] as const)('refuses newcomers with rejectWith %j with %d', async (rejectWith, expected) => {
+    await start(86_400_000, { rejectWith });
+    const closing = testApp.close();
+    await eventually(() => expect(clients.some(({ closeCode }) => closeCode)).toBe(true));
+    const late = TestClient.open(testApp.url('/drain?user=late'));
+    const outcome = await late.then(
+      (client) => client.closed(),
+      ({ status }: UpgradeRefused) => status,
+    );
+    expect(outcome).toBe(expected);
+    for (const client of clients) client.terminate();
+    await closing;
   });
 
   it('serves those who stay, refuses newcomers, and ends when the last client has left by itself', async () => {
