@@ -144,7 +144,8 @@ function legend(name: string, index: number): string {
 
 /** Returns about five round numbers from 0 to `most`. */
 function ticks(most: number): number[] {
-  const size = [1, 2, 5, 10, 20, 50, 100].find((step) => most / step <= 6) ?? most;
+  const size =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000].find((step) => most / step <= 6) ?? most;
   return Array.from({ length: Math.floor(most / size) + 1 }, (_, index) => index * size);
 }
 

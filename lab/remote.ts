@@ -57,15 +57,15 @@ export class Remote<T extends Methods<T>> {
     });
   }
 
-  /** Kills the process. It has no state that needs a graceful end. */
-  end(): Promise<void> {
+  /** Ends the process, and resolves when it has ended. By default it is killed, since few have a state to save. */
+  end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     return new Promise((resolve) => {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         resolve();
         return;
       }
       this.#child.once('exit', () => resolve());
-      this.#child.kill('SIGKILL');
+      this.#child.kill(signal);
     });
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+
+import { freePort } from '../../lab/free-port.js';
 
 /** A Redis server for a measure. It keeps its data in memory only and ends with the measure. */
 export class BenchRedis {
@@ -32,13 +33,4 @@ export class BenchRedis {
     this.server.kill('SIGKILL');
     await ended;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
-import { type ProxyName, TestProxy } from '../support/proxy.js';
+import { Proxy, type ProxyName } from '../../lab/proxy.js';
+import { projectFile } from '../support/readme.js';
 import { ServerProcess } from '../support/server-process.js';
 
 const CLIENTS = 40;
@@ -20,7 +21,7 @@ async function open(url: string): Promise<TestClient> {
 }
 
 /** Connects through the proxy. Resolves with the status of the response. */
-async function arrive(proxy: TestProxy, user: string): Promise<number> {
+async function arrive(proxy: Proxy, user: string): Promise<number> {
   try {
     await open(`ws://127.0.0.1:${proxy.port}/app?user=${user}`);
     return 101;
@@ -49,7 +50,9 @@ async function drainOneOfTwo(
   change?: (block: string) => string,
 ): Promise<Set<number>> {
   const [leaving, staying] = [await startNode(), await startNode()];
-  await using proxy = await TestProxy.start(name, [leaving.port, staying.port], change);
+  const guide = projectFile('docs/guide/deployment.md');
+  const ports = [leaving.port, staying.port];
+  await using proxy = await Proxy.start(name, guide, ports, change);
   // This handler keeps the node draining until the test has ended.
   const stuck = await open(leaving.url('stuck'));
   stuck.send('stuck');

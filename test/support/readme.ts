@@ -26,14 +26,6 @@ function filesOf(page: string, marker: string): Map<string, string> {
   return new Map(files.map(([, path, code]) => [path!, code!]));
 }
 
-/** Returns the configuration of a proxy from the deployment guide. */
-export function proxyBlock(name: string): string {
-  const page = projectFile('docs/guide/deployment.md');
-  const block = new RegExp(`<!-- proxy: ${name} -->\\s*\`\`\`\\w+\\n([\\s\\S]*?)\`\`\``).exec(page);
-  if (!block) throw new Error(`the deployment guide has no block for ${name}`);
-  return block[1]!;
-}
-
 /** Returns the cells of the tables between two markers of a page, row by row, without the header rows. */
 export function tableOf(page: string, marker: string): string[][] {
   const text = projectFile(page);
