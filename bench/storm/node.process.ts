@@ -54,6 +54,7 @@ class ConnectionGateway {
 @Module({ providers: [StockGateway] })
 class StockModule {}
 
+@Module({})
 class IsolatedModule {}
 
 function isolated({ candidate, perSecond, burst, spreadMs }: NodeOptions): DynamicModule {
