@@ -5,8 +5,8 @@ import { storm, type StormResult } from './storm.js';
 
 async function run(settings: StormSettings): Promise<void> {
   const results: StormResult[] = [];
-  for (const event of settings.events) {
-    for (const proxy of settings.proxies) {
+  for (const proxy of settings.proxies) {
+    for (const event of settings.events) {
       console.log(`\n${eventTitles[event]}, behind ${proxy}`);
       for (const candidate of settings.candidates) {
         const result = await storm(settings, proxy, event, candidate);

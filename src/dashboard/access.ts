@@ -13,6 +13,8 @@ import {
 } from '@nestjs/common';
 import { ContextIdFactory, ModuleRef } from '@nestjs/core';
 
+import { ClientAddresses } from '../address/client-addresses.js';
+import { clientNetwork } from '../address/ip-address.js';
 import { type Clock, CLOCK } from '../time/clock.js';
 import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
@@ -52,6 +54,7 @@ export class DashboardAccess {
     @Inject(DASHBOARD_OPTIONS) private readonly options: PageOptions,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(ISOLATION_OPTIONS) private readonly isolation: ResolvedOptions,
+    private readonly addresses: ClientAddresses,
     moduleRef: ModuleRef,
   ) {
     const { guard, canAct, canSeeIds } = options;
@@ -66,8 +69,8 @@ export class DashboardAccess {
   /** @throws the error of the guard; a 403 if the guard does not admit; a 429 after too many refusals of the address */
   async assertMayLook(context: ExecutionContext): Promise<true> {
     const request = requestOf(context);
-    const address = addressOf(request);
-    const putBack = this.#failures.begin(address, request);
+    const network = clientNetwork(this.#addressOf(request));
+    const putBack = this.#failures.begin(network, request);
     if (!putBack) throw tooManyFailures(context);
     try {
       if (!(await this.#inTime(this.#mayLook(context)))) throw new ForbiddenException();
@@ -113,7 +116,11 @@ export class DashboardAccess {
       // The operator has been admitted already. The audit line gets the fallback name.
       this.#complain(error);
     }
-    return { who: name.slice(0, 200), from: addressOf(request) };
+    return { who: name.slice(0, 200), from: this.#addressOf(request) };
+  }
+
+  #addressOf(request: DashboardRequest): string {
+    return this.addresses.of(request) ?? 'unknown';
   }
 
   async #inTime<T>(answer: T | Promise<T>): Promise<T> {
@@ -149,10 +156,6 @@ function nobody(): boolean {
 
 function onThisMachine(context: ExecutionContext): boolean {
   return isFromThisMachine(requestOf(context));
-}
-
-function addressOf({ ip, socket }: DashboardRequest): string {
-  return ip ?? socket.remoteAddress ?? 'unknown';
 }
 
 function tooManyFailures(context: ExecutionContext): HttpException {

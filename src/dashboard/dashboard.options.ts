@@ -8,7 +8,7 @@ import { IsolationError } from '../errors/isolation-error.js';
 export interface DashboardRequest {
   readonly headers: IncomingHttpHeaders;
   readonly url: string;
-  /** The client's address as the framework determines it: behind a trusted proxy, the forwarded address. */
+  /** The client's address as the framework determines it. The dashboard itself goes by `handshake.trustProxy`. */
   readonly ip?: string;
   readonly socket: { readonly remoteAddress?: string | undefined };
   /** Set by the authentication of the app, if it has one. */

@@ -14,11 +14,12 @@ const MAX_ADDRESSES = 1_000;
 const MAX_KNOWN = 100;
 
 /**
- * Slows down guessing of credentials, by address. Several people may share an address (an office, a proxy that the
- * framework does not trust), so credentials that were admitted before never wait, and those of a new user wait a
+ * Slows down guessing of credentials, by address. Several people may share an address (an office, a proxy that is
+ * not named in `handshake.trustProxy`), so credentials that were admitted before never wait, and those of a new user wait a
  * second.
  */
 export class FailedAttempts {
+  // By IPv4 address, or /64 of IPv6.
   readonly #byAddress = new Map<string, TokenBucket>();
   readonly #known = new Set<string>();
 

@@ -76,6 +76,7 @@ interface Setup {
   readonly clock?: FakeClock;
   readonly logger?: LoggerService;
   readonly prefix?: string;
+  readonly trustProxy?: number;
 }
 
 async function start(
@@ -93,7 +94,10 @@ async function start(
     ...(setup.isFastify && { adapter: new FastifyAdapter() }),
     ...(setup.logger && { logger: setup.logger }),
     ...(setup.prefix && { prepare: (app) => void app.setGlobalPrefix(setup.prefix!) }),
-    options: { ...(setup.clock && { clock: setup.clock }) },
+    options: {
+      ...(setup.clock && { clock: setup.clock }),
+      ...(setup.trustProxy !== undefined && { handshake: { trustProxy: setup.trustProxy } }),
+    },
   });
   const { port } = running;
   return (path, { as, ...init } = {}) =>
@@ -437,4 +441,19 @@ describe('viewers', () => {
       expect(await statusOf('operator')).toBe(200);
     },
   );
+
+  it.each([
+    ['behind a trusted proxy, by the address that it names', 1, 200],
+    ['without one, by that of the peer, whatever a header says', undefined, 429],
+  ])('who guess credentials are slowed down %s', async (_name, trustProxy, others) => {
+    const ask = await start({ clock: new FakeClock(), ...(trustProxy && { trustProxy }) });
+    const statusFrom = async (address: string, as: string): Promise<number> =>
+      (await ask('/dashboard', { as, headers: { 'x-forwarded-for': address } })).status;
+    // All of one /64.
+    for (let guess = 0; guess < 20; guess += 1) {
+      expect(await statusFrom(`2001:db8::${guess}`, `guess-${guess}`)).toBe(403);
+    }
+    expect(await statusFrom('2001:db8::ffff', 'one more')).toBe(429);
+    expect(await statusFrom('203.0.113.7', 'operator')).toBe(others);
+  });
 });
