@@ -140,6 +140,23 @@ export class TestApplication implements AsyncDisposable {
     return client;
   }
 
+  /**
+   * Renews the identity of a connection without a token. The app's authenticator has to be {@link TestAuthenticator}.
+   *
+   * @throws {Error} with the code of the refusal in its text, for example for an identity of another user
+   */
+  async renewAs(
+    identity: ConnectionIdentity,
+    client: Pick<TestClient, 'renew'>,
+  ): Promise<{ expiresAt: number | null }> {
+    const { text, withdraw } = announce(identity);
+    try {
+      return await client.renew(text);
+    } finally {
+      withdraw();
+    }
+  }
+
   /** Closes the application with its drain, as a deployment would. Cuts the clients that are left. */
   async close(): Promise<void> {
     await this.app.close();

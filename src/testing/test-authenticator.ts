@@ -5,6 +5,7 @@ import { Injectable } from '@nestjs/common';
 
 import type { ConnectionAuthenticator } from '../config/isolation.options.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
+import type { UserExecutionContext } from '../context/user-execution-context.js';
 
 const HEADER = 'x-test-ticket';
 
@@ -13,7 +14,7 @@ const HEADER = 'x-test-ticket';
 const tickets = new Map<string, ConnectionIdentity>();
 
 /**
- * Admits only identities that {@link TestApplication.connectAs} or {@link TestApplication.client} has announced. Use it in place of the app's own
+ * Admits only identities that {@link TestApplication.connectAs}, {@link TestApplication.renewAs} or {@link TestApplication.client} has announced. Use it in place of the app's own
  * authenticator: `.overrideProvider(TokenAuthenticator).useClass(TestAuthenticator)`.
  */
 @Injectable()
@@ -22,18 +23,28 @@ export class TestAuthenticator implements ConnectionAuthenticator {
     const ticket = String(request.headers[HEADER]);
     return tickets.get(ticket) ?? null;
   }
+
+  async renew(
+    _context: UserExecutionContext,
+    credentials: unknown,
+  ): Promise<ConnectionIdentity | null> {
+    return tickets.get(String(credentials)) ?? null;
+  }
 }
 
 /** An identity that clients of this process may have, until it is withdrawn. */
 export interface Ticket {
   /** The header by which {@link TestAuthenticator} knows the identity. */
   readonly headers: Record<string, string>;
+  /** The credentials by which it knows the identity in a renewal. */
+  readonly text: string;
   withdraw(): void;
 }
 
-/** Announces the identity of clients that are about to connect. */
+/** Announces the identity of clients that are about to connect or to renew. */
 export function announce(identity: ConnectionIdentity): Ticket {
   const ticket = randomUUID();
   tickets.set(ticket, identity);
-  return { headers: { [HEADER]: ticket }, withdraw: () => void tickets.delete(ticket) };
+  const withdraw = (): void => void tickets.delete(ticket);
+  return { headers: { [HEADER]: ticket }, text: ticket, withdraw };
 }

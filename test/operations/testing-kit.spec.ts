@@ -35,6 +35,10 @@ class TokenAuthenticator {
     await Promise.resolve();
     return null;
   }
+
+  renew(): null {
+    return null;
+  }
 }
 
 const held: unknown[] = [];
@@ -127,6 +131,21 @@ describe('the test kit', () => {
     expect(await client.ask('who')).toEqual({ event: 'you', data: 'ada' });
     await client.close();
     await expectNoLeaks(app.app);
+  });
+
+  it('renews the identity of such a connection, and refuses that of another user', async () => {
+    await start();
+    const client = await app.connectAs(
+      { userId: 'ada', expiresAt: clock.epoch() + 60_000 },
+      '/chat',
+    );
+    const expiresAt = clock.epoch() + 3_600_000;
+    expect(await app.renewAs({ userId: 'ada', expiresAt }, client)).toEqual({ expiresAt });
+    await expect(app.renewAs({ userId: 'bob' }, client)).rejects.toThrow('FORBIDDEN');
+    expect(await client.closed()).toBe(4403);
+    await expect(
+      (await app.connectAs({ userId: 'ada' }, '/chat')).renew('made up'),
+    ).rejects.toThrow('UNAUTHORIZED');
   });
 
   it('refuses connections without a valid test ticket', async () => {
