@@ -32,9 +32,9 @@ export {
   type WebSocketIsolationOptions,
   type WebSocketIsolationOptionsFactory,
 } from './config/isolation.options.js';
+export type { HandshakeOptions } from './config/handshake-options.js';
 export {
   type CleanupOptions,
-  type HandshakeOptions,
   type HeartbeatOptions,
   type LeaksOptions,
   type LimitsOptions,

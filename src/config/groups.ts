@@ -1,8 +1,8 @@
 import { AddressLimits, AdmissionOptions } from './admission-options.js';
 import type { OptionGroups } from './isolation.options.js';
+import { HandshakeOptions } from './handshake-options.js';
 import {
   CleanupOptions,
-  HandshakeOptions,
   HeartbeatOptions,
   LeaksOptions,
   LimitsOptions,

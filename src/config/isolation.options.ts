@@ -8,9 +8,9 @@ import type { ClusterDefinition } from '../cluster/cluster.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
 import type { UserExecutionContext } from '../context/user-execution-context.js';
 import type { AdmissionOptions } from './admission-options.js';
+import type { HandshakeOptions } from './handshake-options.js';
 import type {
   CleanupOptions,
-  HandshakeOptions,
   HeartbeatOptions,
   LeaksOptions,
   LimitsOptions,

@@ -1,19 +1,7 @@
-import { IsNumber, IsOptional, Max, Min, ValidateNested } from 'class-validator';
+import { IsNumber, Max, Min } from 'class-validator';
 
-import type { TrustProxy } from '../address/trusted-proxies.js';
-import { AdmissionOptions } from './admission-options.js';
 import { shareOfHeap } from './inbound-options.js';
-import {
-  atLeastOne,
-  bytes,
-  flag,
-  IsOriginPolicy,
-  IsStringList,
-  IsTrustProxy,
-  millisecondsFrom,
-  oneOf,
-  type OriginPolicy,
-} from './option-rules.js';
+import { atLeastOne, bytes, flag, millisecondsFrom, oneOf } from './option-rules.js';
 
 // The initial value of a property is its default; its decorators are its rule. Both are written only here.
 
@@ -75,76 +63,6 @@ export class CleanupOptions {
   /** How long one disposer may take. */
   @millisecondsFrom(1)
   disposeTimeoutMs = 5_000;
-}
-
-/** What happens between the upgrade request and the open socket. */
-export class HandshakeOptions {
-  /** Origins that may connect: `'same-origin'`, a list of exact origins, `'*'`, or a function. */
-  @IsOriginPolicy()
-  allowedOrigins: OriginPolicy = 'same-origin';
-
-  /**
-   * Whether a request without an Origin header may connect (programs other than browsers send none).
-   * Default: true, but false for a request that carries cookies.
-   */
-  @IsOptional()
-  @flag()
-  allowMissingOrigin: boolean | undefined = undefined;
-
-  /** Absolute deadline of a handshake. */
-  @millisecondsFrom(1)
-  timeoutMs = 10_000;
-
-  /**
-   * How long before its identity expires a client gets `expiring`, where the authenticator has `renew`. An identity
-   * that lives shorter than this: in the middle of its life. 0 = never.
-   */
-  @millisecondsFrom(0)
-  expiryNoticeMs = 60_000;
-
-  /**
-   * Handshakes that may be pending at once; further ones get 503. Clients that come back to a thread have as many places
-   * of their own.
-   */
-  @atLeastOne()
-  maxPending = 1_000;
-
-  /**
-   * Refuse with an HTTP status, or accept and send a close code, which a browser can read. `'close-behind-proxy'`: with
-   * a close code, except for a process that starts or drains. That one responds with 503, so that the proxy tries
-   * another one.
-   */
-  @oneOf('http', 'close', 'close-behind-proxy')
-  rejectWith: 'http' | 'close' | 'close-behind-proxy' = 'http';
-
-  /**
-   * Prefixes of subprotocols that are credentials, as in `new WebSocket(url, ['chat', token])`. The response never
-   * selects such a subprotocol. Default: `['eyJ']`, the prefix of every JWT. Names above 32 characters always count as
-   * credentials.
-   */
-  @IsStringList({ message: 'must be a list of prefixes' })
-  credentialProtocols: readonly string[] = ['eyJ'];
-
-  /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. */
-  @IsStringList({ message: 'must be a list of header names' })
-  keepHeaders: readonly string[] = [];
-
-  /**
-   * Which proxies are believed about the addresses of clients: how many there are, their addresses and networks, or a
-   * function. Default: none, so that the address of a client is that of the peer.
-   */
-  @IsOptional()
-  @IsTrustProxy()
-  trustProxy: TrustProxy | undefined = undefined;
-
-  /** How events, log lines and spans name the address of a client: its network, the whole address, or not at all. */
-  @oneOf('masked', 'full', 'off')
-  logAddresses: 'masked' | 'full' | 'off' = 'masked';
-
-  /** Which upgrade requests are refused before authentication. Default: none. */
-  @IsOptional()
-  @ValidateNested()
-  admission: AdmissionOptions | undefined = undefined;
 }
 
 /** What is sent to clients. */

@@ -1,4 +1,4 @@
-import type { HandshakeOptions } from '../config/option-groups.js';
+import type { HandshakeOptions } from '../config/handshake-options.js';
 import type { HandshakeOutcome } from '../handshake/handshake-attempt.js';
 import { refusalWay } from '../handshake/refusal.js';
 import type { TracedHandshake } from '../monitoring/tracer.js';

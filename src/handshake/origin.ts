@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 
-import type { HandshakeOptions } from '../config/option-groups.js';
+import type { HandshakeOptions } from '../config/handshake-options.js';
 import { askApp, yesOrNo } from './app-answer.js';
 import { HandshakeRefused } from './refusal.js';
 

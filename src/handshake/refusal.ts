@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
-import type { HandshakeOptions } from '../config/option-groups.js';
+import type { HandshakeOptions } from '../config/handshake-options.js';
 import { spreadFrom } from '../time/back-off.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';

@@ -149,11 +149,11 @@ export class TestApplication implements AsyncDisposable {
     identity: ConnectionIdentity,
     client: Pick<TestClient, 'renew'>,
   ): Promise<{ expiresAt: number | null }> {
-    const { text, withdraw } = announce(identity);
+    const ticket = announce(identity);
     try {
-      return await client.renew(text);
+      return await client.renew(ticket.text);
     } finally {
-      withdraw();
+      ticket.withdraw();
     }
   }
 
