@@ -105,7 +105,7 @@ function method({ clients, perSecond, burst, spreadMs }: StormSettings): string 
     '- nginx and HAProxy are real ones, from Debian, with the configuration of [the deployment guide](guide/deployment.md), taken out of its page. Envoy is not among the packages of Debian, and was not run.',
     '- A connect costs each server about 1 ms of processor time (`scrypt`), which stands for verifying a token and loading a session.',
     "- With ours, the clients are `nestjs-websocket-isolation/client` at its defaults. With stock Nest (`WsAdapter`), they are what is usually written: they try again every second. A client is served when it has an answer, not when its socket is open: a refused client's socket opens first.",
-    `- Admission: \`perSecond: ${perSecond}, burst: ${burst}, maxEventLoopDelayMs: 250\` on each node, \`shutdown.spreadMs: ${spreadMs}\`, \`rejectWith: 'close-behind-proxy'\`. The prediction is the number of clients that were cut, beyond one burst of each node that stays, at the rate of these nodes; in a drain, at least \`spreadMs\`.`,
+    `- Admission: \`perSecond: ${perSecond}, burst: ${burst}, maxEventLoopDelayMs: 250\` on each node, \`shutdown.spreadMs: ${spreadMs}\`, \`rejectWith: 'close-behind-proxy'\`. The prediction is the number of clients that were cut, beyond one burst of each node that stays, at the rate of these nodes; in a drain, at least \`spreadMs\`, and where all nodes are started again, from the end of their boot on.`,
     '- p99 is the latency of messages of clients that kept their connection: in the five seconds before, and until all are served. CPU is that of the nodes that run at the end, without their boot. Memory is the most that any of these has had.',
   ].join('\n');
 }

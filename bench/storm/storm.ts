@@ -69,13 +69,12 @@ export async function storm(
     await Promise.all(crowds.map((crowd) => crowd.call('begin')));
     await fleet.begin();
     const startedAt = Date.now();
-    const passed = fleet.suffer(event);
+    const passed = fleet.suffer(event).then(() => Date.now() - startedAt);
     const state = await untilServed(crowds, expected, settings, startedAt);
     const latencies = await probes.call('latencies');
-    await passed;
+    const upMs = await passed;
     const served = (await Promise.all(crowds.map((crowd) => crowd.call('servedAt')))).flat();
     const servedAt = served.map((at) => at - startedAt).toSorted((a, b) => a - b);
-    const nodes = event === 'drain' || event === 'kill' ? 2 : event === 'restart' ? 2 : 3;
     return {
       proxy: proxyName,
       event,
@@ -83,7 +82,7 @@ export async function storm(
       cut: state.cut,
       missing: total(settings) - state.served,
       allServedMs: servedAt.at(-1) ?? 0,
-      predictedMs: candidate.admission && predicted(state.cut, nodes, settings, event),
+      predictedMs: candidate.admission && predicted(state.cut, upMs, settings, event),
       mostPerSecond: mostPerSecond(servedAt),
       failedAttempts: state.failed,
       calmP99,
@@ -161,15 +160,18 @@ async function untilServed(
   }
 }
 
-// Each node has a burst, and serves those beyond it at its rate. A drain that is spread takes as long as it is spread.
+// Each node that runs has a burst, and serves those beyond it at its rate. Where no node runs, the queue begins when all
+// are up again. A drain that is spread takes as long as it is spread.
 function predicted(
   cut: number,
-  nodes: number,
+  upMs: number,
   { perSecond, burst, spreadMs }: StormSettings,
   event: StormEvent,
 ): number {
+  const nodes = event === 'all' ? 3 : 2;
   const queueMs = (Math.max(0, cut - nodes * burst) / (nodes * perSecond)) * 1_000;
-  return event === 'drain' || event === 'restart' ? Math.max(spreadMs, queueMs) : queueMs;
+  if (event === 'all') return upMs + queueMs;
+  return event === 'kill' ? queueMs : Math.max(spreadMs, queueMs);
 }
 
 function mostPerSecond(servedAt: readonly number[]): number {

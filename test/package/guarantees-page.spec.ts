@@ -22,7 +22,7 @@ describe('docs/guarantees.md', () => {
     const rows = [
       ...page.matchAll(/`(guarantees|e2e|security)\/([\w-]+)` +\| [^|]+\| `([A-Z_]+)=/g),
     ];
-    expect(rows.length).toBe(7);
+    expect(rows.length).toBe(9);
     for (const [, folder, name, variable] of rows) {
       expect(projectFile(`test/${folder}/${name}.spec.ts`)).toContain(`process.env['${variable}']`);
     }
