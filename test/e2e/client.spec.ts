@@ -25,7 +25,10 @@ beforeAll(async () => {
   url = `ws://127.0.0.1:${server.port}/line?user=ada&thread=tea`;
 });
 beforeEach(forget);
-afterEach(closeClients);
+afterEach(async () => {
+  closeClients();
+  await eventually(() => expect(managers().length).toBe(0));
+});
 afterAll(() => server?.close());
 
 async function opened(options = {}): Promise<WatchedClient> {

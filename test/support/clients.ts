@@ -3,10 +3,11 @@ import {
   type ClientOptions,
   connect,
   type StateChange,
+  type WebSocketClass,
 } from 'nestjs-websocket-isolation/client';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import { expect } from '@jest/globals';
-import { WebSocket } from 'ws';
+import * as ws from 'ws';
 
 /** A client with short waits, which writes down what it is told. */
 export interface WatchedClient {
@@ -22,7 +23,10 @@ export interface WatchedClient {
 
 const open = new Set<Client>();
 
-/** Connects with the `WebSocket` of `ws`. {@link closeClients} closes it. */
+/** That of Node.js from version 22 on, as an app has it; before, that of `ws`. */
+const WebSocket = (globalThis as { WebSocket?: WebSocketClass }).WebSocket ?? ws.WebSocket;
+
+/** Connects. {@link closeClients} closes it. */
 export function watched(url: string, options: ClientOptions = {}): WatchedClient {
   const client = connect(url, {
     WebSocket,
