@@ -1,6 +1,7 @@
 import type { AskListener, AskState, EndOfQuestion } from '../cluster/cluster-asks.js';
 import { createId } from '../context/ids.js';
 import type { AskOutcome } from '../journal/isolation-events.js';
+import { Link } from '../structures/linked-list.js';
 import type { Clock, Release } from '../time/clock.js';
 import { afterSilence } from '../time/silence.js';
 import { encodeFrame, whyNoFrame, withField } from '../wire/frame-encoding.js';
@@ -69,6 +70,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** A question that code of this process asks: its promise, its deadline, its signal. Ends once. */
 export class Asking<Manager> implements QuestionListener {
+  /** Its place among the questions of the process. */
+  readonly link = new Link<Asking<Manager>>(this);
   readonly startedAt: number;
   readonly #question: Question<Manager>;
   readonly #timeoutMs: number;
@@ -76,6 +79,7 @@ export class Asking<Manager> implements QuestionListener {
   #elsewhere: AskState | undefined = undefined;
   #endElsewhere: EndOfQuestion | undefined = undefined;
   #releaseTimer: Release | undefined = undefined;
+  #releaseSignal: Release | undefined = undefined;
   #traced: TracedAsk | undefined = undefined;
   #isStarted = false;
   #isOver = false;
@@ -104,7 +108,7 @@ export class Asking<Manager> implements QuestionListener {
   start(): void {
     const { owner, reach } = this;
     this.#traced = owner.began(this);
-    this.#signal?.addEventListener('abort', this.#aborted, { once: true });
+    if (this.#signal) this.#listen(this.#signal);
     this.#releaseTimer = afterSilence(owner.clock, this.#timeoutMs, () => {
       this.#fail(new AskTimeoutError(this.event, this.#timeoutMs), 'timeout');
     });
@@ -152,7 +156,11 @@ export class Asking<Manager> implements QuestionListener {
     this.answered(state.answer.data);
   }
 
-  readonly #aborted = (): void => this.#fail(this.#signal!.reason, 'aborted');
+  #listen(signal: AbortSignal): void {
+    const aborted = (): void => this.#fail(signal.reason, 'aborted');
+    signal.addEventListener('abort', aborted, { once: true });
+    this.#releaseSignal = () => signal.removeEventListener('abort', aborted);
+  }
 
   #fail(error: unknown, outcome: AskOutcome): void {
     if (this.#isOver) return;
@@ -164,7 +172,7 @@ export class Asking<Manager> implements QuestionListener {
   #end(isAnswered: boolean, outcome: AskOutcome): void {
     this.#isOver = true;
     this.#releaseTimer?.();
-    this.#signal?.removeEventListener('abort', this.#aborted);
+    this.#releaseSignal?.();
     this.owner.end(this.#question, isAnswered);
     this.#endElsewhere?.(isAnswered);
     this.owner.over(this, outcome);

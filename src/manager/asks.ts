@@ -1,5 +1,6 @@
 import type { AskOutcome } from '../journal/isolation-events.js';
 import type { Clock } from '../time/clock.js';
+import { LinkedList } from '../structures/linked-list.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import {
@@ -11,6 +12,7 @@ import {
   type AskTracing,
   type TracedAsk,
 } from './asking.js';
+import { OpenQuestions } from './open-questions.js';
 import {
   type ClientAnswer,
   Question,
@@ -47,10 +49,10 @@ export interface EndedAsk {
  * connection, so that a connection without any takes no memory for them.
  */
 export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> {
-  readonly #open = new Map<Manager, Map<string, Question<Manager>>>();
+  readonly #open = new OpenQuestions<Manager>();
   // Questions that are asked again of clients that come back, by the isolation key of their thread.
   readonly #threads = new Map<string, Set<Question<Manager>>>();
-  readonly #own = new Set<Asking<Manager>>();
+  readonly #own = new LinkedList<Asking<Manager>>();
   readonly #tracing = new Plug<AskTracing>();
   /** Answers to no open question: unknown, late, or of another connection. */
   ignored = 0;
@@ -73,26 +75,23 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
 
   /** Questions that connections of this process can answer, one for each connection, also for other nodes. */
   get asked(): number {
-    let sum = 0;
-    for (const questions of this.#open.values()) sum += questions.size;
-    return sum;
+    return this.#open.size;
   }
 
   /** Whether a connection has open questions. */
   isAsked(manager: Manager): boolean {
-    return this.#open.has(manager);
+    return this.#open.of(manager).length > 0;
   }
 
-  /** The connections that have open questions. */
+  /** The connections that have, or have had, open questions. */
   managers(): Iterable<Manager> {
-    return this.#open.keys();
+    return this.#open.managers();
   }
 
   /** The open questions of a connection, the oldest first. */
   of(manager: Manager): OpenWork[] {
     const now = this.clock.now();
-    const questions = [...(this.#open.get(manager)?.values() ?? [])];
-    return questions.map(({ event, askedAt }) => ({ event, ageMs: now - askedAt }));
+    return this.#open.of(manager).map(({ event, askedAt }) => ({ event, ageMs: now - askedAt }));
   }
 
   /**
@@ -113,12 +112,12 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
   }
 
   began(asking: Asking<Manager>): TracedAsk | undefined {
-    this.#own.add(asking);
+    this.#own.append(asking.link);
     return this.#tracing.part?.(asking.reach.target, asking.event);
   }
 
   over(asking: Asking<Manager>, outcome: AskOutcome): void {
-    this.#own.delete(asking);
+    asking.link.remove();
     const { event, startedAt, reach } = asking;
     const durationMs = this.clock.now() - startedAt;
     this.ended({ target: reach.target, event, outcome, durationMs });
@@ -164,7 +163,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
 
   /** Handles an answer of a client. An answer to no open question of this connection is counted and ignored. */
   answer(manager: Manager, { ask, data, error }: ClientAnswer): void {
-    const question = this.#open.get(manager)?.get(String(ask));
+    const question = this.#open.find(manager, ask);
     if (!question) {
       this.ignored += 1;
       return;
@@ -185,7 +184,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
    * question is not open or an earlier answer of the connection is being checked.
    */
   claim(manager: Manager, { ask }: ClientAnswer): string | undefined {
-    const question = this.#open.get(manager)?.get(String(ask));
+    const question = this.#open.find(manager, ask);
     if (!question || question.claimedBy?.has(manager)) {
       this.ignored += 1;
       return undefined;
@@ -206,9 +205,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
 
   /** The connection is closing: its questions have lost it. */
   close(manager: Manager): void {
-    const questions = this.#open.get(manager);
-    this.#open.delete(manager);
-    for (const question of questions?.values() ?? []) {
+    for (const question of this.#open.close(manager)) {
       question.askedOf.delete(manager);
       question.listener.changed();
     }
@@ -220,25 +217,20 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
   }
 
   #add(question: Question<Manager>, manager: Manager): void {
-    const questions = this.#open.get(manager);
-    if (questions?.has(question.id)) return;
-    if ((questions?.size ?? 0) >= this.maxPerConnection) {
+    if (this.#open.find(manager, question.id)) return;
+    if (this.#open.of(manager).length >= this.maxPerConnection) {
       question.isLimited = true;
       return;
     }
     if (typeof manager.sendFrame(question.frame) !== 'string') return;
     question.askedOf.add(manager);
-    if (questions) questions.set(question.id, question);
-    else this.#open.set(manager, new Map([[question.id, question]]));
+    this.#open.add(manager, question);
     manager.asked();
   }
 
   #remove(question: Question<Manager>, manager: Manager): void {
     question.askedOf.delete(manager);
-    const questions = this.#open.get(manager);
-    if (!questions?.has(question.id)) return;
-    if (questions.size === 1) this.#open.delete(manager);
-    else questions.delete(question.id);
+    this.#open.remove(manager, question);
   }
 }
 
