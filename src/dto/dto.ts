@@ -12,13 +12,15 @@ export type PlainOf<T> = T extends Date
   ? Date | string
   : T extends (...args: never[]) => unknown
     ? never
-    : T extends object
-      ? {
-          [Key in keyof T as T[Key] extends (...args: never[]) => unknown ? never : Key]: PlainOf<
-            T[Key]
-          >;
-        }
-      : T;
+    : T extends readonly (infer Item)[]
+      ? PlainOf<Item>[]
+      : T extends object
+        ? {
+            [Key in keyof T as T[Key] extends (...args: never[]) => unknown ? never : Key]: PlainOf<
+              T[Key]
+            >;
+          }
+        : T;
 
 /** How `dto()` makes and checks its objects. */
 export interface DtoOptions {
@@ -43,10 +45,19 @@ export interface DtoOptions {
  * export const chat = defineContract({ client: { say: { data: dto(SayDto) } } });
  * ```
  */
-export function dto<T extends object, Input = PlainOf<T>>(
+export function dto<T extends object>(
+  type: ClassConstructor<T>,
+  options?: DtoOptions,
+): StandardSchema<PlainOf<T>, T>;
+// Not one function with a default: the type that the place of the call expects would be taken for `Input`.
+export function dto<T extends object, Input>(
+  type: ClassConstructor<T>,
+  options?: DtoOptions,
+): StandardSchema<Input, T>;
+export function dto<T extends object>(
   type: ClassConstructor<T>,
   { validator, transform, jsonSchema }: DtoOptions = {},
-): StandardSchema<Input, T> {
+): StandardSchema<unknown, T> {
   const check = async (value: object): Promise<StandardResult<T>> => {
     const instance = plainToInstance(type, value, transform);
     const errors = await validate(instance, validator);

@@ -95,9 +95,12 @@ all(true satisfies Is<DataOf<typeof mixed, 'valibot'>, { at: Date }>);
 all(true satisfies Is<SentArgs<(typeof mixed)['client'], 'valibot'>, [data: { at: string }]>);
 all(true satisfies Is<DataOf<typeof mixed, 'arktype'>, { count: number }>);
 all(true satisfies Is<DataOf<typeof mixed, 'dto'>, Said>);
-export const plainSaid: SentArgs<(typeof mixed)['client'], 'dto'> = [
-  { text: 'tea', at: '2030-01-01', tags: [{ name: 'hot' }] },
-];
+all(
+  true satisfies Is<
+    SentArgs<(typeof mixed)['client'], 'dto'>,
+    [data: { text: string; at: string | Date; tags: { readonly name: string }[] }]
+  >,
+);
 all(true satisfies Is<SentArgs<(typeof mixed)['client'], 'computed'>, [data: { text: string }]>);
 // A group that was left out has no messages.
 all(true satisfies Is<EventOf<(typeof mixed)['server']>, never>);
