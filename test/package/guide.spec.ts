@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { PackedApp } from '../support/packed-app.js';
 import { guideFiles } from '../support/readme.js';
+import { TestRedis } from '../support/redis.js';
 
 let app: PackedApp;
 const files = guideFiles();
@@ -20,7 +21,8 @@ describe('the app of the guide, with the packed package', () => {
     expect(app.compile()).toEqual({ stdout: '', status: 0 });
   });
 
-  it('passes its own tests', () => {
+  it('passes its own tests', async () => {
+    await using redis = await TestRedis.start();
     const specs = [...files.keys()].filter((path) => path.endsWith('.spec.ts'));
     const compiled = specs.map((path) => path.replace(/^src(.*)\.ts$/, 'dist$1.js'));
     const { stdout } = spawnSync(
@@ -29,7 +31,7 @@ describe('the app of the guide, with the packed package', () => {
       {
         cwd: app.folder,
         encoding: 'utf8',
-        env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test' },
+        env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test', REDIS_URL: redis.url },
         timeout: 800_000,
       },
     );
