@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import { format, resolveConfig } from 'prettier';
@@ -79,7 +80,11 @@ function markdown(settings: StormSettings, results: readonly StormResult[]): str
     method(settings),
     `Measured with ${Object.entries(environment())
       .map(([name, value]) => `${name} ${value}`)
-      .join(', ')}.`,
+      .join(
+        ', ',
+      )}. At the end of the storms, the load average of the machine was ${loadavg()[1]!.toFixed(1)}: where it is above the number of cores without the lab, waiting for a processor is a part of all times.`,
+    '## In short',
+    summary(settings, results),
     ...eventsOf(settings, results).flatMap((event) => [
       `## ${eventTitles[event]}`,
       `![Clients that are served again, per second](images/storm-${event}.svg)`,
@@ -87,6 +92,26 @@ function markdown(settings: StormSettings, results: readonly StormResult[]): str
     ]),
     '',
   ].join('\n\n');
+}
+
+function summary({ candidates }: StormSettings, results: readonly StormResult[]): string {
+  const header = ['Fleet', 'Storms', 'All served after, of the prediction', 'p99 in the storm'];
+  const rows = candidates.map(({ name, title }) => {
+    const own = results.filter(({ candidate }) => candidate === name);
+    const shares = own.flatMap(({ allServedMs, predictedMs, missing }) =>
+      predictedMs === undefined || missing > 0 ? [] : [(allServedMs / predictedMs) * 100],
+    );
+    const p99s = own.flatMap(({ stormP99 }) => stormP99 ?? []);
+    return [title, String(own.length), range(shares, '%'), range(p99s, 'ms')];
+  });
+  return [header, ['---', '--:', '--:', '--:'], ...rows]
+    .map((row) => `| ${row.join(' | ')} |`)
+    .join('\n');
+}
+
+function range(values: readonly number[], unit: string): string {
+  if (values.length === 0) return '–';
+  return `${Math.min(...values).toFixed(0)} to ${Math.max(...values).toFixed(0)} ${unit}`;
 }
 
 // Those that have passed behind the first proxy, which the charts are of.
