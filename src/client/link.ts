@@ -187,7 +187,10 @@ export class Link {
     if (reaction === 'when needed' && !this.owner.isNeeded) {
       return this.#change({ state: 'waiting', ...end });
     }
-    this.#connectIn(retryAfterMs + this.#jitter(reaction === 'back off' ? 1 : 0), end);
+    // The server draws its times at random, one for each client: a long random wait would only leave its turns unused.
+    const told = retryAfterMs + Math.random() * this.settings.firstDelayMs;
+    const ownWait = this.#jitter(reaction === 'back off' ? 1 : 0);
+    this.#connectIn(retryAfterMs > 0 ? Math.max(told, ownWait) : ownWait, end);
   }
 
   #reactionTo(code: number): Reaction {

@@ -106,6 +106,20 @@ describe('a close code', () => {
     },
   );
 
+  it('with a retryAfterMs adds no more than firstDelayMs, however long the client would back off', async () => {
+    const waits: number[] = [];
+    for (let user = 0; user < 10; user += 1) {
+      const { client, reached } = await opened(
+        { firstDelayMs: 1_000, longestDelayMs: 30_000 },
+        `?user=told-${user}`,
+      );
+      client.send('close', { code: 1011, reason: '{"retryAfterMs":600000}' });
+      waits.push((await reached('waiting')).retryInMs! - 600_000);
+    }
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1_000);
+  });
+
   it('4440 makes the client wait until there is something to say', async () => {
     const { client, messages, reached } = await opened();
     for (const [index, say] of [
