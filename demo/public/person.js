@@ -113,8 +113,8 @@ export class Person {
     button.setAttribute('aria-pressed', String(tab === this.selected));
     button.append(`${tab.thread.name}·${tab.number}`);
     const small = document.createElement('small');
-    const quiet = `quiet ${Math.round(idleMs / 1000)} s`;
-    const working = tab.questions.size > 0 ? 'asks you' : pins.join(', ') || quiet;
+    const silent = `silent ${Math.round(idleMs / 1000)} s`;
+    const working = tab.questions.size > 0 ? 'asks you' : pins.join(', ') || silent;
     small.textContent =
       tab.state === 'open' ? working : tab.state === 'connecting' ? tab.state : tab.why;
     button.append(small);
@@ -214,10 +214,10 @@ function managerFacts({ state, ageSeconds, idleMs, sent, roundTripMs, pins }, is
   return {
     state: isAway ? 'disposed' : state,
     age: ageSeconds === undefined ? undefined : `${Math.round(ageSeconds)} s`,
-    quiet: idleMs === undefined ? undefined : `${Math.round(idleMs / 1000)} s`,
+    'silent for': idleMs === undefined ? undefined : `${Math.round(idleMs / 1000)} s`,
     sent,
     'round trip': roundTripMs === undefined ? 'not pinged yet' : `${roundTripMs.toFixed(1)} ms`,
-    pinned: pins?.join(', ') || 'no',
+    'busy with': pins?.join(', ') || 'nothing',
   };
 }
 
