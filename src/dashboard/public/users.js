@@ -64,8 +64,9 @@ function drawDistribution(chart, { step, users }, limits) {
     column.append(svg('title', {}, `${plural(count, 'user')} with ${held}`));
     const middle = x + slot / 2 - 2;
     const y = GROUND - height - 4;
-    const above = svg('text', { x: middle, y, class: 'small' });
     const half = (whole(count).length * DIGIT_WIDTH) / 2;
+    // The first number would begin outside of the chart.
+    const above = svg('text', { x: Math.max(half, middle), y, class: 'small' });
     // A number that would overlap its neighbour is shown under the pointer only.
     const isFree = middle - half >= labelled.end || Math.abs(y - labelled.y) >= LABEL_HEIGHT;
     if (count > 0 && isFree) {
