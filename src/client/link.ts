@@ -187,15 +187,20 @@ export class Link {
     if (reaction === 'when needed' && !this.owner.isNeeded) {
       return this.#change({ state: 'waiting', ...end });
     }
-    // The server draws its times at random, one for each client: a long random wait would only leave its turns unused.
-    const told = retryAfterMs + Math.random() * this.settings.firstDelayMs;
-    const ownWait = this.#jitter(reaction === 'back off' ? 1 : 0);
-    this.#connectIn(retryAfterMs > 0 ? Math.max(told, ownWait) : ownWait, end);
+    this.#connectIn(this.#waitAfter(retryAfterMs, reaction === 'back off' ? 1 : 0), end);
   }
 
   #reactionTo(code: number): Reaction {
     const reaction = this.settings.reactions?.[code] ?? reactionTo(code);
     return reaction === 'sign in' && !this.tokens.areUsed ? 'stop' : reaction;
+  }
+
+  // The server draws its times at random, one turn for each client. A client that came later would leave its turn unused.
+  #waitAfter(retryAfterMs: number, more: number): number {
+    const { firstDelayMs } = this.settings;
+    const [told, own] = [retryAfterMs + Math.random() * firstDelayMs, this.#jitter(more)];
+    if (retryAfterMs === 0) return own;
+    return retryAfterMs < firstDelayMs ? Math.max(told, own) : told;
   }
 
   // Any time up to a bound that doubles: after the same event, no two clients come back together.
