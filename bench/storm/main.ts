@@ -19,6 +19,9 @@ async function run(settings: StormSettings): Promise<void> {
   }
 }
 
+// Exits, and does not just end: then the proxy is killed with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const settings = readSettings(process.argv.slice(2));
 if (settings === 'help') console.log(USAGE);
 else await run(settings);
