@@ -11,6 +11,11 @@ const TOOLS = [
     variable: 'CHROMIUM_PATH',
   },
   {
+    package: 'firefox-esr',
+    commands: ['firefox-esr', 'firefox'],
+    variable: 'FIREFOX_PATH',
+  },
+  {
     package: 'redis-server',
     commands: ['redis-server'],
     variable: 'REDIS_SERVER_PATH',

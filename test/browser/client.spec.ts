@@ -2,10 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ConnectionIdentity, WebSocketEmitter } from 'nestjs-websocket-isolation';
 import type { StateChange } from 'nestjs-websocket-isolation/client';
 import { eventually } from 'nestjs-websocket-isolation/testing';
-import type { Browser, Page } from 'playwright-core';
-
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { ClientScripts } from '../support/client-scripts.js';
+import { DrivenFirefox } from '../support/driven-firefox.js';
 import { LineGateway } from '../support/line-gateway.js';
 import { documentedReactions } from '../support/reactions.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -21,41 +20,38 @@ function authenticate(request: {
   return userId ? { userId, threadId: query.get('thread') ?? 'tea' } : null;
 }
 
-let browser: Browser;
+/** A page of a browser that runs code of the tests. */
+interface TestPage extends AsyncDisposable {
+  /** Runs the body of an async function. */
+  evaluate<T>(body: string): Promise<T>;
+}
+
+async function chromiumPage(url: string): Promise<TestPage> {
+  const browser = await startBrowser();
+  const page = await browser.newPage();
+  page.setDefaultTimeout(PAGE_PATIENCE_MS);
+  await page.goto(url);
+  return {
+    evaluate: (body) => page.evaluate(`(async () => { ${body} })()`),
+    [Symbol.asyncDispose]: () => browser.close(),
+  };
+}
+
+const BROWSERS: [string, (url: string) => Promise<TestPage>][] = [
+  ['Chromium', chromiumPage],
+  ['Firefox', (url) => DrivenFirefox.open((script) => `${url}driven?script=${script}`)],
+];
+
 let server: TestApp;
 /** Between the page and the server. */
 let proxy: TcpProxy;
-let page: Page;
-
-beforeAll(async () => {
-  browser = await startBrowser();
-  server = await startApp({
-    controllers: [ClientScripts],
-    providers: [LineGateway],
-    options: {
-      authenticator: authenticate as never,
-      handshake: { rejectWith: 'close' },
-      limits: { maxManagersPerUser: 50 },
-      resume: {},
-      topics: { authorizer: (_context, topic) => topic.startsWith('room:'), history: {} },
-    },
-  });
-  proxy = await TcpProxy.start(server.port);
-  page = await browser.newPage();
-  page.setDefaultTimeout(PAGE_PATIENCE_MS);
-  await page.goto(`http://127.0.0.1:${proxy.port}/`);
-  await prepare();
-});
-afterAll(async () => {
-  await browser?.close();
-  await proxy?.[Symbol.asyncDispose]();
-  await server?.close();
-});
+let page: TestPage;
 
 /** Gives the page a function that connects and writes down what the client tells. */
 async function prepare(): Promise<void> {
-  await page.evaluate(`(async () => {
-    const { connect } = await import('/client/index.js');
+  await page.evaluate(`
+    // Beside the page, not beside the script that runs this.
+    const { connect } = await import(new URL('/client/index.js', location.href).href);
     globalThis.open_ = (url, options) => {
       const client = connect(url, { firstDelayMs: 20, longestDelayMs: 160, ...options });
       const one = { client, states: [], messages: [] };
@@ -68,17 +64,39 @@ async function prepare(): Promise<void> {
       };
       return one;
     };
-  })()`);
+  `);
 }
 
 /** Runs the body of an async function in the page. */
 function inPage<T>(body: string): Promise<T> {
-  return page.evaluate(`(async () => { ${body} })()`);
+  return page.evaluate(body);
 }
 
 const documented = documentedReactions();
 
-describe('the client in Chromium', () => {
+describe.each(BROWSERS)('the client in %s', (_name, openPage) => {
+  beforeAll(async () => {
+    server = await startApp({
+      controllers: [ClientScripts],
+      providers: [LineGateway],
+      options: {
+        authenticator: authenticate as never,
+        handshake: { rejectWith: 'close' },
+        limits: { maxManagersPerUser: 50 },
+        resume: {},
+        topics: { authorizer: (_context, topic) => topic.startsWith('room:'), history: {} },
+      },
+    });
+    proxy = await TcpProxy.start(server.port);
+    page = await openPage(`http://127.0.0.1:${proxy.port}/`);
+    await prepare();
+  });
+  afterAll(async () => {
+    await page?.[Symbol.asyncDispose]();
+    await proxy?.[Symbol.asyncDispose]();
+    await server?.close();
+  });
+
   it.each(documented)(
     'does after $code what the table says: $reaction',
     async ({ code, reaction }) => {
@@ -200,7 +218,7 @@ describe('the client in Chromium', () => {
   });
 
   it('leaves nothing behind on the server', async () => {
-    await page.close();
+    await page[Symbol.asyncDispose]();
     await eventually(async () => {
       const { WebSocketManagerFactory } = await import('nestjs-websocket-isolation');
       const factory = server.app.get(WebSocketManagerFactory);

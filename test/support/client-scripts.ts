@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 import { transformSync } from '@swc/core';
-import { Controller, Get, Header, Param } from '@nestjs/common';
+import { Controller, Get, Header, Param, Query } from '@nestjs/common';
 
 /** Serves the client to pages, file by file as the package has it: `import { connect } from '/client/index.js'`. */
 @Controller()
@@ -10,6 +10,13 @@ export class ClientScripts {
   @Header('Content-Type', 'text/html')
   page(): string {
     return '<!doctype html><title>test</title>';
+  }
+
+  /** A page that runs a script from elsewhere. */
+  @Get('driven')
+  @Header('Content-Type', 'text/html')
+  driven(@Query('script') script: string): string {
+    return `<!doctype html><title>test</title><script type="module" src="${script}"></script>`;
   }
 
   @Get('client/:name')
