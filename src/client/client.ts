@@ -36,6 +36,12 @@ export interface Gap {
   readonly topic?: string;
 }
 
+/**
+ * Events that the library sends itself, whatever the contract names: `exception` after a message without an id,
+ * `expiring` before the identity ends, `resume` after a return.
+ */
+export type LibraryEvent = 'exception' | 'expiring' | 'resume';
+
 /** A message to the members of a topic: its event tells the type of its data. */
 export type TopicMessageOf<Group> = {
   [Event in EventOf<Group>]: ServerMessage<ReceivedData<Group, Event>> & { readonly event: Event };
@@ -51,7 +57,7 @@ export interface Client<C extends AnyContract = NoContract> {
    * @returns what takes the function back
    */
   on<Data = unknown>(
-    event: WithoutContract<C>,
+    event: WithoutContract<C> | Exclude<LibraryEvent, EventOf<C['server']>>,
     listener: (data: Data, message: ServerMessage<Data>) => unknown,
   ): Off;
   on<Event extends EventOf<C['server']>>(

@@ -1,4 +1,4 @@
-export type { Client, DroppedMessage, Gap } from './client.js';
+export type { Client, DroppedMessage, Gap, LibraryEvent } from './client.js';
 export { ClientError, type ClientErrorCode } from './client.error.js';
 export { connect } from './connect.js';
 export type { Off } from './listeners.js';

@@ -22,6 +22,7 @@ describe('the app of the guide, with the packed package', () => {
   });
 
   it('passes its own tests', async () => {
+    // For the queue of the ecosystem page. The apps share no cluster: their tests run at the same time.
     await using redis = await TestRedis.start();
     const specs = [...files.keys()].filter((path) => path.endsWith('.spec.ts'));
     const compiled = specs.map((path) => path.replace(/^src(.*)\.ts$/, 'dist$1.js'));
@@ -31,7 +32,7 @@ describe('the app of the guide, with the packed package', () => {
       {
         cwd: app.folder,
         encoding: 'utf8',
-        env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test', REDIS_URL: redis.url },
+        env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test', QUEUE_REDIS_URL: redis.url },
         timeout: 800_000,
       },
     );

@@ -95,6 +95,8 @@ export async function client(plain: Client): Promise<void> {
   const { number } = await typed.request('say', { text: 'tea' }, { timeoutMs: 1_000 });
   const none: undefined = await typed.request('leave');
   for await (const item of typed.stream('count', { to: 3 })) void item.toFixed();
+  // Events of the library itself, whatever the contract names.
+  typed.on('exception', (data) => data satisfies unknown);
   typed.on('said', ({ by, text }) => void `${by}${text}`);
   typed.answer('confirm', ({ text }) => text !== '');
   typed.subscribe('room:7', ({ event, data }) => void [event === 'said', data.by]);
