@@ -130,6 +130,8 @@ describe('the demo, in a browser', () => {
     await bob.getByText('ada: is there any cake?').waitFor();
     await bob.getByRole('button', { name: 'Cut the line' }).click();
     await eventually(async () => expect(await names(ada)).toEqual(['ada']));
+    // What Bob says before his client knows that the line is cut is lost with it.
+    await eventually(async () => expect(await bob.locator('.tab.open').count()).toBe(0));
     await ada.getByRole('textbox').fill('all eaten');
     await ada.getByRole('button', { name: 'Say', exact: true }).click();
     await ada.getByText('ada: all eaten').waitFor();
