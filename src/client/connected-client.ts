@@ -140,8 +140,9 @@ export class ConnectedClient implements Client, LinkOwner {
   }
 
   opened(): void {
-    this.#topics.opened();
-    this.#outbox.flush();
+    this.#outbox.opened();
+    // What was said meanwhile may be for a topic, and a server may take it from members only.
+    this.#topics.opened(() => this.#outbox.flush());
   }
 
   received(data: unknown): void {

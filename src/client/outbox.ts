@@ -56,9 +56,13 @@ export class Outbox {
     return isWaiting;
   }
 
-  /** There is a connection. */
-  flush(): void {
+  /** There is a connection. What waits goes on waiting: see {@link flush}. */
+  opened(): void {
     this.#unconfirmed = [];
+  }
+
+  /** Sends what waits. */
+  flush(): void {
     for (const item of this.#waiting.splice(0)) this.send(item);
   }
 

@@ -76,9 +76,15 @@ export class Topics {
     };
   }
 
-  /** There is a new connection. */
-  opened(): void {
-    for (const topic of this.#topics.values()) this.#ask(topic);
+  /** There is a new connection. @param settled called when the server has replied for all topics, or is gone */
+  opened(settled: () => void): void {
+    let open = this.#topics.size;
+    if (open === 0) return settled();
+    const replied = (): void => {
+      open -= 1;
+      if (open === 0) settled();
+    };
+    for (const topic of this.#topics.values()) this.#ask(topic, replied);
   }
 
   /** The connection has ended. */
@@ -115,16 +121,20 @@ export class Topics {
     return this.#topics.get(topic.name) === topic;
   }
 
-  #ask(topic: Topic): void {
+  #ask(topic: Topic, replied?: () => void): void {
     const { name, position } = topic;
     this.calls.start(
       'subscribe',
       { topic: name, position },
       {
         kind: 'bound',
-        value: (data) => this.#subscribed(topic, (data as { position?: string }).position),
+        value: (data) => {
+          this.#subscribed(topic, (data as { position?: string }).position);
+          replied?.();
+        },
         end: (error) => {
           if (error && !PASSING.test(error.code)) this.#over(topic, error);
+          replied?.();
         },
       },
     );

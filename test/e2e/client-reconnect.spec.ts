@@ -29,6 +29,8 @@ function authenticate(request: {
   return userId ? { userId, threadId: query.get('thread') ?? 'tea' } : null;
 }
 
+/** Decides instead of the authorizer. */
+let authorize: (() => Promise<boolean>) | undefined;
 let server: TestApp;
 let proxy: TcpProxy;
 let base: string;
@@ -41,7 +43,10 @@ beforeAll(async () => {
       handshake: { rejectWith: 'close' },
       limits: { maxManagersPerUser: 3 },
       resume: {},
-      topics: { authorizer: (_context, topic) => topic.startsWith('room:'), history: {} },
+      topics: {
+        authorizer: async (_context, topic) => authorize?.() ?? topic.startsWith('room:'),
+        history: {},
+      },
     },
   });
   proxy = await TcpProxy.start(server.port);
@@ -345,6 +350,30 @@ describe('after the line was cut', () => {
       { data: { status: 'recovered', missed: 1 } },
     ]);
     expect(gaps).toEqual([]);
+  });
+
+  it('what waits is sent when the client is in its topics again', async () => {
+    const { client, reached } = await opened();
+    const where: unknown[] = [];
+    client.on('where', (data) => where.push(data));
+    client.answer('still there?', () => true);
+    let joined = 0;
+    client.subscribe('room:late', () => undefined, { onSubscribed: () => (joined += 1) });
+    await eventually(() => expect(joined).toBe(1));
+    // The server decides later from now on.
+    let decide: (() => void) | undefined;
+    authorize = () => new Promise((resolve) => (decide = () => resolve(true)));
+    proxy.cut();
+    await reached('waiting');
+    client.send('where');
+    await eventually(() => expect(decide).toBeDefined());
+    // A round trip: whatever the client had sent by now, the server would have handled.
+    const [manager] = server.app.get(WebSocketManagerFactory).managersOf('ada');
+    await manager!.ask('still there?');
+    expect(where).toEqual([]);
+    decide!();
+    await eventually(() => expect(where).toEqual([['room:late']]));
+    authorize = undefined;
   });
 
   it('topics go on where they were', async () => {

@@ -47,6 +47,12 @@ export class LineGateway {
     return { event: 'echo', data };
   }
 
+  /** Which topics the connection is in when the message is handled. */
+  @SubscribeMessage('where')
+  where(): unknown {
+    return { event: 'where', data: [...this.manager.topics] };
+  }
+
   @SubscribeMessage('who')
   who(): unknown {
     return { event: 'who', data: this.context.userId };
