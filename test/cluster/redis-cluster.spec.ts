@@ -2,7 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 import { createCluster } from 'redis';
 
-import { freePort, TestRedis } from '../support/redis.js';
+import { freePort } from '../../lab/free-port.js';
+import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
 
 const SLOTS = 16_384;

@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { createClient } from 'redis';
+
+import { freePort } from '../../lab/free-port.js';
 
 /** The used part of a Redis client, whose full type is very large. */
 interface CommandClient {
@@ -136,16 +137,6 @@ function ready(server: ChildProcess): Promise<void> {
       ),
     );
   });
-}
-
-/** Resolves with a port that no process listens on at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function ignore(): void {
