@@ -4,7 +4,7 @@ import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { FramePolicy } from '../wire/send-policy.js';
 import type { Message } from '../wire/write-frame.js';
 
-/** The connections that a message, or a disconnect, is for. */
+/** The connections that a message, or a revocation, is for. */
 export type ClusterTarget =
   | { readonly userId: string; readonly threadId?: string | undefined }
   | { readonly connectionId: string };
@@ -34,9 +34,12 @@ export interface Goodbye {
   readonly reason: string;
 }
 
-/** The result of a disconnect on the other nodes: how many connections each node has ended. */
+/** What connections lose: with a goodbye they are closed; otherwise they leave a topic and stay open. */
+export type Revocation = { readonly goodbye: Goodbye } | { readonly topic: string };
+
+/** The result of a revocation on the other nodes: of how many connections each node has revoked it. */
 export interface Revoked extends ClusterAnswers<number> {
-  /** Whether the cluster keeps the disconnect for silent nodes, which apply it before they handle another message. */
+  /** Whether the cluster keeps the revocation for silent nodes, which apply it before they handle another message. */
   readonly isRecorded: boolean;
 }
 
@@ -56,10 +59,10 @@ export interface ClusterDelivery {
     policy?: FramePolicy,
   ): Promise<ClusterAnswers<DeliveryReport>>;
   /**
-   * Ends connections on the other nodes: those that exist at this moment, also on nodes that do not get the message at
-   * once. Bounded in time, never rejects.
+   * Closes connections on the other nodes, or takes them out of a topic: those that exist at this moment, also on nodes
+   * that do not get the message at once. Bounded in time, never rejects.
    */
-  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked>;
+  revoke(target: ClusterTarget, revocation: Revocation): Promise<Revoked>;
   /** The user's connections on the other nodes. Bounded in time, never rejects. */
   connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>>;
 }
@@ -70,7 +73,7 @@ export interface LocalDelivery {
   /**
    * @param before monotonic milliseconds: connections made later stay. Default: no connection stays
    */
-  disconnect(target: ClusterTarget, goodbye: Goodbye, before?: number): Promise<number>;
+  revoke(target: ClusterTarget, revocation: Revocation, before?: number): Promise<number>;
   /** Ends all connections made before an instant, of all users. */
   disconnectOlder(before: number, goodbye: Goodbye): Promise<number>;
   connectionsOf(userId: string): readonly ConnectionInfo[];

@@ -21,6 +21,7 @@ export const SHOWN_EVENTS: readonly IsolationEventName[] = [
   'isolation-violation',
   'renewal-refused',
   'disconnect-unconfirmed',
+  'topic-removal-unconfirmed',
   'resume-gap',
   'resume-failed',
   'topic-refused',

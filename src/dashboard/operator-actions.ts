@@ -9,9 +9,7 @@ import type { ClusterTarget } from '../cluster/cluster-delivery.js';
 import { Journal } from '../journal/journal.js';
 import type { DisconnectReport } from '../manager/cluster-connections.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
-import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Drain } from '../shutdown/drain.js';
-import { Topics } from '../topics/topics.service.js';
 import { type ActionName, type ActionRequest, parseAction } from './action-request.js';
 
 /** The name and the address of the viewer who acts, for the audit line. */
@@ -22,10 +20,12 @@ export interface Operator {
 
 /** What an action did. */
 export interface ActionResult {
-  /** How many connections it affected: here, and for a disconnect also on the nodes that have confirmed. */
+  /** How many connections it affected: here, and of a target also on the nodes that have confirmed. */
   readonly count: number;
-  /** The names of the nodes that have not confirmed; they act when they reach Redis again. */
-  readonly unconfirmed?: readonly string[];
+  /** The names of the nodes that have not answered. */
+  readonly silent?: readonly string[];
+  /** Whether Redis has recorded the action for them; otherwise this process tells them when it reaches Redis again. */
+  readonly isRecorded?: boolean;
   /** Connections are still ending, so only those of this process are counted. */
   readonly isEnding?: boolean;
 }
@@ -45,12 +45,10 @@ export class OperatorActions {
   readonly #actions: Readonly<Record<ActionName, Act>> = {
     'disconnect-connection': (request, operator) => this.#disconnectConnection(request, operator),
     'disconnect-user': (request, operator) => this.#disconnectUser(request, operator),
-    'remove-connection-from-topic': (request, operator) => {
-      const manager = this.factory.getManager(request.target);
-      return this.#removeFromTopic(request, operator, manager ? [manager] : []);
-    },
+    'remove-connection-from-topic': (request, operator) =>
+      this.#removeFromTopic({ connectionId: request.target }, request, operator),
     'remove-user-from-topic': (request, operator) =>
-      this.#removeFromTopic(request, operator, this.factory.managersOf(request.target)),
+      this.#removeFromTopic({ userId: request.target }, request, operator),
     cleanup: (_request, operator) => this.#cleanup(operator),
     drain: (_request, operator) => this.#drain(operator),
   };
@@ -60,7 +58,6 @@ export class OperatorActions {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly factory: WebSocketManagerFactory,
     private readonly drain: Drain,
-    private readonly topics: Topics,
     private readonly journal: Journal,
     @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
   ) {}
@@ -100,26 +97,29 @@ export class OperatorActions {
     const result =
       report === TIMED_OUT
         ? { count: here, isEnding: true }
-        : { count: report.disconnected, ...this.#unconfirmed(report) };
+        : { count: report.disconnected, ...this.#silent(report) };
     this.#audit(operator, action, result.count, { target: named });
     return result;
   }
 
-  #unconfirmed({ unconfirmed }: DisconnectReport): Pick<ActionResult, 'unconfirmed'> {
-    if (unconfirmed.length === 0) return {};
+  #silent({
+    unconfirmed,
+    isRecorded,
+  }: Omit<DisconnectReport, 'disconnected'>): Pick<ActionResult, 'silent' | 'isRecorded'> {
+    if (unconfirmed.length === 0) return isRecorded ? {} : { isRecorded };
     const names = new Map(this.cluster?.status().nodes.map(({ nodeId, name }) => [nodeId, name]));
-    return { unconfirmed: unconfirmed.map((nodeId) => names.get(nodeId) ?? nodeId) };
+    return { silent: unconfirmed.map((nodeId) => names.get(nodeId) ?? nodeId), isRecorded };
   }
 
-  #removeFromTopic(
-    { action, target, topic }: ActionRequest,
+  // Nothing has to end first, so only nodes that do not respond are waited for, within the deadline of the cluster.
+  async #removeFromTopic(
+    target: ClusterTarget,
+    { action, target: named, topic }: ActionRequest,
     operator: Operator,
-    managers: readonly WebSocketManager[],
-  ): ActionResult {
-    const removed = managers.filter((manager) => this.topics.remove(manager, topic, 'removed'));
-    const { length: count } = removed;
-    this.#audit(operator, action, count, { target, topic });
-    return { count };
+  ): Promise<ActionResult> {
+    const report = await this.factory.clusterConnections.removeFromTopic(target, topic);
+    this.#audit(operator, action, report.removed, { target: named, topic });
+    return { count: report.removed, ...this.#silent(report) };
   }
 
   async #cleanup(operator: Operator): Promise<ActionResult> {

@@ -202,8 +202,8 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
     return {
       deliver: (target, message, policy) =>
         deliver(this.#addressed(target), message, this.clock, policy),
-      disconnect: (target, goodbye, before) =>
-        this.factory.clusterConnections.disconnectHere(target, goodbye, before),
+      revoke: (target, revocation, before) =>
+        this.factory.clusterConnections.revokeHere(target, revocation, before),
       disconnectOlder: (before, goodbye) =>
         this.factory.clusterConnections.disconnectOlder(before, goodbye),
       connectionsOf: (userId) => this.factory.clusterConnections.connectionsHere(userId),

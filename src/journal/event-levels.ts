@@ -31,6 +31,7 @@ export const EVENT_LEVELS: Readonly<Record<IsolationEventName, EventLevel>> = {
   'resume-failed': 'warn',
   'delivery-failed': 'warn',
   'disconnect-unconfirmed': 'warn',
+  'topic-removal-unconfirmed': 'warn',
   // As frequent as messages of clients, and a refusal is easy for a client to cause.
   'topic-joined': 'never',
   'topic-left': 'never',

@@ -161,6 +161,15 @@ export interface IsolationEvents {
     unconfirmed: readonly string[];
     isRecorded: boolean;
   };
+  /** The same of connections that were to leave a topic. */
+  'topic-removal-unconfirmed': {
+    userId?: string;
+    threadId?: string | undefined;
+    connectionId?: string;
+    topic: string;
+    unconfirmed: readonly string[];
+    isRecorded: boolean;
+  };
   'topic-joined': { subject: EventSubject; topic: string };
   'topic-left': { subject: EventSubject; topic: string; cause: TopicLeaveCause };
   /** A client was refused a topic. A text that cannot name a topic is left out. */

@@ -5,11 +5,13 @@ import type {
   ClusterTarget,
   ConnectionInfo,
   Goodbye,
+  Revocation,
   Revoked,
 } from '../cluster/cluster-delivery.js';
 import type { Cluster } from '../cluster/cluster.js';
 import { assertIdText } from '../context/identifier.js';
 import type { Journal } from '../journal/journal.js';
+import type { TopicMemberships } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
@@ -40,27 +42,39 @@ function assertTarget(target: ClusterTarget): void {
   if (given.threadId !== undefined) assertIdText(given.threadId, 'threadId');
 }
 
-/** The result of `disconnect`. */
-export interface DisconnectReport {
-  /** Connections that were closed, here and on all nodes that have confirmed. */
-  readonly disconnected: number;
+/** Whether all nodes have revoked what they were told to. */
+interface Confirmation {
   /** Nodes that have not confirmed in time. */
   readonly unconfirmed: readonly string[];
   /**
-   * Whether the cluster has recorded the request: then the unconfirmed nodes end the connections before they handle
-   * another message of them. If not, because Redis is unreachable, they end them when this process reaches Redis again,
-   * and never if this process ends before. True without a cluster.
+   * Whether the cluster has recorded the request: then the unconfirmed nodes carry it out before they handle another
+   * message of these connections. If not, because Redis is unreachable, they do so when this process reaches Redis
+   * again, and never if this process ends before. True without a cluster.
    */
   readonly isRecorded: boolean;
 }
 
-/** Finds and ends connections on all nodes of the cluster. */
+/** The result of `disconnect`. */
+export interface DisconnectReport extends Confirmation {
+  /** Connections that were closed, here and on all nodes that have confirmed. */
+  readonly disconnected: number;
+}
+
+/** The result of a removal from a topic. */
+export interface RemovalReport extends Confirmation {
+  /** Connections that were in the topic, here and on all nodes that have confirmed. */
+  readonly removed: number;
+}
+
+/** Finds and ends connections on all nodes of the cluster, and takes them out of topics. */
 export class ClusterConnections {
   constructor(
     private readonly registry: ManagerRegistry,
     private readonly clock: Clock,
     private readonly journal: Journal,
     private readonly cluster: Cluster | undefined,
+    /** `undefined` while the application boots. */
+    private readonly topics: () => TopicMemberships<WebSocketManager> | undefined,
   ) {}
 
   /** The managers of this process that a target addresses, without closing ones. */
@@ -93,16 +107,20 @@ export class ClusterConnections {
   async disconnect(target: ClusterTarget, options: DisconnectOptions): Promise<DisconnectReport> {
     assertTarget(target);
     const goodbye = goodbyeOf(options);
-    // A connection that is found here by its id is on no other node.
-    const isHere = 'connectionId' in target && this.addressed(target).length > 0;
-    const elsewhere = isHere ? undefined : this.cluster?.delivery.disconnect(target, goodbye);
-    const here = await this.disconnectHere(target, goodbye);
-    const report = reportOf(here, await elsewhere);
-    const { unconfirmed, isRecorded } = report;
-    if (unconfirmed.length > 0 || !isRecorded) {
-      this.journal.record('disconnect-unconfirmed', { ...target, unconfirmed, isRecorded });
+    const { count: disconnected, ...confirmation } = await this.#revoke(target, { goodbye });
+    if (!isConfirmed(confirmation)) {
+      this.journal.record('disconnect-unconfirmed', { ...target, ...confirmation });
     }
-    return report;
+    return { disconnected, ...confirmation };
+  }
+
+  /** Takes connections out of a topic, here and on the other nodes, and tells their clients. They stay connected. */
+  async removeFromTopic(target: ClusterTarget, topic: string): Promise<RemovalReport> {
+    const { count: removed, ...confirmation } = await this.#revoke(target, { topic });
+    if (!isConfirmed(confirmation)) {
+      this.journal.record('topic-removal-unconfirmed', { ...target, topic, ...confirmation });
+    }
+    return { removed, ...confirmation };
   }
 
   /** As {@link disconnect}; resolves to the number of connections. */
@@ -120,13 +138,31 @@ export class ClusterConnections {
     return this.disconnectCounted({ userId, threadId }, options);
   }
 
-  /** Ends connections of this process that were created before an instant (monotonic milliseconds). */
-  disconnectHere(
+  /**
+   * Revokes something of connections of this process that were created before an instant (monotonic milliseconds).
+   * Resolves to how many connections have lost it.
+   */
+  async revokeHere(
     target: ClusterTarget,
-    goodbye: Goodbye,
+    revocation: Revocation,
     before: number = Number.POSITIVE_INFINITY,
   ): Promise<number> {
-    return closeAll(this.addressed(target).filter(isOlder(before)), goodbye, 'server');
+    const managers = this.addressed(target).filter(isOlder(before));
+    if ('goodbye' in revocation) return closeAll(managers, revocation.goodbye, 'server');
+    const { topic } = revocation;
+    const topics = this.topics();
+    return managers.filter((manager) => topics?.remove(manager, topic, 'removed')).length;
+  }
+
+  async #revoke(
+    target: ClusterTarget,
+    revocation: Revocation,
+  ): Promise<{ count: number } & Confirmation> {
+    // A connection that is found here by its id is on no other node.
+    const isHere = 'connectionId' in target && this.addressed(target).length > 0;
+    const elsewhere = isHere ? undefined : this.cluster?.delivery.revoke(target, revocation);
+    const here = await this.revokeHere(target, revocation);
+    return reportOf(here, await elsewhere);
   }
 
   /** Ends all connections of this process that were created before an instant (monotonic milliseconds). */
@@ -154,6 +190,10 @@ function isOlder(before: number): (manager: WebSocketManager) => boolean {
   return ({ createdAt }) => createdAt < before;
 }
 
+function isConfirmed({ unconfirmed, isRecorded }: Confirmation): boolean {
+  return unconfirmed.length === 0 && isRecorded;
+}
+
 async function closeAll(
   managers: readonly WebSocketManager[],
   { code, reason }: Goodbye,
@@ -176,11 +216,11 @@ function describeConnection(
 }
 
 /** Adds the results of the other nodes to the local one. */
-function reportOf(here: number, elsewhere: Revoked | undefined): DisconnectReport {
-  let disconnected = here;
-  for (const number of elsewhere?.answers.values() ?? []) disconnected += number;
+function reportOf(here: number, elsewhere: Revoked | undefined): { count: number } & Confirmation {
+  let count = here;
+  for (const number of elsewhere?.answers.values() ?? []) count += number;
   const { silent: unconfirmed = [], isRecorded = true } = elsewhere ?? {};
-  return { disconnected, unconfirmed, isRecorded };
+  return { count, unconfirmed, isRecorded };
 }
 
 /** Whether a target addresses one of the user's managers. */

@@ -16,6 +16,8 @@ export interface TopicMemberships<Manager = object> {
     options: { readonly presence?: unknown } | undefined,
   ): Promise<void>;
   leave(manager: Manager, topic: string): boolean;
+  /** Lets a manager leave a topic that its client has not left itself, and tells the client. */
+  remove(manager: Manager, topic: string, reason: 'removed'): boolean;
   topicsOf(manager: Manager): Iterable<string>;
   /** The manager is closing. */
   leaveAll(manager: Manager): void;

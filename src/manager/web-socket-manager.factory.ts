@@ -56,7 +56,8 @@ export class WebSocketManagerFactory {
     this.#ownership = new Ownership(registry, journal);
     const parts = [clock, options, registry, journal, reclaimer] as const;
     this.bookkeeping = new ManagerBookkeeping(...parts, release);
-    this.clusterConnections = new ClusterConnections(registry, clock, journal, cluster);
+    const topics = () => this.bookkeeping.topics;
+    this.clusterConnections = new ClusterConnections(registry, clock, journal, cluster, topics);
   }
 
   /** @internal Counts of events since the start. The current state is in the registry. */

@@ -26,6 +26,9 @@ export const isAnything: Check<unknown> = (_value): _value is unknown => true;
 
 export const isNothing: Check<null> = (value): value is null => value === null;
 
+/** For a field that must not be there. */
+export const isMissing: Check<undefined> = (value): value is undefined => value === undefined;
+
 /** `undefined`, or a value that passes the check. */
 export function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value): value is T | undefined => value === undefined || check(value);

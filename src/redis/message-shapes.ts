@@ -6,6 +6,7 @@ import type {
 } from '../cluster/cluster-delivery.js';
 import type { Excepted } from '../history/event-history.js';
 import type { ThreadKey, TopicKey } from '../history/history-key.js';
+import { topicFault } from '../topics/topic-name.js';
 import { isSendableCode } from '../wire/close-codes.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { FramePolicy } from '../wire/send-policy.js';
@@ -70,6 +71,9 @@ export const isConnection: Check<ConnectionInfo> = record<ConnectionInfo>({
 
 export const isThread: Check<ThreadKey> = record<ThreadKey>({ userId: isId, threadId: isId });
 export const isTopic: Check<TopicKey> = record<TopicKey>({ topic: isId });
+/** A name that a topic can have. */
+export const isTopicName: Check<string> = (value): value is string =>
+  topicFault(value) === undefined;
 const isExcepted: Check<Excepted> = either(
   record<{ connectionId: string }>({ connectionId: isId }),
   record<{ userId: string }>({ userId: isId }),

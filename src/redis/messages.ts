@@ -2,7 +2,7 @@ import type {
   ClusterTarget,
   ConnectionInfo,
   DeliveryTarget,
-  Goodbye,
+  Revocation,
 } from '../cluster/cluster-delivery.js';
 import { parsePosition } from '../history/position.js';
 import type { DeliveryReport } from '../wire/delivery-result.js';
@@ -13,8 +13,10 @@ import type { HistoryKey } from '../history/history-key.js';
 import {
   type Check,
   count,
+  either,
   isFinite,
   isFlag,
+  isMissing,
   isNothing,
   list,
   optional,
@@ -36,6 +38,7 @@ import {
   isTarget,
   isThread,
   isTopic,
+  isTopicName,
   MOST_CONNECTIONS,
 } from './message-shapes.js';
 
@@ -82,24 +85,24 @@ export const DELIVER_BYTES: Topic<BytesBody, DeliveryReport> = {
   isAnswer: isReport,
 };
 
-/** Connections to close. `at` is the last field: Redis fills it in. */
-export interface Revocation {
+/** What connections lose, and which. `at` is the last field: Redis fills it in. */
+export type SentRevocation = Revocation & {
   readonly target: ClusterTarget;
-  readonly goodbye: Goodbye;
   readonly id?: string | undefined;
-  /** A time of Redis: connections made later stay open. If it is missing, all connections are closed. */
+  /** A time of Redis: connections made later keep it. If it is missing, all connections lose it. */
   readonly at?: number | undefined;
-}
+};
 
-export const isRevocation: Check<Revocation> = record<Revocation>({
-  target: isTarget,
-  goodbye: isGoodbye,
-  id: optional(text(64)),
-  at: optional(count()),
-});
+const ANY_REVOCATION = { target: isTarget, id: optional(text(64)), at: optional(count()) };
 
-/** Closes connections. The answer is the number of connections. */
-export const DISCONNECT: Topic<Revocation, number> = {
+// Not both: a node that does not know of topics would close the connection.
+export const isRevocation: Check<SentRevocation> = either(
+  record({ ...ANY_REVOCATION, goodbye: isGoodbye, topic: isMissing }),
+  record({ ...ANY_REVOCATION, topic: isTopicName, goodbye: isMissing }),
+);
+
+/** Closes connections, or takes them out of a topic. The answer is the number of connections. */
+export const REVOKE: Topic<SentRevocation, number> = {
   name: 'disconnect',
   isBody: isRevocation,
   isAnswer: count(),

@@ -3,8 +3,8 @@ import type {
   ClusterTarget,
   ConnectionInfo,
   DeliveryTarget,
-  Goodbye,
   LocalDelivery,
+  Revocation,
   Revoked,
 } from '../cluster/cluster-delivery.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
@@ -78,8 +78,8 @@ export class RedisDelivery implements ClusterDelivery {
       : this.#ask(DELIVER_BYTES, { target, bytes: base64(message), policy }, REPORT_MS);
   }
 
-  disconnect(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {
-    return this.revocations.revoke(target, goodbye);
+  revoke(target: ClusterTarget, revocation: Revocation): Promise<Revoked> {
+    return this.revocations.revoke(target, revocation);
   }
 
   connectionsOf(userId: string): Promise<ClusterAnswers<readonly ConnectionInfo[]>> {

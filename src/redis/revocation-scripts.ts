@@ -18,7 +18,7 @@ local most, life = ${MOST_REVOCATIONS}, ${REVOCATION_LIFE_MS}
  * message before and after the time at which it was made. Adds the revocation to the log, and publishes it to every
  * other node that is alive. Returns its id, its time, then each node and its number of receivers.
  */
-export const REVOKE = new Script(`${NOW}${BOUNDS}${PUBLISH}
+export const ADD = new Script(`${NOW}${BOUNDS}${PUBLISH}
 local at = whole(now - ARGV[1])
 local id = redis.call('XADD', KEYS[1], '*', 'what', ARGV[2], 'at', at, 'by', ARGV[3])
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', most)

@@ -6,17 +6,18 @@ import type {
   ClusterTarget,
   Goodbye,
   LocalDelivery,
+  Revocation,
   Revoked,
 } from '../cluster/cluster-delivery.js';
 import { parse } from './checks.js';
 import type { RedisConnection } from './connections.js';
 import type { Keys } from './keys.js';
-import { DISCONNECT, isRevocation, type Revocation } from './messages.js';
+import { isRevocation, REVOKE, type SentRevocation } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
 import { answerWithin } from './redis-deadline.js';
 import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
-import { CLEAR, LOOK, REVOCATION_LIFE_MS, REVOKE } from './revocation-scripts.js';
+import { ADD, CLEAR, LOOK, REVOCATION_LIFE_MS } from './revocation-scripts.js';
 import { isBefore, type LogEntry, readLook } from './revocation-log.js';
 import type { Script } from './script.js';
 import type { ServerOffset } from './server-offset.js';
@@ -42,7 +43,7 @@ const OUT_OF_TOUCH: Goodbye = {
 
 /** A revocation that this node has made. */
 interface Own {
-  readonly revocation: Revocation;
+  readonly revocation: SentRevocation;
   /** Monotonic milliseconds. */
   readonly at: number;
   /** The id of its entry in the log; `undefined` while it is not recorded. */
@@ -69,9 +70,9 @@ export interface RevocationServices {
 }
 
 /**
- * Closes connections on all nodes. A revocation is recorded in Redis, and not only sent as a message: a node that did
- * not receive the message (it was frozen or cut off, or the message was lost) reads the revocation before it handles
- * another message. A revocation closes connections that were open when it was made; later ones stay.
+ * Closes connections on all nodes, or takes them out of a topic. A revocation is recorded in Redis, and not only sent as
+ * a message: a node that did not receive the message (it was frozen or cut off, or the message was lost) reads the
+ * revocation before it handles another message. It concerns the connections that were open when it was made.
  */
 export class Revocations {
   #local: LocalDelivery | undefined;
@@ -86,19 +87,19 @@ export class Revocations {
 
   useLocalDelivery(local: LocalDelivery): void {
     this.#local = local;
-    this.host.bus.use(DISCONNECT, (revocation) => this.#apply(revocation));
+    this.host.bus.use(REVOKE, (revocation) => this.#apply(revocation));
   }
 
   /** Makes a revocation. Resolves when all nodes have confirmed it, or at the deadline. Never rejects. */
-  async revoke(target: ClusterTarget, goodbye: Goodbye): Promise<Revoked> {
+  async revoke(target: ClusterTarget, what: Revocation): Promise<Revoked> {
     const { clock, bus } = this.host;
-    const revocation = { target, goodbye, id: randomUUID(), at: 0 };
+    const revocation: SentRevocation = { target, ...what, id: randomUUID(), at: 0 };
     const own: Own = { revocation, at: clock.now(), id: undefined };
     this.#own.push(own);
     if (this.#own.length > MOST_OWN) this.#own.shift();
     const publish = (text: string): Promise<Published> => this.#publish(own, text);
     try {
-      const { answers, silent } = await bus.collect(DISCONNECT, revocation, publish, CONFIRM_MS);
+      const { answers, silent } = await bus.collect(REVOKE, revocation, publish, CONFIRM_MS);
       return { answers, silent, isRecorded: own.id !== undefined };
     } catch (error) {
       this.host.failed(error);
@@ -112,7 +113,7 @@ export class Revocations {
     for (let isMore = true; isMore;) isMore = await this.#readOn();
     for (const own of this.#own) {
       if (own.id !== undefined) continue;
-      await this.#publish(own, this.host.bus.envelope(DISCONNECT, own.revocation));
+      await this.#publish(own, this.host.bus.envelope(REVOKE, own.revocation));
     }
   }
 
@@ -154,7 +155,8 @@ export class Revocations {
     else void this.#apply({ ...revocation, at: madeAt });
   }
 
-  #apply({ target, goodbye, id, at }: Revocation): Promise<number> | undefined {
+  #apply(revocation: SentRevocation): Promise<number> | undefined {
+    const { target, id, at } = revocation;
     if (id !== undefined) {
       // A revocation arrives as a message and again in the log. Only the first one is applied, so that newer
       // connections stay.
@@ -162,7 +164,7 @@ export class Revocations {
       this.#applied.add(id);
       if (this.#applied.size > MOST_APPLIED) this.#applied.delete(first(this.#applied));
     }
-    return this.#local?.disconnect(target, goodbye, at && this.host.offset.monotonic(at));
+    return this.#local?.revoke(target, revocation, at && this.host.offset.monotonic(at));
   }
 
   // This node was cut off for longer than revocations are kept, so every connection from before may have been revoked.
@@ -180,7 +182,7 @@ export class Revocations {
     const ageMs = String(Math.max(0, Math.round(host.clock.now() - own.at)));
     const args = [ageMs, JSON.stringify(revocation), host.nodeId, host.keys.channelOf('')];
     const keys = [this.#log, host.keys.nodes];
-    const reply = await this.#run(REVOKE, keys, [...args, before, after]);
+    const reply = await this.#run(ADD, keys, [...args, before, after]);
     const [id, at, ...nodes] = Array.isArray(reply) ? (reply as unknown[]) : [];
     if (typeof id !== 'string') throw new UnreadableReplyError('a revocation');
     own.id = id;

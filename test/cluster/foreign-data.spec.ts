@@ -185,17 +185,23 @@ describe('data of another program in Redis', () => {
   });
 
   it.each([
-    ['a code that is a string', { code: '4001', reason: '' }],
-    ['a code that is not allowed', { code: 1006, reason: '' }],
-    ['no code', { reason: 'gone' }],
-    ['a reason that is not a string', { code: 4001, reason: { a: 1 } }],
-  ])('does not disconnect a user with %s', async (_what, wrong) => {
+    ['a code that is a string', { goodbye: { code: '4001', reason: '' } }],
+    ['a code that is not allowed', { goodbye: { code: 1006, reason: '' } }],
+    ['no code', { goodbye: { reason: 'gone' } }],
+    ['a reason that is not a string', { goodbye: { code: 4001, reason: { a: 1 } } }],
+    ['a topic that is not a string', { topic: ['tea'] }],
+    ['a topic that cannot exist', { topic: 'a\nb' }],
+    ['neither a code nor a topic', {}],
+    ['both a code and a topic', { goodbye: { code: 4001, reason: '' }, topic: 'tea' }],
+  ])('does not disconnect a user, or take it out of a topic, with %s', async (_what, wrong) => {
     await connect();
+    const [ada] = factoryOf(nodes[0]).managersOf('ada');
+    await ada!.join('tea');
     const { nodeId } = statusOf(nodes[0]);
     const order = {
       from: 'b',
       topic: 'disconnect',
-      body: { target: { userId: 'ada' }, goodbye: wrong },
+      body: { target: { userId: 'ada' }, ...wrong },
     };
     const { unreadable } = statusOf(nodes[0]).counters;
     await redis.command('PUBLISH', await channelOf(nodeId), JSON.stringify(order));
@@ -206,6 +212,7 @@ describe('data of another program in Redis', () => {
         .managersOf('ada')
         .map(({ state }) => state),
     ).toEqual(['ready']);
+    expect([...ada!.topics]).toEqual(['tea']);
   });
 
   it('as the reply of a node is ignored: the node counts as silent', async () => {

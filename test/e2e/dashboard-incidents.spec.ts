@@ -7,6 +7,7 @@ import { eventually, FakeClock, TestClient } from 'nestjs-websocket-isolation/te
 import { ClusterNode } from '../support/cluster.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { TestRedis } from '../support/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
 
 interface Line {
@@ -218,16 +219,57 @@ describe('incidents', () => {
 });
 
 describe('in a cluster, an operator', () => {
-  it('ends the connections of a user on every node', async () => {
+  it('acts on the node that holds the connection, and is told which node did not answer', async () => {
     await using redis = await TestRedis.start();
-    const node = (nodeName: string): Promise<TestApp> =>
-      start({ cluster: redisCluster({ url: redis.url, nodeName, heartbeatMs: 300 }) });
-    const [one, two] = [await node('one'), await node('two')];
+    await using proxy = await TcpProxy.start(redis.port);
+    const node = (nodeName: string, port: number): Promise<TestApp> => {
+      const url = `redis://127.0.0.1:${port}`;
+      // The lease of a node that is cut off does not end during the test.
+      return start({
+        cluster: redisCluster({ url, nodeName, heartbeatMs: 300, leaseMs: 600_000 }),
+      });
+    };
+    const [one, two] = [await node('one', redis.port), await node('two', proxy.port)];
     const clients = await Promise.all(
-      [one, two, two].map((app) => TestClient.open(app.url('/live?user=ada'))),
+      [one, two, two, two].map((app) => TestClient.open(app.url('/live?user=ada'))),
     );
-    const result = await act(one, { action: 'disconnect-user', target: 'ada' });
-    expect(await Promise.all(clients.map((client) => client.closed()))).toEqual([4401, 4401, 4401]);
-    expect(result).toEqual({ count: 3 });
+    const managers = [one, two].flatMap(({ app }) =>
+      app.get(WebSocketManagerFactory).managersOf('ada'),
+    );
+    for (const manager of managers) await manager.join('tea');
+    const isIn = (): boolean[] => managers.map(({ topics }) => topics.has('tea'));
+    await eventually(async () => expect((await look(one)).cluster.nodes).toHaveLength(2));
+
+    const [, other] = managers;
+    const connection = {
+      action: 'remove-connection-from-topic',
+      target: other!.context.connectionId,
+      topic: 'tea',
+    };
+    expect(await act(one, connection)).toEqual({ count: 1 });
+    expect(await act(one, connection)).toEqual({ count: 0 });
+    expect(isIn()).toEqual([true, false, true, true]);
+    const user = { action: 'remove-user-from-topic', target: 'ada', topic: 'tea' };
+    expect(await act(one, user)).toEqual({ count: 3 });
+    expect(isIn()).toEqual([false, false, false, false]);
+    const told = { event: 'unsubscribed', data: { topic: 'tea', reason: 'removed' } };
+    for (const client of clients) expect(await client.next('unsubscribed')).toEqual(told);
+
+    for (const manager of managers) await manager.join('tea');
+    proxy.isClosed = true;
+    proxy.cut();
+    expect(await act(one, user)).toEqual({ count: 1, silent: ['two'], isRecorded: true });
+    expect(isIn()).toEqual([false, true, true, true]);
+    const { events } = await look(one);
+    expect(events.items.map(({ name }) => name)).toContain('topic-removal-unconfirmed');
+    proxy.isClosed = false;
+    await eventually(() => expect(isIn()).toEqual([false, false, false, false]));
+
+    const all = { action: 'disconnect-user', target: 'ada' };
+    const ended = act(one, all);
+    expect(await Promise.all(clients.map((client) => client.closed()))).toEqual(
+      clients.map(() => 4401),
+    );
+    expect(await ended).toEqual({ count: 4 });
   });
 });

@@ -34,7 +34,7 @@ const NOBODY_ELSE: ClusterDelivery = {
   useLocalDelivery: () => undefined,
   send: () => undefined,
   sendAndReport: () => Promise.resolve(NOTHING),
-  disconnect: () => Promise.resolve({ ...NOTHING, isRecorded: true }),
+  revoke: () => Promise.resolve({ ...NOTHING, isRecorded: true }),
   connectionsOf: () => Promise.resolve(NOTHING),
 };
 

@@ -4,11 +4,15 @@ import { plural } from './words.js';
 
 // The actions of viewers who may act. Each is confirmed in a dialog first, and its result is announced.
 
-// What is left to happen after a disconnect.
-function rest({ unconfirmed = [], isEnding = false }) {
-  if (isEnding) return ' on this process; some have not ended yet';
-  if (unconfirmed.length === 0) return '';
-  return `. Not confirmed by ${unconfirmed.join(', ')}: done there when Redis is reached again`;
+// What is left to happen on other nodes.
+function rest({ silent = [], isRecorded = true, isEnding = false }) {
+  if (isEnding) return ' on this node; some have not ended yet';
+  if (!isRecorded) {
+    const nodes = silent.length > 0 ? silent.join(', ') : 'the other nodes';
+    return `. Redis does not respond: done on ${nodes} when it does, if this process still runs then`;
+  }
+  if (silent.length === 0) return '';
+  return `. ${silent.join(', ')} did not answer: done there when the node reaches Redis again`;
 }
 
 const REMOVED = 'The client is told, and may subscribe again if the app admits it.';
@@ -66,17 +70,21 @@ export class Actions {
       text: `${id} stays connected. ${REMOVED}`,
       button: 'Remove',
       request: { action: 'remove-connection-from-topic', target: id, topic },
-      done: ({ count }) => (count > 0 ? `Removed from ${topic}.` : `Was not in ${topic} any more.`),
+      done: (result) =>
+        result.count > 0
+          ? `Removed from ${topic}${rest(result)}.`
+          : `Was not in ${topic} any more${rest(result)}.`,
     });
   }
 
   removeUser(user, topic) {
     this.#confirm({
       title: `Remove ${user} from the topic ${topic}?`,
-      text: `All connections of this user on this process leave the topic, and stay connected. ${REMOVED}`,
+      text: `All connections of this user leave the topic, on every node, and stay connected. ${REMOVED}`,
       button: 'Remove',
       request: { action: 'remove-user-from-topic', target: user, topic },
-      done: ({ count }) => `${plural(count, 'connection')} of ${user} removed from ${topic}.`,
+      done: (result) =>
+        `${plural(result.count, 'connection')} of ${user} removed from ${topic}${rest(result)}.`,
     });
   }
 

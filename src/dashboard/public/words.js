@@ -112,6 +112,8 @@ export const CODES = {
 export const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
 const who = ({ userId }) => userId ?? 'Somebody unknown';
 
+const unanswered = ({ unconfirmed }) => `no answer from ${plural(unconfirmed.length, 'node')}`;
+
 const ACTIONS = {
   'disconnect-connection': ({ target, count }) => `disconnected ${target} (${count})`,
   'disconnect-user': ({ target, count }) =>
@@ -194,8 +196,13 @@ export const EVENTS = {
   'disconnect-unconfirmed': {
     kind: 'problems',
     mark: '!',
+    say: (event) => `${event.userId ?? event.connectionId}: ${unanswered(event)} to the disconnect`,
+  },
+  'topic-removal-unconfirmed': {
+    kind: 'problems',
+    mark: '!',
     say: (event) =>
-      `${event.userId ?? event.connectionId}: ${plural(event.unconfirmed.length, 'node')} did not confirm the disconnect`,
+      `${event.userId ?? event.connectionId}: ${unanswered(event)} to the removal from ${event.topic}`,
   },
   'isolation-violation': {
     kind: 'problems',
