@@ -39,7 +39,7 @@ export interface ConnectionDetail extends ConnectionRow {
   readonly closing: { code: number; reason: string; initiator: string; sinceMs: number } | null;
   readonly creationSite: string | null;
   /** How many topics the connection is in, and the names of up to 50. */
-  readonly topics: { count: number; names: readonly string[] };
+  readonly topics: { count: number; named: readonly { topic: string }[] };
   /** The slots of the user: how many are held, the limit, and up to 50 other connections. */
   readonly slots: { held: number; limit: number; others: readonly string[] };
 }
@@ -84,7 +84,8 @@ export function readConnection(
 }
 
 function topicsOf({ topics }: WebSocketManager): ConnectionDetail['topics'] {
-  return { count: topics.size, names: [...topics].slice(0, MAX_NAMED) };
+  const named = [...topics].slice(0, MAX_NAMED).map((topic) => ({ topic }));
+  return { count: topics.size, named };
 }
 
 function closingOf(manager: WebSocketManager, now: number): ConnectionDetail['closing'] {

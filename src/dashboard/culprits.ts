@@ -5,8 +5,8 @@ import { FrequentKeys } from '../structures/frequent-keys.js';
 /** Who and what an incident is about: the most frequent of each kind, with the number of events. */
 export interface Culprits {
   readonly users: readonly { readonly userId: string; readonly times: number }[];
-  readonly addresses: readonly { readonly key: string; readonly times: number }[];
-  readonly paths: readonly { readonly key: string; readonly times: number }[];
+  readonly addresses: readonly { readonly address: string; readonly times: number }[];
+  readonly paths: readonly { readonly path: string; readonly times: number }[];
 }
 
 /** The most frequent errors of handlers: the event, and the class of the error. */
@@ -52,8 +52,8 @@ export class CulpritCounts {
   get refused(): Culprits {
     return {
       users: this.#top('users').map(({ key, times }) => ({ userId: key, times })),
-      addresses: this.#top('addresses'),
-      paths: this.#top('paths'),
+      addresses: this.#top('addresses').map(({ key, times }) => ({ address: key, times })),
+      paths: this.#top('paths').map(({ key, times }) => ({ path: key, times })),
     };
   }
 

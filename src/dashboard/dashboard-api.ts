@@ -97,16 +97,18 @@ export class DashboardApi {
     return this.#connections.read({ view: view as ConnectionView, ...pageIn(query), pseudonyms });
   }
 
-  async topics(query: Query): Promise<TopicPage> {
+  async topics(query: Query, pseudonyms?: Pseudonyms): Promise<TopicPage> {
     this.watch.admit(query['viewer']);
-    return this.#topics.read(pageIn(query));
+    return this.#topics.read({ ...pageIn(query), pseudonyms });
   }
 
-  topic(query: Query): object {
+  /** @param pseudonyms for a viewer who sees them: only they name a topic, so that names cannot be tried out */
+  async topic(query: Query, pseudonyms?: Pseudonyms): Promise<object> {
     this.watch.admit(query['viewer']);
-    const { name } = query;
-    const found =
-      typeof name === 'string' ? readTopic(name, this.topicsHere, this.registry) : undefined;
+    const { name: given } = query;
+    if (typeof given !== 'string') return { topic: null };
+    const name = pseudonyms ? await this.#topics.nameOf(given, pseudonyms) : given;
+    const found = name === undefined ? undefined : readTopic(name, this.topicsHere, this.registry);
     return { topic: found ?? null };
   }
 

@@ -101,7 +101,7 @@ export function createDashboardController(path: string): Type {
       @Query() query: Record<string, unknown>,
       @Res() response: object,
     ): Promise<void> {
-      await this.#json(context, response, () => this.api.topics(query));
+      await this.#json(context, response, (hidden) => this.api.topics(query, hidden));
     }
 
     @Get('topic')
@@ -110,7 +110,7 @@ export function createDashboardController(path: string): Type {
       @Query() query: Record<string, unknown>,
       @Res() response: object,
     ): Promise<void> {
-      await this.#json(context, response, () => this.api.topic(query));
+      await this.#json(context, response, (hidden) => this.api.topic(query, hidden));
     }
 
     @Post('actions')
@@ -134,7 +134,7 @@ export function createDashboardController(path: string): Type {
       this.#send(response, file);
     }
 
-    // The ids of users leave the process only here.
+    // What identifies a user leaves the process only here.
     async #json(
       context: ExecutionContext,
       response: object,

@@ -39,8 +39,8 @@ export interface DashboardOptions {
   /** Which viewers may also act: disconnect, clean up, drain. Default: none. */
   readonly canAct?: DashboardGuard | undefined;
   /**
-   * Which viewers see the ids of users and threads, besides those who may act. Others see pseudonyms instead. Default:
-   * none; with `allowAnonymous` and without a guard, all.
+   * Which viewers see the ids of users and threads and the names of topics, besides those who may act. Others see
+   * pseudonyms instead, and of addresses the network. Default: none; with `allowAnonymous` and without a guard, all.
    */
   readonly canSeeIds?: DashboardGuard | undefined;
   /** Returns the name of the operator for the audit line. Default: an id or name found in `request.user`. */

@@ -148,8 +148,8 @@ describe('incidents', () => {
       reasons: [{ reason: 'user-limit', count: 120 }],
       culprits: {
         users: [{ userId: 'ada', times: 10 }],
-        addresses: [{ key: '127.0.0.0/24', times: 10 }],
-        paths: [{ key: '/live', times: 10 }],
+        addresses: [{ address: '127.0.0.0/24', times: 10 }],
+        paths: [{ path: '/live', times: 10 }],
       },
     });
     expect(found[1]).toMatchObject({ count: 120, failing: [{ key: 'fail: Error', times: 10 }] });
@@ -218,18 +218,17 @@ describe('incidents', () => {
   });
 });
 
+// The lease of a node that is cut off does not end during a test.
+function nodeOn(port: number, nodeName: string): Promise<TestApp> {
+  const url = `redis://127.0.0.1:${port}`;
+  return start({ cluster: redisCluster({ url, nodeName, heartbeatMs: 300, leaseMs: 600_000 }) });
+}
+
 describe('in a cluster, an operator', () => {
   it('acts on the node that holds the connection, and is told which node did not answer', async () => {
     await using redis = await TestRedis.start();
     await using proxy = await TcpProxy.start(redis.port);
-    const node = (nodeName: string, port: number): Promise<TestApp> => {
-      const url = `redis://127.0.0.1:${port}`;
-      // The lease of a node that is cut off does not end during the test.
-      return start({
-        cluster: redisCluster({ url, nodeName, heartbeatMs: 300, leaseMs: 600_000 }),
-      });
-    };
-    const [one, two] = [await node('one', redis.port), await node('two', proxy.port)];
+    const [one, two] = [await nodeOn(redis.port, 'one'), await nodeOn(proxy.port, 'two')];
     const clients = await Promise.all(
       [one, two, two, two].map((app) => TestClient.open(app.url('/live?user=ada'))),
     );

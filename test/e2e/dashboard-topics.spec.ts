@@ -52,7 +52,7 @@ async function get<T>(path: string): Promise<T> {
 }
 
 interface List {
-  readonly rows: readonly { readonly name: string; readonly members: number }[];
+  readonly rows: readonly { readonly topic: string; readonly members: number }[];
   readonly total: number;
   readonly isCapped: boolean;
   readonly page: number;
@@ -70,7 +70,7 @@ interface Detail {
 
 const list = (query = ''): Promise<List> => get<List>(`topics?${VIEWER}&${query}`);
 const names = async (query?: string): Promise<string[]> =>
-  (await list(query)).rows.map(({ name }) => name);
+  (await list(query)).rows.map(({ topic }) => topic);
 const detail = (name: string): Promise<Detail> =>
   get<Detail>(`topic?${VIEWER}&name=${encodeURIComponent(name)}`);
 
@@ -117,13 +117,13 @@ describe('the list of topics', () => {
     expect(rest).toMatchObject({ total: 2, isCapped: false, page: 1, pages: 1 });
     expect(rows).toEqual([
       {
-        name: 'tea',
+        topic: 'tea',
         members: 3,
         users: 2,
         messages: 2,
         history: { events: 2, bytes: expect.any(Number) },
       },
-      { name: HOSTILE, members: 1, users: 1, messages: 0, history: { events: 0, bytes: 0 } },
+      { topic: HOSTILE, members: 1, users: 1, messages: 0, history: { events: 0, bytes: 0 } },
     ]);
     expect(await names('search=ONERROR')).toEqual([HOSTILE]);
     expect(await names(`search=${encodeURIComponent('.*')}`)).toEqual([]);
@@ -139,7 +139,7 @@ describe('the list of topics', () => {
     await app.app.get(WebSocketEmitter).toTopic('tea').sendAsync('said', 'hello');
     app.app.get(WebSocketEmitter).toTopic('tea').sendCritical('said', 'hello');
     expect((await list()).rows).toEqual([
-      { name: 'tea', members: 1, users: 1, messages: 3, history: null },
+      { topic: 'tea', members: 1, users: 1, messages: 3, history: null },
     ]);
   });
 
@@ -208,11 +208,11 @@ describe('one topic', () => {
       const path = `connection?${VIEWER}&id=${connectionId}`;
       return (await get<{ connection: { topics: unknown } }>(path)).connection.topics;
     };
-    expect(await read()).toEqual({ count: 0, names: [] });
+    expect(await read()).toEqual({ count: 0, named: [] });
     for (let index = 0; index < 60; index += 1) await manager.join(`topic-${index}`);
     expect(await read()).toEqual({
       count: 60,
-      names: Array.from({ length: 50 }, (_, index) => `topic-${index}`),
+      named: Array.from({ length: 50 }, (_, index) => ({ topic: `topic-${index}` })),
     });
   });
 });
@@ -282,7 +282,7 @@ describe('in a cluster', () => {
     await app.app.get(WebSocketEmitter).toTopic('tea').sendAsync('said', 'hello');
     await eventually(async () =>
       expect((await list()).rows).toEqual([
-        { name: 'tea', members: 2, users: 1, messages: 1, history: null },
+        { topic: 'tea', members: 2, users: 1, messages: 1, history: null },
       ]),
     );
     expect((await detail('tea')).topic!.named).toEqual([{ userId: 'ada', connections: 2 }]);

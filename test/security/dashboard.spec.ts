@@ -9,12 +9,12 @@ import {
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { WebSocketIsolationModule } from 'nestjs-websocket-isolation';
+import { WebSocketIsolationModule, WebSocketManagerFactory } from 'nestjs-websocket-isolation';
 import {
   type DashboardModuleOptions,
   WebSocketIsolationDashboardModule,
 } from 'nestjs-websocket-isolation/dashboard';
-import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
+import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
 import { isFromThisMachine } from '../../src/dashboard/loopback.js';
 import { Watch } from '../../src/dashboard/watch.js';
@@ -77,6 +77,7 @@ interface Setup {
   readonly logger?: LoggerService;
   readonly prefix?: string;
   readonly trustProxy?: number;
+  readonly logAddresses?: 'full';
 }
 
 async function start(
@@ -96,7 +97,10 @@ async function start(
     ...(setup.prefix && { prepare: (app) => void app.setGlobalPrefix(setup.prefix!) }),
     options: {
       ...(setup.clock && { clock: setup.clock }),
-      ...(setup.trustProxy !== undefined && { handshake: { trustProxy: setup.trustProxy } }),
+      handshake: {
+        ...(setup.trustProxy !== undefined && { trustProxy: setup.trustProxy }),
+        ...(setup.logAddresses && { logAddresses: setup.logAddresses }),
+      },
     },
   });
   const { port } = running;
@@ -329,27 +333,54 @@ describe.each([
     }
   });
 
-  it('replaces the ids of users and threads for viewers who may not see them', async () => {
-    const ask = await start({ isFastify });
+  it('replaces ids, names of topics and addresses for viewers who may not see them', async () => {
+    const ask = await start({ isFastify, logAddresses: 'full' });
+    // Events are recorded while a page is open.
+    await (await ask(`/dashboard/state?${VIEWER}`, { as: 'viewer' })).text();
     const client = await TestClient.open(running!.url('/live?user=ada-l&thread=ada-s-tea'));
     await client.ask('fail');
+    await expect(client.subscribe('ada-secret')).rejects.toThrow('TOPIC_FORBIDDEN');
+    await expect(TestClient.open(running!.url('/live'))).rejects.toThrow(UpgradeRefused);
+    const [manager] = running!.app.get(WebSocketManagerFactory).managersOf('ada-l');
+    await manager!.join('dm:ada-l:bob');
+    await manager!.join('lobby');
     const look = async (path: string, as: string): Promise<string> =>
       (await ask(`/dashboard/${path}${VIEWER}`, { as })).text();
     const rows = async (search: string): Promise<{ userId: string; connectionId: string }[]> =>
       (JSON.parse(await look(`connections?search=${search}&`, 'viewer')) as { rows: [] }).rows;
     const [row] = await rows('');
     expect(row!.userId).toMatch(/^user-[0-9a-f]{8}$/);
-    const paths = ['state?', 'connections?', `connection?id=${row!.connectionId}&`];
-    for (const path of paths) {
-      const hidden = await look(path, 'viewer');
-      expect(hidden).toContain(row!.userId);
-      expect(hidden).not.toContain('ada-');
-      expect(await look(path, 'operator')).toContain('ada-l');
+    const topics = async (search = ''): Promise<string[]> => {
+      const found = await look(`topics?search=${search}&`, 'viewer');
+      return (JSON.parse(found) as { rows: { topic: string }[] }).rows.map(({ topic }) => topic);
+    };
+    const [one, two] = await topics();
+    expect([one, two]).toEqual(Array(2).fill(expect.stringMatching(/^topic-[0-9a-f]{8}$/)));
+    expect(one).not.toBe(two);
+    const pages = [
+      ['state?', 'state?', row!.userId],
+      ['connections?', 'connections?', row!.userId],
+      [`connection?id=${row!.connectionId}&`, `connection?id=${row!.connectionId}&`, one],
+      [`topic?name=${one}&`, 'topic?name=dm:ada-l:bob&', row!.userId],
+      ['topics?', 'topics?', one],
+    ];
+    for (const [path, inFull, pseudonym] of pages) {
+      const hidden = await look(path!, 'viewer');
+      expect(hidden).toContain(pseudonym);
+      expect(hidden).not.toMatch(/ada-|lobby|127\.0\.0\.1/);
+      expect(await look(inFull!, 'operator')).toContain('ada-l');
     }
+    expect(await look('state?', 'viewer')).toContain('127.0.0.0/24');
+    expect(await look('state?', 'operator')).toMatch(/127\.0\.0\.1"/);
     // Ids cannot be tried out by a search. Pseudonyms and ids of connections are found.
     expect(await rows('ada-l')).toEqual([]);
     expect(await rows(row!.userId)).toHaveLength(1);
     expect(await rows(row!.connectionId.slice(-8))).toHaveLength(1);
+    expect(await topics('lobby')).toEqual([]);
+    expect(await topics(two)).toEqual([two]);
+    for (const name of ['lobby', 'topic-00000000', 'toString']) {
+      expect(JSON.parse(await look(`topic?name=${name}&`, 'viewer'))).toEqual({ topic: null });
+    }
   });
 });
 

@@ -113,13 +113,13 @@ export class Detail extends Aside {
   }
 
   #renderTopics({ connectionId, userId, topics }) {
-    const { count, names } = topics;
+    const { count, named } = topics;
     $('#detail-topics-title').hidden = count === 0;
-    const more = count > names.length ? `, the first ${whole(names.length)}` : '';
+    const more = count > named.length ? `, the first ${whole(named.length)}` : '';
     setText($('#detail-topics-title'), `In ${plural(count, 'topic')}${more}`);
     renderEntries(
       $('#detail-topics'),
-      names.map((name) => ({ name, note: '' })),
+      named.map(({ topic }) => ({ name: topic, note: '' })),
       {
         onPick: this.onPickTopic,
         label: (name) => `Details of the topic ${name}`,

@@ -29,7 +29,8 @@ export const countIncidents = (incidents) =>
   incidents.filter((incident) => !isNotice(incident)).length;
 
 const timesIn = (list) => list.reduce((sum, { times }) => sum + times, 0);
-const timesEach = (list) => list.map(({ key, times }) => `${key} (${whole(times)})`).join(', ');
+const timesEach = (list, field) =>
+  list.map(({ [field]: name, times }) => `${name} (${whole(times)})`).join(', ');
 
 export class Incidents {
   #feed;
@@ -100,8 +101,8 @@ export class Incidents {
   #renderWho(element, { culprits }) {
     const { users = [], addresses = [], paths = [] } = culprits ?? {};
     const rest = [
-      addresses.length > 0 ? `from ${timesEach(addresses)}` : '',
-      paths.length > 0 ? `on ${timesEach(paths)}` : '',
+      addresses.length > 0 ? `from ${timesEach(addresses, 'address')}` : '',
+      paths.length > 0 ? `on ${timesEach(paths, 'path')}` : '',
     ].filter(Boolean);
     const unknown = timesIn(paths) - timesIn(users);
     element.hidden = users.length + rest.length === 0;
@@ -154,7 +155,7 @@ const NOT_OF_A_NODE = new Set(['cluster-away', 'node-gone']);
 const REASONS = 3;
 
 function whyOf({ reasons = [], failing = [] }) {
-  if (failing.length > 0) return `Most frequent: ${timesEach(failing)}`;
+  if (failing.length > 0) return `Most frequent: ${timesEach(failing, 'key')}`;
   if (reasons.length === 0) return '';
   const sum = reasons.reduce((total, { count }) => total + count, 0);
   const named = reasons

@@ -21,14 +21,14 @@ class Rates {
   #seen = new Map();
 
   /** The rate of a topic; `null` if it was not seen before, or counts anew. */
-  take({ name, messages }, at) {
-    const before = this.#seen.get(name);
+  take({ topic, messages }, at) {
+    const before = this.#seen.get(topic);
     const isNew = !before || messages < before.messages || at < before.at;
     // Two looks in quick succession, for example while a search is typed, are one.
     if (!isNew && at - before.at < SHORTEST_STEP_MS) return before.rate;
     const perSecond = isNew ? null : ((messages - before.messages) * 1000) / (at - before.at);
-    this.#seen.delete(name);
-    this.#seen.set(name, { messages, at, rate: perSecond });
+    this.#seen.delete(topic);
+    this.#seen.set(topic, { messages, at, rate: perSecond });
     if (this.#seen.size > REMEMBERED) this.#seen.delete(this.#seen.keys().next().value);
     return perSecond;
   }
@@ -96,13 +96,13 @@ export class Topics {
     reconcile(
       $('#topics'),
       rows,
-      ({ name }) => name,
+      ({ topic }) => topic,
       (row) => this.#create(row),
       (element, row) => this.#update(element, row, this.#rates.take(row, at)),
     );
   }
 
-  #create({ name }) {
+  #create({ topic: name }) {
     const open = el('button', { type: 'button', className: 'link', title: name }, name);
     open.setAttribute('aria-label', `Details of the topic ${name}`);
     open.addEventListener('click', () => this.onPick(name));
@@ -112,7 +112,7 @@ export class Topics {
     return el('tr', {}, el('th', { scope: 'row' }, open), ...cells);
   }
 
-  #update(element, { name, members, users, history }, perSecond) {
+  #update(element, { topic: name, members, users, history }, perSecond) {
     element.classList.toggle('selected', name === this.selected);
     setText($('.members', element), whole(members));
     setText($('.users', element), whole(users));
