@@ -16,7 +16,11 @@ export {
   type LeaseLoss,
   type SlotHolder,
 } from './cluster/cluster-slots.js';
-export { type ClusterNode, type ClusterStatus } from './cluster/cluster-status.js';
+export {
+  type ClusterFailure,
+  type ClusterNode,
+  type ClusterStatus,
+} from './cluster/cluster-status.js';
 export {
   type Cluster,
   type ClusterDefinition,

@@ -28,6 +28,23 @@ export interface ClusterNode {
   readonly load?: NodeLoad;
 }
 
+/** All reasons of {@link ClusterFailure}. */
+export const CLUSTER_FAILURES = [
+  'timeout',
+  'connection',
+  'denied',
+  'error-reply',
+  'unreadable',
+  'backlog',
+  'other',
+] as const;
+
+/**
+ * Why a command to the cluster failed: no reply in time; no connection, or it was lost; the user lacks a right, or is
+ * not known; another error as the reply; a reply that cannot be read; too many bytes wait to be sent.
+ */
+export type ClusterFailure = (typeof CLUSTER_FAILURES)[number];
+
 /** The status of the cluster, as this process knows it. */
 export interface ClusterStatus {
   readonly state: ClusterState;
@@ -44,8 +61,8 @@ export interface ClusterStatus {
   };
   /** Totals since the start. */
   readonly counters: {
-    /** Commands that failed or timed out. */
-    readonly failures: number;
+    /** Commands that failed or timed out, by reason. */
+    readonly failures: Readonly<Record<ClusterFailure, number>>;
     /** Leases lost to other connections; their own were closed with 4442. */
     readonly lost: number;
     /** Leases evicted for a newer connection; their own were closed with 4409. */

@@ -1,4 +1,4 @@
-import type { ClusterStatus } from '../cluster/cluster-status.js';
+import { CLUSTER_FAILURES, type ClusterStatus } from '../cluster/cluster-status.js';
 import type { ClusterState } from '../journal/isolation-events.js';
 import type { MetricSources } from './metric-sources.js';
 import type { StateMetric } from './metric.js';
@@ -38,7 +38,7 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_leases',
     kind: 'gauge',
-    help: 'Slots of this process: with a cluster lease (held), or without one because the cluster was unreachable (unleased).',
+    help: 'Slots of this process: with a cluster lease (held), or without one while the cluster was away (unleased).',
     labels: ['kind'],
     read: (sources) => {
       const { held, unleased } = status(sources).leases;
@@ -51,9 +51,12 @@ export const CLUSTER_METRICS: readonly StateMetric[] = [
   {
     name: 'cluster_failures_total',
     kind: 'counter',
-    help: 'Commands to the cluster that failed or were not answered in time.',
-    labels: [],
-    read: (sources) => status(sources).counters.failures,
+    help: 'Commands to the cluster that failed or were not answered in time, by reason.',
+    labels: ['reason'],
+    read: (sources) => {
+      const { failures } = status(sources).counters;
+      return CLUSTER_FAILURES.map((reason) => ({ labels: { reason }, value: failures[reason] }));
+    },
   },
   {
     name: 'cluster_leases_lost_total',

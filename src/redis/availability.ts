@@ -1,13 +1,17 @@
 import type { Clock } from '../time/clock.js';
 import type { ClusterServices } from '../cluster/cluster.js';
+import { CLUSTER_FAILURES, type ClusterFailure } from '../cluster/cluster-status.js';
 import type { ClusterState } from '../journal/isolation-events.js';
-import { isOffline } from './redis-failure.js';
+import { failureOf, isOffline } from './redis-failure.js';
 import type { UnavailableMode } from './redis.options.js';
 
 /** Whether Redis is available, and which limit holds while it is not. */
 export class Availability {
-  /** Commands that failed or got no reply in time. */
-  failures = 0;
+  /** Commands that failed or got no reply in time, by reason. */
+  readonly failures = Object.fromEntries(CLUSTER_FAILURES.map((reason) => [reason, 0])) as Record<
+    ClusterFailure,
+    number
+  >;
   lastError: string | undefined = undefined;
   readonly #clock: Clock;
   #state: ClusterState = 'joining';
@@ -44,7 +48,7 @@ export class Availability {
 
   /** Counts a failure that does not mean that Redis is away, for example one that concerns a single user. */
   stumble(error: unknown): void {
-    this.failures += 1;
+    this.failures[failureOf(error)] += 1;
     // An offline error does not explain why there is no connection. The error of the connection does, so it is kept.
     if (this.lastError === undefined || !isOffline(error)) this.lastError = messageOf(error);
   }

@@ -19,6 +19,7 @@ import { CONNECTIONS, DELIVER, DELIVER_BYTES, type Topic } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
 import type { Revocations } from './revocations.js';
+import { BacklogError } from './redis-failure.js';
 import { Script } from './script.js';
 
 /** Milliseconds that a caller waits for the report about a message. */
@@ -104,7 +105,8 @@ export class RedisDelivery implements ClusterDelivery {
   /** Publishes a text to the nodes that hold a target, without this one. Rejects when Redis does not take it. */
   async broadcast(target: DeliveryTarget, text: string): Promise<Published> {
     const key = this.#holdersOf(target);
-    if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) throw new BacklogError();
+    if (this.#waitingBytes + text.length > MAX_WAITING_BYTES)
+      throw new BacklogError(MAX_WAITING_BYTES);
     this.#waitingBytes += text.length;
     try {
       const args = [this.keys.channelOf(''), this.nodeId, text];
@@ -125,13 +127,4 @@ export class RedisDelivery implements ClusterDelivery {
 
 function base64({ payload }: BinaryFrame): string {
   return payload.toString('base64');
-}
-
-/** Messages are sent faster than Redis takes them. */
-class BacklogError extends Error {
-  override readonly name = 'BacklogError';
-
-  constructor() {
-    super(`more than ${MAX_WAITING_BYTES} bytes of messages wait for Redis`);
-  }
 }

@@ -12,7 +12,7 @@ export function statusOf(node: RedisNode): ClusterStatus {
     nodes: node.membership.nodes,
     leases: { held, unleased },
     counters: {
-      failures,
+      failures: { ...failures },
       ...node.reconciliation.counters,
       unreadable: node.unreadable.count,
     },

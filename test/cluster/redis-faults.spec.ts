@@ -191,7 +191,7 @@ describe('a cluster whose Redis fails', () => {
     const second = await node.connect();
     await node.becomes('local');
     expect(node.status.lastError).toContain(name);
-    expect(node.status.counters.failures).toBeGreaterThan(0);
+    expect(node.status.counters.failures['error-reply']).toBeGreaterThan(0);
     for (const client of [first, second]) {
       expect(await client.ask('echo', 1)).toEqual({ event: 'echo', data: 1 });
     }
@@ -211,7 +211,10 @@ describe('a cluster whose Redis fails', () => {
     await node.connect('eve');
     expect(node.status.lastError).toContain('WRONGTYPE');
     // The arrival and the later renewals fail.
-    await eventually(() => expect(node.status.counters.failures).toBeGreaterThan(3), PATIENCE_MS);
+    await eventually(
+      () => expect(node.status.counters.failures['error-reply']).toBeGreaterThan(3),
+      PATIENCE_MS,
+    );
     expect(node.timesDegraded).toBe(0);
     await redis.command('DEL', key);
     await eventually(

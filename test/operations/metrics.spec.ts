@@ -268,7 +268,8 @@ describe('the metrics of a cluster', () => {
     await eventually(async () => {
       const families = await scrape();
       expect(valueOf(families, metric('cluster_state'), { state: 'local' })).toBe(1);
-      expect(valueOf(families, metric('cluster_failures_total'))).toBeGreaterThan(0);
+      const lost = { reason: 'connection' };
+      expect(valueOf(families, metric('cluster_failures_total'), lost)).toBeGreaterThan(0);
     });
     client.terminate();
     await testApp.close();

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { CloseCode } from 'nestjs-websocket-isolation';
 
+import { CLUSTER_FAILURES } from '../../src/cluster/cluster-status.js';
 import { SHOWN_EVENTS } from '../../src/dashboard/event-feed.js';
 import { INCIDENTS } from '../../src/dashboard/incidents.js';
 import { pageFile } from '../../src/dashboard/page-files.js';
@@ -12,7 +13,10 @@ import { projectFile, tableOf } from '../support/readme.js';
 
 // Scripts of the page. They have no type declarations.
 const WORDS: string = '../../src/dashboard/public/words.js';
-const { CODES, EVENTS, IGNORED, REFUSALS } = (await import(WORDS)) as Record<string, object>;
+const { CODES, EVENTS, FAILURES, IGNORED, REFUSALS } = (await import(WORDS)) as Record<
+  string,
+  object
+>;
 const INCIDENT_WORDS: string = '../../src/dashboard/public/incident-words.js';
 const { INCIDENTS: SAID, REFUSAL_ADVICE: ADVICE } = (await import(INCIDENT_WORDS)) as Record<
   string,
@@ -29,6 +33,7 @@ describe('the words of the dashboard', () => {
     expect(sorted(Object.keys(IGNORED!))).toEqual(
       sorted(Object.keys(new TrafficCounters().unhandled)),
     );
+    expect(sorted(Object.keys(FAILURES!))).toEqual(sorted(CLUSTER_FAILURES));
     expect(Object.keys(CODES!).map(Number)).toEqual(
       expect.arrayContaining(Object.values(CloseCode)),
     );

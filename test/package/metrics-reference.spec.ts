@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ISOLATION_METRICS } from 'nestjs-websocket-isolation/metrics';
 
+import { CLUSTER_FAILURES } from '../../src/cluster/cluster-status.js';
 import { projectFile, tableOf } from '../support/readme.js';
 
 const PREFIX = 'ws_isolation_';
@@ -24,6 +25,13 @@ describe('docs/metrics.md', () => {
         help,
       ]),
     );
+  });
+});
+
+describe('why commands to the cluster fail, in docs/metrics.md', () => {
+  it('has every reason of the code, and no other', () => {
+    const reasons = tableOf('docs/metrics.md', 'cluster-failures').map(([reason]) => reason);
+    expect(reasons).toEqual(CLUSTER_FAILURES.map((reason) => `\`${reason}\``));
   });
 });
 

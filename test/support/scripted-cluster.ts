@@ -7,7 +7,11 @@ import type {
   SlotHolder,
 } from '../../src/cluster/cluster-slots.js';
 import type { ClusterDelivery } from '../../src/cluster/cluster-delivery.js';
-import type { ClusterStatus } from '../../src/cluster/cluster-status.js';
+import {
+  CLUSTER_FAILURES,
+  type ClusterFailure,
+  type ClusterStatus,
+} from '../../src/cluster/cluster-status.js';
 
 /** A requested slot. */
 export class ScriptedLease implements ClusterLease {
@@ -26,6 +30,11 @@ export class ScriptedLease implements ClusterLease {
     this.releases += 1;
   }
 }
+
+const NO_FAILURES = Object.fromEntries(CLUSTER_FAILURES.map((reason) => [reason, 0])) as Record<
+  ClusterFailure,
+  number
+>;
 
 const NOTHING = { answers: new Map<string, never>(), silent: [] };
 
@@ -105,7 +114,7 @@ export class ScriptedCluster implements Cluster, ClusterSlots {
       nodeId: this.nodeId,
       nodes: [],
       leases: { held: this.leases.length, unleased: 0 },
-      counters: { failures: 0, lost: 0, evicted: 0, restored: 0, unreadable: 0 },
+      counters: { failures: NO_FAILURES, lost: 0, evicted: 0, restored: 0, unreadable: 0 },
       renewedAt: 0,
     };
   }

@@ -1,31 +1,38 @@
 import { $, el, reconcile, setText } from './dom.js';
-import { bytes, clockTime, duration, NO_DATA, percent, plural, rate, whole } from './words.js';
+import {
+  bytes,
+  clockTime,
+  clusterState,
+  duration,
+  FAILURES,
+  NO_DATA,
+  percent,
+  plural,
+  rate,
+  whole,
+} from './words.js';
 
 // The nodes of the cluster side by side, if there is one, and which limit is in force.
 
-const STATES = {
-  joining: 'joining',
-  up: 'limits count over all nodes',
-  local: 'Redis away: the limit per user counts on this node only',
-  open: 'Redis away: only the limit of the node counts',
-  closed: 'Redis away: new connections are refused',
-  left: 'left',
-};
-
 function note({ state, since, leases, counters, lastError }, now) {
   const parts = [
-    `${STATES[state] ?? state}, for ${duration(now - since)}`,
+    `${clusterState(state)}, for ${duration(now - since)}`,
     `${plural(leases.held, 'slot')} held here`,
   ];
   if (leases.unleased > 0) parts.push(`${whole(leases.unleased)} not counted elsewhere yet`);
   if (counters.lost > 0) parts.push(`${plural(counters.lost, 'slot')} lost`);
   if (counters.evicted > 0) parts.push(`${plural(counters.evicted, 'connection')} replaced`);
-  if (counters.failures > 0) parts.push(`${plural(counters.failures, 'command')} failed`);
+  const failures = Object.entries(counters.failures).filter(([, count]) => count > 0);
+  if (failures.length > 0) {
+    const sum = failures.reduce((total, [, count]) => total + count, 0);
+    const reasons = failures.map(([reason, count]) => `${FAILURES[reason]} ${whole(count)}`);
+    parts.push(`${plural(sum, 'command')} failed (${reasons.join(', ')})`);
+  }
   if (state !== 'up' && lastError) parts.push(lastError);
   return `${state === 'up' ? '✓' : '✗'} ${parts.join(' · ')}`;
 }
 
-// While the cluster is away, this process knows only what the other nodes were at the last heartbeat.
+// While Redis is away, this process knows only what the other nodes were at the last heartbeat.
 function statusOf(isDraining, isThis, { state, renewedAt }) {
   if (state !== 'up' && !isThis) return `? unknown since ${clockTime(renewedAt)}`;
   return isDraining ? '◑ draining' : '● up';

@@ -47,7 +47,7 @@ export const plural = (count, one, many = `${one}s`) =>
 
 export const REFUSALS = {
   starting: 'process starting',
-  draining: 'process going away',
+  draining: 'process draining',
   origin: 'wrong origin',
   'invalid-path': 'unreadable path',
   'pending-cap': 'too many handshakes',
@@ -56,13 +56,13 @@ export const REFUSALS = {
   'connect-rate': 'too many arrivals',
   'event-loop': 'process too busy',
   unauthorized: 'not signed in',
-  forbidden: 'not allowed',
+  forbidden: 'forbidden',
   'auth-failed': 'authenticator failed',
   timeout: 'handshake took too long',
   'invalid-context': 'invalid identity',
   'user-limit': 'user at the limit',
   'process-limit': 'process at the limit',
-  'cluster-unavailable': 'cluster away',
+  'cluster-unavailable': 'Redis away',
   'scope-failed': 'services failed to start',
 };
 
@@ -86,7 +86,18 @@ export const IGNORED = {
   failed: 'handler failed',
 };
 
-export const RUNS = { proactive: 'Proactive', emergency: 'Emergency', expired: 'Expired' };
+/** Why commands to Redis fail. */
+export const FAILURES = {
+  timeout: 'no reply in time',
+  connection: 'no connection',
+  denied: 'right missing',
+  'error-reply': 'error of Redis',
+  unreadable: 'unreadable reply',
+  backlog: 'too much waiting',
+  other: 'other',
+};
+
+export const RUNS = { proactive: 'Proactive', emergency: 'Emergency', expired: 'Manual' };
 
 export const CODES = {
   1000: 'normal',
@@ -109,8 +120,19 @@ export const CODES = {
   4443: 'unresponsive',
 };
 
+const CLUSTER_STATES = {
+  joining: 'Joining the cluster',
+  up: 'Limits count over all nodes',
+  local: 'Redis is away: the limit per user counts on this node only',
+  open: 'Redis is away: only the limit of the node counts',
+  closed: 'Redis is away: new connections are refused',
+  left: 'Left the cluster',
+};
+
+export const clusterState = (state) => CLUSTER_STATES[state] ?? state;
+
 export const code = (number) => (CODES[number] ? `${number} ${CODES[number]}` : String(number));
-const who = ({ userId }) => userId ?? 'Somebody unknown';
+const who = ({ userId }) => userId ?? 'An unknown user';
 
 const unanswered = ({ unconfirmed }) => `no answer from ${plural(unconfirmed.length, 'node')}`;
 
@@ -234,25 +256,25 @@ export const EVENTS = {
   'topic-refused': {
     kind: 'refusals',
     mark: '⊘',
-    say: (event) => `${who(event)} may not join ${event.topic ?? 'a topic'}: ${event.code}`,
+    say: (event) => `${who(event)} refused in ${event.topic ?? 'a topic'}: ${event.code}`,
   },
   'cluster-joined': {
     kind: 'cluster',
     mark: '⬡',
-    say: (event) => `Joined the cluster: ${plural(event.nodes, 'process', 'processes')}`,
+    say: (event) => `Joined the cluster: ${plural(event.nodes, 'node')}`,
   },
   'cluster-degraded': {
     kind: 'cluster',
     mark: '✗',
-    say: (event) => `The cluster is away (${event.cause}): now ${event.state}`,
+    say: (event) => `${clusterState(event.state)} (${event.cause})`,
   },
   'cluster-recovered': {
     kind: 'cluster',
     mark: '⬡',
-    say: (event) => `The cluster is back after ${duration(event.downMs)}`,
+    say: (event) => `Redis is back after ${duration(event.downMs)}`,
   },
   'cluster-warning': { kind: 'cluster', mark: '!', say: (event) => event.what },
-  'cluster-left': { kind: 'cluster', mark: '⬡', say: () => 'Left the cluster' },
+  'cluster-left': { kind: 'cluster', mark: '⬡', say: () => clusterState('left') },
   'drain-started': {
     kind: 'operators',
     mark: '⏻',
