@@ -189,7 +189,7 @@ export interface IsolationEvents {
   'cleanup-finished': CleanupReport;
   'leak-suspected': { subject: EventSubject; cause: string; ageMs: number; site?: string };
   'cluster-joined': { nodeId: string; nodes: number };
-  /** The cluster does not respond; `state` names the limit that is in force now. */
+  /** The cluster is away; `state` names the limit that is in force now. */
   'cluster-degraded': { state: ClusterState; cause: string };
   'cluster-recovered': { downMs: number; leases: number };
   /** The cluster works, but an operator should correct something about it. */

@@ -48,8 +48,8 @@ interface Confirmation {
   readonly unconfirmed: readonly string[];
   /**
    * Whether the cluster has recorded the request: then the unconfirmed nodes carry it out before they handle another
-   * message of these connections. If not, because Redis is unreachable, they do so when this process reaches Redis
-   * again, and never if this process ends before. True without a cluster.
+   * message of these connections. If not, because the cluster is away, they do so when it is back, and never if this
+   * process ends before. True without a cluster.
    */
   readonly isRecorded: boolean;
 }

@@ -21,7 +21,7 @@ export class ManagerLimitError extends IsolationError {
   }
 }
 
-/** The cluster is unreachable, and `onUnavailable` is `'closed'`: connections are refused meanwhile. */
+/** The cluster is away, and `onUnavailable` is `'closed'`: connections are refused meanwhile. */
 export class ClusterUnavailableError extends IsolationError {
   constructor(
     /** Milliseconds after which a retry may succeed. */
@@ -29,7 +29,7 @@ export class ClusterUnavailableError extends IsolationError {
   ) {
     super(
       'CLUSTER_UNAVAILABLE',
-      "The cluster that counts the connections of all nodes is unreachable, and onUnavailable is 'closed'. " +
+      "The cluster that counts the connections of all nodes is away, and onUnavailable is 'closed'. " +
         `Try again in ${retryAfterMs} ms; to admit connections meanwhile, set onUnavailable to 'local'.`,
     );
   }

@@ -49,7 +49,7 @@ export class SlotReservations {
    * Returns a manager that holds a slot, or a promise of it where the arrival has to wait. Throws, or rejects with:
    *
    * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
-   * @throws {ClusterUnavailableError} when the cluster is unreachable and `onUnavailable` is `'closed'`
+   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
    * @throws {ManagerClosedError} when the manager was closed while it waited
    */
   take(context: UserExecutionContext): WebSocketManager | Promise<WebSocketManager> {

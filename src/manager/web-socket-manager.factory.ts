@@ -77,7 +77,7 @@ export class WebSocketManagerFactory {
    * @throws {InvalidContextError} for a context that this library has not created: a copy, a look-alike
    * @throws {TypeError} for a socket without the methods of a `ws` socket
    * @throws {ManagerLimitError} when all slots are in use, here or in the cluster
-   * @throws {ClusterUnavailableError} when the cluster is unreachable and `onUnavailable` is `'closed'`
+   * @throws {ClusterUnavailableError} when the cluster is away and `onUnavailable` is `'closed'`
    * @throws {IsolationViolationError} when the connection belongs to another user, or the socket to another connection
    * @throws {ManagerClosedError} after `shutdown()`
    */

@@ -177,7 +177,7 @@ describe('the topics of the dashboard, in a browser', () => {
     expect((await client.next('unsubscribed')).data).toEqual({ topic: 'tea', reason: 'removed' });
     await eventually(async () => expect(await text('#detail-topics-title')).toBe('In 1 topic'));
     await eventually(async () =>
-      expect(await text('#feed')).toContain('victim may not join vip: TOPIC_FORBIDDEN'),
+      expect(await text('#feed')).toContain('victim refused in vip: TOPIC_FORBIDDEN'),
     );
     expect(await text('#topics-note')).toContain('refused subscriptions: 1 × TOPIC_FORBIDDEN');
     // From there to the topic, and on to a user in it.

@@ -201,7 +201,7 @@ describe('incidents', () => {
     );
   });
 
-  it('tell since when Redis does not respond', async () => {
+  it('tell since when Redis is away', async () => {
     await using redis = await TestRedis.start();
     const node = (nodeName: string): Promise<TestApp> =>
       start({ cluster: redisCluster({ url: redis.url, nodeName, heartbeatMs: 300 }) });

@@ -9,7 +9,7 @@ function rest({ silent = [], isRecorded = true, isEnding = false }) {
   if (isEnding) return ' on this node; some have not ended yet';
   if (!isRecorded) {
     const nodes = silent.length > 0 ? silent.join(', ') : 'the other nodes';
-    return `. Redis does not respond: done on ${nodes} when it does, if this process still runs then`;
+    return `. Redis is away: done on ${nodes} when it is back, if this process still runs then`;
   }
   if (silent.length === 0) return '';
   return `. ${silent.join(', ')} did not answer: done there when the node reaches Redis again`;

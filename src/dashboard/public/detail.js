@@ -58,7 +58,7 @@ function heldWords({ slots, elsewhere }) {
   const all = `${slots.held + others} of ${slots.limit}`;
   if (others === 0) return all;
   const there = elsewhere.map(({ node, connections }) => `${connections} on ${node}`);
-  return `${all}: ${[`${slots.held} on this process`, ...there].join(', ')}`;
+  return `${all}: ${[`${slots.held} on this node`, ...there].join(', ')}`;
 }
 
 function closingWords({ code, reason, initiator, sinceMs }) {

@@ -51,18 +51,19 @@ function trend(count, before) {
  */
 export const INCIDENTS = {
   'isolation-violated': {
-    say: ({ count }) => `${plural(count, 'access', 'accesses')} to another user or thread refused`,
+    say: ({ count }) =>
+      `${plural(count, 'isolation violation')}: code tried to reach another user or thread`,
     advice: 'The isolation held. Read the event: it names the user and the code that tried.',
     section: 'feed-title',
     events: 'problems',
   },
   leaking: {
-    say: ({ count }) => `${plural(count, 'closed connection')} may still be in memory`,
+    say: ({ count }) => `${plural(count, 'leak suspect')}: closed, and perhaps still in memory`,
     advice: 'The table names what has not ended, and where it was made.',
     section: 'leaks-title',
   },
   'cluster-away': {
-    say: ({ what }) => `Redis does not respond${what ? `: ${what}` : ''}`,
+    say: ({ what }) => `Redis is away${what ? `: ${what}` : ''}`,
     advice:
       'Check Redis and the network to it. Limits and delivery work on each node by itself until it is back.',
     section: 'cluster-title',
@@ -84,7 +85,7 @@ export const INCIDENTS = {
   },
   failing: {
     say: ({ count, before }) =>
-      `${plural(count, 'message')} a minute end in an exception${trend(count, before)}`,
+      `${plural(count, 'message')} a minute fail in a handler${trend(count, before)}`,
     advice: ({ node }) =>
       node ? ELSEWHERE : 'The log has the stack. Did it begin with a deployment?',
     section: 'feed-title',
