@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 
 import type { AdmissionOptions } from '../config/admission-options.js';
 import type { Clock, Release } from '../time/clock.js';
+import { spreadFrom } from '../time/back-off.js';
 import { type DelayWindow, EventLoopDelay } from '../time/event-loop-delay.js';
 import { AddressTable } from './address-table.js';
 import { ArrivalRate } from './arrival-rate.js';
@@ -22,6 +23,8 @@ export interface Visitor {
 
 /** The median of a short time: one long turn is no overload, and an overload is noticed within a second. */
 const DELAY: DelayWindow = { resolutionMs: 10, windowMs: 250, percentile: 50 };
+/** Least `retryAfterMs` while the event loop is delayed: a reading covers two windows. At most twice of it, at random. */
+const RECOVERY_MS = 2 * DELAY.windowMs;
 /** Returning clients are admitted up to this multiple of the delay at which newcomers are refused. */
 const RETURNING_DELAY = 2;
 
@@ -68,7 +71,9 @@ export class Admission {
     const most = this.options.maxEventLoopDelayMs!;
     const { ms } = this.#delay;
     if (ms <= most || (ms <= most * RETURNING_DELAY && isReturning())) return undefined;
-    return { reason: 'event-loop' };
+    // They take places in the queue too: otherwise they come together while its tokens have been left unused.
+    const retryAfterMs = Math.max(spreadFrom(RECOVERY_MS), this.#place(isReturning()));
+    return { reason: 'event-loop', retryAfterMs };
   }
 
   /** Takes a token of the process for an arrival that nothing else refuses. */
@@ -78,11 +83,16 @@ export class Admission {
     if (this.#rate.take(now) || (isReturning() && this.#rate.take(now, this.options.burst))) {
       return undefined;
     }
-    return { reason: 'connect-rate', retryAfterMs: this.#rate.queue(now, isReturning()) };
+    return { reason: 'connect-rate', retryAfterMs: this.#place(isReturning()) };
   }
 
   /** Counts the socket of an arrival that was admitted, until it closes. */
   hold({ address }: Visitor, socket: Duplex): void {
     if (address !== undefined) this.#addresses?.hold(address, socket);
+  }
+
+  // The next place in the queue of the process: milliseconds until its turn.
+  #place(isReturning: boolean): number {
+    return this.#rate.queue(this.clock.now(), isReturning);
   }
 }

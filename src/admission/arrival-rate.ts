@@ -4,12 +4,19 @@ import { TokenBucket } from '../structures/token-bucket.js';
 const LONGEST_WAIT_MS = 60_000;
 /** By how much of its wait a client comes before its turn, at random and at most. */
 const JITTER = 0.1;
+/**
+ * Every turn is given to three clients; those that find no token get another turn. Behind a proxy, a client comes back
+ * to any process of several. A proxy that prefers the one with the fewest connections sends it more than its share of
+ * those that are refused; with turns for one client each, they would take several times as long, while the tokens of
+ * the other processes stay unused.
+ */
+const CLIENTS_PER_TURN = 3;
 const SECOND_MS = 1_000;
 
 /**
  * A token bucket over arrivals, and the queue of those that it refused. No client is kept: each refused one gets the
- * next turn of the queue, which is emptied by time alone, at the rate of the bucket. So those who were refused together
- * come back one after another, at a rate that the bucket admits.
+ * next place in the queue, which is emptied by time alone. So those who were refused together come back one after
+ * another, somewhat faster than the bucket fills up: it is neither idle nor flooded.
  */
 export class ArrivalRate {
   readonly #bucket: TokenBucket;
@@ -41,12 +48,13 @@ export class ArrivalRate {
     return this.#bucket.take(now, overdraft);
   }
 
-  /** Gives a refused client the next turn of its queue: milliseconds until then, with jitter. */
+  /** Gives a refused client the next place in its queue: milliseconds until its turn, with jitter. */
   queue(now: number, isReturning: boolean): number {
-    const turnMs = SECOND_MS / this.perSecond;
-    const missingMs = this.#bucket.missing * turnMs;
+    const tokenMs = SECOND_MS / this.perSecond;
+    const missingMs = this.#bucket.missing * tokenMs;
     const until = isReturning ? this.#returningUntil : this.#newcomersUntil;
-    const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(missingMs, until - now) + turnMs);
+    const aheadMs = Math.max(missingMs, until - now);
+    const waitMs = Math.min(LONGEST_WAIT_MS, aheadMs + tokenMs / CLIENTS_PER_TURN);
     if (isReturning) this.#returningUntil = now + waitMs;
     else this.#newcomersUntil = now + waitMs;
     // Those beyond the end of the longest queue must not all come at its end.
