@@ -8,6 +8,9 @@ import {
   type StormClient,
   type StormClientOwner,
 } from './storm-client.js';
+import { type TurnDelay, TurnDelays } from './turn-delays.js';
+
+const delays = new TurnDelays();
 
 /** Loopback addresses of a process: each has its own range of ports. */
 const ADDRESSES = 4;
@@ -32,7 +35,12 @@ export interface CrowdState {
   readonly failed: number;
 }
 
+type Whereabouts = 'connecting' | 'open' | 'waiting' | 'closed for good';
+
 class Member implements StormClientOwner {
+  /** Of a client that is not served: what it is doing, and since when. */
+  where: Whereabouts = 'connecting';
+  since = performance.now();
   client: StormClient | undefined;
   node = 0;
   isServed = false;
@@ -41,7 +49,12 @@ class Member implements StormClientOwner {
   #said = new Map<number, number>();
   #first = 0;
 
+  attempted(): void {
+    this.#is('connecting');
+  }
+
   opened(): void {
+    this.#is('open');
     lastHello += 1;
     this.#first = lastHello;
     this.client!.sayHello(lastHello);
@@ -58,7 +71,8 @@ class Member implements StormClientOwner {
     if (hasBegun) servedAt.push(Date.now());
   }
 
-  ended(): void {
+  ended(isForGood = false): void {
+    this.#is(isForGood ? 'closed for good' : 'waiting');
     this.#said.clear();
     if (hasBegun && !this.isServed) failed += 1;
     if (!this.isServed) return;
@@ -75,6 +89,19 @@ class Member implements StormClientOwner {
     this.#said.set(lastHello, performance.now());
     this.client!.sayHello(lastHello);
   }
+
+  #is(where: Whereabouts): void {
+    this.where = where;
+    this.since = performance.now();
+  }
+}
+
+/** What the clients that are not served are doing, for a report on those that never are. */
+function whereabouts(): string[] {
+  const now = performance.now();
+  return members
+    .filter(({ isServed }) => !isServed)
+    .map(({ where, since }) => `${where} for ${((now - since) / 1_000).toFixed(1)} s`);
 }
 
 let members: Member[] = [];
@@ -105,6 +132,11 @@ const methods = {
   },
 
   state: (): CrowdState => ({ cut, served, failed }),
+
+  whereabouts,
+
+  /** How long answers have waited in this process since the last call. */
+  delays: (): TurnDelay => delays.take(),
 
   /** How many clients each node serves, by its process. */
   nodes(): Record<number, number> {

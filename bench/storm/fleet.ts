@@ -2,6 +2,7 @@ import { freePort } from '../../lab/free-port.js';
 import { Remote } from '../../lab/remote.js';
 import type { NodeOptions, StormEvent } from './candidates.js';
 import type { NodeMethods } from './node.process.js';
+import type { TurnDelay } from './turn-delays.js';
 
 const NODES = 3;
 
@@ -32,6 +33,10 @@ class Node {
   async usage(): Promise<Usage> {
     const { cpuMs, mostMb } = await this.#process.call('usage');
     return { cpuMs: cpuMs - this.#cpuBefore, mostMb };
+  }
+
+  delays(): Promise<TurnDelay> {
+    return this.#process.call('delays');
   }
 
   end(signal: NodeJS.Signals): Promise<void> {
@@ -87,6 +92,15 @@ export class Fleet implements AsyncDisposable {
     return {
       cpuMs: each.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
       mostMb: Math.max(...each.map(({ mostMb }) => mostMb)),
+    };
+  }
+
+  /** How long messages have waited in the nodes that run since the last call: the longest of them. */
+  async delays(): Promise<TurnDelay> {
+    const each = await Promise.all([...this.#running.values()].map((node) => node.delays()));
+    return {
+      p99: Math.max(...each.map(({ p99 }) => p99)),
+      ownP99: Math.max(...each.map(({ ownP99 }) => ownP99)),
     };
   }
 

@@ -12,6 +12,7 @@ async function run(settings: StormSettings): Promise<void> {
         const result = await storm(settings, proxy, event, candidate);
         results.push(result);
         console.log(line(result));
+        for (const where of result.whereabouts.slice(0, 20)) console.log(`  not served: ${where}`);
         // After each storm: all of them together take long, and a part of them is a result too.
         if (settings.isReport) await writeReport(settings, results);
       }

@@ -17,6 +17,7 @@ import type { WebSocket } from 'ws';
 
 import { answer } from '../../lab/remote.js';
 import { candidateNamed, type NodeOptions, PATH } from './candidates.js';
+import { type TurnDelay, TurnDelays } from './turn-delays.js';
 
 /** The same for all candidates: about 1 ms of processor time, for a token to verify and a session to load. */
 function identify({ url = '' }: IncomingMessage): { userId: string } | null {
@@ -75,6 +76,8 @@ function isolated({ candidate, perSecond, burst, spreadMs }: NodeOptions): Dynam
   };
 }
 
+let delays: TurnDelays | undefined;
+
 const methods = {
   async start(options: NodeOptions): Promise<void> {
     const { isOurs } = candidateNamed(options.candidate);
@@ -83,6 +86,7 @@ const methods = {
     if (!isOurs) app.useWebSocketAdapter(new WsAdapter(app));
     app.enableShutdownHooks();
     await app.listen(options.port, '127.0.0.1');
+    delays = new TurnDelays();
   },
 
   /** Milliseconds of processor time, and the most memory that the process has had, in MB. */
@@ -90,6 +94,9 @@ const methods = {
     const { user, system } = process.cpuUsage();
     return { cpuMs: (user + system) / 1_000, mostMb: process.resourceUsage().maxRSS / 1_024 };
   },
+
+  /** How long messages have waited in this process since the last call. */
+  delays: (): TurnDelay => delays!.take(),
 
   pid: (): number => process.pid,
 };

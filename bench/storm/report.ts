@@ -22,6 +22,8 @@ const HEADER = [
   'Failed attempts',
   'p99 calm',
   'p99 in the storm',
+  'in the node, and by its work',
+  'in the probes',
   'CPU of the nodes',
   'Memory of a node',
 ];
@@ -40,6 +42,8 @@ function cells(result: StormResult): string[] {
     stormP99 === undefined
       ? '–'
       : `${stormP99.toFixed(1)} ms (${(stormP99 / calmP99).toFixed(1)} ×)`,
+    `${result.nodeDelay.p99.toFixed(1)} / ${result.nodeDelay.ownP99.toFixed(1)} ms`,
+    `${result.probeDelay.p99.toFixed(1)} / ${result.probeDelay.ownP99.toFixed(1)} ms`,
     seconds(result.cpuMs),
     `${result.mostMb.toFixed(0)} MB`,
   ];

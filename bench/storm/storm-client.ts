@@ -4,6 +4,8 @@ import { connect } from 'nestjs-websocket-isolation/client';
 
 /** Milliseconds after which a naive client tries again. */
 const RETRY_MS = 1_000;
+/** As in the client of this library. Without it, `ws` waits for a response for ever. */
+const CONNECT_TIMEOUT_MS = 20_000;
 
 /** The answer to a hello: the process that gave it, and the number of the hello. */
 export interface HelloAnswer {
@@ -13,11 +15,13 @@ export interface HelloAnswer {
 
 /** Is told what happens to a client. */
 export interface StormClientOwner {
+  /** An attempt begins. */
+  attempted(): void;
   /** A connection is open. It may be closed at once: then it was a refusal. */
   opened(): void;
   answered(answer: HelloAnswer): void;
-  /** A connection, or an attempt at one, has ended. */
-  ended(): void;
+  /** A connection, or an attempt at one, has ended. Another attempt follows, unless it `isForGood`. */
+  ended(isForGood?: boolean): void;
 }
 
 /** A client that comes back. */
@@ -32,7 +36,11 @@ type From = new (url: string, protocols: string[]) => WebSocket;
 export function fromAddress(localAddress: string): From {
   return class extends WebSocket {
     constructor(url: string, protocols: string[]) {
-      super(url, protocols, { localAddress, perMessageDeflate: false });
+      super(url, protocols, {
+        localAddress,
+        perMessageDeflate: false,
+        handshakeTimeout: CONNECT_TIMEOUT_MS,
+      });
     }
   };
 }
@@ -43,7 +51,8 @@ export function ourClient(url: string, Socket: From, owner: StormClientOwner): S
   client.on('hello', (given: HelloAnswer) => owner.answered(given));
   client.onState(({ state }) => {
     if (state === 'open') owner.opened();
-    else if (state === 'waiting') owner.ended();
+    else if (state === 'connecting') owner.attempted();
+    else owner.ended(state === 'closed');
   });
   return {
     sayHello: (number) => void client.send('hello', number),
@@ -57,6 +66,7 @@ export function naiveClient(url: string, Socket: From, owner: StormClientOwner):
   let retry: NodeJS.Timeout | undefined;
   let isOver = false;
   const attempt = (): void => {
+    owner.attempted();
     socket = new Socket(url, []);
     socket.on('open', () => owner.opened());
     socket.on('message', (frame: Buffer) => {

@@ -7,6 +7,7 @@ import { PATH, type StormCandidate, type StormEvent } from './candidates.js';
 import type { CrowdMethods, CrowdState } from './clients.process.js';
 import { Fleet } from './fleet.js';
 import type { StormSettings } from './settings.js';
+import type { TurnDelay } from './turn-delays.js';
 
 /** Clients whose messages are measured, in a process of their own, and their messages per second. */
 const PROBES = 60;
@@ -37,6 +38,12 @@ export interface StormResult {
   /** Of messages of clients that kept their connection, in milliseconds. `undefined` where no client kept one. */
   readonly calmP99: number;
   readonly stormP99: number | undefined;
+  /** How long messages waited in the nodes during the storm: in the node where they waited longest. */
+  readonly nodeDelay: TurnDelay;
+  /** How long answers waited in the process that measures. */
+  readonly probeDelay: TurnDelay;
+  /** What the clients that were not served again in time were doing. */
+  readonly whereabouts: readonly string[];
   readonly cpuMs: number;
   readonly mostMb: number;
   /** When clients were served again, in milliseconds since the beginning, sorted. */
@@ -68,11 +75,14 @@ export async function storm(
     const expected = await countOn(crowds, victims);
     await Promise.all(crowds.map((crowd) => crowd.call('begin')));
     await fleet.begin();
+    await Promise.all([fleet.delays(), probes.call('delays')]);
     const startedAt = Date.now();
     const passed = fleet.suffer(event).then(() => Date.now() - startedAt);
     const state = await untilServed(crowds, expected, settings, startedAt);
     const latencies = await probes.call('latencies');
+    const probeDelay = await probes.call('delays');
     const upMs = await passed;
+    const nodeDelay = await fleet.delays();
     const served = (await Promise.all(crowds.map((crowd) => crowd.call('servedAt')))).flat();
     const servedAt = served.map((at) => at - startedAt).toSorted((a, b) => a - b);
     return {
@@ -87,6 +97,9 @@ export async function storm(
       failedAttempts: state.failed,
       calmP99,
       stormP99: event === 'all' ? undefined : percentile(latencies, 0.99),
+      nodeDelay,
+      probeDelay,
+      whereabouts: await whereaboutsIn(crowds),
       ...(await fleet.usage()),
       servedAt,
     };
@@ -127,7 +140,20 @@ async function openAll(
       }),
     ),
   );
-  while ((await stateOf(crowds)).served < total(settings)) await pause(LOOK_MS);
+  const startedAt = Date.now();
+  while ((await stateOf(crowds)).served < total(settings)) {
+    if (Date.now() - startedAt > LONGEST_MS) {
+      const missing = await whereaboutsIn(crowds);
+      throw new Error(
+        `Before the storm, ${missing.length} clients have no answer: ${missing.slice(0, 20).join('; ')}`,
+      );
+    }
+    await pause(LOOK_MS);
+  }
+}
+
+async function whereaboutsIn(crowds: readonly Clients[]): Promise<string[]> {
+  return (await Promise.all(crowds.map((crowd) => crowd.call('whereabouts')))).flat();
 }
 
 async function stateOf(crowds: readonly Clients[]): Promise<CrowdState> {
