@@ -1,10 +1,10 @@
 import { HttpException } from '@nestjs/common';
 
-/** The status of a Nest `HttpException`; `undefined` for any other error. */
+/** The status of a Nest `HttpException`; `undefined` for any other error. Never throws, whatever the error is. */
 export function httpStatusOf(error: unknown): number | undefined {
-  if (error instanceof HttpException) return error.getStatus();
-  // An exception from another copy of Nest is not an instance of this `HttpException`. Its status counts all the same.
   try {
+    if (error instanceof HttpException) return error.getStatus();
+    // An exception from another copy of Nest is not an instance of this `HttpException`. Its status counts all the same.
     const { getStatus } = (error ?? {}) as { getStatus?: () => unknown };
     const status = typeof getStatus === 'function' ? getStatus.call(error) : undefined;
     return typeof status === 'number' ? status : undefined;

@@ -8,9 +8,17 @@ const SHORTEST = 6;
 
 /**
  * Returns the error without the credentials of the request, so that it may be logged. Authenticators often quote a
- * token that they could not read.
+ * token that they could not read. Never throws: an error may have getters that do.
  */
 export function withoutCredentials(error: unknown, request: IncomingMessage): unknown {
+  try {
+    return redacted(error, request);
+  } catch {
+    return 'an error that cannot be read';
+  }
+}
+
+function redacted(error: unknown, request: IncomingMessage): unknown {
   const credentials = credentialsOf(request);
   const clean = (text: string): string =>
     credentials.reduce((cleaned, credential) => cleaned.replaceAll(credential, '[redacted]'), text);

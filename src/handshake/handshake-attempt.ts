@@ -97,7 +97,14 @@ export class HandshakeAttempt {
   }
 
   #fail<Subject, T>(error: unknown, step: HandshakeStep<Subject, T>, subject: Subject): void {
-    this.refuse(step.failed ? step.failed(error, subject) : error);
+    let reason = error;
+    try {
+      if (step.failed) reason = step.failed(error, subject);
+    } catch (unreadable) {
+      // To read an error of the app is to run code of the app: its getters.
+      reason = unreadable;
+    }
+    this.refuse(reason);
   }
 
   admit(manager: WebSocketManager): void {
@@ -146,7 +153,13 @@ export class HandshakeAttempt {
       this.#controller?.abort(outcome === 'gone' ? outcome : outcome.refusal.reason);
       if (this.manager) abandon(this.manager);
     }
-    this.owner.handshakeEnded(outcome);
+    try {
+      this.owner.handshakeEnded(outcome);
+    } catch (error) {
+      // The attempt is over, so no other code would end the socket.
+      this.socket.destroy();
+      throw error;
+    }
   }
 }
 

@@ -126,8 +126,16 @@ export function draining(): Refusal {
   return refusedForNow('draining');
 }
 
-/** The refusal for an error that ended a handshake. */
+/** The refusal for an error that ended a handshake. Never throws, whatever the error is. */
 export function refusalOf(error: unknown): Refusal {
+  try {
+    return refusalByClass(error);
+  } catch {
+    return refusalFor('auth-failed', { error });
+  }
+}
+
+function refusalByClass(error: unknown): Refusal {
   if (error instanceof HandshakeRefused) return error.refusal;
   if (error instanceof InvalidContextError) {
     return refusalFor('invalid-context', { error });
