@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -121,13 +120,13 @@ async function start(): Promise<number> {
       },
     },
   });
-  return (testApp.app.getHttpServer() as Server & { address(): AddressInfo }).address().port;
+  return testApp.port;
 }
 
 function requestFor(does: string, user: string): string {
   const path = `/ends?token=${TOKEN}&user=${user}&does=${encodeURIComponent(does)}`;
   const faults = [{ 'Sec-WebSocket-Version': '7' }, { 'Sec-WebSocket-Key': 'x' }, {}, {}, {}, {}];
-  return upgradeRequest(path, faults[random(faults.length)] as Record<string, string>);
+  return upgradeRequest(path, faults[random(faults.length)]);
 }
 
 /** Sends a request as clients on bad lines do, and may leave at any moment. Resolves to whether it has stayed. */
