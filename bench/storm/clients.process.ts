@@ -1,4 +1,6 @@
 // A crowd of clients, in a separate process.
+import { constants, setPriority } from 'node:os';
+
 import { answer } from '../../lab/remote.js';
 import {
   fromAddress,
@@ -23,6 +25,8 @@ export interface Crowd {
   readonly perSecond: number;
   /** Makes users and addresses of several crowds differ. */
   readonly number: number;
+  /** Whether its messages are measured. */
+  readonly isMeasured: boolean;
 }
 
 /** What has become of a crowd since the storm began. */
@@ -114,7 +118,9 @@ let asking: NodeJS.Timeout | undefined;
 
 const methods = {
   /** Opens clients at a constant rate. They need not be served when it resolves. */
-  async open({ url, isOurs, count, perSecond, number }: Crowd): Promise<void> {
+  async open({ url, isOurs, count, perSecond, number, isMeasured }: Crowd): Promise<void> {
+    // Real clients have machines of their own: a crowd takes what the nodes and the proxy leave.
+    if (!isMeasured) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
     const make = isOurs ? ourClient : naiveClient;
     const startedAt = performance.now();
     while (members.length < count) {

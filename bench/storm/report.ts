@@ -130,12 +130,13 @@ function eventsOf(
 
 function method({ clients, perSecond, burst, spreadMs }: StormSettings): string {
   return [
-    `- ${clients} clients are connected to three nodes (processes of their own) through one proxy, and 60 more, in a process of their own, send 200 messages per second in total. All of it runs on the one machine that is named below, so processor time is what everybody competes for.`,
+    `- ${clients} clients are connected to three nodes (processes of their own) through one proxy, and 60 more, in a process of their own, send 200 messages per second in total. All of it runs on the one machine that is named below, so processor time is what everybody competes for; only the ${clients} run with a lower priority, as they would not compete on machines of their own.`,
     '- nginx and HAProxy are real ones, from Debian, with the configuration of [the deployment guide](guide/deployment.md), taken out of its page. Envoy is not among the packages of Debian, and was not run.',
     '- A connect costs each server about 1 ms of processor time (`scrypt`), which stands for verifying a token and loading a session.',
-    "- With ours, the clients are `nestjs-websocket-isolation/client` at its defaults. With stock Nest (`WsAdapter`), they are what is usually written: they try again every second. A client is served when it has an answer, not when its socket is open: a refused client's socket opens first.",
+    "- With ours, the clients are `nestjs-websocket-isolation/client` at its defaults. With stock Nest (`WsAdapter`), they are what is usually written: they try again every second, and give an attempt up after 20 s, as ours do. A client is served when it has an answer, not when its socket is open: a refused client's socket opens first.",
     `- Admission: \`perSecond: ${perSecond}, burst: ${burst}, maxEventLoopDelayMs: 250\` on each node, \`shutdown.spreadMs: ${spreadMs}\`, \`rejectWith: 'close-behind-proxy'\`. The prediction is the number of clients that were cut, beyond one burst of each node that stays, at the rate of these nodes; in a drain, at least \`spreadMs\`, and where all nodes are started again, from the end of their boot on.`,
-    '- p99 is the latency of messages of clients that kept their connection: in the five seconds before, and until all are served. CPU is that of the nodes that run at the end, without their boot. Memory is the most that any of these has had.',
+    '- p99 is the latency of messages of clients that kept their connection: in the five seconds before, and until all are served. It is measured in a process that competes for the cores with the nodes, the proxy and the other clients. Two columns separate that: for how long a message waited in a node until it could be read (p99, in the worst node), and for how long of that the node was at work itself; and the same for answers in the process that measures. Where a node waits for longer than it works, it had no processor. All times end with the storm.',
+    '- CPU is that of the nodes that run at the end, without their boot. Memory is the most that any of these has had.',
   ].join('\n');
 }
 

@@ -117,7 +117,7 @@ function total({ clients }: StormSettings): number {
 }
 
 /** Arrivals per second before the storm, without admission. With it, they are slow enough that nobody is refused. */
-const OPENING_PER_SECOND = 300;
+const OPENING_PER_SECOND = 400;
 
 // The first crowd are the probes.
 async function openAll(
@@ -135,6 +135,7 @@ async function openAll(
         url,
         isOurs,
         number,
+        isMeasured: number === 0,
         count: number === 0 ? PROBES : Math.min(each, clients - (number - 1) * each),
         perSecond: openingPerSecond / crowds.length,
       }),
