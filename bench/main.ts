@@ -5,6 +5,7 @@ import { calls } from './measures/calls.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
 import { crowd } from './measures/crowd.js';
+import { deflate } from './measures/deflate.js';
 import { delivery } from './measures/delivery.js';
 import { echo } from './measures/echo.js';
 import { fanOut } from './measures/fan-out.js';
@@ -14,6 +15,8 @@ import { managers } from './measures/managers.js';
 import { type Bench, type Measure } from './measures/measure.js';
 import { memory } from './measures/memory.js';
 import { refusals } from './measures/refusals.js';
+import { releases } from './measures/releases.js';
+import { scaling } from './measures/scaling.js';
 import { slots } from './measures/slots.js';
 import { streams } from './measures/streams.js';
 import { topics } from './measures/topics.js';
@@ -26,6 +29,8 @@ import {
   ManagerCounts,
   MembershipWays,
   RequestWays,
+  ScaleWays,
+  SlotCycleWays,
   SlotWays,
   StreamMemory,
 } from './metrics.js';
@@ -39,7 +44,9 @@ import { readSettings, type Settings, USAGE } from './settings.js';
 
 const measures: readonly Measure[] = [
   echo,
+  releases,
   crowd,
+  deflate,
   latency,
   connect,
   refusals,
@@ -53,6 +60,7 @@ const measures: readonly Measure[] = [
   heartbeat,
   delivery,
   slots,
+  scaling,
 ];
 
 /** The subjects that values belong to, in the order of the tables. */
@@ -62,6 +70,8 @@ const SUBJECTS = [
   ...ManagerCounts.map(liveManagers),
   ...DeliveryWays,
   ...SlotWays,
+  ...SlotCycleWays,
+  ...ScaleWays,
   ...MembershipWays,
   ...RequestWays,
   ...AskWays,
@@ -72,7 +82,10 @@ const SUBJECTS = [
 /** The measures that have promised ratios. */
 const PROMISED: readonly Measure[] = [
   echo,
+  releases,
   crowd,
+  deflate,
+  latency,
   connect,
   refusals,
   memory,
@@ -81,6 +94,8 @@ const PROMISED: readonly Measure[] = [
   fanOut,
   topics,
   managers,
+  delivery,
+  slots,
 ];
 
 function chosen({ measures: names, runs }: Settings): readonly Measure[] {
@@ -112,7 +127,7 @@ async function run(settings: Settings): Promise<void> {
   const results = await measureOnce(settings);
   const series = results.all(SUBJECTS);
   for (const one of series) console.log(`${seriesTable(one)}\n`);
-  const ratios = ratiosOf(results, settings.idle[0]!);
+  const ratios = ratiosOf(results);
   console.log(ratioTable(ratios));
   const values = series.map(({ metric, subjects }) => ({
     ...metric,
@@ -132,7 +147,7 @@ async function profile(settings: Settings, { name }: Candidate): Promise<void> {
 async function repeat(settings: Settings): Promise<void> {
   const runs: Ratio[][] = [];
   while (runs.length < settings.runs) {
-    runs.push(ratiosOf(await measureOnce(settings), settings.idle[0]!));
+    runs.push(ratiosOf(await measureOnce(settings)));
     console.log(`${runsTable(runs)}\n`);
   }
   await writeJson(settings, { runs });

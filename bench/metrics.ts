@@ -9,10 +9,14 @@ export interface Metric {
 export const EchoSizes = [64, 1024, 4096, 16_384] as const;
 /** The sizes of the messages of a crowd: {@link metrics.crowdCpu}. */
 export const CrowdSizes = [64, 4096] as const;
+/** The lines of Node.js on which echoes are compared. */
+export const NodeLines = ['20', '22', '24'] as const;
 export const ManagerCounts = [1_000, 10_000, 100_000, 1_000_000] as const;
 
 /** A plain Redis command, and the library's slot. */
 export const SlotWays = ['plain SET', 'slot'] as const;
+/** The same, with what ends it. */
+export const SlotCycleWays = ['SET and DEL', 'slot taken and given back'] as const;
 /** What may become of an arrival. */
 export const ArrivalWays = [
   'accepted',
@@ -21,7 +25,12 @@ export const ArrivalWays = [
 ] as const;
 export type ArrivalWay = (typeof ArrivalWays)[number];
 /** The ways to send a message to another node. */
-export const DeliveryWays = ['plain PUBLISH', 'toUser', 'toThread, resume'] as const;
+export const DeliveryWays = [
+  'PUBLISH by hand',
+  'toUser',
+  'toThread, resume',
+  'room of Socket.IO',
+] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
 /** The ways to keep which connections are in which topic. */
 export const MembershipWays = ['Map of Sets by hand', 'join, leave'] as const;
@@ -39,6 +48,13 @@ export const AskWays = ['Map and timers by hand', 'manager.ask'] as const;
 export const ItemWays = ['manager.send', 'async *'] as const;
 /** What resident memory is compared with: that of the same process, and what streams may add. */
 export const StreamMemory = ['idle, and 64 MiB', 'streaming'] as const;
+/** The processes of one machine. */
+export const ScaleWays = [
+  'one process',
+  'two processes, a port each',
+  'two processes of node:cluster',
+] as const;
+export type ScaleWay = (typeof ScaleWays)[number];
 /** The numbers of topics that each connection is in. */
 export const TopicsEach = [1, 3, 10] as const;
 
@@ -57,6 +73,18 @@ export const metrics = {
     title: `Echoes per second, ${sizeName(bytes)}`,
     unit: '1/s',
     digits: 0,
+  }),
+  echoCpuOn: (line: string): Metric => ({
+    id: `echo.64.cpu.node-${line}`,
+    title: `CPU per echo, ${sizeName(64)}, Node ${line}`,
+    unit: 'µs',
+    digits: 1,
+  }),
+  deflatedCpu: (bytes: number): Metric => ({
+    id: 'deflate.cpu',
+    title: `CPU per compressed echo, ${sizeName(bytes)}`,
+    unit: 'µs',
+    digits: 1,
   }),
   crowdCpu: (bytes: number): Metric => ({
     id: `crowd.${bytes}.cpu`,
@@ -81,6 +109,12 @@ export const metrics = {
     title: `From node to node, ${percentile} at ${inThousands(perSecond)} messages per second`,
     unit: 'ms',
     digits: 2,
+  }),
+  deliveryCpu: (): Metric => ({
+    id: 'delivery.cpu',
+    title: 'CPU of both nodes per message to one user of the other node',
+    unit: 'µs',
+    digits: 1,
   }),
   echoCode: (): Metric => ({
     id: 'code.echo',
@@ -202,6 +236,18 @@ export const metrics = {
     unit: 'ms/s',
     digits: 2,
   }),
+  scaledEchoCpu: (): Metric => ({
+    id: 'scaling.echo',
+    title: 'CPU of all processes per echo, 64 B, 1,000 open, with Redis',
+    unit: 'µs',
+    digits: 1,
+  }),
+  scaledConnectCpu: (): Metric => ({
+    id: 'scaling.connect',
+    title: 'CPU of all processes per connect and close, a slot in Redis each',
+    unit: 'µs',
+    digits: 0,
+  }),
   slotRate: (atOnce: number): Metric => ({
     id: 'slots.rate',
     title: `Slots taken per second from one node, ${inThousands(atOnce)} arrivals at once`,
@@ -211,6 +257,12 @@ export const metrics = {
   slotCpu: (): Metric => ({
     id: 'slots.cpu',
     title: 'CPU of the node per slot taken',
+    unit: 'µs',
+    digits: 1,
+  }),
+  slotCycleCpu: (): Metric => ({
+    id: 'slots.cycle.cpu',
+    title: 'CPU of the node per slot taken and given back',
     unit: 'µs',
     digits: 1,
   }),

@@ -1,11 +1,17 @@
 import {
   ArrivalWays,
   AskWays,
+  CrowdSizes,
+  DeliveryWays,
+  EchoSizes,
   ItemWays,
   liveManagers,
   MembershipWays,
+  type Metric,
   metrics,
+  NodeLines,
   RequestWays,
+  SlotCycleWays,
   StreamMemory,
   TopicsEach,
 } from './metrics.js';
@@ -35,79 +41,26 @@ export interface Ratio extends Promised {
   readonly rounds: Summary | undefined;
 }
 
-const ECHO = metrics.echoCpu(64).id;
+/** On Node 24, `AsyncLocalStorage` needs no hooks. */
+const NODE_LIMITS = { 20: 1.05, 22: 1.05, 24: 1.02 } as const;
+const INJECTED = 'isolated-injected';
 
-function promises(idle: number): Promised[] {
-  const heap = metrics.idleHeap(idle).id;
-  const injected = 'isolated-injected';
+function promises(): Promised[] {
   return [
-    {
-      title: 'CPU per echo, per-connection injection',
-      against: 'bare ws + JSON',
-      metricId: ECHO,
-      subject: injected,
-      other: 'bare-ws',
-      limit: 1.25,
-    },
-    {
-      title: 'CPU per echo, per-connection injection',
-      against: 'Nest request-scoped on WsAdapter',
-      metricId: ECHO,
-      subject: injected,
-      other: 'nest-request-scoped',
-      limit: 0.48,
-    },
-    {
-      title: 'CPU per echo, singleton gateway with parameters',
-      against: 'Nest singleton on WsAdapter',
-      metricId: ECHO,
-      subject: 'isolated-singleton',
-      other: 'nest-singleton',
-      limit: 0.7,
-    },
-    {
-      title: 'CPU per echo with guard, pipe and interceptor',
-      against: 'the same on a Nest singleton',
-      metricId: ECHO,
-      subject: 'isolated-enhanced',
-      other: 'nest-enhanced',
-      limit: 0.5,
-    },
-    {
-      title: 'CPU per connect and close, authenticated, scope built and disposed',
-      against: 'Nest request-scoped on WsAdapter',
-      metricId: metrics.connectCpu().id,
-      subject: injected,
-      other: 'nest-request-scoped',
-      limit: 0.8,
-    },
+    ...echoPromises(),
+    ...connectionPromises(),
     ...refusalPromises(),
-    {
-      title: 'Heap per idle connection, per-connection injection',
-      against: 'bare ws',
-      metricId: heap,
-      subject: injected,
-      other: 'bare-ws',
-      limit: 2,
-    },
-    {
-      title: 'Heap per idle connection, per-connection injection',
-      against: 'Nest singleton on WsAdapter',
-      metricId: heap,
-      subject: injected,
-      other: 'nest-singleton',
-      limit: 0.5,
-    },
     {
       title: 'Fan-out to 1,000',
       against: 'a loop of ws.send over one prepared frame',
       metricId: metrics.fanOutCpu().id,
-      subject: injected,
+      subject: INJECTED,
       other: 'bare-ws',
       limit: 1.1,
     },
     ...callPromises(),
-    ...topicPromises(injected),
+    ...topicPromises(),
+    ...clusterPromises(),
     {
       title: 'Sweep that removes nothing, 1,000,000 managers',
       against: 'the same at 1,000',
@@ -124,6 +77,88 @@ function promises(idle: number): Promised[] {
       other: liveManagers(1_000),
       limit: 1.5,
     },
+  ];
+}
+
+/** A promise about connections whose services are injected, against a bare `ws` server. */
+function besideBareWs(title: string, metric: Metric, limit: number): Promised {
+  const against = 'bare ws + JSON';
+  return { title, against, metricId: metric.id, subject: INJECTED, other: 'bare-ws', limit };
+}
+
+function echoPromises(): Promised[] {
+  const metricId = metrics.echoCpu(64).id;
+  return [
+    ...EchoSizes.map((bytes) =>
+      besideBareWs(
+        metrics.echoCpu(bytes).title,
+        metrics.echoCpu(bytes),
+        bytes < 1024 ? 1.05 : 1.08,
+      ),
+    ),
+    ...NodeLines.map((line) =>
+      besideBareWs(metrics.echoCpuOn(line).title, metrics.echoCpuOn(line), NODE_LIMITS[line]),
+    ),
+    ...CrowdSizes.map((bytes) =>
+      besideBareWs(metrics.crowdCpu(bytes).title, metrics.crowdCpu(bytes), 1.15),
+    ),
+    besideBareWs(
+      'CPU per echo, 64 B, the same crowd, the first 10,000 messages',
+      metrics.coldCrowdCpu(64),
+      1.2,
+    ),
+    besideBareWs(metrics.deflatedCpu(4096).title, metrics.deflatedCpu(4096), 1.08),
+    besideBareWs(metrics.latency('p99', 2_000).title, metrics.latency('p99', 2_000), 1.15),
+    {
+      title: 'CPU per echo, per-connection injection',
+      against: 'Nest request-scoped on WsAdapter',
+      metricId,
+      subject: INJECTED,
+      other: 'nest-request-scoped',
+      limit: 0.48,
+    },
+    {
+      title: 'CPU per echo, singleton gateway with parameters',
+      against: 'Nest singleton on WsAdapter',
+      metricId,
+      subject: 'isolated-singleton',
+      other: 'nest-singleton',
+      limit: 0.6,
+    },
+    {
+      title: 'CPU per echo with guard, pipe and interceptor',
+      against: 'the same on a Nest singleton',
+      metricId,
+      subject: 'isolated-enhanced',
+      other: 'nest-enhanced',
+      limit: 0.5,
+    },
+  ];
+}
+
+function connectionPromises(): Promised[] {
+  const connect = 'CPU per connect and close, authenticated, scope built and disposed';
+  const heap = 'Heap per idle connection, per-connection injection';
+  return [
+    besideBareWs(connect, metrics.connectCpu(), 1.3),
+    {
+      title: connect,
+      against: 'Nest request-scoped on WsAdapter',
+      metricId: metrics.connectCpu().id,
+      subject: INJECTED,
+      other: 'nest-request-scoped',
+      limit: 0.6,
+    },
+    besideBareWs(heap, metrics.idleHeap(10_000), 1.5),
+    {
+      title: heap,
+      against: 'Nest singleton on WsAdapter',
+      metricId: metrics.idleHeap(10_000).id,
+      subject: INJECTED,
+      other: 'nest-singleton',
+      limit: 0.5,
+    },
+    besideBareWs(metrics.idleRss(50_000).title, metrics.idleRss(50_000), 1.25),
   ];
 }
 
@@ -188,7 +223,32 @@ function callPromises(): Promised[] {
   ];
 }
 
-function topicPromises(subject: string): Promised[] {
+function clusterPromises(): Promised[] {
+  const [byHand, toUser, , socketIo] = DeliveryWays;
+  const [setAndDelete, slot] = SlotCycleWays;
+  const delivery = { title: metrics.deliveryCpu().title, metricId: metrics.deliveryCpu().id };
+  return [
+    {
+      title: metrics.slotCycleCpu().title,
+      against: 'a SET and a DEL of the same client',
+      metricId: metrics.slotCycleCpu().id,
+      subject: slot,
+      other: setAndDelete,
+      limit: 1.6,
+    },
+    { ...delivery, against: 'PUBLISH by hand', subject: toUser, other: byHand, limit: 1.3 },
+    {
+      ...delivery,
+      against: 'a room of Socket.IO with its Redis adapter',
+      subject: toUser,
+      other: socketIo,
+      limit: 0.6,
+    },
+  ];
+}
+
+function topicPromises(): Promised[] {
+  const subject = INJECTED;
   const [byHand, ours] = MembershipWays;
   const beside = 'a Map of Sets by hand';
   return [
@@ -243,9 +303,8 @@ function topicPromises(subject: string): Promised[] {
   ];
 }
 
-/** @param idle the number of idle connections at which the heap is compared */
-export function ratiosOf(results: Results, idle: number): Ratio[] {
-  return promises(idle).map((promised) => measure(promised, results));
+export function ratiosOf(results: Results): Ratio[] {
+  return promises().map((promised) => measure(promised, results));
 }
 
 function measure(promised: Promised, results: Results): Ratio {

@@ -19,15 +19,16 @@ export interface Settings {
 
 export const USAGE = `npm run bench -- [measure ...] [options]
 
-  measure            echo crowd latency connect refusals memory calls streams fan-out
-                     topics managers heartbeat delivery slots; default: all of them. code:
-                     the cost of a message and of a connection without the operating system;
-                     runs only when named
+  measure            echo releases crowd deflate latency connect refusals memory calls
+                     streams fan-out topics managers heartbeat delivery slots scaling; default:
+                     all of them. code: the cost of a message and of a connection without the
+                     operating system; runs only when named
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
   --runs <n>         repeats the measures that have promised ratios, and prints the ratios of
                      all runs; exits with status 1 when a ratio was above its limit (marked !)
-  --idle <numbers>   numbers of idle connections, default 10000, with --quick 2000
+  --idle <numbers>   numbers of idle connections, default 10000 and 50000, with --quick
+                     2000
   --quick            short rounds: to check that the benchmark works, not to compare
   --json <file>      writes every value of every round
   --report           writes docs/benchmarks.md and its chart
@@ -62,7 +63,7 @@ export function readSettings(args: string[]): Settings | 'help' {
     rounds: Number(values.rounds ?? (few ? 3 : 9)),
     runs: Number(values.runs),
     isQuick: values.quick,
-    idle: (values.idle ?? (values.quick ? '2000' : '10000')).split(',').map(Number),
+    idle: (values.idle ?? (values.quick ? '2000' : '10000,50000')).split(',').map(Number),
     json: values.json,
     isReport: values.report,
     profile,

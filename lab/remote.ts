@@ -20,23 +20,25 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** How a child process is started. */
+export interface Start {
+  /** Arguments of Node.js. */
+  readonly execArgv?: readonly string[];
+  /** The number of the processor core that the child runs on, where `taskset` exists. Default: any. */
+  readonly core?: number | undefined;
+  /** The file of the Node.js that runs it. Default: the one of this process. */
+  readonly node?: string | undefined;
+}
+
 /** A child process and the calls that have not settled yet. */
 export class Remote<T extends Methods<T>> {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
 
-  /** @param core the number of the processor core that the child runs on, where `taskset` exists. Default: any */
-  constructor(module: URL, execArgv: readonly string[] = [], core?: number) {
-    const stdio: ['ignore', 'ignore', 2, 'ipc'] = ['ignore', 'ignore', 2, 'ipc'];
-    this.#child =
-      core === undefined || process.platform !== 'linux'
-        ? fork(module, { execArgv: [...execArgv], stdio })
-        : fork(module, {
-            execPath: 'taskset',
-            execArgv: ['-c', `${core}`, process.execPath, ...execArgv],
-            stdio,
-          });
+  /** @param child the module that it runs, or a process that has been started */
+  constructor(child: URL | ChildProcess, start?: Start) {
+    this.#child = child instanceof URL ? started(child, start) : child;
     this.#child.on('message', (message) => this.#answered(message as Response));
     this.#child.on('exit', (code, signal) => {
       const error = new Error(`A child process ended with ${code ?? signal}`);
@@ -75,6 +77,18 @@ export class Remote<T extends Methods<T>> {
     if (error === undefined) waiting?.resolve(result);
     else waiting?.reject(new Error(error));
   }
+}
+
+function started(
+  module: URL,
+  { execArgv = [], core, node = process.execPath }: Start = {},
+): ChildProcess {
+  const stdio: ['ignore', 'ignore', 2, 'ipc'] = ['ignore', 'ignore', 2, 'ipc'];
+  if (core === undefined || process.platform !== 'linux') {
+    return fork(module, { execPath: node, execArgv: [...execArgv], stdio });
+  }
+  const onCore = ['-c', `${core}`, node, ...execArgv];
+  return fork(module, { execPath: 'taskset', execArgv: onCore, stdio });
 }
 
 /** The child's side: runs the methods that the parent calls, and exits when the parent disconnects. */

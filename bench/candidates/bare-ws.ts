@@ -4,14 +4,18 @@ import type { AddressInfo } from 'node:net';
 
 import { WebSocket, WebSocketServer } from 'ws';
 
-import { NEWS, PATH, type StartServer } from './candidate.js';
+import { DEFLATE, NEWS, PATH, type StartServer } from './candidate.js';
 import { Questions } from './questions-by-hand.js';
 
 /** The lower bound: a bare `ws` server that parses JSON and sends JSON back. */
-export const start: StartServer = async () => {
+export const start: StartServer = async ({ deflates }) => {
   const httpServer = createServer();
   const questions = new Questions();
-  const server = new WebSocketServer({ server: httpServer, path: PATH });
+  const server = new WebSocketServer({
+    server: httpServer,
+    path: PATH,
+    perMessageDeflate: deflates ? DEFLATE : false,
+  });
   server.on('connection', (client) => {
     client.on('error', console.error);
     client.on('message', (frame: Buffer) => {

@@ -49,6 +49,8 @@ export interface ServerOptions {
   readonly redisUrl?: string;
   /** Whether the messages to {@link TOPIC} are kept for clients that come back. Only with `redisUrl`. */
   readonly keepsHistory?: boolean;
+  /** Whether messages are compressed: {@link DEFLATE}. Only `bare-ws` and `isolated-injected` can. */
+  readonly deflates?: boolean;
 }
 
 /** A running server, as the measures use it. */
@@ -74,6 +76,9 @@ export type StartServer = (options: ServerOptions) => Promise<BenchServer>;
 
 /** The user id of all connections that a fan-out is sent to. */
 export const CROWD = 'crowd';
+
+/** What a server that compresses is told: clients send one prepared frame again and again, so no context is kept. */
+export const DEFLATE = { serverNoContextTakeover: true, clientNoContextTakeover: true };
 
 /** The bytes of an item of a long stream. */
 export const STREAM_CHUNK_BYTES = 16_384;

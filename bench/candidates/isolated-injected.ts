@@ -5,7 +5,7 @@ import {
   WebSocketManager,
 } from 'nestjs-websocket-isolation';
 
-import { PATH, type StartServer, STREAM_CHUNK_BYTES } from './candidate.js';
+import { DEFLATE, PATH, type StartServer, STREAM_CHUNK_BYTES } from './candidate.js';
 import { EchoBody, Session } from './echo.js';
 import { startIsolated } from './isolated-app.js';
 
@@ -13,38 +13,40 @@ import { startIsolated } from './isolated-app.js';
 const TOKEN = 'x'.repeat(18);
 const CHUNK = 'x'.repeat(STREAM_CHUNK_BYTES);
 
-@IsolatedGateway({ path: PATH })
-class EchoGateway implements OnGatewayConnection {
-  constructor(
-    readonly context: UserExecutionContext,
-    readonly manager: WebSocketManager,
-    private readonly session: Session,
-  ) {}
+export const start: StartServer = (options) => {
+  @IsolatedGateway({ path: PATH, ...(options.deflates && { perMessageDeflate: DEFLATE }) })
+  class EchoGateway implements OnGatewayConnection {
+    constructor(
+      readonly context: UserExecutionContext,
+      readonly manager: WebSocketManager,
+      private readonly session: Session,
+    ) {}
 
-  handleConnection(): void {
-    this.session.open();
+    handleConnection(): void {
+      this.session.open();
+    }
+
+    @SubscribeMessage('echo')
+    echo(@MessageBody() body: EchoBody): unknown {
+      this.session.messages += 1;
+      return { event: 'echo', data: body };
+    }
+
+    @SubscribeMessage('stream')
+    async *stream(@MessageBody() items: number): AsyncGenerator {
+      for (let item = 0; item < items; item += 1) yield { event: 'token', data: TOKEN };
+    }
+
+    @SubscribeMessage('send')
+    send(@MessageBody() items: number): void {
+      for (let item = 0; item < items; item += 1) this.manager.send('token', TOKEN);
+    }
+
+    @SubscribeMessage('chunks')
+    async *chunks(@MessageBody() count: number): AsyncGenerator {
+      for (let item = 0; item < count; item += 1) yield { event: 'chunk', data: CHUNK };
+    }
   }
 
-  @SubscribeMessage('echo')
-  echo(@MessageBody() body: EchoBody): unknown {
-    this.session.messages += 1;
-    return { event: 'echo', data: body };
-  }
-
-  @SubscribeMessage('stream')
-  async *stream(@MessageBody() items: number): AsyncGenerator {
-    for (let item = 0; item < items; item += 1) yield { event: 'token', data: TOKEN };
-  }
-
-  @SubscribeMessage('send')
-  send(@MessageBody() items: number): void {
-    for (let item = 0; item < items; item += 1) this.manager.send('token', TOKEN);
-  }
-
-  @SubscribeMessage('chunks')
-  async *chunks(@MessageBody() count: number): AsyncGenerator {
-    for (let item = 0; item < count; item += 1) yield { event: 'chunk', data: CHUNK };
-  }
-}
-
-export const start: StartServer = (options) => startIsolated([EchoGateway, Session], options);
+  return startIsolated([EchoGateway, Session], options);
+};

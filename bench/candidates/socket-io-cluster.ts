@@ -8,6 +8,7 @@ import type { ServerOptions as AllIoOptions, Server } from 'socket.io';
 import type { ServerOptions } from './candidate.js';
 
 type IoOptions = Partial<AllIoOptions>;
+type Clustering = Pick<ServerOptions, 'redisUrl' | 'keepsHistory'>;
 
 /** Nest's adapter for Socket.IO, with options that decorators cannot have: they are known only when a server starts. */
 class ConfiguredIoAdapter extends IoAdapter {
@@ -25,13 +26,13 @@ class ConfiguredIoAdapter extends IoAdapter {
 
 /** Resolves with a function that makes the adapter: alone, or with Socket.IO's own adapter for several nodes. */
 export async function ioAdapterFor(
-  options: ServerOptions,
+  options: Clustering,
 ): Promise<(app: INestApplication) => IoAdapter> {
   const configured = await clusterOptions(options);
   return (app) => new ConfiguredIoAdapter(app, configured);
 }
 
-async function clusterOptions({ redisUrl, keepsHistory }: ServerOptions): Promise<IoOptions> {
+async function clusterOptions({ redisUrl, keepsHistory }: Clustering): Promise<IoOptions> {
   if (redisUrl === undefined) return {};
   const client = await createClient({ url: redisUrl }).connect();
   // Of the two adapters, only the one over streams lets clients recover what they have missed.

@@ -5,6 +5,8 @@ import { controlOf, type Dialect, dialects } from './dialect.js';
 import { clientFrame, FrameReader, Opcode } from './frames.js';
 
 const HEAD_END = '\r\n\r\n';
+const DEFLATE_OFFER =
+  '\r\nSec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover';
 const CLOSE_FRAME = clientFrame(Opcode.CLOSE, Buffer.from([0x03, 0xe8]));
 /** How often a slow reader reads. */
 const SLOW_READ_MS = 50;
@@ -16,6 +18,8 @@ export interface ClientTarget {
   readonly protocol: Protocol;
   readonly userId: string;
   readonly localAddress: string;
+  /** Whether the client offers compression, without context takeover. */
+  readonly deflates?: boolean | undefined;
 }
 
 /** A WebSocket client that uses as little processor time as possible, so that the server gets it. */
@@ -46,7 +50,8 @@ export class LoadClient {
     this.#socket.write(
       `GET ${this.#dialect.target(target.userId)} HTTP/1.1\r\nHost: 127.0.0.1:${target.port}\r\n` +
         'Connection: Upgrade\r\nUpgrade: websocket\r\nUser-Agent: bench\r\n' +
-        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==${HEAD_END}`,
+        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==` +
+        `${target.deflates ? DEFLATE_OFFER : ''}${HEAD_END}`,
     );
   }
 

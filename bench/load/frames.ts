@@ -1,14 +1,30 @@
 // The part of RFC 6455 that a cheap client needs: outgoing frames are encoded once, and only the headers of
 // incoming frames are parsed.
+import { constants, deflateRawSync } from 'node:zlib';
+
+/** The empty block at the end of a flush, which is not sent. */
+const EMPTY_BLOCK_BYTES = 4;
 
 export const Opcode = { TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const;
 
 // Not zero: with a zero mask the server would have nothing to unmask.
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 
+/** The bit of the first byte that marks a compressed message. */
+const COMPRESSED = 0x40;
+
 /** Returns an encoded, masked frame. */
 export function clientFrame(opcode: number, payload: Buffer | string): Buffer {
-  const data = Buffer.from(payload);
+  return masked(opcode, Buffer.from(payload));
+}
+
+/** Returns the same, compressed as in RFC 7692 without context takeover. */
+export function compressedFrame(opcode: number, payload: string): Buffer {
+  const data = deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH });
+  return masked(opcode | COMPRESSED, data.subarray(0, -EMPTY_BLOCK_BYTES));
+}
+
+function masked(opcode: number, data: Buffer): Buffer {
   const header = headerOf(opcode, data.length);
   for (let index = 0; index < data.length; index += 1) data[index]! ^= MASK[index & 3]!;
   return Buffer.concat([header, MASK, data]);

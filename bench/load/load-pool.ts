@@ -15,17 +15,20 @@ export interface Crowd {
   readonly concurrency: number;
   /** The user of all connections. Default: ten connections per user. */
   readonly userId?: string;
+  /** Whether the clients offer compression. Default: no. */
+  readonly deflates?: boolean;
 }
 
 let connected = 0;
 
-function nextTarget({ port, protocol, userId }: Crowd): ClientTarget {
+function nextTarget({ port, protocol, userId, deflates }: Crowd): ClientTarget {
   connected += 1;
   return {
     port,
     protocol,
     userId: userId ?? `user-${process.pid}-${Math.ceil(connected / CONNECTIONS_PER_USER)}`,
     localAddress: `127.0.0.${1 + (connected % LOCAL_ADDRESSES)}`,
+    deflates,
   };
 }
 

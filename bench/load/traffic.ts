@@ -1,7 +1,7 @@
 import type { Protocol } from '../candidates/candidate.js';
 import { ignore, type LoadClient } from './client.js';
 import { dialects } from './dialect.js';
-import { clientFrame, Opcode } from './frames.js';
+import { clientFrame, compressedFrame, Opcode } from './frames.js';
 
 export interface EchoRun {
   readonly messages: number;
@@ -14,11 +14,13 @@ export interface LatencyRun {
   readonly p99: number;
 }
 
-/** A message and its echo, or a request and its reply. */
-export type Exchange = 'echo' | 'request';
+/** A message and its echo, or a request and its reply. Only clients that offered compression send the last one. */
+export type Exchange = 'echo' | 'request' | 'compressed echo';
 
 function echoFrame(protocol: Protocol, bytes: number, kind: Exchange = 'echo'): Buffer {
-  return clientFrame(Opcode.TEXT, dialects[protocol][kind](bytes));
+  const dialect = dialects[protocol];
+  if (kind === 'compressed echo') return compressedFrame(Opcode.TEXT, dialect.echo(bytes));
+  return clientFrame(Opcode.TEXT, dialect[kind](bytes));
 }
 
 /** Each client keeps `window` messages in flight until `durationMs` is over. Resolves after the last echo. */

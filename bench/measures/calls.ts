@@ -1,6 +1,6 @@
 import { AskWays, metrics, RequestWays } from '../metrics.js';
 import type { Server } from '../processes/server.js';
-import { type Bench, interleave, type Measure, withFleet } from './measure.js';
+import { APART, type Bench, interleave, type Measure, withFleet } from './measure.js';
 
 const CONNECTIONS = 64;
 const BYTES = 64;
@@ -36,30 +36,36 @@ export const calls: Measure = {
   async run(bench: Bench) {
     const { settings, results } = bench;
     const candidates = settings.candidates.filter(({ name }) => CANDIDATES.has(name));
-    await withFleet(bench, candidates, { connections: CONNECTIONS }, async ({ servers, load }) => {
-      for (const { candidate, port } of servers) {
-        const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
-        await load.call('open', candidate.name, crowd);
-      }
-      const durationMs = settings.isQuick ? 200 : 600;
-      await interleave(settings.rounds + 1, found(REQUESTS, servers), async (request, round) => {
-        const { way, name, kind, server } = request;
-        bench.progress(`requests, round ${round}, ${way}`);
-        const options = { bytes: BYTES, durationMs, window: 1, kind };
-        const { cpuUs, result } = await server.cpuOf(`${kind}s`, () =>
-          load.call('echo', name, options),
-        );
-        // The first round warms up.
-        if (round > 0) results.add(metrics.requestCpu(), way, cpuUs / result.messages);
-      });
-      const each = settings.isQuick ? 100 : 300;
-      await interleave(settings.rounds + 1, found(ASKS, servers), async (ask, round) => {
-        const { way, name, server } = ask;
-        bench.progress(`questions, round ${round}, ${way}`);
-        await load.call('answerAll', name);
-        const { cpuUs } = await server.cpuOf('questions', () => server.call('askAll', each));
-        if (round > 0) results.add(metrics.askCpu(), way, cpuUs / each / CONNECTIONS);
-      });
-    });
+    await withFleet(
+      bench,
+      candidates,
+      { connections: CONNECTIONS },
+      async ({ servers, load }) => {
+        for (const { candidate, port } of servers) {
+          const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
+          await load.call('open', candidate.name, crowd);
+        }
+        const durationMs = settings.isQuick ? 200 : 600;
+        await interleave(settings.rounds + 1, found(REQUESTS, servers), async (request, round) => {
+          const { way, name, kind, server } = request;
+          bench.progress(`requests, round ${round}, ${way}`);
+          const options = { bytes: BYTES, durationMs, window: 1, kind };
+          const { cpuUs, result } = await server.cpuOf(`${kind}s`, () =>
+            load.call('echo', name, options),
+          );
+          // The first round warms up.
+          if (round > 0) results.add(metrics.requestCpu(), way, cpuUs / result.messages);
+        });
+        const each = settings.isQuick ? 100 : 300;
+        await interleave(settings.rounds + 1, found(ASKS, servers), async (ask, round) => {
+          const { way, name, server } = ask;
+          bench.progress(`questions, round ${round}, ${way}`);
+          await load.call('answerAll', name);
+          const { cpuUs } = await server.cpuOf('questions', () => server.call('askAll', each));
+          if (round > 0) results.add(metrics.askCpu(), way, cpuUs / each / CONNECTIONS);
+        });
+      },
+      APART,
+    );
   },
 };

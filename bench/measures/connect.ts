@@ -1,5 +1,5 @@
 import { metrics } from '../metrics.js';
-import { interleave, type Measure, withFleet } from './measure.js';
+import { APART, interleave, type Measure, withFleet } from './measure.js';
 
 const CONCURRENCY = 16;
 /** Connecting is the longest path through a server's code, so it takes several rounds to be compiled. */
@@ -38,6 +38,7 @@ export const connect: Measure = {
           results.add(metrics.connectCpu(), name, cpuUs / count);
         });
       },
+      APART,
     );
   },
 };

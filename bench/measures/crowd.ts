@@ -1,7 +1,14 @@
 import type { Candidate } from '../candidates/candidate.js';
 import { CrowdSizes, metrics } from '../metrics.js';
 import type { Server } from '../processes/server.js';
-import { type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
+import {
+  type Bench,
+  type Fleet,
+  interleave,
+  type Measure,
+  TOGETHER,
+  withFleet,
+} from './measure.js';
 
 const CONNECTIONS = 1_000;
 const IN_FLIGHT = 200;
@@ -10,8 +17,6 @@ const WARM_UP = 16_000;
 const ROUND = 6_000;
 /** Messages of a server that has just started. */
 const FIRST = 10_000;
-/** Server and load take turns on one core, as on a small machine. */
-const CORE = 1;
 
 /** An echo among many open connections, few of them with a message in flight. */
 export const crowd: Measure = {
@@ -52,7 +57,7 @@ function onOneCore(
   subjects: readonly Candidate[],
   work: (fleet: Fleet) => Promise<void>,
 ): Promise<void> {
-  return withFleet(bench, subjects, { connections: CONNECTIONS }, work, CORE);
+  return withFleet(bench, subjects, { connections: CONNECTIONS }, work, TOGETHER);
 }
 
 function open({ load }: Fleet, { candidate, port }: Server): Promise<void> {

@@ -1,5 +1,5 @@
 import { EchoSizes, metrics } from '../metrics.js';
-import { type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
+import { APART, type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
 
 const CONNECTIONS = 64;
 /** How long each candidate runs per round. */
@@ -24,20 +24,26 @@ export const echo: Measure = {
   name: 'echo',
   async run(bench) {
     const { settings, results } = bench;
-    await withFleet(bench, settings.candidates, { connections: CONNECTIONS }, async (fleet) => {
-      await openAndWarmUp(bench, fleet);
-      for (const bytes of EchoSizes) {
-        const durationMs = settings.isQuick ? 200 : ROUND_MS[bytes];
-        await interleave(settings.rounds, fleet.servers, async (server, round) => {
-          const { name } = server.candidate;
-          bench.progress(`echo of ${bytes} B, round ${round + 1}, ${name}`);
-          const { cpuUs, result } = await server.cpuOf(`echo-${bytes}`, () =>
-            fleet.load.call('echo', name, { bytes, durationMs, window: WINDOW }),
-          );
-          results.add(metrics.echoCpu(bytes), name, cpuUs / result.messages);
-          results.add(metrics.echoRate(bytes), name, (result.messages / result.elapsedMs) * 1000);
-        });
-      }
-    });
+    await withFleet(
+      bench,
+      settings.candidates,
+      { connections: CONNECTIONS },
+      async (fleet) => {
+        await openAndWarmUp(bench, fleet);
+        for (const bytes of EchoSizes) {
+          const durationMs = settings.isQuick ? 200 : ROUND_MS[bytes];
+          await interleave(settings.rounds, fleet.servers, async (server, round) => {
+            const { name } = server.candidate;
+            bench.progress(`echo of ${bytes} B, round ${round + 1}, ${name}`);
+            const { cpuUs, result } = await server.cpuOf(`echo-${bytes}`, () =>
+              fleet.load.call('echo', name, { bytes, durationMs, window: WINDOW }),
+            );
+            results.add(metrics.echoCpu(bytes), name, cpuUs / result.messages);
+            results.add(metrics.echoRate(bytes), name, (result.messages / result.elapsedMs) * 1000);
+          });
+        }
+      },
+      APART,
+    );
   },
 };

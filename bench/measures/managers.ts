@@ -22,7 +22,7 @@ export const managers: Measure = {
     try {
       for (const count of ManagerCounts) {
         bench.progress(`making ${count} managers`);
-        const remote = new Remote<ManagersMethods>(module, EXEC_ARGV);
+        const remote = new Remote<ManagersMethods>(module, { execArgv: EXEC_ARGV });
         processes.push({ count, remote });
         await remote.call('start', count);
       }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Candidate, ServerOptions } from '../candidates/candidate.js';
@@ -29,26 +30,41 @@ export interface Fleet {
 }
 
 export function startLoad(core?: number): Remote<LoadMethods> {
-  return new Remote(new URL('../processes/load.process.js', import.meta.url), [], core);
+  return new Remote(new URL('../processes/load.process.js', import.meta.url), { core });
 }
+
+/** The cores of the servers and of their load, and the Node.js of the servers. */
+interface Places {
+  /** Default: any core. */
+  readonly servers?: number;
+  /** Default: any core. */
+  readonly load?: number;
+  /** The file of a Node.js. Default: the one of this process. */
+  readonly node?: string;
+}
+
+/** Servers and load do not take turns. With fewer cores than two, they do. */
+export const APART: Places = availableParallelism() > 1 ? { servers: 1, load: 0 } : {};
+/** Servers and load take turns on one core, as on a small machine. */
+export const TOGETHER: Places = availableParallelism() > 1 ? { servers: 1, load: 1 } : {};
 
 /**
  * Starts the servers of the candidates and a load process, and ends them even if `work` rejects.
  *
- * @param core the processor core that all of them share, where `taskset` exists. Default: all cores
+ * @param places where they run, where `taskset` exists. Default: on any core
  */
 export async function withFleet(
   { profiles }: Bench,
   candidates: readonly Candidate[],
   options: ServerOptions,
   work: (fleet: Fleet) => Promise<void>,
-  core?: number,
+  { servers: core, load: loadCore, node }: Places = {},
 ): Promise<void> {
-  const load = startLoad(core);
+  const load = startLoad(loadCore);
   const servers: Server[] = [];
   try {
     for (const candidate of candidates) {
-      servers.push(await Server.start(candidate, options, profiles, core));
+      servers.push(await Server.start(candidate, options, profiles, { core, node }));
     }
     // Booting leaves work for background threads: compilation and garbage collection.
     await pause(500);

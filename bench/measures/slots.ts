@@ -1,4 +1,4 @@
-import { metrics, SlotWays } from '../metrics.js';
+import { metrics, SlotCycleWays, SlotWays } from '../metrics.js';
 import { Remote } from '../../lab/remote.js';
 import { BenchRedis } from '../processes/redis.js';
 import type { SlotsMethods } from '../processes/slots.process.js';
@@ -13,6 +13,12 @@ const [SET, SLOT] = SlotWays;
 const contenders = [
   { name: SET, step: 'set' },
   { name: SLOT, step: 'acquire' },
+] as const;
+
+const [SET_AND_DEL, SLOT_CYCLE] = SlotCycleWays;
+const cycles = [
+  { name: SET_AND_DEL, step: 'setAndDelete' },
+  { name: SLOT_CYCLE, step: 'acquireAndRelease' },
 ] as const;
 
 /** The cost of a cluster: taking slots over one Redis, compared with a plain SET. */
@@ -42,6 +48,11 @@ export const slots: Measure = {
         results.add(metrics.slotCpu(), name, cost.cpuUs);
         results.add(metrics.slotLatency('p50'), name, percentile(waits, 0.5));
         results.add(metrics.slotLatency('p99'), name, percentile(waits, 0.99));
+      });
+      await interleave(settings.rounds + 1, cycles, async ({ name, step }, round) => {
+        bench.progress(`slots, round ${round}, ${name}`);
+        const { cpuUs } = await node.call('rate', step, count, AT_ONCE);
+        if (round > 0) results.add(metrics.slotCycleCpu(), name, cpuUs);
       });
       await node.call('rate', 'acquire', RENEWED, AT_ONCE);
       const rounds = [

@@ -58,7 +58,7 @@ async function measureClusters(bench: Bench): Promise<void> {
 async function measureMemberships(bench: Bench): Promise<void> {
   const { settings, results } = bench;
   const module = new URL('../processes/managers.process.js', import.meta.url);
-  const remote = new Remote<ManagersMethods>(module, ['--expose-gc']);
+  const remote = new Remote<ManagersMethods>(module, { execArgv: ['--expose-gc'] });
   const passes = settings.isQuick ? 5 : 20;
   const weighings = Math.min(MOST_WEIGHINGS, settings.rounds);
   try {

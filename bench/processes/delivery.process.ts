@@ -1,11 +1,11 @@
-// A node of a cluster of two. Or the same without the library: PUBLISH on one side, a bare `ws` server on the other.
+// A node of a cluster of two. Or the same without the library: by hand on a bare `ws` server, or with Socket.IO.
 import 'reflect-metadata';
 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import { Module } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { type OnGatewayConnection, WebSocketGateway, WebSocketServer } from '@nestjs/websockets';
 import {
   IsolatedGateway,
   WebSocketEmitter,
@@ -13,55 +13,104 @@ import {
 } from 'nestjs-websocket-isolation';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
 import { createClient } from 'redis';
-import { WebSocketServer } from 'ws';
+import type { Server, Socket } from 'socket.io';
+import { type WebSocket, WebSocketServer as BareServer } from 'ws';
 
+import { PATH } from '../candidates/candidate.js';
+import { startNest } from '../candidates/nest-app.js';
+import { ioAdapterFor } from '../candidates/socket-io-cluster.js';
 import type { DeliveryWay } from '../metrics.js';
 import { answer } from '../../lab/remote.js';
 
 const CHANNEL = 'bench';
-const AUDIENCE = { userId: 'ada', threadId: 'tea' };
+const USER = 'ada';
+const THREAD = 'tea';
 const BATCH_MS = 10;
 
-@IsolatedGateway({ path: '/' })
+@IsolatedGateway({ path: PATH })
 class Gateway {}
+
+@WebSocketGateway({ transports: ['websocket'] })
+class SocketIoGateway implements OnGatewayConnection<Socket> {
+  @WebSocketServer() readonly server!: Server;
+
+  async handleConnection(client: Socket): Promise<void> {
+    await client.join(USER);
+  }
+}
+
+@Module({ providers: [SocketIoGateway] })
+class SocketIoModule {}
 
 let send: (data: object) => void;
 
-async function startPlain(url: string): Promise<number> {
+/** What a team writes by hand: the sockets of each user, and a channel that tells the nodes what to send to whom. */
+async function startByHand(url: string): Promise<number> {
   const publisher = await createClient({ url }).connect();
   const subscriber = await publisher.duplicate().connect();
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-  await subscriber.subscribe(CHANNEL, (frame) => {
-    for (const client of server.clients) client.send(frame);
+  const server = new BareServer({ port: 0, host: '127.0.0.1', path: PATH });
+  const socketsOf = new Map<string, Set<WebSocket>>([[USER, new Set()]]);
+  server.on('connection', (socket) => socketsOf.get(USER)!.add(socket));
+  await subscriber.subscribe(CHANNEL, (text) => {
+    const { userId, event, data } = JSON.parse(text) as Message;
+    const frame = JSON.stringify({ event, data });
+    for (const socket of socketsOf.get(userId) ?? []) socket.send(frame);
   });
-  send = (data) => void publisher.publish(CHANNEL, JSON.stringify({ event: 'n', data }));
+  send = (data) => {
+    const message: Message = { userId: USER, event: 'n', data };
+    void publisher.publish(CHANNEL, JSON.stringify(message));
+  };
   return (server.address() as AddressInfo).port;
+}
+
+interface Message {
+  readonly userId: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+async function startSocketIo(redisUrl: string): Promise<number> {
+  const { app, port } = await startNest(SocketIoModule, await ioAdapterFor({ redisUrl }));
+  const { server } = app.get(SocketIoGateway);
+  send = (data) => server.to(USER).emit('n', data);
+  return port;
 }
 
 async function startOurs(url: string, isResumed: boolean): Promise<number> {
   @Module({
     imports: [
       WebSocketIsolationModule.forRoot({
-        authenticator: () => AUDIENCE,
-        cluster: redisCluster({ url }),
+        authenticator: () => ({ userId: USER, threadId: THREAD }),
+        // The nodes of each way are a cluster of their own.
+        cluster: redisCluster({ url, keyPrefix: isResumed ? 'resumed' : 'plain' }),
         ...(isResumed && { resume: {} }),
       }),
     ],
     providers: [Gateway],
   })
   class AppModule {}
-  const app = await NestFactory.create(AppModule, { logger: ['error'] });
-  await app.listen(0, '127.0.0.1');
+  const { app, port } = await startNest(AppModule);
   const emitter = app.get(WebSocketEmitter);
-  const { userId, threadId } = AUDIENCE;
-  const audience = isResumed ? emitter.toThread(userId, threadId) : emitter.toUser(userId);
+  const audience = isResumed ? emitter.toThread(USER, THREAD) : emitter.toUser(USER);
   send = (data) => void audience.send('n', data);
-  return (app.getHttpServer().address() as AddressInfo).port;
+  return port;
 }
 
+const starts: Readonly<Record<DeliveryWay, (url: string) => Promise<number>>> = {
+  'PUBLISH by hand': startByHand,
+  toUser: (url) => startOurs(url, false),
+  'toThread, resume': (url) => startOurs(url, true),
+  'room of Socket.IO': startSocketIo,
+};
+
 const methods = {
-  start: (way: DeliveryWay, url: string): Promise<number> =>
-    way === 'plain PUBLISH' ? startPlain(url) : startOurs(url, way === 'toThread, resume'),
+  start: (way: DeliveryWay, url: string): Promise<number> => starts[way](url),
+
+  /** Returns the processor time of all threads of the process, in microseconds. */
+  cpu(): number {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
 
   /** Sends at an even rate. Each message carries its send time, from the machine's monotonic clock. */
   async send(perSecond: number, durationMs: number): Promise<number> {

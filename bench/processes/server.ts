@@ -2,11 +2,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Candidate, ServerOptions } from '../candidates/candidate.js';
 import type { Profiles } from '../profile/profiles.js';
-import { Remote } from '../../lab/remote.js';
+import { Remote, type Start } from '../../lab/remote.js';
 import type { ServerMethods } from './server.process.js';
 
 /** Work that a server does just after its clients have left is part of their cost, so the measurement waits for it. */
 const SETTLE_MS = 50;
+
+/** The core, and the Node.js, that a process runs on. */
+export type Place = Pick<Start, 'core' | 'node'>;
 
 /** The server of a candidate, in a separate process. */
 export class Server {
@@ -16,19 +19,19 @@ export class Server {
   private constructor(
     readonly candidate: Candidate,
     private readonly profiles: Profiles | undefined,
-    core: number | undefined,
+    place: Place,
   ) {
     const module = new URL('./server.process.js', import.meta.url);
-    this.#remote = new Remote(module, ['--expose-gc'], core);
+    this.#remote = new Remote(module, { execArgv: ['--expose-gc'], ...place });
   }
 
   static async start(
     candidate: Candidate,
     options: ServerOptions,
     profiles?: Profiles,
-    core?: number,
+    place: Place = {},
   ): Promise<Server> {
-    const server = new Server(candidate, profiles, core);
+    const server = new Server(candidate, profiles, place);
     server.port = await server.#remote.call('start', candidate.name, options);
     return server;
   }

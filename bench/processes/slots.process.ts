@@ -19,7 +19,10 @@ export interface Cost {
 }
 
 let cluster: Cluster;
-let plain: { set(key: string, value: string, options: object): Promise<unknown> };
+let plain: {
+  set(key: string, value: string, options: object): Promise<unknown>;
+  del(key: string): Promise<unknown>;
+};
 let leases: ClusterLease[] = [];
 let made = 0;
 
@@ -33,7 +36,7 @@ async function costOf(operations: number, work: () => Promise<void>): Promise<Co
 }
 
 /** Runs `step` `count` times, `atOnce` of them concurrently. */
-async function repeat(count: number, atOnce: number, step: () => Promise<void>): Promise<void> {
+async function repeat(count: number, atOnce: number, step: () => Promise<unknown>): Promise<void> {
   let left = count;
   const lane = async (): Promise<void> => {
     while (left > 0) {
@@ -44,20 +47,37 @@ async function repeat(count: number, atOnce: number, step: () => Promise<void>):
   await Promise.all(Array.from({ length: atOnce }, lane));
 }
 
-async function set(): Promise<void> {
+async function set(): Promise<string> {
   made += 1;
-  await plain.set(`plain:${made}`, VALUE, { PX: AN_HOUR_MS });
+  const key = `plain:${made}`;
+  await plain.set(key, VALUE, { PX: AN_HOUR_MS });
+  return key;
+}
+
+async function taken(): Promise<ClusterLease> {
+  made += 1;
+  const lease = cluster.slots.lease(`user-${Math.floor(made / SLOTS_PER_USER)}`, `conn_${made}`);
+  const got = await lease.answer;
+  if (got !== 'held') throw new Error(`A slot must be held, but is ${got}`);
+  return lease;
 }
 
 async function acquire(): Promise<void> {
-  made += 1;
-  const lease = cluster.slots.lease(`user-${Math.floor(made / SLOTS_PER_USER)}`, `conn_${made}`);
-  leases.push(lease);
-  const got = await lease.answer;
-  if (got !== 'held') throw new Error(`A slot must be held, but is ${got}`);
+  leases.push(await taken());
 }
 
-const steps = { set, acquire };
+async function setAndDelete(): Promise<void> {
+  const key = await set();
+  // As with a slot, nothing waits for the end.
+  void plain.del(key);
+}
+
+async function acquireAndRelease(): Promise<void> {
+  const lease = await taken();
+  lease.release();
+}
+
+const steps = { set, acquire, setAndDelete, acquireAndRelease };
 
 const methods = {
   async start(url: string): Promise<void> {
@@ -109,8 +129,7 @@ const methods = {
     for (const lease of leases) lease.release();
     leases = [];
     // Redis executes the commands of a connection in order: when this slot is held, the others are released.
-    await acquire();
-    leases.pop()!.release();
+    await acquireAndRelease();
   },
 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 
 import { linked } from '../setups/linked.js';
-import { thisRelease } from '../setups/node-releases.js';
+import { thisRelease } from '../../lab/node-releases.js';
 import { outcomeOf } from '../setups/setup.js';
 import { setups } from '../setups/setups.js';
 import { PAGE } from '../setups/table.js';

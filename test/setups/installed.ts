@@ -11,10 +11,11 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
+import type { NodeRelease } from '../../lab/node-releases.js';
 import { packedPackage, project } from '../support/packed-package.js';
 import { projectFile } from '../support/readme.js';
 import { OWN_TEST, typeScriptFiles, withoutExtensions } from './app-files.js';
-import { type BuiltSetup, errorIn, type NodeRelease, type Setup, SetupError } from './setup.js';
+import { type BuiltSetup, errorIn, type Setup, SetupError } from './setup.js';
 import { visit } from './visit.js';
 
 const PACKAGE = 'nestjs-websocket-isolation';

@@ -1,9 +1,9 @@
 // `npm run setups`: builds an app with the packed package in every way that docs/compatibility.md lists, and runs it on
 // every release of Node.js there. It fails where the outcome is another than the page says. `-- --table` writes the
 // outcome into the page; other words behind `--` select set-ups by their name.
+import { nodeReleases } from '../../lab/node-releases.js';
 import { plain, tableOf } from '../support/readme.js';
 import { removeInstalled } from './installed.js';
-import { nodeReleases } from './node-releases.js';
 import { type BuiltSetup, outcomeOf } from './setup.js';
 import { setups } from './setups.js';
 import { type Outcome, PAGE, writeTables } from './table.js';
@@ -11,12 +11,15 @@ import { type Outcome, PAGE, writeTables } from './table.js';
 /** The release that builds: the newest one with long-term support. */
 const BUILDER = 2;
 
+/** The first release of each line that Nest 12 supports, and the newest one of the lines that came after it. */
+const RELEASES = ['20.19.0', '22.12.0', '24', '26'];
+
 const args = process.argv.slice(2);
 const words = args.filter((arg) => arg !== '--table');
 const isWriting = args.includes('--table');
 const chosen = setups.filter(({ app, by }) => words.every((word) => `${app} ${by}`.includes(word)));
 
-const releases = nodeReleases();
+const releases = nodeReleases(RELEASES);
 const outcomes: Outcome[] = [];
 try {
   for (const setup of chosen) {

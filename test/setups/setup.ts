@@ -1,12 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 
-/** A release of Node.js with which a set-up is run. */
-export interface NodeRelease {
-  /** As `process.versions.node` has it. */
-  readonly version: string;
-  /** The folder of its executables. */
-  readonly bin: string;
-}
+import type { NodeRelease } from '../../lab/node-releases.js';
 
 /** A set-up that was built and can be run. */
 export interface BuiltSetup {

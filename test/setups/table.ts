@@ -3,9 +3,10 @@ import { join } from 'node:path';
 
 import { format, resolveConfig } from 'prettier';
 
+import type { NodeRelease } from '../../lab/node-releases.js';
 import { project } from '../support/packed-package.js';
 import { tableOf } from '../support/readme.js';
-import type { NodeRelease, Setup } from './setup.js';
+import type { Setup } from './setup.js';
 import { setups } from './setups.js';
 
 export const PAGE = 'docs/compatibility.md';

@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 
 import { TestClient } from 'nestjs-websocket-isolation/testing';
 
-import { errorIn, type NodeRelease, SetupError } from './setup.js';
+import type { NodeRelease } from '../../lab/node-releases.js';
+import { errorIn, SetupError } from './setup.js';
 
 /** What a visitor sees. Nest raises the signal again after its hooks, unless the release ends with status 0. */
 const RIGHT = new Set(

@@ -4,9 +4,9 @@ import type { History } from './timeline.js';
 
 /** An application in a separate process. */
 export class Server {
-  readonly #remote = new Remote<ServerMethods>(new URL('./server.process.js', import.meta.url), [
-    '--expose-gc',
-  ]);
+  readonly #remote = new Remote<ServerMethods>(new URL('./server.process.js', import.meta.url), {
+    execArgv: ['--expose-gc'],
+  });
   port = 0;
 
   static async start(...how: Parameters<ServerMethods['start']>): Promise<Server> {
