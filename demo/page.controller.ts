@@ -6,7 +6,7 @@ import { Controller, Get, Header, Req, StreamableFile } from '@nestjs/common';
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'";
 
-const SCRIPTS = ['page.js', 'person.js', 'tab.js', 'chart.js', 'words.js', 'limits.js'];
+const SCRIPTS = ['page.js', 'person.js', 'tab.js', 'chart.js', 'lists.js', 'words.js', 'limits.js'];
 const FILES: Record<string, string> = {
   'page.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',

@@ -2,6 +2,7 @@
 // server's state once per second.
 
 import { renderChart, SAMPLES } from './chart.js';
+import { show } from './lists.js';
 import { COLOURS, Person } from './person.js';
 import { DEEDS } from './words.js';
 
@@ -34,26 +35,30 @@ function renderCluster({ cluster }) {
     (others.length > 0
       ? `, which shares its limits and messages with “${others.join('”, “')}”.`
       : '.') +
-    (cluster.state === 'up' ? '' : ` Redis is unreachable: ${cluster.state}.`);
+    (cluster.state === 'up' ? '' : ` Redis is away: ${cluster.state}.`);
 }
 
 const nameOf = ({ nodes, nodeId }) =>
   nodes.find((node) => node.nodeId === nodeId)?.name ?? 'unknown';
 
-let shownEvents = 0;
+let shownEvents = new Map();
 function renderFeed(events) {
-  const latest = events.at(-1)?.at ?? 0;
-  if (latest === shownEvents) return;
-  shownEvents = latest;
   $('#no-feed').hidden = events.length > 0;
-  const items = events.toReversed().map(({ at, name, details }) => {
-    const item = document.createElement('li');
-    const time = document.createElement('time');
-    time.textContent = new Date(at).toLocaleTimeString([], { hour12: false });
-    item.append(time, DEEDS[name]?.(details) ?? name);
-    return item;
-  });
-  $('#feed').replaceChildren(...items);
+  const items = new Map();
+  for (const event of events.toReversed()) {
+    const key = JSON.stringify(event);
+    items.set(key, shownEvents.get(key) ?? eventItem(event));
+  }
+  shownEvents = items;
+  show($('#feed'), [...items.values()]);
+}
+
+function eventItem({ at, name, details }) {
+  const item = document.createElement('li');
+  const time = document.createElement('time');
+  time.textContent = new Date(at).toLocaleTimeString([], { hour12: false });
+  item.append(time, DEEDS[name]?.(details) ?? name);
+  return item;
 }
 
 async function refresh() {

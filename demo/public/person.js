@@ -1,4 +1,5 @@
 import { CROWDED, LIMIT, STALE_MS } from './limits.js';
+import { setText, show } from './lists.js';
 import { Tab } from './tab.js';
 import { QUESTIONS, SENTENCES } from './words.js';
 
@@ -99,26 +100,29 @@ export class Person {
     fill.className = `fill ${count >= LIMIT ? 'full' : count >= CROWDED ? 'crowded' : ''}`;
     const others = this.elsewhere > 0 ? ` here, ${this.elsewhere} on other nodes` : '';
     $('.count', this.root).textContent = `${count} of ${LIMIT}${others}`;
-    $('.tabs', this.root).replaceChildren(...this.tabs.map((tab) => this.tabButton(tab)));
+    for (const tab of this.tabs) this.renderTab(tab);
+    show(
+      $('.tabs', this.root),
+      this.tabs.map(({ button }) => button),
+    );
     this.renderDetail();
   }
 
+  renderTab(tab) {
+    tab.button ??= this.tabButton(tab);
+    const { button } = tab;
+    const isStale = tab.state === 'open' && (tab.manager.idleMs ?? 0) > STALE_MS;
+    button.className = `tab ${tab.state} ${isStale ? 'stale' : ''}`;
+    button.setAttribute('aria-pressed', String(tab === this.selected));
+    setText($('small', button), doingOf(tab));
+    button.title = tab.context.connectionId ?? '';
+  }
+
   tabButton(tab) {
-    const { idleMs = 0, pins = [] } = tab.manager;
     const button = document.createElement('button');
     button.type = 'button';
-    const isStale = tab.state === 'open' && idleMs > STALE_MS;
-    button.className = `tab ${tab.state} ${isStale ? 'stale' : ''}`;
     button.style.setProperty('--thread', tab.thread.colour);
-    button.setAttribute('aria-pressed', String(tab === this.selected));
-    button.append(`${tab.thread.name}·${tab.number}`);
-    const small = document.createElement('small');
-    const silent = `silent ${Math.round(idleMs / 1000)} s`;
-    const working = tab.questions.size > 0 ? 'asks you' : pins.join(', ') || silent;
-    small.textContent =
-      tab.state === 'open' ? working : tab.state === 'connecting' ? tab.state : tab.why;
-    button.append(small);
-    button.title = tab.context.connectionId ?? '';
+    button.append(`${tab.thread.name}·${tab.number}`, document.createElement('small'));
     button.addEventListener('click', () => this.select(tab));
     return button;
   }
@@ -139,10 +143,11 @@ export class Person {
 
   renderQuestion(root, tab) {
     const [question] = tab.questions.keys();
+    const isAnswering = root.contains(document.activeElement);
     root.hidden = !question;
-    const text = question ? QUESTIONS.approve(question) : '';
-    const span = $('span', root);
-    if (span.textContent !== text) span.textContent = text;
+    setText($('span', root), question ? QUESTIONS.approve(question) : '');
+    // The buttons are gone with the question.
+    if (isAnswering && root.hidden) $('input', this.root).focus();
   }
 
   renderFacts(root, tab) {
@@ -153,6 +158,9 @@ export class Person {
     // What is said without a connection waits for the next one.
     for (const field of root.querySelectorAll('input, button'))
       field.disabled = tab.state === 'closed';
+    // A field that is disabled keeps no focus.
+    const focused = document.activeElement;
+    if (root.contains(focused) && focused.disabled) tab.button?.focus();
     $('[name=cut]', root).textContent = tab.isCut ? 'Mend the line' : 'Cut the line';
     facts($('[data-facts=context]', root), {
       user: tab.context.userId,
@@ -196,14 +204,27 @@ export class Person {
   renderMessages() {
     const list = $('.messages', this.root);
     if (!list || !this.selected) return;
-    list.replaceChildren(...this.selected.messages.slice(-60).map(messageItem));
+    show(list, this.selected.messages.slice(-60).map(messageItem));
     list.scrollTop = list.scrollHeight;
   }
 }
 
-function messageItem({ event, data, topic }) {
-  const item = document.createElement('li');
-  item.textContent = SENTENCES[event]?.(data, topic) ?? `${event} ${JSON.stringify(data)}`;
+// What a tab does, in a few words.
+function doingOf({ state, why, questions, manager: { idleMs = 0, pins = [] } }) {
+  if (state !== 'open') return state === 'connecting' ? state : why;
+  if (questions.size > 0) return 'asks you';
+  return pins.join(', ') || `silent ${Math.round(idleMs / 1000)} s`;
+}
+
+const items = new WeakMap();
+
+function messageItem(message) {
+  const { event, data, topic } = message;
+  const item = items.get(message) ?? document.createElement('li');
+  items.set(message, item);
+  setText(item, SENTENCES[event]?.(data, topic) ?? `${event} ${JSON.stringify(data)}`);
+  // The words of an answer are read out once, when it is complete.
+  if (event === 'agent_token') item.ariaLive = 'off';
   item.dataset.event = event;
   if (event === 'agent_completed' || event === 'agent_token') item.className = 'answer';
   else if (event !== 'said') item.className = 'step';

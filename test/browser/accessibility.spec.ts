@@ -21,6 +21,7 @@ import { chat } from '../support/chat-contract.js';
 import { PAGE_PATIENCE_MS, startBrowser } from '../support/browser.js';
 import { clientFolder } from '../support/client-folder.js';
 import { Crowd, crowdOf } from '../support/crowd.js';
+import { focusIn, listenToLiveRegions, walkByKeyboard } from '../support/keyboard.js';
 import { LiveGateway } from '../support/live-gateway.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
@@ -144,6 +145,23 @@ async function expectScrollsByKeyboard(selector: string): Promise<void> {
   );
 }
 
+/** Waits until the page has asked the server for its state again, so many times. */
+async function polls(path: string, times: number): Promise<void> {
+  for (let count = 0; count < times; count += 1) {
+    const answer = await page.waitForResponse((response) => response.url().includes(path));
+    await answer.finished();
+  }
+}
+
+/** Presses Enter on a control that has the focus. */
+async function enter(name: string | RegExp): Promise<void> {
+  await page.getByRole('button', { name }).first().focus();
+  await page.keyboard.press('Enter');
+}
+
+const expectFocus = (name: string): Promise<void> =>
+  eventually(async () => expect(await focusIn(page)).toBe(name));
+
 async function signIn(name: string): Promise<void> {
   await page.getByLabel('Your name').fill(name);
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -225,6 +243,69 @@ describe('the dashboard', () => {
     await page.locator('#no-connections').getByText('Nothing matches.').waitFor();
     expect(await flaws('dashboard-paused', look)).toEqual([]);
   });
+
+  it('can be used with the keyboard alone', async () => {
+    await visit(`http://127.0.0.1:${running.port}/dashboard`, LOOKS[0]);
+    await page.locator('#connections tr').first().waitFor();
+    await page.locator('#topics tr').first().waitFor();
+    expect(await walkByKeyboard(page)).toEqual([]);
+
+    // From one to the next in the details: Escape leads back to where the first was opened.
+    await enter(/^Details of the connection \S+ of ada$/);
+    await expectFocus('detail-title');
+    await page.locator('#detail-others button').first().focus();
+    await page.keyboard.press('Enter');
+    await expectFocus('detail-title');
+    await page.keyboard.press('Escape');
+    await eventually(async () =>
+      expect(await focusIn(page)).toMatch(/^Details of the connection \S+ of ada$/),
+    );
+
+    // A dialog keeps the focus until Escape closes it.
+    await enter('Details of the topic lobby');
+    await expectFocus('topic-title');
+    const remove = page.locator('#topic-users button.danger').first();
+    const user = await remove.getAttribute('aria-label');
+    await remove.focus();
+    await page.keyboard.press('Enter');
+    await expectFocus('confirm-cancel');
+    const inside = new Set<string>();
+    for (let stops = 0; stops < 6; stops += 1) {
+      await page.keyboard.press('Tab');
+      inside.add(await focusIn(page));
+    }
+    expect([...inside].filter((name) => name.startsWith('confirm-')).toSorted()).toEqual([
+      'confirm-cancel',
+      'confirm-do',
+    ]);
+    expect(await page.locator('dialog[open]').count()).toBe(1);
+    await page.keyboard.press('Escape');
+    await expectFocus(user!);
+
+    // What was pressed is gone with the user: the focus stays in the details.
+    await page.keyboard.press('Enter');
+    await page.locator('#confirm-do').focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('status').filter({ hasText: 'removed from lobby.' }).waitFor();
+    await page.getByRole('button', { name: user! }).waitFor({ state: 'detached' });
+    await expectFocus('topic-title');
+    await page.keyboard.press('Escape');
+    await expectFocus('Details of the topic lobby');
+
+    // The last page: the button that led there is disabled.
+    await page.locator('#next').focus();
+    await eventually(async () => {
+      await page.keyboard.press('Enter');
+      expect(await page.locator('#next').isDisabled()).toBe(true);
+    });
+    await expectFocus('connections-title');
+
+    const stop = await listenToLiveRegions(page);
+    await crowd.open(['newcomer']);
+    await polls('/state', 3);
+    await page.locator('#feed').getByText('newcomer connected').first().waitFor();
+    expect(await stop()).toEqual([]);
+  });
 });
 
 describe('the AsyncAPI page', () => {
@@ -250,6 +331,24 @@ describe('the AsyncAPI page', () => {
     await page.getByText('The server asks').waitFor();
     expect(await page.locator('h2:visible').allInnerTexts()).toEqual(['/chat']);
     expect(await flaws('asyncapi-search', look)).toEqual([]);
+  });
+
+  it('can be used with the keyboard alone', async () => {
+    await visit(`http://127.0.0.1:${running.port}/asyncapi`, LOOKS[0]);
+    await page.locator('.message').first().waitFor();
+    expect(await walkByKeyboard(page)).toEqual([]);
+    await page.locator('summary').first().focus();
+    await page.keyboard.press('Enter');
+    await page.locator('details[open] pre').first().waitFor();
+    expect(await walkByKeyboard(page)).toEqual([]);
+    const stop = await listenToLiveRegions(page);
+    await page.getByRole('searchbox', { name: 'Find a message' }).focus();
+    await page.keyboard.type('con');
+    await eventually(async () =>
+      expect(await page.locator('#status').innerText()).toMatch(/ of 12 messages$/),
+    );
+    const heard = await stop();
+    expect(heard).toEqual([...new Set(heard)]);
   });
 });
 
@@ -289,5 +388,39 @@ describe('the demo', () => {
     await person.locator('.refusal:not(:empty)').waitFor();
     await page.locator('#feed li').first().waitFor();
     expect(await flaws('demo', look)).toEqual([]);
+  });
+
+  it('can be used with the keyboard alone', async () => {
+    await visit(url, LOOKS[0]);
+    await page.getByLabel('Your name').focus();
+    await page.keyboard.type('kim');
+    await page.keyboard.press('Enter');
+    const person = page.locator('[data-user="kim"]');
+    await person.locator('.tab.open').waitFor();
+    expect(await walkByKeyboard(page)).toEqual([]);
+
+    const tab = person.locator('.tab').first();
+    await tab.focus();
+    await polls('/state', 2);
+    expect(await tab.evaluate((button) => button === button.ownerDocument.activeElement)).toBe(
+      true,
+    );
+
+    await person.getByRole('textbox').fill('tea or coffee');
+    await page.keyboard.press('Enter');
+    await person.getByText('kim: tea or coffee').waitFor();
+    const stop = await listenToLiveRegions(page);
+    await person.getByRole('textbox').fill('tea or coffee');
+    await person.getByRole('button', { name: 'Ask the assistant' }).focus();
+    await page.keyboard.press('Enter');
+    await person.getByRole('button', { name: 'Allow' }).focus();
+    await page.keyboard.press('Enter');
+    await person.locator('[data-event=agent_completed]').waitFor();
+    expect(await person.getByRole('textbox').evaluate((it) => it.matches(':focus'))).toBe(true);
+    await polls('/state', 2);
+    const heard = await stop();
+    expect(heard).toContain('The assistant begins with “tea or coffee”.');
+    expect(heard.filter((text) => text !== '')).toEqual([...new Set(heard.filter(Boolean))]);
+    expect(heard).not.toContain('kim: tea or coffee');
   });
 });

@@ -1,4 +1,4 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, keepFocus, reconcile, setText } from './dom.js';
 
 // The details of one thing beside its list, while they are open. The focus returns to where it was.
 
@@ -20,7 +20,8 @@ export class Aside {
   }
 
   async open(key) {
-    this.opener = document.activeElement;
+    // From one to the next inside the details, the focus returns to where the first was opened.
+    if (!this.root.contains(document.activeElement)) this.opener = document.activeElement;
     this.#key = key;
     this.root.hidden = false;
     this.clear();
@@ -33,7 +34,7 @@ export class Aside {
     this.#key = undefined;
     this.root.hidden = true;
     this.onClose();
-    this.opener?.focus();
+    keepFocus(this.opener, this.root.parentElement);
   }
 
   async refresh() {
@@ -48,7 +49,9 @@ export class Aside {
   showGone(isGone, text) {
     this.root.classList.toggle('gone', isGone);
     setText($('.is-gone', this.root), isGone ? text : '');
+    const focused = this.root.contains(document.activeElement) ? document.activeElement : undefined;
     for (const button of this.root.querySelectorAll('button.danger')) button.disabled = isGone;
+    keepFocus(focused, this.root);
   }
 }
 

@@ -35,10 +35,14 @@ export class Connections {
     return this.#list.load();
   }
 
+  /** Shows the connections of a user, and goes there. */
   searchFor(text) {
     $('#search').value = text;
     $('#view').value = 'all';
     this.#list.restart();
+    const title = $('#connections-title');
+    title.scrollIntoView();
+    title.focus({ preventScroll: true });
   }
 
   /** Marks the row whose details are shown. */

@@ -26,11 +26,9 @@ export function setText(element, text) {
   if (element.textContent !== value) element.textContent = value;
 }
 
-/**
- * Makes the children of an element match a list, and keeps the element of each item, so that focus and selection stay
- * where they are.
- */
+/** Makes the children of an element match a list, and keeps the element of each item, and the focus with it. */
 export function reconcile(parent, items, keyOf, create, update) {
+  const focused = parent.contains(document.activeElement) ? document.activeElement : undefined;
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
@@ -46,6 +44,19 @@ export function reconcile(parent, items, keyOf, create, update) {
     else parent.insertBefore(child, place);
   }
   for (const child of known.values()) child.remove();
+  keepFocus(focused, parent);
+}
+
+/**
+ * Gives the focus back to an element that had it before the page has changed: moving an element takes its focus away. If
+ * it is gone or disabled, the heading of its part of the page gets the focus, so that a keyboard goes on from there.
+ */
+export function keepFocus(focused, part) {
+  if (!focused || (document.activeElement === focused && !focused.disabled)) return;
+  focused.blur();
+  if (focused.isConnected && !focused.disabled) focused.focus({ preventScroll: true });
+  if (document.activeElement === focused) return;
+  part.closest('aside, section')?.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
 }
 
 /** Lets a chart draw in the pixels of the page, so that its labels keep their size. Returns its width. */

@@ -1,4 +1,4 @@
-import { $, setText } from './dom.js';
+import { $, keepFocus, setText } from './dom.js';
 import { ask } from './server.js';
 import { whole } from './words.js';
 
@@ -63,9 +63,13 @@ export class PagedList {
   #showPages({ page, pages }) {
     this.#page = page;
     this.#pages = pages;
+    const focused = this.pages.contains(document.activeElement)
+      ? document.activeElement
+      : undefined;
     this.pages.hidden = pages === 1;
     setText($('span', this.pages), `Page ${whole(page)} of ${whole(pages)}`);
     $('button:first-child', this.pages).disabled = page <= 1;
     $('button:last-child', this.pages).disabled = page >= pages;
+    keepFocus(focused, this.pages);
   }
 }
