@@ -29,9 +29,12 @@ export class TopicMembers {
     return this.#sendNext();
   }
 
-  /** Renews the lease, with the users that Redis does not know. */
+  /**
+   * Renews the lease, with the users that Redis does not know. A command that is under way renews it as well: with a
+   * further one behind it, a process that is slower than its renewals would never be done with the topic.
+   */
   renew(): Promise<void> {
-    return this.#sendNext();
+    return this.#next ?? this.#sending ?? this.#sendNext();
   }
 
   /** Resolves when no command is under way. */

@@ -73,14 +73,27 @@ describe('the members of a topic in Redis', () => {
   it('end once, when no command is left to send', async () => {
     const world = new World();
     await world.join('ada');
-    const renewals: Promise<void>[] = [];
+    const changes: Promise<void>[] = [];
     world.meanwhile = () => {
       world.meanwhile = () => undefined;
-      renewals.push(world.members.renew());
+      changes.push(world.join('bob'), world.leave('bob'));
     };
     await world.leave('ada');
-    await Promise.all(renewals);
+    await Promise.all(changes);
     expect(world.ended).toEqual([world.members]);
+  });
+
+  it('end on a process that is slower than its renewals', async () => {
+    const world = new World();
+    let due = 20;
+    world.meanwhile = () => {
+      due -= 1;
+      if (due > 0) void world.members.renew();
+    };
+    await world.join('ada');
+    await world.leave('ada');
+    expect(world.ended).toEqual([world.members]);
+    expect(world.commands).toEqual(['ada', 'ada']);
   });
 });
 
