@@ -50,7 +50,7 @@ function connectionsOf(
   { users, members }: Topic,
   registry: ManagerRegistry,
 ): number {
-  if (users) return users.get(userId) ?? 0;
+  if (users) return users.of(userId).length;
   let connections = 0;
   for (const manager of registry.slotsOf(userId) ?? []) {
     if (members.has(manager)) connections += 1;

@@ -11,12 +11,14 @@ export interface PresenceMember {
   readonly presence?: unknown;
 }
 
-/** The users of a topic on this node. @param only these users; default: all */
+/** The users of a topic on this node. @param only these users, where the topic keeps its members by user; default: all */
 export function membersOf(topic: Topic, only?: ReadonlySet<string>): PresenceMember[] {
+  const { users, members } = topic;
+  // Not all members are looked through for the few that have changed: that would cost the more the larger the topic is.
+  const named = only && users ? [...only].flatMap((userId) => users.of(userId)) : members;
   const byUser = new Map<string, PresenceMember>();
-  for (const manager of topic.members) {
+  for (const manager of named) {
     const { userId } = manager.context;
-    if (only && !only.has(userId)) continue;
     const known = byUser.get(userId);
     byUser.set(userId, merged(known, memberOf(topic, manager)));
   }

@@ -45,7 +45,7 @@ export class TopicPresence {
    */
   async count(topic: string): Promise<number> {
     assertTopicName(topic);
-    return (await this.cluster?.topics?.countOf(topic)) ?? this.topics.usersOf(topic).length;
+    return (await this.cluster?.topics?.countOf(topic)) ?? this.topics.userCount(topic);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { HistoryReader } from '../resume/history-reader.js';
 import type { TopicKey } from '../history/history-key.js';
 import type { Release } from '../time/clock.js';
 import { withField } from '../wire/frame-encoding.js';
+import { TopicUsers } from './topic-users.js';
 
 /** What a member may have beside its membership. Created for the first of these. */
 export interface MemberDetails {
@@ -26,15 +27,15 @@ export class Topic implements TopicKey {
   readonly members = new Set<WebSocketManager>();
   /** How many messages were sent to the members here. */
   messages = 0;
-  /** Connections in the topic by user. Kept only where other nodes, or the members, are told who joins and leaves. */
-  readonly users: Map<string, number> | undefined;
+  /** The members by user. Kept only where other nodes, or the members, are told who joins and leaves. */
+  readonly users: TopicUsers | undefined;
   #details: Map<WebSocketManager, MemberDetails> | undefined;
 
   constructor(
     readonly topic: string,
     tracksUsers: boolean,
   ) {
-    this.users = tracksUsers ? new Map() : undefined;
+    this.users = tracksUsers ? new TopicUsers() : undefined;
   }
 
   detailsOf(manager: WebSocketManager): MemberDetails | undefined {
@@ -61,6 +62,8 @@ export class Topic implements TopicKey {
     this.detailed(manager).presence = presence;
     this.members.delete(manager);
     this.members.add(manager);
+    this.users?.remove(manager);
+    this.users?.add(manager);
   }
 
   /** Sets whether the authorizer has granted a membership. An earlier grant, and its expiry, do not count any more. */
@@ -74,11 +77,7 @@ export class Topic implements TopicKey {
   /** @returns whether this is the first connection of its user */
   add(manager: WebSocketManager): boolean {
     this.members.add(manager);
-    if (!this.users) return false;
-    const { userId } = manager.context;
-    const connections = (this.users.get(userId) ?? 0) + 1;
-    this.users.set(userId, connections);
-    return connections === 1;
+    return this.users?.add(manager) ?? false;
   }
 
   /** @returns whether this was the last connection of its user */
@@ -88,11 +87,6 @@ export class Topic implements TopicKey {
     details?.stopExpiry?.();
     details?.reader?.leave();
     this.#details?.delete(manager);
-    if (!this.users) return false;
-    const { userId } = manager.context;
-    const connections = this.users.get(userId)! - 1;
-    if (connections > 0) this.users.set(userId, connections);
-    else this.users.delete(userId);
-    return connections === 0;
+    return this.users?.remove(manager) ?? false;
   }
 }

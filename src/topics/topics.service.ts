@@ -65,7 +65,8 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   userCount(name: string): number {
-    return this.#topics.get(name)?.users?.size ?? 0;
+    const topic = this.#topics.get(name);
+    return topic?.users?.size ?? this.usersOf(name).length;
   }
 
   /** The topic, if a connection of this process is in it. */
