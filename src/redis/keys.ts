@@ -1,7 +1,11 @@
 import { createHmac } from 'node:crypto';
 
+import { RecentValues } from '../structures/recent-values.js';
+
 /** 128 bits: two users with the same hash cannot be found in practice. */
 const HASH_BYTES = 16;
+/** Ids whose hashes are remembered: those of busy topics and users are needed with every message. */
+const RECENT_IDS = 1_024;
 
 /** The keys of one user. All of them are in one hash slot of a Redis Cluster. */
 export interface UserKeys {
@@ -27,6 +31,7 @@ export class Keys {
   readonly check: string;
   /** Pattern of all keys and all channels, as ACLs write it. */
   readonly all: string;
+  readonly #hashes = new RecentValues(RECENT_IDS, (id) => this.#hash(id));
 
   /** @param database all databases of a Redis share pub/sub, so the names of channels contain its number */
   constructor(
@@ -44,9 +49,7 @@ export class Keys {
 
   /** The hash of an id of a user or a thread, or of the name of a topic. No two share a hash. */
   hashOf(id: string): string {
-    // As UTF-16, unchanged: UTF-8 encodes all lone surrogates as the same bytes.
-    const hmac = createHmac('sha256', this.secret).update(id, 'utf16le').digest();
-    return hmac.subarray(0, HASH_BYTES).toString('hex');
+    return this.#hashes.of(id);
   }
 
   ofUser(hash: string): UserKeys {
@@ -67,6 +70,12 @@ export class Keys {
   /** The pub/sub channel of a node. A prefix cannot contain `@`, so two applications never share a channel. */
   channelOf(nodeId: string): string {
     return `${this.prefix}:node@${this.database}:${nodeId}`;
+  }
+
+  #hash(id: string): string {
+    // As UTF-16, unchanged: UTF-8 encodes all lone surrogates as the same bytes.
+    const hmac = createHmac('sha256', this.secret).update(id, 'utf16le').digest();
+    return hmac.subarray(0, HASH_BYTES).toString('hex');
   }
 }
 
