@@ -52,6 +52,7 @@ export class LocalNode {
           probeTimeoutMs: 2_000,
           emergencyIntervalMs: 600_000,
           emergencyTimeoutMs: 120_000,
+          ...options.cleanup,
         },
         cluster: redisCluster({ ...SHORT_LEASE, ...cluster }),
       },

@@ -64,6 +64,13 @@ export class TestRedis implements AsyncDisposable {
     return createClient({ url: this.url }).on('error', ignore).connect();
   }
 
+  /** Calls a listener with the text of every command that the server runs. The caller destroys the connection. */
+  async monitor(listener: (command: string) => void): Promise<Pick<Subscriber, 'destroy'>> {
+    const client = await createClient({ url: this.url }).on('error', ignore).connect();
+    await client.monitor((command) => listener(String(command)));
+    return client;
+  }
+
   /** Resolves with the number of slots of all users in Redis. */
   async leases(): Promise<number> {
     const keys = (await this.command('KEYS', '*:leases')) as string[];
