@@ -17,6 +17,9 @@ const PER_USER = 2;
 const AT_ONCE = 500;
 const ROUNDS = IS_LARGE ? 21 : 3;
 const JOINS = IS_LARGE ? 50 : 5;
+// A few members are fewer than the noise of a measurement.
+const MOST_RATIO = IS_LARGE ? 2 : Number.POSITIVE_INFINITY;
+const MOST_KEPT = IS_LARGE ? 0.1 : Number.POSITIVE_INFINITY;
 const AN_HOUR_MS = 3_600_000;
 const PATIENCE_MS = 900_000;
 
@@ -143,7 +146,7 @@ describe(`a topic of ${EACH * 3} members on three nodes`, () => {
         `${ratio.toFixed(2)}\n`,
     );
     // If every member were looked at, the cost would be a multiple.
-    if (IS_LARGE) expect(ratio).toBeLessThan(2);
+    expect(ratio).toBeLessThan(MOST_RATIO);
 
     // Nothing is left.
     for (const manager of all) for (const topic of ['hot', 'compared']) manager.leave(topic);
@@ -158,6 +161,6 @@ describe(`a topic of ${EACH * 3} members on three nodes`, () => {
       `hot-topic: ${((heapFull - heapBefore) / all.length).toFixed(0)} B of heap per membership, ` +
         `${(kept * 100).toFixed(0)} % of it left\n`,
     );
-    if (IS_LARGE) expect(kept).toBeLessThan(0.1);
+    expect(kept).toBeLessThan(MOST_KEPT);
   });
 });

@@ -67,7 +67,7 @@ export class TestRedis implements AsyncDisposable {
   /** Calls a listener with the text of every command that the server runs. The caller destroys the connection. */
   async monitor(listener: (command: string) => void): Promise<Pick<Subscriber, 'destroy'>> {
     const client = await createClient({ url: this.url }).on('error', ignore).connect();
-    await client.monitor((command) => listener(String(command)));
+    await client.monitor(listener);
     return client;
   }
 
