@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 
 import type { AdmissionOptions } from '../config/admission-options.js';
 import type { Clock, Release } from '../time/clock.js';
-import { spreadFrom } from '../time/back-off.js';
 import { type DelayWindow, EventLoopDelay } from '../time/event-loop-delay.js';
 import { AddressTable } from './address-table.js';
 import { ArrivalRate } from './arrival-rate.js';
@@ -23,8 +22,6 @@ export interface Visitor {
 
 /** The median of a short time: one long turn is no overload, and an overload is noticed within a second. */
 const DELAY: DelayWindow = { resolutionMs: 10, windowMs: 250, percentile: 50 };
-/** Least `retryAfterMs` while the event loop is delayed: a reading covers two windows. At most twice of it, at random. */
-const RECOVERY_MS = 2 * DELAY.windowMs;
 /** Returning clients are admitted up to this multiple of the delay at which newcomers are refused. */
 const RETURNING_DELAY = 2;
 
@@ -72,8 +69,7 @@ export class Admission {
     const { ms } = this.#delay;
     if (ms <= most || (ms <= most * RETURNING_DELAY && isReturning())) return undefined;
     // They take places in the queue too: otherwise they come together while its tokens have been left unused.
-    const retryAfterMs = Math.max(spreadFrom(RECOVERY_MS), this.#place(isReturning()));
-    return { reason: 'event-loop', retryAfterMs };
+    return { reason: 'event-loop', retryAfterMs: this.#place(isReturning()) };
   }
 
   /** Takes a token of the process for an arrival that nothing else refuses. */

@@ -1,7 +1,13 @@
 import { TokenBucket } from '../structures/token-bucket.js';
+import { spreadFrom } from '../time/back-off.js';
 
 /** The longest time that a client is told to wait, in milliseconds, however many wait. */
 const LONGEST_WAIT_MS = 60_000;
+/**
+ * The least time, at random up to twice of it: after a shorter one, the client would go by its own back-off, which grows
+ * with each refusal, and leave its turn unused. Also what an overloaded process needs to be measured anew.
+ */
+const LEAST_WAIT_MS = 500;
 /** By how much of its wait a client comes before its turn, at random and at most. */
 const JITTER = 0.1;
 /**
@@ -59,6 +65,6 @@ export class ArrivalRate {
     else this.#newcomersUntil = now + waitMs;
     // Those beyond the end of the longest queue must not all come at its end.
     const jitter = waitMs === LONGEST_WAIT_MS ? 1 / 2 : JITTER;
-    return waitMs * (1 - Math.random() * jitter);
+    return Math.max(spreadFrom(LEAST_WAIT_MS), waitMs * (1 - Math.random() * jitter));
   }
 }

@@ -111,7 +111,7 @@ describe('Arrivals above the rate of a process', () => {
     // 40 clients at 10 turns per second, each for three of them.
     expect(Math.max(...times)).toBeLessThanOrEqual(1_334);
     expect(Math.max(...times)).toBeGreaterThan(1_160);
-    expect(Math.min(...times)).toBeLessThanOrEqual(100);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(500);
     expect(new Set(times).size).toBeGreaterThan(30);
     for (const { retryAfter, retryAfterMs } of refused) {
       expect(retryAfter).toBe(Math.ceil(retryAfterMs! / 1_000));
@@ -293,7 +293,7 @@ describe('An address', () => {
     expect(await arrive('user=ada', '2001:db8::2')).toMatchObject({ status: 101 });
     const refused = await arrive('user=ada', '2001:db8::ffff:3');
     expect(refused).toMatchObject({ status: 429, reason: 'address-rate' });
-    expect(refused.retryAfterMs).toBeLessThanOrEqual(500);
+    expect(refused.retryAfterMs).toBeLessThanOrEqual(1_000);
     expect(await arrive('user=ada', '2001:db8:0:1::1')).toMatchObject({ status: 101 });
     await clock.advance(500);
     expect(await arrive('user=ada', '2001:db8::4')).toMatchObject({ status: 101 });
