@@ -202,7 +202,7 @@ export class CleanupService implements SlotReclaimer {
   // Connections that the heartbeat has pinged: in an emergency, the deadline for the pong is shorter.
   #takeSuspects(victims: Victims): void {
     const overdueSince = this.clock.now() - this.options.cleanup.probeTimeoutMs;
-    for (const manager of this.registry.pings.awaiting) {
+    for (const manager of this.registry.pings.awaiting()) {
       if (manager.pingedAt > overdueSince) return;
       if (!this.#isCritical(manager) || manager.isPinned) continue;
       if (!this.#deadPeers.isExcused(manager)) victims.take(manager, 'zombie');

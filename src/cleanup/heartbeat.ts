@@ -67,11 +67,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
     this.#removeUnanswered();
     const part = this.registry.pings.part(this.#part);
     this.#part = (this.#part + 1) % RING_PARTS;
-    // A pong puts its manager back into this part: visit only the managers that are in it now.
-    let turns = part.size;
     for (const manager of part) {
-      if (turns === 0) return;
-      turns -= 1;
       manager.hooks?.checkIdentity?.();
       manager.ping();
     }
@@ -79,7 +75,7 @@ export class Heartbeat implements OnApplicationBootstrap, OnApplicationShutdown 
 
   #removeUnanswered(): void {
     const overdueSince = this.clock.now() - this.options.heartbeat.timeoutMs;
-    for (const manager of this.registry.pings.awaiting) {
+    for (const manager of this.registry.pings.awaiting()) {
       if (manager.pingedAt > overdueSince) return;
       if (!this.#deadPeers.isExcused(manager)) void this.removal.remove(manager, 'zombie');
     }

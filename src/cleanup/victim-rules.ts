@@ -33,7 +33,7 @@ export class VictimRules {
     const madeBefore = this.clock.now() - this.options.unattachedAfterMs;
     for (const manager of list) {
       if (manager.lastActivityAt > madeBefore) return;
-      if (!manager.counters.attached) victims.take(manager, 'unattached');
+      if (manager.attachedTimes === 0) victims.take(manager, 'unattached');
     }
   }
 

@@ -53,12 +53,12 @@ export class Connection
     const connecting = new ConnectionStep(this.manager.context);
     const pending = runInContext(connecting, () => runConnectHooks(this, request), undefined);
     if (!pending) {
-      this.#becomeReady();
+      this.becomeReady();
       return;
     }
     const ended = pending.then(() => {
       this.#connecting = undefined;
-      this.#becomeReady();
+      this.becomeReady();
     });
     this.#connecting = () => connecting.left(ended);
   }
@@ -71,24 +71,24 @@ export class Connection
   received(frame: Buffer, isBinary: boolean): void {
     this.services.traffic.count(frame);
     if (this.isExpired()) return this.ignore('closing');
-    if (!this.#isWithinRate(frame, isBinary)) return;
-    const message = this.#parse(frame, isBinary);
-    if (!message) return this.#refuse('not-json', { id: idIn(frame) });
-    if (this.#passesQueue(message)) return;
+    if (!this.isWithinRate(frame, isBinary)) return;
+    const message = this.parse(frame, isBinary);
+    if (!message) return this.refuse('not-json', { id: idIn(frame) });
+    if (this.passesQueue(message)) return;
     const refs = this.handlersOf(message);
     if (!refs && isCancel(message)) return this.cancel(message.id);
-    if (!refs) return this.#ignoreUnknown(message);
+    if (!refs) return this.ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
     if (claimed !== undefined) {
       this.ignore('thread-mismatch');
       return refuseThread(this, message, claimed);
     }
-    if (this.#mayStart()) this.start(message, refs);
-    else this.#wait(message, refs, frame.length);
+    if (this.mayStart()) this.start(message, refs);
+    else this.wait(message, refs, frame.length);
   }
 
   // A handler may be waiting for an answer, and all handlers may be busy when the identity is about to expire.
-  #passesQueue(message: InboundMessage): boolean {
+  private passesQueue(message: InboundMessage): boolean {
     const { renewals } = this.services;
     if (isAnswer(message)) takeAnswer(this, message);
     else if (renewals?.takes(message)) renewals.handle(this, message);
@@ -120,92 +120,92 @@ export class Connection
 
   /** The lease of the connection is certain again: handles the messages that were held. */
   resume(): void {
-    this.#startNext();
+    this.startNext();
   }
 
   disconnected(reason: CloseReason): Promise<void> | undefined {
     recordClosed(this, reason);
-    return afterwards(this.#connected(), () =>
-      afterwards(this.#disconnect(reason.code), () => this.#handled()),
+    return afterwards(this.connected(), () =>
+      afterwards(this.disconnect(reason.code), () => this.handled()),
     );
   }
 
   released(): Promise<void> | undefined {
-    return this.scope.dispose((dispose, name) => this.#step(`dispose ${name}`, dispose));
+    return this.scope.dispose((dispose, name) => this.step(`dispose ${name}`, dispose));
   }
 
-  #connected(): Promise<void> | undefined {
-    return this.#connecting && this.#step('handleConnection', this.#connecting);
+  private connected(): Promise<void> | undefined {
+    return this.#connecting && this.step('handleConnection', this.#connecting);
   }
 
-  #disconnect(code: number): Promise<void> | undefined {
+  private disconnect(code: number): Promise<void> | undefined {
     return runDisconnectHooks(this, (hook) =>
-      this.#step('handleDisconnect', () => hook(this.client, code)),
+      this.step('handleDisconnect', () => hook(this.client, code)),
     );
   }
 
-  #handled(): Promise<void> | undefined {
+  private handled(): Promise<void> | undefined {
     return afterwards(this.endStreams(), () =>
-      this.running > 0 ? this.#step('message handlers', () => this.idle()) : undefined,
+      this.running > 0 ? this.step('message handlers', () => this.idle()) : undefined,
     );
   }
 
   override streamFailed(error: unknown): void {
-    this.#hookFailed('end of a stream (failed)', error);
+    this.hookFailed('end of a stream (failed)', error);
   }
 
   protected override placeFree(): void {
-    this.#startNext();
+    this.startNext();
   }
 
-  #becomeReady(): void {
+  private becomeReady(): void {
     if (!this.manager.mayAct) return;
     this.isReady = true;
     this.manager.markReady();
     this.services.resume?.start(this.manager);
     recordReady(this);
-    this.#startNext();
+    this.startNext();
   }
 
-  #parse(frame: Buffer, isBinary: boolean): InboundMessage | undefined {
-    return messageIn(this, frame, isBinary, (error) => this.#hookFailed('codec', error));
+  private parse(frame: Buffer, isBinary: boolean): InboundMessage | undefined {
+    return messageIn(this, frame, isBinary, (error) => this.hookFailed('codec', error));
   }
 
-  #ignoreUnknown(message: InboundMessage): void {
+  private ignoreUnknown(message: InboundMessage): void {
     const error = promiseFault(message);
-    if (error) this.#hookFailed('messageParser', error);
-    this.#refuse('unknown-event', message);
+    if (error) this.hookFailed('messageParser', error);
+    this.refuse('unknown-event', message);
   }
 
-  #isWithinRate(frame: Buffer, isBinary: boolean): boolean {
+  private isWithinRate(frame: Buffer, isBinary: boolean): boolean {
     const { rate } = this.services.options.inbound;
     if (!rate) return true;
     const now = this.services.clock.now();
     this.#rate ??= new TokenBucket(rate.messages, rate.perMs, now);
     const { userId } = this.manager.context;
     if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
-    const message = this.#parse(frame, isBinary);
+    const message = this.parse(frame, isBinary);
     // The id of a `cancel` is that of another message, which has a reply of its own.
     const isReplied = message && !(isCancel(message) && !this.handlersOf(message));
-    this.#refuse('rate-limit', isReplied ? message : {});
+    this.refuse('rate-limit', isReplied ? message : {});
     void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
     return false;
   }
 
-  #wait(message: InboundMessage, refs: readonly HandlerRef[], frameBytes: number): void {
+  private wait(message: InboundMessage, refs: readonly HandlerRef[], frameBytes: number): void {
     this.#waiting ??= new WaitingMessages(this);
     if (this.#waiting.add(message, refs, frameBytes)) return;
-    this.#refuse('pending-overflow', message);
+    this.refuse('pending-overflow', message);
     void this.manager.close(CloseCode.POLICY_VIOLATION, 'too many messages are waiting');
   }
 
-  #startNext(): void {
+  private startNext(): void {
     this.#waiting?.startNext();
     if (this.#waiting?.isDone) this.#waiting = undefined;
   }
 
   // A method, not a getter: V8 looks up private getters at run time even in optimised code.
-  #mayStart(): boolean {
+  private mayStart(): boolean {
     return (
       this.isReady &&
       this.manager.lastActivityAt < this.services.leases.freshUntil &&
@@ -215,7 +215,7 @@ export class Connection
   }
 
   // Counts a message that is not handled, and replies to it where it has an id.
-  #refuse(reason: RefusedReason, message: { readonly id?: unknown }): void {
+  private refuse(reason: RefusedReason, message: { readonly id?: unknown }): void {
     this.ignore(reason);
     const frame = ignoredFrame(reason, message);
     if (frame !== undefined) this.manager.sendFrame(frame);
@@ -228,13 +228,13 @@ export class Connection
     journal.record('message-dropped', { subject: subjectOf(this.manager.context), reason });
   }
 
-  #step(name: string, step: () => unknown): Promise<void> | undefined {
+  private step(name: string, step: () => unknown): Promise<void> | undefined {
     return this.manager.runStep(name, step, (outcome, error) =>
-      this.#hookFailed(`${name} (${outcome})`, error),
+      this.hookFailed(`${name} (${outcome})`, error),
     );
   }
 
-  #hookFailed(hook: string, error: unknown): void {
+  private hookFailed(hook: string, error: unknown): void {
     this.manager.fail(error instanceof Error ? error : hook);
     const subject = subjectOf(this.manager.context);
     this.services.journal.record('hook-failed', { subject, hook, error });

@@ -9,7 +9,7 @@ export abstract class ExpiringConnection extends HandlerRunner {
 
   constructor(...parts: ConstructorParameters<typeof HandlerRunner>) {
     super(...parts);
-    this.#watch();
+    this.watchExpiry();
   }
 
   /** Called periodically: a timer does not notice that the wall clock was set, or that the machine was asleep. */
@@ -26,7 +26,7 @@ export abstract class ExpiringConnection extends HandlerRunner {
   renewed(identity: UserExecutionContext): void {
     this.manager.replaceIdentity(identity);
     this.endExpiry();
-    this.#watch();
+    this.watchExpiry();
   }
 
   /** No identity ends the connection any more. */
@@ -35,7 +35,7 @@ export abstract class ExpiringConnection extends HandlerRunner {
     this.#expiry = undefined;
   }
 
-  #watch(): void {
+  private watchExpiry(): void {
     const { clock, options, renewals } = this.services;
     // A client is told only what it can act on.
     const noticeMs = renewals ? options.handshake.expiryNoticeMs : 0;

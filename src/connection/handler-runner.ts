@@ -83,7 +83,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
 
   /** @internal Runs the handlers of a message whose data is admitted. */
   run(message: InboundMessage, refs: readonly HandlerRef[], reply: Reply | undefined): void {
-    for (const ref of refs) this.#run(message, ref, reply);
+    for (const ref of refs) this.runOne(message, ref, reply);
   }
 
   /** Stops the handlers of a message that its client has cancelled. */
@@ -97,7 +97,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     this.#replies = undefined;
   }
 
-  #run(message: InboundMessage, ref: HandlerRef, reply: Reply | undefined): void {
+  private runOne(message: InboundMessage, ref: HandlerRef, reply: Reply | undefined): void {
     const { gatewayIndex, handler } = ref;
     const { traffic, handled, clock, tracing } = this.services;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
@@ -108,11 +108,11 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     this.running += 1;
     traffic.inFlight += 1;
     // The result is read inside the context too: the code of an observable runs on subscription.
-    if (tracing.tracer) this.#trace(tracing.tracer, call);
+    if (tracing.tracer) this.traceOne(tracing.tracer, call);
     else runInContext(call.code, RunningCall.run, call);
   }
 
-  #trace(tracer: Tracer, call: RunningCall): void {
+  private traceOne(tracer: Tracer, call: RunningCall): void {
     const { manager, server } = this;
     call.traced = tracer.message(manager, server.path, eventName(call.message));
     call.traced.run(() => runInContext(call.code, RunningCall.run, call));
@@ -121,7 +121,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
   /** @internal Runs inside the connection's context. */
   invoke(call: RunningCall): void {
     try {
-      this.#settle(call.plan.run(call.gateway, call.args, call), call);
+      this.settle(call.plan.run(call.gateway, call.args, call), call);
     } catch (error) {
       this.fail(error, call);
     }
@@ -133,7 +133,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     call.isReleased = true;
     call.code.ended();
     if (this.#waiting) this.#waiting = this.#waiting.filter((code) => code !== call.code);
-    this.#freePlace();
+    this.freePlace();
     call.traced?.end();
     if (call.startedAt === undefined || call.isDropped) return;
     recordHandled(this, call.message, call.startedAt, outcome);
@@ -143,14 +143,14 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
   occupy(): Release {
     this.running += 1;
     this.services.traffic.inFlight += 1;
-    return () => this.#freePlace();
+    return () => this.freePlace();
   }
 
-  #freePlace(): void {
+  private freePlace(): void {
     this.running -= 1;
     this.services.traffic.inFlight -= 1;
     this.placeFree();
-    if (this.#whenIdle) this.#checkIdle();
+    if (this.#whenIdle) this.checkIdle();
   }
 
   /** @internal Whether a message that guards and pipes let through may start. False if the connection is closing. */
@@ -161,17 +161,17 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     return false;
   }
 
-  #settle(result: unknown, call: RunningCall): void {
+  private settle(result: unknown, call: RunningCall): void {
     if (isThenable(result)) {
       // A native promise calls back in the async context in which `then` was called. Any other promise calls back in
       // the context of the code that settles it.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
       promise.then(
-        (value) => this.#settle(value, call),
+        (value) => this.settle(value, call),
         (error: unknown) => this.fail(error, call),
       );
     } else if (isObservable(result) || isPullable(result)) {
-      this.#stream(result, call);
+      this.openStream(result, call);
     } else {
       // In this order: as soon as the place is free, the next message may start and send its own result.
       const isSaid = answer(this, result, call);
@@ -179,7 +179,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     }
   }
 
-  #stream(source: Observable<unknown> | PullableSource, call: RunningCall): void {
+  private openStream(source: Observable<unknown> | PullableSource, call: RunningCall): void {
     if (!this.manager.isActive) {
       // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
       if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
@@ -228,7 +228,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
    */
   passOver(code: ConnectionCode): () => void {
     (this.#waiting ??= []).push(code);
-    if (this.#whenIdle) this.#checkIdle();
+    if (this.#whenIdle) this.checkIdle();
     return () => {
       const place = this.#waiting?.indexOf(code) ?? -1;
       if (place !== -1) this.#waiting!.splice(place, 1);
@@ -239,11 +239,11 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
   protected idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenIdle = resolve;
-      this.#checkIdle();
+      this.checkIdle();
     });
   }
 
-  #checkIdle(): void {
+  private checkIdle(): void {
     if (this.running === new Set(this.#waiting).size) this.#whenIdle?.();
   }
 }

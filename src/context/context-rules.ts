@@ -23,8 +23,10 @@ export interface ContextFields {
   userId: string;
   threadId: string;
   isThreadNamed: boolean;
-  runId: string;
-  requestId: string;
+  /** `undefined`: made when it is first read. */
+  runId: string | undefined;
+  /** `undefined`: made when it is first read. */
+  requestId: string | undefined;
   connectionId: string;
   metadata: Readonly<Record<string, unknown>>;
   operationDepth: number;

@@ -52,3 +52,14 @@ export class NoActiveContextError extends IsolationError {
     );
   }
 }
+
+/** @throws {ExpiredIdentityError} when the identity of a context has expired at `now`, in epoch milliseconds */
+export function assertNotExpired(
+  { userId, expiresAt }: { readonly userId: string; readonly expiresAt: Date | undefined },
+  now: number,
+): void {
+  const expiresAtMs = expiresAt?.getTime();
+  if (expiresAtMs !== undefined && expiresAtMs <= now) {
+    throw new ExpiredIdentityError(userId, expiresAtMs);
+  }
+}

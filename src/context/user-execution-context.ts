@@ -1,10 +1,5 @@
 import type { ConnectionIdentity, RequestLike } from './connection-identity.js';
-import {
-  type ContextFault,
-  ExpiredIdentityError,
-  InvalidContextError,
-  NoActiveContextError,
-} from './context.errors.js';
+import { type ContextFault, InvalidContextError, NoActiveContextError } from './context.errors.js';
 import { type ContextFields, operationFault, readIdentity, requestIdOf } from './context-rules.js';
 import { createId } from './ids.js';
 import { encodeKeyPart } from './isolation-key.js';
@@ -30,8 +25,6 @@ const KEY = Symbol('makes contexts');
 export class UserExecutionContext {
   readonly userId: string;
   readonly threadId: string;
-  readonly runId: string;
-  readonly requestId: string;
   readonly connectionId: string;
   /** Plain data from the authenticator, deeply frozen. */
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -43,13 +36,14 @@ export class UserExecutionContext {
   readonly #createdAtMs: number;
   readonly #expiresAtMs: number | undefined;
   readonly #isThreadNamed: boolean;
+  // Made on first use, where they are not given: most connections end before any code has read one of them.
+  #runId: string | undefined;
+  #requestId: string | undefined;
 
   private constructor(fields: ContextFields, key: typeof KEY) {
     if (key !== KEY) throw notMadeHere(undefined);
     this.userId = fields.userId;
     this.threadId = fields.threadId;
-    this.runId = fields.runId;
-    this.requestId = fields.requestId;
     this.connectionId = fields.connectionId;
     this.metadata = fields.metadata;
     this.operationDepth = fields.operationDepth;
@@ -57,6 +51,8 @@ export class UserExecutionContext {
     this.#createdAtMs = fields.createdAtMs;
     this.#expiresAtMs = fields.expiresAtMs;
     this.#isThreadNamed = fields.isThreadNamed;
+    this.#runId = fields.runId;
+    this.#requestId = fields.requestId;
     Object.freeze(this);
   }
 
@@ -102,6 +98,15 @@ export class UserExecutionContext {
     return typeof value === 'object' && value !== null && #createdAtMs in value;
   }
 
+  /** The unit of work of the thread. */
+  get runId(): string {
+    return (this.#runId ??= createId('run', this.#createdAtMs));
+  }
+
+  get requestId(): string {
+    return (this.#requestId ??= createId('req', this.#createdAtMs));
+  }
+
   /** When the context was made. */
   get createdAt(): Date {
     return new Date(this.#createdAtMs);
@@ -135,7 +140,7 @@ export class UserExecutionContext {
       faults.push({ field: 'operationDepth', rule: `must not exceed ${MAX_OPERATION_DEPTH}` });
     }
     if (faults.length > 0) throw new InvalidContextError(faults);
-    return this.#derive({
+    return UserExecutionContext.#derive(this, {
       requestId: createId('req'),
       parentRequestId: this.requestId,
       operationDepth: this.operationDepth + 1,
@@ -144,13 +149,13 @@ export class UserExecutionContext {
 
   /** Makes a copy of this context with a new `runId`: the next unit of work of the thread. */
   run(): UserExecutionContext {
-    return this.#derive({ runId: createId('run') });
+    return UserExecutionContext.#derive(this, { runId: createId('run') });
   }
 
   /** @internal A copy with what a renewal has brought; `undefined` for the identity of another user or thread. */
   renewed(identity: ConnectionIdentity, createdAtMs: number): UserExecutionContext | undefined {
     const changes = renewedFields(this, identity);
-    return changes && this.#derive({ ...changes, createdAtMs });
+    return changes && UserExecutionContext.#derive(this, { ...changes, createdAtMs });
   }
 
   toJSON(): Record<string, unknown> {
@@ -181,8 +186,8 @@ export class UserExecutionContext {
         userId: input.userId,
         threadId: input.threadId ?? createId('thread', now),
         isThreadNamed: input.threadId !== undefined,
-        runId: input.runId ?? createId('run', now),
-        requestId: requestIdOf(request) ?? createId('req', now),
+        runId: input.runId,
+        requestId: requestIdOf(request),
         connectionId: input.connectionId ?? createId('conn', now),
         metadata: input.metadata,
         operationDepth: 0,
@@ -194,19 +199,20 @@ export class UserExecutionContext {
     );
   }
 
-  #derive(changes: Partial<ContextFields>): UserExecutionContext {
+  // Static, like `#create`: a private method of instances would take eight bytes in each.
+  static #derive(of: UserExecutionContext, changes: Partial<ContextFields>): UserExecutionContext {
     const fields = {
-      userId: this.userId,
-      threadId: this.threadId,
-      isThreadNamed: this.#isThreadNamed,
-      runId: this.runId,
-      requestId: this.requestId,
-      connectionId: this.connectionId,
-      metadata: this.metadata,
-      operationDepth: this.operationDepth,
-      parentRequestId: this.parentRequestId,
+      userId: of.userId,
+      threadId: of.threadId,
+      isThreadNamed: of.#isThreadNamed,
+      runId: of.runId,
+      requestId: of.requestId,
+      connectionId: of.connectionId,
+      metadata: of.metadata,
+      operationDepth: of.operationDepth,
+      parentRequestId: of.parentRequestId,
       createdAtMs: Date.now(),
-      expiresAtMs: this.#expiresAtMs,
+      expiresAtMs: of.#expiresAtMs,
       ...changes,
     };
     return new UserExecutionContext(fields, KEY);
@@ -220,14 +226,6 @@ export class UserExecutionContext {
  */
 export function assertContext(value: unknown): asserts value is UserExecutionContext {
   if (!UserExecutionContext.isContext(value)) throw notMadeHere(value);
-}
-
-/** @throws {ExpiredIdentityError} when the identity of a context has expired at `now`, in epoch milliseconds */
-export function assertNotExpired({ userId, expiresAt }: UserExecutionContext, now: number): void {
-  const expiresAtMs = expiresAt?.getTime();
-  if (expiresAtMs !== undefined && expiresAtMs <= now) {
-    throw new ExpiredIdentityError(userId, expiresAtMs);
-  }
 }
 
 function notMadeHere(value: unknown): InvalidContextError {

@@ -53,7 +53,7 @@ export function readConnection(
 ): ConnectionDetail | undefined {
   const manager = registry.get(connectionId);
   if (!manager) return undefined;
-  const { context, counters } = manager;
+  const { context } = manager;
   const now = clock.now();
   return {
     ...rowOf(manager, now),
@@ -72,9 +72,9 @@ export function readConnection(
     streams: manager.openStreams.slice(0, MAX_NAMED),
     waitingCritical: manager.recoveryQueueSize,
     waitingLatest: manager.latestWaiting,
-    sent: counters.sent,
-    failed: counters.failed,
-    errors: counters.errors,
+    sent: manager.sentMessages,
+    failed: manager.failedMessages,
+    errors: manager.errors,
     isReadingPaused: manager.isReadingPaused,
     closing: closingOf(manager, now),
     creationSite: manager.creationSite ?? null,

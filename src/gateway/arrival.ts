@@ -5,7 +5,8 @@ import type { HandshakeRequest, PathParams, ResolvedOptions } from '../config/is
 import type { ConnectionServices } from '../connection/connection-services.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
-import { assertNotExpired, UserExecutionContext } from '../context/user-execution-context.js';
+import { assertNotExpired } from '../context/context.errors.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
 import type { IsolatedServer } from '../handlers/isolated-server.js';
 import type { Authentication } from '../handshake/authentication.js';
 import {
@@ -29,6 +30,7 @@ import { ConnectionScope } from '../scope/connection-scope.js';
 import type { Clock } from '../time/clock.js';
 import { NO_PARAMS } from '../upgrade/path-pattern.js';
 import type { Upgrade } from '../upgrade/refusal-response.js';
+import { leaveErrors } from '../upgrade/upgrade-router.js';
 import { CloseCode } from '../wire/close-codes.js';
 import { endTrace } from './handshake-trace.js';
 import { PreparedScope } from './prepared-scope.js';
@@ -159,8 +161,7 @@ export class Arrival implements HandshakeOwner {
       const address = host.addresses.trustsProxies ? arrival.address() : undefined;
       const { path, scopeBlueprint } = server;
       const request = upgrade.request as HandshakeRequest;
-      const { context } = manager;
-      const value = ConnectionRequest.from(context, request, path, keepHeaders, address);
+      const value = ConnectionRequest.from(manager.context, request, path, keepHeaders, address);
       arrival.#scope = new ConnectionScope(scopeBlueprint, value);
       const prepared = new PreparedScope(arrival.#scope, manager, path);
       manager.useHooks(prepared);
@@ -200,6 +201,7 @@ export class Arrival implements HandshakeOwner {
     const upgraded = (client: WebSocket): void => {
       isUpgraded = true;
       socket.off('close', abandonUpgrade);
+      leaveErrors(socket);
       if (manager.isActive) this.#connect(manager, client);
       else this.host.refused.dismiss(client);
     };

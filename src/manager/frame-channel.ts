@@ -121,13 +121,13 @@ export abstract class FrameChannel extends ManagerRecord {
 
   /** @internal Counts a sent message. @param now monotonic milliseconds */
   noteSent(now?: number): void {
-    this.counters.sent += 1;
+    this.sentMessages += 1;
     this.touch(now);
   }
 
   /** @internal Counts a message that could not be sent. */
   noteUnsent(why: UnsentReason): void {
-    this.counters.failed += 1;
+    this.failedMessages += 1;
     this.owner.unsent[why] += 1;
   }
 

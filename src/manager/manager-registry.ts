@@ -2,6 +2,7 @@ import type { Clock } from '../time/clock.js';
 import { AbandonedWork } from './abandoned-work.js';
 import { LinkedList } from '../structures/linked-list.js';
 import { Plug, type Unplug } from '../structures/plug.js';
+import { wholeMs } from './manager-record.js';
 import { PingRing } from './ping-ring.js';
 import { Slots } from './slots.js';
 import type { UserSlots } from './user-slots.js';
@@ -67,7 +68,7 @@ export class ManagerRegistry {
   /** Messages that all managers have sent since the start. Iterates over the existing managers. */
   get sent(): number {
     let sent = this.#sentByGone;
-    for (const { counters } of this.all()) sent += counters.sent;
+    for (const { sentMessages } of this.all()) sent += sentMessages;
     return sent;
   }
 
@@ -137,7 +138,7 @@ export class ManagerRegistry {
       return;
     }
     // Lists are in the order of activity, and the end of pinned work counts as activity.
-    manager.lastActivityAt = this.clock.now();
+    manager.lastActivityAt = wholeMs(this.clock.now());
     (manager.socket ? this.idle : this.unattached).append(manager.fleetLink);
     slots?.idle.append(manager.userLink);
   }
@@ -170,7 +171,7 @@ export class ManagerRegistry {
     manager.fleetLink.remove();
     this.#disposed += 1;
     this.#lifetimeMs += this.clock.now() - manager.createdAt;
-    this.#sentByGone += manager.counters.sent;
+    this.#sentByGone += manager.sentMessages;
     this.#removalListener.part?.(manager);
   }
 }

@@ -30,12 +30,10 @@ interface StatsSource {
   readonly managerId: string;
   readonly isActive: boolean;
   readonly socket: ManagedSocket | undefined;
-  readonly counters: {
-    readonly attached: number;
-    readonly sent: number;
-    readonly failed: number;
-    readonly errors: number;
-  };
+  readonly attachedTimes: number;
+  readonly sentMessages: number;
+  readonly failedMessages: number;
+  readonly errors: number;
   readonly createdAt: number;
   readonly lastActivityAt: number;
   readonly lastError: string | undefined;
@@ -50,9 +48,9 @@ export function readManagerStats(manager: StatsSource, clock: Clock): ManagerSta
     managerId: manager.managerId,
     isActive: manager.isActive,
     metrics: {
-      connectionsManaged: manager.counters.attached,
-      messagesSentTotal: manager.counters.sent,
-      messagesFailedTotal: manager.counters.failed,
+      connectionsManaged: manager.attachedTimes,
+      messagesSentTotal: manager.sentMessages,
+      messagesFailedTotal: manager.failedMessages,
       lastActivity: new Date(epochAt(clock, manager.lastActivityAt)),
       managerAgeSeconds: (now - manager.createdAt) / 1000,
       cleanupScheduled: !manager.isActive,
@@ -62,7 +60,7 @@ export function readManagerStats(manager: StatsSource, clock: Clock): ManagerSta
       connectionIds: isOpen ? [manager.context.connectionId] : [],
     },
     recoveryQueueSize: manager.recoveryQueueSize,
-    errorCount: manager.counters.errors,
+    errorCount: manager.errors,
     lastError: manager.lastError ?? null,
   };
 }

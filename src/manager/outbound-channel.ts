@@ -41,7 +41,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
   send(event: string, data?: unknown, options?: SendOptions): DeliveryResult {
     if (!this.isActive) return CLOSED_RESULT;
     const frame = encodeFrame(event, data);
-    if (frame === undefined) return this.#unserializable(event, data);
+    if (frame === undefined) return this.unserializable(event, data);
     return options === undefined
       ? this.sendFrame(frame)
       : this.sendFrame(frame, framePolicy(options, event));
@@ -81,9 +81,9 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       if (!this.isActive) throw new ManagerClosedError('sendAsync');
       const message = encodeFrame(event, data);
       const socket = this.attachedSocket;
-      if (message === undefined) throw this.#unserializableFailure(data);
+      if (message === undefined) throw this.unserializableFailure(data);
       if (!socket || socket.readyState !== SOCKET_OPEN)
-        throw this.#failure('socket', 'no open socket');
+        throw this.failure('socket', 'no open socket');
       const frame = this.encoded(message, socket);
       if (frame === undefined) throw new SendFailedError('the codec has failed');
       if (this.isTooSlowFor(frame, socket)) {
@@ -98,7 +98,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
       });
       const written = (error?: Error | null): void => {
         release();
-        if (error) reject(this.#failure('socket', 'the socket failed', error));
+        if (error) reject(this.failure('socket', 'the socket failed', error));
         else resolve();
       };
       try {
@@ -128,7 +128,7 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
   emitCritical(event: string, data?: unknown): DeliveryResult {
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
-    if (frame === undefined) throw this.#unserializableFailure(data);
+    if (frame === undefined) throw this.unserializableFailure(data);
     return this.owner.recordCritical(this, frame) ?? this.emitCriticalFrame(event, frame);
   }
 
@@ -136,10 +136,10 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
   emitCriticalFrame(event: string, frame: string): DeliveryResult {
     this.#outbox ??= new CriticalOutbox(
       (delayMs, callback) => this.owner.clock.after(delayMs, callback),
-      (message) => this.#sendCritical(message),
+      (message) => this.sendCritical(message),
     );
     if (this.#outbox.isFull)
-      throw this.#failure('slow-reader', 'too many critical messages wait already');
+      throw this.failure('slow-reader', 'too many critical messages wait already');
     this.#outbox.add({ event, frame, attempts: 0 });
     if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
     this.owner.waiting.add(this, frame.length);
@@ -158,7 +158,8 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
     if (left.length > 0) this.owner.undelivered(this, left);
   }
 
-  #sendCritical(message: CriticalMessage): boolean {
+  /** @internal */
+  private sendCritical(message: CriticalMessage): boolean {
     const socket = this.attachedSocket;
     if (!this.isOpened || !socket || socket.readyState !== SOCKET_OPEN) return false;
     const frame = this.encoded(message.frame, socket);
@@ -180,20 +181,23 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
     return true;
   }
 
-  #unserializableFailure(data: unknown): SendFailedError {
+  /** @internal */
+  private unserializableFailure(data: unknown): SendFailedError {
     const why = whyNoFrame({ data });
     const reason = `the data cannot be written as JSON (${why.message})`;
-    return this.#failure('unserializable', reason, why);
+    return this.failure('unserializable', reason, why);
   }
 
-  #unserializable(event: string, data: unknown): DeliveryResult {
+  /** @internal */
+  private unserializable(event: string, data: unknown): DeliveryResult {
     this.noteUnsent('unserializable');
     const { message } = whyNoFrame({ data });
     this.fail(`the data of "${event.slice(0, 64)}" cannot be written as JSON (${message})`);
     return UNSERIALIZABLE;
   }
 
-  #failure(why: UnsentReason, reason: string, cause?: Error): SendFailedError {
+  /** @internal */
+  private failure(why: UnsentReason, reason: string, cause?: Error): SendFailedError {
     this.noteUnsent(why);
     return this.fail(new SendFailedError(reason, cause && { cause }));
   }

@@ -1,4 +1,3 @@
-import { LinkedList } from '../structures/linked-list.js';
 import { hasMoved, type Transfer, transferOf } from './transfer.js';
 import type { WebSocketManager } from './web-socket-manager.js';
 
@@ -7,46 +6,62 @@ export const RING_PARTS = 64;
 
 /**
  * Spreads the pings over the heartbeat interval. Every connection is in a random part of the ring, so that a thousand
- * connections that arrive at once are not pinged at once. While its pong is awaited, it is in a list ordered by the
- * time of the ping, so that the overdue ones are at the front.
+ * connections that arrive at once are not pinged at once. Parts are arrays in which each connection knows its place:
+ * eight bytes for a connection, and not the fifty of a link.
  */
 export class PingRing {
-  /** Connections with an unanswered ping, the longest wait first. */
-  readonly awaiting = new LinkedList<WebSocketManager>();
-  readonly #parts = Array.from({ length: RING_PARTS }, () => new LinkedList<WebSocketManager>());
+  readonly #parts = Array.from({ length: RING_PARTS }, (): WebSocketManager[] => []);
+  // With the byte counters of each connection at the time of its ping.
+  readonly #awaiting = new Map<WebSocketManager, Transfer>();
 
-  // The byte counters of each connection in `awaiting`, at the time of its ping.
-  readonly #transfers = new Map<WebSocketManager, Transfer>();
+  /** Number of connections with an unanswered ping. */
+  get awaitingCount(): number {
+    return this.#awaiting.size;
+  }
+
+  /** Connections with an unanswered ping, the longest wait first. A connection may be removed while it is visited. */
+  awaiting(): IterableIterator<WebSocketManager> {
+    return this.#awaiting.keys();
+  }
 
   /** Adds a connection to a random part of the ring. */
   add(manager: WebSocketManager): void {
+    if (manager.ringPlace !== -1) return;
     manager.ringPart = Math.floor(Math.random() * RING_PARTS);
-    this.#parts[manager.ringPart]!.append(manager.ringLink);
+    const part = this.#parts[manager.ringPart]!;
+    manager.ringPlace = part.push(manager) - 1;
   }
 
   remove(manager: WebSocketManager): void {
-    manager.ringLink.remove();
-    this.#transfers.delete(manager);
+    this.#awaiting.delete(manager);
+    if (manager.ringPlace === -1) return;
+    const last = this.#parts[manager.ringPart]!.pop()!;
+    if (last !== manager) {
+      this.#parts[manager.ringPart]![manager.ringPlace] = last;
+      last.ringPlace = manager.ringPlace;
+    }
+    manager.ringPlace = -1;
   }
 
   /** Whether bytes have moved on a connection since it was pinged. */
   hasMoved(manager: WebSocketManager): boolean {
-    const before = this.#transfers.get(manager);
+    const before = this.#awaiting.get(manager);
     return before !== undefined && !!manager.socket && hasMoved(before, transferOf(manager.socket));
   }
 
-  part(index: number): LinkedList<WebSocketManager> {
-    return this.#parts[index % RING_PARTS]!;
+  /** The connections of one part, as they are now. */
+  part(index: number): readonly WebSocketManager[] {
+    return this.#parts[index % RING_PARTS]!.slice();
   }
 
   pinged(manager: WebSocketManager): void {
-    if (!manager.ringLink.list) return;
-    this.awaiting.append(manager.ringLink);
-    if (manager.socket) this.#transfers.set(manager, transferOf(manager.socket));
+    if (manager.ringPlace === -1 || !manager.socket) return;
+    // Deleted first: a ping that is repeated is the newest.
+    this.#awaiting.delete(manager);
+    this.#awaiting.set(manager, transferOf(manager.socket));
   }
 
   answered(manager: WebSocketManager): void {
-    this.#transfers.delete(manager);
-    if (manager.ringLink.list) this.#parts[manager.ringPart]!.append(manager.ringLink);
+    this.#awaiting.delete(manager);
   }
 }

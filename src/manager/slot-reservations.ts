@@ -63,7 +63,7 @@ export class SlotReservations {
     const slots = this.registry.releaseSlot(manager);
     if (!slots) return;
     manager.lease?.release();
-    while (slots.waiters.length > 0 && this.isFree(slots)) slots.waiters.shift()!.admit();
+    while (slots.waiters.length > 0 && this.isFree(slots)) slots.nextWaiter()!.admit();
     this.registry.forget(slots);
   }
 
@@ -103,11 +103,9 @@ export class SlotReservations {
         else reject(this.#limitError(context.userId));
       };
       const waiter = { admit };
-      slots.waiters.push(waiter);
+      slots.queue(waiter);
       void rescue.then(() => {
-        const place = slots.waiters.indexOf(waiter);
-        if (place === -1) return;
-        slots.waiters.splice(place, 1);
+        if (!slots.unqueue(waiter)) return;
         // The rescue has ended without a slot for this arrival. `admit` checks once more, because `setLimits` may have
         // raised a limit meanwhile; otherwise it rejects the arrival.
         admit();

@@ -159,7 +159,7 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
     if (!this.isActive) throw new ManagerClosedError('attach');
     bindSocket(socket, this);
     this.attachedSocket = socket;
-    this.counters.attached += 1;
+    this.attachedTimes += 1;
     this.owner.attached(this);
     this.owner.rearranged(this);
     // The socket closed while the arrival waited for its slot, and will not emit `close` again.
@@ -182,7 +182,8 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
   override socketClosed(code: number, reason: string): void {
     this.#end?.socketClosed();
     if (!this.isActive) return;
-    this.#startClosing(code, reason, code === CloseCode.ABNORMAL ? 'network' : 'client', false);
+    const initiator = code === CloseCode.ABNORMAL ? 'network' : 'client';
+    this.startClosing({ code, reason: fitReason(reason), initiator }, false);
   }
 
   /**
@@ -194,7 +195,7 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
     initiator: CloseInitiator,
     { cut = false } = {},
   ): Promise<void> {
-    if (this.isActive) this.#startClosing(code, reason, initiator, cut);
+    if (this.isActive) this.startClosing({ code, reason: fitReason(reason), initiator }, cut);
     return this.closed();
   }
 
@@ -203,11 +204,11 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
     return this.#end?.over() ?? Promise.reject(new Error('This manager is not closing.'));
   }
 
-  #startClosing(code: number, reason: string, initiator: CloseInitiator, cut: boolean): void {
-    const closeReason = Object.freeze({ code, reason: fitReason(reason), initiator });
+  /** @internal */
+  private startClosing(reason: CloseReason, cut: boolean): void {
     const { clock, options } = this.owner;
     this.#state = 'closing';
-    this.#end = new ManagerEnd(this, clock, options.cleanup.closeTimeoutMs, closeReason);
+    this.#end = new ManagerEnd(this, clock, options.cleanup.closeTimeoutMs, Object.freeze(reason));
     this.#end.begin(cut);
   }
 

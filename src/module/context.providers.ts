@@ -18,7 +18,8 @@ import {
   type ResolvedOptions,
 } from '../config/isolation.options.js';
 import { ExpiredIdentityError, InvalidContextError } from '../context/context.errors.js';
-import { assertNotExpired, UserExecutionContext } from '../context/user-execution-context.js';
+import { assertNotExpired } from '../context/context.errors.js';
+import { UserExecutionContext } from '../context/user-execution-context.js';
 import { Authentication } from '../handshake/authentication.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManager } from '../manager/web-socket-manager.js';

@@ -25,7 +25,8 @@ export class ConnectionRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** The parameters of the path: `{ room: '42' }` for a client of `/room/42` at a gateway with the path `/room/:room`. */
   readonly params: PathParams;
-  readonly #search: string;
+  // The target of the upgrade request, and not its query alone: a part of a string keeps the whole in memory anyway.
+  readonly #url: string;
   #query: Readonly<Record<string, string>> | undefined = undefined;
   #peer: { readonly remoteAddress?: string | undefined } | undefined;
   #remoteAddress: string | undefined = undefined;
@@ -44,8 +45,7 @@ export class ConnectionRequest {
     this.headers = readHeaders(request, keepHeaders);
     const { url = '', params = NONE } = request;
     this.params = params;
-    const start = url.indexOf('?');
-    this.#search = start === -1 ? '' : url.slice(start + 1);
+    this.#url = url;
     Object.freeze(this);
   }
 
@@ -68,7 +68,7 @@ export class ConnectionRequest {
 
   /** @internal Whether a value was created by {@link from}. */
   static isOne(value: unknown): value is ConnectionRequest {
-    return typeof value === 'object' && value !== null && #search in value;
+    return typeof value === 'object' && value !== null && #url in value;
   }
 
   /** @internal Sets the scope in which this is the `REQUEST`. */
@@ -90,7 +90,7 @@ export class ConnectionRequest {
 
   /** The parameters of the query; for a repeated one, the last value. */
   get query(): Readonly<Record<string, string>> {
-    this.#query ??= readQuery(this.#search);
+    this.#query ??= readQuery(this.#url);
     return this.#query;
   }
 
@@ -100,7 +100,9 @@ export class ConnectionRequest {
   }
 }
 
-function readQuery(search: string): Readonly<Record<string, string>> {
+function readQuery(url: string): Readonly<Record<string, string>> {
+  const start = url.indexOf('?');
+  const search = start === -1 ? '' : url.slice(start + 1);
   const query = Object.create(null) as Record<string, string>;
   for (const [name, value] of new URLSearchParams(search)) query[name] = value;
   return Object.freeze(query);

@@ -108,7 +108,7 @@ export class ConnectionScope {
    * provider.
    */
   get contextId(): ContextId {
-    return this.#contextId ?? this.#makeContextId();
+    return this.#contextId ?? this.makeContextId();
   }
 
   /** As {@link contextId}, but `undefined` while it is being created. */
@@ -116,7 +116,7 @@ export class ConnectionScope {
     return naming === this.#instances[0] ? undefined : this.contextId;
   }
 
-  #makeContextId(): ContextId {
+  private makeContextId(): ContextId {
     // Nest calls the app's ContextIdStrategy only for a request that has no context id yet.
     const { request } = this;
     naming = request;
@@ -180,9 +180,9 @@ export class ConnectionScope {
   dispose(run: RunDisposer): Promise<void> | undefined {
     ConnectionRequest.settle(this.request);
     const disposed = this.#contextId
-      ? this.#disposeNamed(this.#contextId, run)
-      : this.#disposePlanned(run);
-    return afterwards(disposed, () => this.#unbind());
+      ? this.disposeNamed(this.#contextId, run)
+      : this.disposePlanned(run);
+    return afterwards(disposed, () => this.unbind());
   }
 
   /** Lets {@link contextIdOf} find this scope by its client, until it has been disposed of. */
@@ -194,32 +194,32 @@ export class ConnectionScope {
 
   // A closed client may stay in memory for long: `ws` keeps it in a Set, and the outgrown tables of a small Set keep
   // deleted members until the next full collection. So it must not reference its scope.
-  #unbind(): undefined {
+  private unbind(): undefined {
     if (this.#client && !this.#contextId) this.#client[SCOPE] = undefined;
     this.#client = undefined;
   }
 
   // In reverse order of creation: an instance may need earlier ones. Index 0 is the request.
-  #disposePlanned(run: RunDisposer): Promise<void> | undefined {
+  private disposePlanned(run: RunDisposer): Promise<void> | undefined {
     const last = this.#instances.length - 1;
     return inTurn(last, (index) => {
       const place = last - index;
       const wrapper = this.#plan!.wrappers[place - 1]!;
       const instance = this.#instances[place];
       const dispose = disposerOf(instance, wrapper);
-      if (!dispose || !this.#isFirst(instance as object)) return undefined;
+      if (!dispose || !this.isFirst(instance as object)) return undefined;
       return run(dispose, String(wrapper.name));
     });
   }
 
-  async #disposeNamed(contextId: ContextId, run: RunDisposer): Promise<void> {
-    for (const { dispose, wrapper } of this.#disposersIn(contextId)) {
+  private async disposeNamed(contextId: ContextId, run: RunDisposer): Promise<void> {
+    for (const { dispose, wrapper } of this.disposersIn(contextId)) {
       await run(dispose, String(wrapper.name));
     }
   }
 
   // The context id was used, so Nest may have created instances that the plan does not know.
-  #disposersIn(contextId: ContextId): OwnDisposer[] {
+  private disposersIn(contextId: ContextId): OwnDisposer[] {
     const found: OwnDisposer[] = [];
     const wrappers = this.#host.internals.scopedWrappers();
     const byId = new Map(wrappers.map((wrapper) => [wrapper.id, wrapper]));
@@ -231,14 +231,14 @@ export class ConnectionScope {
         : [existingInstance(wrapper, contextId)];
       for (const instance of instances) {
         const dispose = disposerOf(instance, wrapper);
-        if (dispose && this.#isFirst(instance as object)) found.push({ wrapper, dispose });
+        if (dispose && this.isFirst(instance as object)) found.push({ wrapper, dispose });
       }
     }
     return dependantsFirst(found);
   }
 
   // An object under two tokens is disposed of once.
-  #isFirst(instance: object): boolean {
+  private isFirst(instance: object): boolean {
     if (this.#disposed?.includes(instance)) return false;
     if (this.#disposed) this.#disposed.push(instance);
     else this.#disposed = [instance];

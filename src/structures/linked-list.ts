@@ -31,7 +31,7 @@ export class LinkedList<Owner> {
   /** Puts a link at the end, and takes it out of the list that it was in, if any. */
   append(link: Link<Owner>): void {
     if (link.list === this) {
-      this.#moveToEnd(link);
+      this.moveToEnd(link);
       return;
     }
     link.list?.remove(link);
@@ -44,7 +44,7 @@ export class LinkedList<Owner> {
   }
 
   // Every message moves a link in two lists. This needs half the writes of a removal and an append.
-  #moveToEnd(link: Link<Owner>): void {
+  private moveToEnd(link: Link<Owner>): void {
     const { previous, next } = link;
     // The link is at the end already.
     if (!next) return;

@@ -1,6 +1,7 @@
 import type { ContextId } from '@nestjs/core';
 import type { WebSocket } from 'ws';
 
+import { PASSES_PONGS, passPong } from '../manager/socket-binding.js';
 import { endOnce } from '../wire/ws-internals.js';
 import { REQUEST_CONTEXT_ID } from '../nest/nest-internals.js';
 import type { ConnectionRequest } from '../scope/connection-request.js';
@@ -35,6 +36,16 @@ export function isolatedSocketOf(Base: typeof WebSocket): typeof WebSocket {
 
     set headers(value: unknown) {
       own(this, 'headers', value);
+    }
+
+    /** The owner of the socket gets its pongs here, without a listener in every connection. */
+    get [PASSES_PONGS](): true {
+      return true;
+    }
+
+    override emit(event: string | symbol, ...details: unknown[]): boolean {
+      if (event === 'pong') passPong(this);
+      return super.emit(event, ...details);
     }
 
     // `ws` itself also calls this method, to reply to a close frame.

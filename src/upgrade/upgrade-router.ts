@@ -92,6 +92,11 @@ export function endWith(socket: Duplex, text: string): void {
   socket.end(text);
 }
 
+/** The socket has a new owner that listens for its errors, so it needs no further listener. */
+export function leaveErrors(socket: Duplex): void {
+  socket.off('error', ignore);
+}
+
 function ignore(): void {
   // The socket's `close` event reports the failure.
 }

@@ -8,11 +8,15 @@ import type { ManagedSocket } from './managed-socket.js';
 // In an app with another version, a missing internal is not used: frames go through `send()`, and a connection ends a
 // little slower.
 
+type Extensions = Readonly<Record<string, unknown>>;
+
 /** Internal fields of a `ws` socket. */
 interface Inside {
   /** False for the socket of a client, which has to mask its frames. */
   readonly _isServer: boolean;
   readonly _sender: FrameSender;
+  readonly _receiver: { _extensions: Extensions };
+  _extensions: Extensions;
   readonly _closeFrameReceived: boolean;
   readonly _socket: Transport | null;
 }
@@ -22,7 +26,7 @@ export interface FrameSender {
   readonly _state: number;
   /** False in the middle of a message that the app sends in fragments. */
   readonly _firstFragment: boolean;
-  readonly _extensions: Readonly<Record<string, unknown>>;
+  _extensions: Extensions;
   readonly send: unknown;
   sendFrame(pieces: Buffer[], written?: (error?: Error | null) => void): void;
 }
@@ -34,6 +38,8 @@ export interface Transport extends Duplex {
   readonly _handle?: { readonly writeQueueSize?: number } | null;
 }
 
+/** What {@link shareNoExtensions} sets. */
+const NO_EXTENSIONS: Extensions = Object.freeze({});
 /** `_state` of a sender while nothing waits to be compressed or read. */
 const IDLE = 0;
 const COMPRESSION = 'permessage-deflate';
@@ -78,6 +84,19 @@ export function endOnce(socket: object): void {
   if (!isAnswered || !transport) return;
   const listener = transport.listeners('end').find(({ name }) => name === END_LISTENER);
   if (listener) transport.off('end', listener as () => void);
+}
+
+/**
+ * Call it when a socket is bound. `ws` keeps an object for the extensions in every socket, 56 bytes, also where none was
+ * agreed on: then the socket gets one that all of them share.
+ */
+export function shareNoExtensions(socket: object): void {
+  const { _extensions: agreed, _sender: sender, _receiver: receiver } = socket as Partial<Inside>;
+  if (!agreed || sender?._extensions !== agreed || receiver?._extensions !== agreed) return;
+  for (const _name in agreed) return;
+  (socket as Partial<Inside>)._extensions = NO_EXTENSIONS;
+  sender._extensions = NO_EXTENSIONS;
+  receiver._extensions = NO_EXTENSIONS;
 }
 
 function isPlain(sender: FrameSender): boolean {

@@ -87,7 +87,11 @@ const faults: Fault[] = [
   {
     name: 'a counter kept beside the registry',
     change: [
-      ['src/manager/slots.ts', 'return this.idle.size + this.pinned.size;', 'return this.count;'],
+      [
+        'src/manager/slots.ts',
+        'return this.idle.size + (this.#pinned?.size ?? 0);',
+        'return this.count;',
+      ],
       [
         'src/manager/slots.ts',
         '  constructor(readonly userId',

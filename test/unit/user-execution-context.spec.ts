@@ -37,6 +37,17 @@ describe('UserExecutionContext', () => {
     expect(new Set(ids).size).toBe(4000);
   });
 
+  it('keeps the ids that it makes when they are first read, also in its copies', () => {
+    const context = contextOf('alice');
+    const child = context.child('step');
+    expect(child).toMatchObject({
+      runId: context.runId,
+      parentRequestId: context.requestId,
+      connectionId: context.connectionId,
+    });
+    expect(context.toJSON()).toMatchObject({ runId: child.runId, requestId: context.requestId });
+  });
+
   it('is deeply frozen, and a copy', () => {
     const metadata = { roles: ['admin'] };
     const context = UserExecutionContext.fromWebSocketRequest({ userId: 'alice', metadata });

@@ -5,7 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import { WebSocket, WebSocketServer } from 'ws';
 
-import { endOnce, plainSenderOf, transportOf } from '../../src/wire/ws-internals.js';
+import {
+  endOnce,
+  plainSenderOf,
+  shareNoExtensions,
+  transportOf,
+} from '../../src/wire/ws-internals.js';
 
 // Internals of `ws` that the library relies on. If a test fails after an update of `ws`, find out what has changed, and
 // what it would cost to do without that internal.
@@ -44,6 +49,29 @@ describe('the internals of ws', () => {
     await new Promise((resolve) => server.close(resolve));
     await open(true);
     expect(plainSenderOf(socket)).toBeUndefined();
+  });
+
+  it('has an object of extensions, which sockets without any share, and others keep', async () => {
+    type Inside = { _extensions: object; _sender: Inside; _receiver: Inside };
+    const extensionsOf = (of: unknown): object[] => {
+      const { _extensions: own, _sender, _receiver } = of as Inside;
+      return [own, _sender._extensions, _receiver._extensions];
+    };
+    const [own] = extensionsOf(socket);
+    shareNoExtensions(socket);
+    const [shared, ...others] = extensionsOf(socket);
+    expect(shared).not.toBe(own);
+    expect(others.every((one) => one === shared)).toBe(true);
+    const received = once(client, 'message');
+    socket.send('hi');
+    expect(String((await received)[0])).toBe('hi');
+    client.terminate();
+    await new Promise((resolve) => server.close(resolve));
+    await open(true);
+    const agreed = extensionsOf(socket);
+    shareNoExtensions(socket);
+    expect(extensionsOf(socket).every((one, index) => one === agreed[index])).toBe(true);
+    expect(Object.keys(agreed[0]!)).toEqual(['permessage-deflate']);
   });
 
   it('has a transport that counts the bytes read and the bytes still to be written', async () => {
