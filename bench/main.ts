@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 
 import { type Candidate, candidates } from './candidates/candidate.js';
+import { boot } from './measures/boot.js';
 import { calls } from './measures/calls.js';
 import { code } from './measures/code.js';
 import { connect } from './measures/connect.js';
@@ -23,6 +24,7 @@ import { topics } from './measures/topics.js';
 import {
   ArrivalWays,
   AskWays,
+  BootWays,
   DeliveryWays,
   ItemWays,
   liveManagers,
@@ -52,6 +54,7 @@ const measures: readonly Measure[] = [
   refusals,
   code,
   memory,
+  boot,
   calls,
   streams,
   fanOut,
@@ -77,6 +80,7 @@ const SUBJECTS = [
   ...AskWays,
   ...ItemWays,
   ...StreamMemory,
+  ...BootWays,
 ];
 
 /** The measures that have promised ratios. */
@@ -89,6 +93,7 @@ const PROMISED: readonly Measure[] = [
   connect,
   refusals,
   memory,
+  boot,
   calls,
   streams,
   fanOut,

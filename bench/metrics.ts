@@ -46,6 +46,8 @@ export type RequestWay = (typeof RequestWays)[number];
 export const AskWays = ['Map and timers by hand', 'manager.ask'] as const;
 /** The ways to send many items. */
 export const ItemWays = ['manager.send', 'async *'] as const;
+/** On what an app of twenty gateways boots. */
+export const BootWays = ['stock Nest, WsAdapter', 'isolated'] as const;
 /** What resident memory is compared with: that of the same process, and what streams may add. */
 export const StreamMemory = ['idle, and 64 MiB', 'streaming'] as const;
 /** The processes of one machine. */
@@ -132,6 +134,18 @@ export const metrics = {
     id: 'connect.cpu',
     title: 'CPU per connect and close',
     unit: 'µs',
+    digits: 0,
+  }),
+  bootCpu: (): Metric => ({
+    id: 'boot.cpu',
+    title: 'CPU from the start of the process until 20 gateways listen',
+    unit: 'ms',
+    digits: 0,
+  }),
+  bootAppCpu: (): Metric => ({
+    id: 'boot.app.cpu',
+    title: 'The same, without Node.js and the loading of modules',
+    unit: 'ms',
     digits: 0,
   }),
   arrivalCpu: (): Metric => ({

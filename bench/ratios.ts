@@ -1,6 +1,7 @@
 import {
   ArrivalWays,
   AskWays,
+  BootWays,
   CrowdSizes,
   DeliveryWays,
   EchoSizes,
@@ -58,6 +59,7 @@ function promises(): Promised[] {
       other: 'bare-ws',
       limit: 1.1,
     },
+    bootPromise(),
     ...callPromises(),
     ...topicPromises(),
     ...clusterPromises(),
@@ -172,6 +174,18 @@ function refusalPromises(): Promised[] {
     other: accepted,
     limit: 0.5,
   }));
+}
+
+function bootPromise(): Promised {
+  const [stock, isolated] = BootWays;
+  return {
+    title: 'CPU from the start of the process until 20 gateways listen',
+    against: 'the same gateways on stock Nest',
+    metricId: metrics.bootCpu().id,
+    subject: isolated,
+    other: stock,
+    limit: 1.25,
+  };
 }
 
 function callPromises(): Promised[] {

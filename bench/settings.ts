@@ -19,9 +19,9 @@ export interface Settings {
 
 export const USAGE = `npm run bench -- [measure ...] [options]
 
-  measure            echo releases crowd deflate latency connect refusals memory calls
-                     streams fan-out topics managers heartbeat delivery slots scaling; default:
-                     all of them. code: the cost of a message and of a connection without the
+  measure            echo releases crowd deflate latency connect refusals memory boot
+                     calls streams fan-out topics managers heartbeat delivery slots scaling;
+                     default: all of them. code: the cost of a message and of a connection without the
                      operating system; runs only when named
   --only <names>     candidates, separated by commas; default: all
   --rounds <n>       rounds of each measure, default 9, with --quick 3
