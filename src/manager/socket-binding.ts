@@ -1,8 +1,9 @@
 import { IsolationViolationError } from './manager.errors.js';
 import type { ManagedSocket } from '../wire/managed-socket.js';
-import { shareNoExtensions } from '../wire/ws-internals.js';
+import { piecesOf, reusePieces, shareNoExtensions } from '../wire/ws-internals.js';
 
 const OWNER = Symbol('websocket-isolation:owner');
+const PIECES = Symbol('websocket-isolation:pieces');
 /** On the prototype of sockets that call {@link passPong} themselves. */
 export const PASSES_PONGS: unique symbol = Symbol('websocket-isolation:passes pongs');
 
@@ -16,6 +17,8 @@ export interface SocketOwner {
 
 interface OwnedSocket extends ManagedSocket {
   [OWNER]?: SocketOwner | undefined;
+  /** Where `ws` collects every message of the socket; `undefined` once the app has received it as its message. */
+  [PIECES]?: unknown[] | undefined;
   readonly [PASSES_PONGS]?: true;
 }
 
@@ -33,6 +36,7 @@ export function bindSocket(socket: ManagedSocket, owner: SocketOwner): void {
   const owned = socket as OwnedSocket;
   if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
   owned[OWNER] = owner;
+  owned[PIECES] = piecesOf(socket);
   // Shared functions that find the owner through `this`: closures for each socket would cost more than the rest of the
   // binding.
   socket.on('message', onMessage);
@@ -50,6 +54,7 @@ export function unbindSocket(socket: ManagedSocket): void {
   if (!(socket as OwnedSocket)[PASSES_PONGS]) socket.off('pong', onPong);
   // The error listener stays: an error after the end must not become an uncaught exception.
   (socket as OwnedSocket)[OWNER] = undefined;
+  (socket as OwnedSocket)[PIECES] = undefined;
 }
 
 /** Tells the owner of a socket that a pong has arrived. */
@@ -58,6 +63,9 @@ export function passPong(socket: object): void {
 }
 
 function onMessage(this: OwnedSocket, frame: Buffer, isBinary: boolean): void {
+  // With the `binaryType` "fragments", the message is the array itself.
+  if (Array.isArray(frame)) this[PIECES] = undefined;
+  else if (this[PIECES]) reusePieces(this, this[PIECES]);
   this[OWNER]?.received(frame, isBinary);
 }
 

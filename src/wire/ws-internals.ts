@@ -15,7 +15,7 @@ interface Inside {
   /** False for the socket of a client, which has to mask its frames. */
   readonly _isServer: boolean;
   readonly _sender: FrameSender;
-  readonly _receiver: { _extensions: Extensions };
+  readonly _receiver: { _extensions: Extensions; _fragments: unknown[] };
   _extensions: Extensions;
   readonly _closeFrameReceived: boolean;
   readonly _socket: Transport | null;
@@ -97,6 +97,26 @@ export function shareNoExtensions(socket: object): void {
   (socket as Partial<Inside>)._extensions = NO_EXTENSIONS;
   sender._extensions = NO_EXTENSIONS;
   receiver._extensions = NO_EXTENSIONS;
+}
+
+/** The array in which `ws` collects the pieces of the next message; `undefined` where it is unknown. */
+export function piecesOf(socket: object): unknown[] | undefined {
+  const pieces = (socket as Partial<Inside>)._receiver?._fragments;
+  return Array.isArray(pieces) ? pieces : undefined;
+}
+
+/**
+ * Call it for each message, with the {@link piecesOf} the socket before its first one: `ws` collects the next message in
+ * this array again. Otherwise it makes a new array after each message, which waits for the next one of its connection.
+ * With many connections that is so long that V8 moves such arrays to the old objects, or makes them there. From there
+ * each keeps the bytes of its message until the next full collection, although nothing refers to it any more: with 1,000
+ * connections and messages of 4 KiB, that made an echo cost a third more.
+ */
+export function reusePieces(socket: object, pieces: unknown[]): void {
+  const { _receiver: receiver } = socket as Partial<Inside>;
+  if (receiver?._fragments?.length !== 0) return;
+  pieces.length = 0;
+  receiver._fragments = pieces;
 }
 
 function isPlain(sender: FrameSender): boolean {

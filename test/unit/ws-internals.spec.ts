@@ -7,10 +7,20 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 import {
   endOnce,
+  piecesOf,
   plainSenderOf,
   shareNoExtensions,
   transportOf,
 } from '../../src/wire/ws-internals.js';
+import { bindSocket, type SocketOwner } from '../../src/manager/socket-binding.js';
+
+function ignore(): void {
+  // These tests look at messages only.
+}
+
+function ownerThatGets(received: (frame: Buffer) => void): SocketOwner {
+  return { received, socketClosed: ignore, socketFailed: ignore, ponged: ignore };
+}
 
 // Internals of `ws` that the library relies on. If a test fails after an update of `ws`, find out what has changed, and
 // what it would cost to do without that internal.
@@ -72,6 +82,40 @@ describe('the internals of ws', () => {
     shareNoExtensions(socket);
     expect(extensionsOf(socket).every((one, index) => one === agreed[index])).toBe(true);
     expect(Object.keys(agreed[0]!)).toEqual(['permessage-deflate']);
+  });
+
+  it('collects every message of a bound socket in the same array', async () => {
+    const messages: string[] = [];
+    bindSocket(
+      socket,
+      ownerThatGets((frame) => messages.push(frame.toString())),
+    );
+    const pieces = piecesOf(socket);
+    expect(pieces).toEqual([]);
+    client.send('one');
+    client.send('in pie', { fin: false });
+    client.send('ces');
+    client.send('last');
+    await eventually(() => expect(messages).toEqual(['one', 'in pieces', 'last']));
+    expect(piecesOf(socket)).toBe(pieces);
+    expect(pieces).toEqual([]);
+  });
+
+  it('leaves an array to the app that gets it as a message', async () => {
+    const messages: unknown[] = [];
+    bindSocket(
+      socket,
+      ownerThatGets((frame) => messages.push(frame)),
+    );
+    socket.binaryType = 'fragments';
+    client.send(Buffer.from('of the app'));
+    await eventually(() => expect(messages).toHaveLength(1));
+    socket.binaryType = 'nodebuffer';
+    client.send('next');
+    client.send('last');
+    await eventually(() => expect(messages).toHaveLength(3));
+    expect(messages.map(String)).toEqual(['of the app', 'next', 'last']);
+    expect(messages[0]).toEqual([Buffer.from('of the app')]);
   });
 
   it('has a transport that counts the bytes read and the bytes still to be written', async () => {
