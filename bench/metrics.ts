@@ -274,6 +274,24 @@ export const metrics = {
     unit: 'µs',
     digits: 1,
   }),
+  slotRedisCpu: (): Metric => ({
+    id: 'slots.redis.cpu',
+    title: 'CPU of Redis per slot taken',
+    unit: 'µs',
+    digits: 1,
+  }),
+  slotRedisBytes: (): Metric => ({
+    id: 'slots.redis.bytes',
+    title: 'Memory of Redis per slot, two for each user',
+    unit: 'B',
+    digits: 0,
+  }),
+  renewalRedisCpu: (slots: number): Metric => ({
+    id: 'slots.redis.renewal',
+    title: `CPU of Redis for a renewal of ${inThousands(slots)} slots`,
+    unit: 'ms',
+    digits: 0,
+  }),
   slotCycleCpu: (): Metric => ({
     id: 'slots.cycle.cpu',
     title: 'CPU of the node per slot taken and given back',

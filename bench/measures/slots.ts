@@ -40,12 +40,17 @@ export const slots: Measure = {
       // The first round warms up.
       await interleave(settings.rounds + 1, contenders, async ({ name, step }, round) => {
         bench.progress(`slots, round ${round}, ${name}`);
+        const [cpuBefore, bytesBefore] = [await redis.cpu(), await redis.bytes()];
         const cost = await node.call('rate', step, count, AT_ONCE);
+        const redisUs = (await redis.cpu()) - cpuBefore;
+        const bytes = (await redis.bytes()) - bytesBefore;
         const waits = await node.call('latencies', step, count / 10);
         await node.call('release');
         if (round === 0) return;
         results.add(metrics.slotRate(AT_ONCE), name, 1e6 / cost.wallUs);
         results.add(metrics.slotCpu(), name, cost.cpuUs);
+        results.add(metrics.slotRedisCpu(), name, redisUs / count);
+        results.add(metrics.slotRedisBytes(), name, bytes / count);
         results.add(metrics.slotLatency('p50'), name, percentile(waits, 0.5));
         results.add(metrics.slotLatency('p99'), name, percentile(waits, 0.99));
       });
@@ -61,8 +66,11 @@ export const slots: Measure = {
       ];
       await interleave(settings.rounds + 1, rounds, async ({ name, run }, round) => {
         bench.progress(`slots, renewing ${RENEWED}, round ${round}`);
+        const before = await redis.cpu();
         const { wallUs, cpuUs } = await run();
+        const redisUs = (await redis.cpu()) - before;
         if (round === 0) return;
+        results.add(metrics.renewalRedisCpu(RENEWED), name, redisUs / 1000);
         results.add(metrics.renewal(RENEWED), name, (wallUs * RENEWED) / 1000);
         results.add(metrics.renewalCpu(RENEWED), name, (cpuUs * RENEWED) / 1000);
       });

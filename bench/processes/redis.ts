@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
+import { createClient } from 'redis';
+
 import { freePort } from '../../lab/free-port.js';
 
 /** A Redis server for a measure. It keeps its data in memory only and ends with the measure. */
 export class BenchRedis {
+  #client: { info(section: string): Promise<string>; destroy(): void } | undefined;
+
   private constructor(
     readonly url: string,
     private readonly server: ChildProcess,
@@ -27,7 +31,25 @@ export class BenchRedis {
     return isReady ? new BenchRedis(`redis://127.0.0.1:${port}`, server) : undefined;
   }
 
+  /** Resolves with the processor time of the server so far, in microseconds. */
+  async cpu(): Promise<number> {
+    const info = await this.#info('cpu');
+    return (info('used_cpu_user') + info('used_cpu_sys')) * 1e6;
+  }
+
+  /** Resolves with the bytes that the server keeps. */
+  async bytes(): Promise<number> {
+    return (await this.#info('memory'))('used_memory');
+  }
+
+  async #info(section: string): Promise<(field: string) => number> {
+    this.#client ??= await createClient({ url: this.url }).connect();
+    const text = await this.#client.info(section);
+    return (field) => Number(new RegExp(`^${field}:(.+)$`, 'm').exec(text)?.[1]);
+  }
+
   async end(): Promise<void> {
+    this.#client?.destroy();
     if (this.server.exitCode !== null || this.server.signalCode !== null) return;
     const ended = once(this.server, 'exit');
     this.server.kill('SIGKILL');
