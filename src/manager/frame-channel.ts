@@ -127,7 +127,7 @@ export abstract class FrameChannel extends ManagerRecord {
 
   /** @internal Counts a message that could not be sent. */
   noteUnsent(why: UnsentReason): void {
-    this.failedMessages += 1;
+    this.messageFailed();
     this.owner.unsent[why] += 1;
   }
 

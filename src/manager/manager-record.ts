@@ -19,9 +19,7 @@ export abstract class ManagerRecord {
   readonly userLink: Link<this> = new Link(this);
   /** @internal Place in one of the process's lists: unattached, idle, pinned or closing. */
   readonly fleetLink: Link<this> = new Link(this);
-  /** @internal Index of its part of the heartbeat's ring. */
-  ringPart = 0;
-  /** @internal Index of its place in that part; -1 while it has none. */
+  /** @internal Its place in the heartbeat's ring; -1 while it has none. */
   ringPlace = -1;
   /** @internal The user's slots, of which this manager holds one; `undefined` after it is released. */
   slots: Slots<this> | undefined = undefined;
@@ -49,12 +47,11 @@ export abstract class ManagerRecord {
   attachedTimes = 0;
   /** @internal Messages that were sent. */
   sentMessages = 0;
-  /** @internal Messages that could not be sent. */
-  failedMessages = 0;
-  /** @internal Errors of hooks, handlers and disposers, and of the socket. */
-  errors = 0;
-  /** @internal Text of the last error, for the statistics. */
-  lastError: string | undefined = undefined;
+  // Made for the first of them: few connections ever have any.
+  #failures: { messages: number; errors: number; lastError: string | undefined } | undefined =
+    undefined;
+  /** @internal Where `ws` collects the messages of the socket. */
+  pieces: unknown[] | undefined = undefined;
   /** @internal The socket, while there is one. */
   protected attachedSocket: ManagedSocket | undefined = undefined;
 
@@ -202,9 +199,34 @@ export abstract class ManagerRecord {
 
   /** @internal Records an error for the statistics, and returns it. */
   fail<E>(error: E): E {
-    this.errors += 1;
-    this.lastError = errorText(error);
+    const failures = this.failures();
+    failures.errors += 1;
+    failures.lastError = errorText(error);
     return error;
+  }
+
+  /** @internal Records that a message could not be sent. */
+  protected messageFailed(): void {
+    this.failures().messages += 1;
+  }
+
+  private failures(): { messages: number; errors: number; lastError: string | undefined } {
+    return (this.#failures ??= { messages: 0, errors: 0, lastError: undefined });
+  }
+
+  /** @internal Messages that could not be sent. */
+  get failedMessages(): number {
+    return this.#failures?.messages ?? 0;
+  }
+
+  /** @internal Errors of hooks, handlers and disposers, and of the socket. */
+  get errors(): number {
+    return this.#failures?.errors ?? 0;
+  }
+
+  /** @internal Text of the last error, for the statistics. */
+  get lastError(): string | undefined {
+    return this.#failures?.lastError;
   }
 
   /** @internal */

@@ -6,8 +6,8 @@ export const RING_PARTS = 64;
 
 /**
  * Spreads the pings over the heartbeat interval. Every connection is in a random part of the ring, so that a thousand
- * connections that arrive at once are not pinged at once. Parts are arrays in which each connection knows its place:
- * eight bytes for a connection, and not the fifty of a link.
+ * connections that arrive at once are not pinged at once. Parts are arrays, and each connection knows part and index as
+ * one number: eight bytes for a connection, and not the fifty of a link.
  */
 export class PingRing {
   readonly #parts = Array.from({ length: RING_PARTS }, (): WebSocketManager[] => []);
@@ -27,17 +27,18 @@ export class PingRing {
   /** Adds a connection to a random part of the ring. */
   add(manager: WebSocketManager): void {
     if (manager.ringPlace !== -1) return;
-    manager.ringPart = Math.floor(Math.random() * RING_PARTS);
-    const part = this.#parts[manager.ringPart]!;
-    manager.ringPlace = part.push(manager) - 1;
+    const part = Math.floor(Math.random() * RING_PARTS);
+    const index = this.#parts[part]!.push(manager) - 1;
+    manager.ringPlace = index * RING_PARTS + part;
   }
 
   remove(manager: WebSocketManager): void {
     this.#awaiting.delete(manager);
     if (manager.ringPlace === -1) return;
-    const last = this.#parts[manager.ringPart]!.pop()!;
+    const part = this.#parts[manager.ringPlace % RING_PARTS]!;
+    const last = part.pop()!;
     if (last !== manager) {
-      this.#parts[manager.ringPart]![manager.ringPlace] = last;
+      part[Math.floor(manager.ringPlace / RING_PARTS)] = last;
       last.ringPlace = manager.ringPlace;
     }
     manager.ringPlace = -1;

@@ -3,12 +3,13 @@ import type { ManagedSocket } from '../wire/managed-socket.js';
 import { piecesOf, reusePieces, shareNoExtensions } from '../wire/ws-internals.js';
 
 const OWNER = Symbol('websocket-isolation:owner');
-const PIECES = Symbol('websocket-isolation:pieces');
 /** On the prototype of sockets that call {@link passPong} themselves. */
 export const PASSES_PONGS: unique symbol = Symbol('websocket-isolation:passes pongs');
 
 /** Receives the events of its socket. */
 export interface SocketOwner {
+  /** Where `ws` collects every message of the socket; `undefined` once the app has received it as its message. */
+  pieces: unknown[] | undefined;
   received(frame: Buffer, isBinary: boolean): void;
   socketClosed(code: number, reason: string): void;
   socketFailed(error: unknown): void;
@@ -17,8 +18,6 @@ export interface SocketOwner {
 
 interface OwnedSocket extends ManagedSocket {
   [OWNER]?: SocketOwner | undefined;
-  /** Where `ws` collects every message of the socket; `undefined` once the app has received it as its message. */
-  [PIECES]?: unknown[] | undefined;
   readonly [PASSES_PONGS]?: true;
 }
 
@@ -36,7 +35,7 @@ export function bindSocket(socket: ManagedSocket, owner: SocketOwner): void {
   const owned = socket as OwnedSocket;
   if (owned[OWNER]) throw new IsolationViolationError('This socket belongs to another connection');
   owned[OWNER] = owner;
-  owned[PIECES] = piecesOf(socket);
+  owner.pieces = piecesOf(socket);
   // Shared functions that find the owner through `this`: closures for each socket would cost more than the rest of the
   // binding.
   socket.on('message', onMessage);
@@ -54,7 +53,6 @@ export function unbindSocket(socket: ManagedSocket): void {
   if (!(socket as OwnedSocket)[PASSES_PONGS]) socket.off('pong', onPong);
   // The error listener stays: an error after the end must not become an uncaught exception.
   (socket as OwnedSocket)[OWNER] = undefined;
-  (socket as OwnedSocket)[PIECES] = undefined;
 }
 
 /** Tells the owner of a socket that a pong has arrived. */
@@ -63,10 +61,12 @@ export function passPong(socket: object): void {
 }
 
 function onMessage(this: OwnedSocket, frame: Buffer, isBinary: boolean): void {
+  const owner = this[OWNER];
+  if (!owner) return;
   // With the `binaryType` "fragments", the message is the array itself.
-  if (Array.isArray(frame)) this[PIECES] = undefined;
-  else if (this[PIECES]) reusePieces(this, this[PIECES]);
-  this[OWNER]?.received(frame, isBinary);
+  if (Array.isArray(frame)) owner.pieces = undefined;
+  else if (owner.pieces) reusePieces(this, owner.pieces);
+  owner.received(frame, isBinary);
 }
 
 function onClose(this: OwnedSocket, code: number, reason: Buffer): void {

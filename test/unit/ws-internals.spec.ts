@@ -19,7 +19,13 @@ function ignore(): void {
 }
 
 function ownerThatGets(received: (frame: Buffer) => void): SocketOwner {
-  return { received, socketClosed: ignore, socketFailed: ignore, ponged: ignore };
+  return {
+    pieces: undefined,
+    received,
+    socketClosed: ignore,
+    socketFailed: ignore,
+    ponged: ignore,
+  };
 }
 
 // Internals of `ws` that the library relies on. If a test fails after an update of `ws`, find out what has changed, and
