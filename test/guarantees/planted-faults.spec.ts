@@ -50,7 +50,7 @@ const faults: Fault[] = [
   },
   {
     name: 'a listener not removed',
-    change: [['src/manager/socket-binding.ts', "  socket.off('pong', onPong);\n", '']],
+    change: [['src/manager/socket-binding.ts', "  socket.off('close', onClose);\n", '']],
     spec: 'test/guarantees/races',
     test: 'no limit is exceeded',
   },
