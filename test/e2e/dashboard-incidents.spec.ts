@@ -263,6 +263,8 @@ describe('in a cluster, an operator', () => {
     expect(events.items.map(({ name }) => name)).toContain('topic-removal-unconfirmed');
     proxy.isClosed = false;
     await eventually(() => expect(isIn()).toEqual([false, false, false, false]));
+    // The node has read from Redis what it missed. It may need a moment longer until it hears questions again.
+    await eventually(async () => expect(await act(one, connection)).toEqual({ count: 0 }));
 
     const all = { action: 'disconnect-user', target: 'ada' };
     const ended = act(one, all);
