@@ -108,4 +108,7 @@ export function answer<T extends Methods<T>>(methods: T): void {
       );
   });
   process.on('disconnect', () => process.exit());
+  // A worker of `node:cluster` loses what is sent to it before it listens. This answers no call, so the parent ignores
+  // it, and the parent may be gone already.
+  process.send?.({ id: 0 } satisfies Response, () => undefined);
 }

@@ -1,5 +1,6 @@
 // Servers of a candidate on one port: the primary process of `node:cluster`.
 import cluster from 'node:cluster';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 import { answer, Remote } from '../../lab/remote.js';
@@ -15,7 +16,11 @@ const methods = {
       exec: fileURLToPath(new URL('./server.process.js', import.meta.url)),
       execArgv: ['--expose-gc'],
     });
-    while (workers.length < count) workers.push(new Remote(cluster.fork().process));
+    while (workers.length < count) {
+      const worker = cluster.fork();
+      await once(worker, 'message');
+      workers.push(new Remote(worker.process));
+    }
     // Servers that ask for any port get the same one.
     const ports = workers.map((worker) => worker.call('start', candidate, options));
     return (await Promise.all(ports))[0]!;
