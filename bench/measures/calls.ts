@@ -1,6 +1,13 @@
 import { AskWays, metrics, RequestWays } from '../metrics.js';
 import type { Server } from '../processes/server.js';
-import { APART, type Bench, interleave, type Measure, withFleet } from './measure.js';
+import {
+  APART,
+  type Bench,
+  connectClients,
+  interleave,
+  type Measure,
+  withFleet,
+} from './measure.js';
 
 const CONNECTIONS = 64;
 const BYTES = 64;
@@ -40,11 +47,9 @@ export const calls: Measure = {
       bench,
       candidates,
       { connections: CONNECTIONS },
-      async ({ servers, load }) => {
-        for (const { candidate, port } of servers) {
-          const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
-          await load.call('open', candidate.name, crowd);
-        }
+      async (fleet) => {
+        const { servers, load } = fleet;
+        await connectClients(fleet, CONNECTIONS);
         const durationMs = settings.isQuick ? 200 : 600;
         await interleave(settings.rounds + 1, found(REQUESTS, servers), async (request, round) => {
           const { way, name, kind, server } = request;

@@ -3,6 +3,7 @@ import { CrowdSizes, metrics } from '../metrics.js';
 import type { Server } from '../processes/server.js';
 import {
   type Bench,
+  connectClients,
   type Fleet,
   interleave,
   type Measure,
@@ -25,8 +26,8 @@ export const crowd: Measure = {
     const { settings, results } = bench;
     const subjects = settings.candidates.filter(({ name }) => isCompared(name));
     await onOneCore(bench, subjects, async (fleet) => {
+      await connectClients(fleet, CONNECTIONS);
       for (const server of fleet.servers) {
-        await open(fleet, server);
         for (const bytes of CrowdSizes) await echo(fleet, server, bytes, WARM_UP);
       }
       for (const bytes of CrowdSizes) {
@@ -41,7 +42,7 @@ export const crowd: Measure = {
       bench.progress(`crowd, cold, round ${round + 1}, ${subject.name}`);
       await onOneCore(bench, [subject], async (fleet) => {
         const [server] = fleet.servers as [Server];
-        await open(fleet, server);
+        await connectClients(fleet, CONNECTIONS);
         results.add(metrics.coldCrowdCpu(64), subject.name, await echo(fleet, server, 64, FIRST));
       });
     });
@@ -58,11 +59,6 @@ function onOneCore(
   work: (fleet: Fleet) => Promise<void>,
 ): Promise<void> {
   return withFleet(bench, subjects, { connections: CONNECTIONS }, work, TOGETHER);
-}
-
-function open({ load }: Fleet, { candidate, port }: Server): Promise<void> {
-  const { name, protocol } = candidate;
-  return load.call('open', name, { port, protocol, count: CONNECTIONS, concurrency: 8 });
 }
 
 /** Returns the processor time of a message, in microseconds. */

@@ -1,5 +1,5 @@
 import { metrics } from '../metrics.js';
-import { APART, interleave, type Measure, withFleet } from './measure.js';
+import { APART, connectClients, interleave, type Measure, withFleet } from './measure.js';
 
 const CONNECTIONS = 64;
 const BYTES = 4096;
@@ -23,12 +23,9 @@ export const deflate: Measure = {
       bench,
       candidates,
       options,
-      async ({ servers, load }) => {
-        for (const { candidate, port } of servers) {
-          const { name, protocol } = candidate;
-          const crowd = { port, protocol, count: CONNECTIONS, concurrency: 8, deflates: true };
-          await load.call('open', name, crowd);
-        }
+      async (fleet) => {
+        const { servers, load } = fleet;
+        await connectClients(fleet, CONNECTIONS, { deflates: true });
         await interleave(settings.rounds + 1, servers, async (server, round) => {
           const { name } = server.candidate;
           bench.progress(`compressed echo, round ${round}, ${name}`);

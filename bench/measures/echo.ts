@@ -1,5 +1,13 @@
 import { EchoSizes, metrics } from '../metrics.js';
-import { APART, type Bench, type Fleet, interleave, type Measure, withFleet } from './measure.js';
+import {
+  APART,
+  type Bench,
+  connectClients,
+  type Fleet,
+  interleave,
+  type Measure,
+  withFleet,
+} from './measure.js';
 
 const CONNECTIONS = 64;
 /** How long each candidate runs per round. */
@@ -8,13 +16,12 @@ const ROUND_MS = { 64: 600, 1024: 300, 4096: 300, 16_384: 300 } as const;
 const WINDOW = 1;
 
 /** Connects the clients of an echo, and warms the servers up, so that their code is compiled before measuring. */
-export async function openAndWarmUp({ settings }: Bench, { servers, load }: Fleet): Promise<void> {
+export async function openAndWarmUp({ settings }: Bench, fleet: Fleet): Promise<void> {
   const durationMs = settings.isQuick ? 300 : 1_000;
-  for (const { candidate, port } of servers) {
-    const crowd = { port, protocol: candidate.protocol, count: CONNECTIONS, concurrency: 8 };
-    await load.call('open', candidate.name, crowd);
+  await connectClients(fleet, CONNECTIONS);
+  for (const { candidate } of fleet.servers) {
     for (const bytes of EchoSizes) {
-      await load.call('echo', candidate.name, { bytes, durationMs, window: WINDOW });
+      await fleet.load.call('echo', candidate.name, { bytes, durationMs, window: WINDOW });
     }
   }
 }

@@ -74,6 +74,18 @@ export async function withFleet(
   }
 }
 
+/** Opens this many connections to each server, in a group with the name of its candidate. */
+export async function connectClients(
+  { servers, load }: Fleet,
+  count: number,
+  more: { readonly deflates?: boolean } = {},
+): Promise<void> {
+  for (const { candidate, port } of servers) {
+    const { name, protocol } = candidate;
+    await load.call('open', name, { ...more, port, protocol, count, concurrency: 8 });
+  }
+}
+
 /**
  * Runs all subjects once per round, so that other load on the machine affects them alike. Each round begins with a
  * different subject.

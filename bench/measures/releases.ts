@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { nodeReleases } from '../../lab/node-releases.js';
 import { metrics, NodeLines } from '../metrics.js';
-import { APART, interleave, type Measure, withFleet } from './measure.js';
+import { APART, connectClients, interleave, type Measure, withFleet } from './measure.js';
 
 const CONNECTIONS = 64;
 const BYTES = 64;
@@ -25,11 +25,11 @@ export const releases: Measure = {
         bench,
         candidates,
         { connections: CONNECTIONS },
-        async ({ servers, load }) => {
-          for (const { candidate, port } of servers) {
-            const { name, protocol } = candidate;
-            await load.call('open', name, { port, protocol, count: CONNECTIONS, concurrency: 8 });
-            await load.call('echo', name, { ...echo, durationMs: WARM_UP_MS });
+        async (fleet) => {
+          const { servers, load } = fleet;
+          await connectClients(fleet, CONNECTIONS);
+          for (const { candidate } of servers) {
+            await load.call('echo', candidate.name, { ...echo, durationMs: WARM_UP_MS });
           }
           await interleave(settings.rounds, servers, async (server, round) => {
             const { name } = server.candidate;
