@@ -8,8 +8,7 @@ import {
   type OptionRules,
   trueOrFalse,
 } from '../config/plain-options.js';
-import { DashboardAccess } from '../dashboard/access.js';
-import { DASHBOARD_OPTIONS, type PageOptions } from '../dashboard/dashboard.options.js';
+import { pageProviders } from '../pages/page.providers.js';
 import { createAsyncApiController } from './async-api.controller.js';
 import { type AsyncApiModuleOptions, assertGuarded } from './async-api.options.js';
 
@@ -42,12 +41,11 @@ export class WebSocketIsolationAsyncApiModule {
     assertPlainOptions('WebSocketIsolationAsyncApiModule.forRoot()', options, RULES);
     assertGuarded(options);
     const { path = 'asyncapi', imports = [], guard, title, version, description } = options;
-    const page: PageOptions = { guard, page: 'the AsyncAPI page' };
     return {
       module: WebSocketIsolationAsyncApiModule,
       imports,
       controllers: [createAsyncApiController(path, { title, version, description })],
-      providers: [{ provide: DASHBOARD_OPTIONS, useValue: page }, DashboardAccess],
+      providers: pageProviders({ guard, page: 'the AsyncAPI page' }),
     };
   }
 }

@@ -1,7 +1,7 @@
 import type { ModuleMetadata } from '@nestjs/common';
 
-import type { DashboardGuard, DashboardOptions } from '../dashboard/dashboard.options.js';
 import { IsolationError } from '../errors/isolation-error.js';
+import type { PageGuard } from '../pages/page.options.js';
 import type { AsyncApiInfo } from './async-api-document.js';
 
 /** What `WebSocketIsolationAsyncApiModule.forRoot()` takes. */
@@ -9,12 +9,12 @@ export interface AsyncApiModuleOptions extends AsyncApiInfo {
   /** Path of the page, below the application's global prefix. Default: `asyncapi`. */
   readonly path?: string | undefined;
   /** Who may read the page and the document. Without a guard the application does not start, unless `allowAnonymous` is set. */
-  readonly guard?: DashboardGuard | undefined;
+  readonly guard?: PageGuard | undefined;
   /**
    * Without a guard: requests from this machine are admitted, all others are refused. Requests through a proxy are
    * refused. For development. To publish the document, write `guard: () => true`. Default: false.
    */
-  readonly allowAnonymous?: DashboardOptions['allowAnonymous'];
+  readonly allowAnonymous?: boolean | undefined;
   /** Modules whose providers a guard class injects, if the class is not a provider of the app itself. */
   readonly imports?: ModuleMetadata['imports'];
 }

@@ -7,8 +7,8 @@ import { type Cluster, CLUSTER } from '../cluster/cluster.js';
 import { Limits } from '../manager/limits.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
+import type { PageRequest } from '../pages/page-request.js';
 import { Topics } from '../topics/topics.service.js';
-import { DashboardAccess } from './access.js';
 import { BUCKET_MS } from './cleanup-timeline.js';
 import { readConnection } from './connection-detail.js';
 import {
@@ -17,17 +17,14 @@ import {
   type ConnectionView,
   VIEWS,
 } from './connection-list.js';
-import {
-  DASHBOARD_OPTIONS,
-  type DashboardRequest,
-  type ResolvedDashboardOptions,
-} from './dashboard.options.js';
+import { DASHBOARD_OPTIONS, type ResolvedDashboardOptions } from './dashboard.options.js';
 import { HISTORY_MS, SAMPLE_MS } from './history.js';
 import { Overview } from './overview.js';
 import type { Pseudonyms } from './pseudonyms.js';
 import { Searches } from './searches.js';
 import { readTopic } from './topic-detail.js';
 import { TopicList, type TopicPage } from './topic-list.js';
+import { Viewers } from './viewers.js';
 import { Watch } from './watch.js';
 
 /** The header that carries the page's token. A page of another site cannot send it. */
@@ -49,7 +46,7 @@ export class DashboardApi {
     @Inject(CLOCK) private readonly clock: Clock,
     private readonly registry: ManagerRegistry,
     private readonly limits: Limits,
-    private readonly access: DashboardAccess,
+    private readonly viewers: Viewers,
     private readonly watch: Watch,
     private readonly overview: Overview,
     private readonly topicsHere: Topics,
@@ -62,7 +59,7 @@ export class DashboardApi {
   }
 
   /** Whether a request carries the token that this process gave to viewers who may act. */
-  isOwnToken({ headers }: DashboardRequest): boolean {
+  isOwnToken({ headers }: PageRequest): boolean {
     const given = Buffer.from(String(headers[TOKEN_HEADER] ?? ''));
     const own = Buffer.from(this.#token);
     return given.length === own.length && timingSafeEqual(given, own);
@@ -71,8 +68,8 @@ export class DashboardApi {
   /** The state of the process, with the samples and events that are new since the last request of the page. */
   async state(context: ExecutionContext, query: Query): Promise<object> {
     this.watch.admit(query['viewer']);
-    const mayAct = await this.access.mayAct(context);
-    const seesIds = mayAct || (await this.access.maySeeIds(context));
+    const mayAct = await this.viewers.mayAct(context);
+    const seesIds = mayAct || (await this.viewers.maySeeIds(context));
     const { history, feed, cleanups } = this.watch;
     return {
       ...(await this.overview.read()),

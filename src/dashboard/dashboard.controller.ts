@@ -8,7 +8,6 @@ import {
   Get,
   HttpCode,
   Injectable,
-  NotFoundException,
   Post,
   Query,
   Res,
@@ -16,22 +15,22 @@ import {
   UseGuards,
   VERSION_NEUTRAL,
 } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
 
-import { DashboardAccess, requestOf } from './access.js';
+import { LookGuard } from '../pages/look.guard.js';
+import { requestOf } from '../pages/page-request.js';
+import { PageResponses } from '../pages/page-responses.js';
 import { DashboardApi } from './dashboard-api.js';
-import { LookGuard } from './look.guard.js';
 import { OperatorActions } from './operator-actions.js';
-import { PAGE_FILES, pageAt, pageFile } from './page-files.js';
+import { PAGE } from './page-files.js';
 import { Pseudonyms } from './pseudonyms.js';
 import { isFromOwnPage, isJson } from './same-origin.js';
-import type { PageFile } from './served-page.js';
+import { Viewers } from './viewers.js';
 
 /** Admits actions of viewers who may act, and only from the page itself. */
 @Injectable()
 export class ActGuard implements CanActivate {
   constructor(
-    private readonly access: DashboardAccess,
+    private readonly viewers: Viewers,
     private readonly api: DashboardApi,
   ) {}
 
@@ -40,7 +39,7 @@ export class ActGuard implements CanActivate {
     if (!isJson(request) || !isFromOwnPage(request) || !this.api.isOwnToken(request)) {
       throw new ForbiddenException('Actions are taken from the page of the dashboard only.');
     }
-    if (!(await this.access.mayAct(context))) {
+    if (!(await this.viewers.mayAct(context))) {
       throw new ForbiddenException('You may look, but not act.');
     }
     return true;
@@ -59,13 +58,13 @@ export function createDashboardController(path: string): Type {
     constructor(
       private readonly api: DashboardApi,
       private readonly actions: OperatorActions,
-      private readonly access: DashboardAccess,
-      private readonly host: HttpAdapterHost,
+      private readonly viewers: Viewers,
+      private readonly responses: PageResponses,
     ) {}
 
     @Get()
     async page(@Context() context: ExecutionContext, @Res() response: object): Promise<void> {
-      this.#send(response, await pageAt(requestOf(context).url, path));
+      this.responses.send(response, await PAGE.at(requestOf(context).url, path));
     }
 
     @Get('state')
@@ -121,17 +120,13 @@ export function createDashboardController(path: string): Type {
       @Body() body: unknown,
       @Res() response: object,
     ): Promise<void> {
-      const operator = await this.access.who(context);
+      const operator = await this.viewers.who(context);
       await this.#json(context, response, () => this.actions.run(body, operator));
     }
 
-    // The files are listed by name, so that other routes of the app below this path still work.
-    @Get([...PAGE_FILES])
+    @Get(PAGE.names)
     async file(@Context() context: ExecutionContext, @Res() response: object): Promise<void> {
-      const name = requestOf(context).url.split('?', 1)[0]!.split('/').at(-1)!;
-      const file = await pageFile(name);
-      if (!file) throw new NotFoundException();
-      this.#send(response, file);
+      this.responses.send(response, await PAGE.fileAt(requestOf(context).url));
     }
 
     // What identifies a user leaves the process only here.
@@ -140,16 +135,9 @@ export function createDashboardController(path: string): Type {
       response: object,
       read: (hidden: Pseudonyms | undefined) => object | Promise<object>,
     ): Promise<void> {
-      const hidden = (await this.access.maySeeIds(context)) ? undefined : this.#pseudonyms;
+      const hidden = (await this.viewers.maySeeIds(context)) ? undefined : this.#pseudonyms;
       const content = JSON.stringify(await read(hidden), hidden?.replace);
-      this.#send(response, { type: 'application/json; charset=utf-8', content });
-    }
-
-    // Sent without a return value: an interceptor of the app that wraps all responses would break the page.
-    #send(response: object, { type, content }: PageFile): void {
-      const { httpAdapter } = this.host;
-      httpAdapter.setHeader(response, 'Content-Type', type);
-      httpAdapter.reply(response, content);
+      this.responses.send(response, { type: 'application/json; charset=utf-8', content });
     }
   }
   return DashboardController;

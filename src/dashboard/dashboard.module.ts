@@ -9,7 +9,7 @@ import {
   trueOrFalse,
   wholeNumberFromOne,
 } from '../config/plain-options.js';
-import { DashboardAccess } from './access.js';
+import { pageProviders } from '../pages/page.providers.js';
 import { DashboardApi } from './dashboard-api.js';
 import { createDashboardController } from './dashboard.controller.js';
 import {
@@ -21,6 +21,7 @@ import { Incidents } from './incidents.js';
 import { NodeLoadReport } from './node-load.js';
 import { OperatorActions } from './operator-actions.js';
 import { Overview } from './overview.js';
+import { Viewers } from './viewers.js';
 import { Watch } from './watch.js';
 
 /** The options of the dashboard, with its path and the modules that its guards need. */
@@ -61,18 +62,20 @@ export class WebSocketIsolationDashboardModule {
   static forRoot(options: DashboardModuleOptions): DynamicModule {
     assertPlainOptions('WebSocketIsolationDashboardModule.forRoot()', options, RULES);
     const { path = 'dashboard', imports = [], ...rest } = options;
+    const resolved = resolveDashboardOptions(rest);
     return {
       module: WebSocketIsolationDashboardModule,
       imports,
       controllers: [createDashboardController(path)],
       providers: [
-        { provide: DASHBOARD_OPTIONS, useValue: resolveDashboardOptions(rest) },
-        DashboardAccess,
+        ...pageProviders(resolved),
+        { provide: DASHBOARD_OPTIONS, useValue: resolved },
         DashboardApi,
         Incidents,
         NodeLoadReport,
         OperatorActions,
         Overview,
+        Viewers,
         Watch,
       ],
     };

@@ -1,51 +1,26 @@
-import type { IncomingHttpHeaders } from 'node:http';
-
-import type { CanActivate, ExecutionContext, Type } from '@nestjs/common';
-
 import { IsolationError } from '../errors/isolation-error.js';
-
-/** The parts of an Express or Fastify request that a guard of the dashboard may need. */
-export interface DashboardRequest {
-  readonly headers: IncomingHttpHeaders;
-  readonly url: string;
-  /** The client's address as the framework determines it. The dashboard itself goes by `handshake.trustProxy`. */
-  readonly ip?: string;
-  readonly socket: { readonly remoteAddress?: string | undefined };
-  /** Set by the authentication of the app, if it has one. */
-  readonly user?: unknown;
-}
-
-/** A guard as a function instead of a class. */
-export type DashboardGuardFunction = (
-  request: DashboardRequest,
-  context: ExecutionContext,
-) => boolean | Promise<boolean>;
-
-/**
- * A Nest guard: a class (a provider of the app, or created for the dashboard), or a function. Only `true` admits. A
- * guard that has not returned within `handshake.timeoutMs` refuses with 408.
- */
-export type DashboardGuard = Type<CanActivate> | DashboardGuardFunction;
+import type { PageRequest } from '../pages/page-request.js';
+import type { PageGuard, PageOptions } from '../pages/page.options.js';
 
 /** What `WebSocketIsolationDashboardModule.forRoot()` takes. */
 export interface DashboardOptions {
   /** Who may view the dashboard. Without a guard the application does not start, unless `allowAnonymous` is set. */
-  readonly guard?: DashboardGuard | undefined;
+  readonly guard?: PageGuard | undefined;
   /**
    * Without a guard: requests from this machine are admitted, all others are refused. The socket address of each
    * request decides. Requests through a proxy are refused. For development. Default: false.
    */
   readonly allowAnonymous?: boolean | undefined;
   /** Which viewers may also act: disconnect, clean up, drain. Default: none. */
-  readonly canAct?: DashboardGuard | undefined;
+  readonly canAct?: PageGuard | undefined;
   /**
    * Which viewers see the ids of users and threads and the names of topics, besides those who may act. Others see
    * pseudonyms instead, and of addresses the network. Default: none; with `allowAnonymous` and without a guard, all.
    */
-  readonly canSeeIds?: DashboardGuard | undefined;
+  readonly canSeeIds?: PageGuard | undefined;
   /** Returns the name of the operator for the audit line. Default: an id or name found in `request.user`. */
   readonly whoIs?:
-    ((request: DashboardRequest) => string | undefined | Promise<string | undefined>) | undefined;
+    ((request: PageRequest) => string | undefined | Promise<string | undefined>) | undefined;
   /** Pages that may be open at once; further ones get a 503. Default: 20. */
   readonly maxViewers?: number | undefined;
   /**
@@ -53,15 +28,6 @@ export interface DashboardOptions {
    * seconds, and the events of the feed. Default: false, which costs nothing until a page is open.
    */
   readonly keepHistory?: boolean | undefined;
-}
-
-/** What {@link DashboardAccess} has to know of a page. */
-export interface PageOptions extends Pick<
-  DashboardOptions,
-  'guard' | 'canAct' | 'canSeeIds' | 'whoIs'
-> {
-  /** Names the page in errors and log lines: `the dashboard`. */
-  readonly page: string;
 }
 
 /** {@link DashboardOptions} after defaults and checks. */

@@ -156,7 +156,16 @@ function get(path: string, headers: Record<string, string> = {}): Promise<Respon
 
 describe('the AsyncAPI page', () => {
   const module = WebSocketIsolationAsyncApiModule;
-  const FILES = ['', '/asyncapi.json', '/page.js', '/schema.js', '/page.css', '/icon.svg'];
+  const FILES = [
+    '',
+    '/asyncapi.json',
+    '/page.js',
+    '/schema.js',
+    '/page.css',
+    '/base.css',
+    '/dom.js',
+    '/icon.svg',
+  ];
 
   @Injectable()
   class DeveloperGuard {

@@ -6,7 +6,7 @@ import { CloseCode } from 'nestjs-websocket-isolation';
 import { CLUSTER_FAILURES } from '../../src/cluster/cluster-status.js';
 import { SHOWN_EVENTS } from '../../src/dashboard/event-feed.js';
 import { INCIDENTS } from '../../src/dashboard/incidents.js';
-import { pageFile } from '../../src/dashboard/page-files.js';
+import { PAGE } from '../../src/dashboard/page-files.js';
 import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { REFUSAL_REASONS } from '../../src/handshake/refusal.js';
 import { projectFile, tableOf } from '../support/readme.js';
@@ -42,11 +42,12 @@ describe('the words of the dashboard', () => {
   });
 
   it('come with the page: every file of the folder is served, and no other', async () => {
-    const folder = new URL('../../src/dashboard/public/', import.meta.url);
-    const files = readdirSync(folder).filter((name) => name !== 'index.html');
-    const served = await Promise.all(files.map((name) => pageFile(name)));
-    expect(files.filter((_name, index) => served[index] === undefined)).toEqual([]);
-    expect(await pageFile('index.html')).toBeUndefined();
+    const files = ['dashboard', 'pages']
+      .flatMap((room) => readdirSync(new URL(`../../src/${room}/public/`, import.meta.url)))
+      .filter((name) => name !== 'index.html');
+    expect(sorted(PAGE.names)).toEqual(sorted(files));
+    for (const name of files) expect(await PAGE.fileAt(`/dashboard/${name}?v=1`)).toBeDefined();
+    await expect(PAGE.fileAt('/dashboard/index.html')).rejects.toThrow('Not Found');
   });
 });
 
@@ -57,10 +58,9 @@ describe('docs/dashboard.md', () => {
         'export interface ResolvedDashboard',
       )[0]! + projectFile('src/dashboard/dashboard.module.ts').split('const RULES')[0]!;
     const options = [...source.matchAll(/^ {2}readonly (\w+)\?:\s/gm)].map(([, name]) => name!);
-    const request = new Set(['ip', 'user']);
     const documented = tableOf('docs/dashboard.md', 'options').map(([name]) =>
       name!.replaceAll('`', ''),
     );
-    expect(sorted(documented)).toEqual(sorted(options.filter((name) => !request.has(name))));
+    expect(sorted(documented)).toEqual(sorted(options));
   });
 });

@@ -65,6 +65,23 @@ describe('the house', () => {
     expect(down).toEqual([]);
   });
 
+  it('has entry points above the module that do not import each other', () => {
+    const above = rooms
+      .slice(rooms.indexOf('module') + 1)
+      .filter((room) => paths.includes(`${room}/index.ts`));
+    expect(above).toEqual(expect.arrayContaining(['dashboard', 'asyncapi']));
+    const across = files
+      .filter(({ room }) => above.includes(room))
+      .flatMap(({ file, room }) =>
+        importsOf(file)
+          .filter((imported) => imported.startsWith('.'))
+          .map((imported) => roomOf(file, imported))
+          .filter((other) => other !== room && above.includes(other))
+          .map((other) => `${file} imports ${other}`),
+      );
+    expect(across).toEqual([]);
+  });
+
   it('has no circles of files, also not of types', () => {
     const imports = new Map(
       paths.map((file) => [

@@ -100,7 +100,7 @@ describe('the tarball', () => {
   it('contains the build, and no development files', () => {
     const outside = files.filter((file) => !file.startsWith('dist/'));
     expect(outside.toSorted()).toEqual(['LICENSE', 'README.md', 'package.json']);
-    const page = /^dist\/(asyncapi|dashboard)\/public\//;
+    const page = /^dist\/(asyncapi|dashboard|pages)\/public\//;
     const built = files.filter((file) => file.startsWith('dist/') && !page.test(file));
     expect(built.filter((file) => !/\.(js|d\.ts)$/.test(file))).toEqual([]);
     const scripts = built.filter((file) => file.endsWith('.js'));

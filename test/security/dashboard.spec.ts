@@ -16,7 +16,7 @@ import {
 } from 'nestjs-websocket-isolation/dashboard';
 import { eventually, TestClient, UpgradeRefused } from 'nestjs-websocket-isolation/testing';
 
-import { isFromThisMachine } from '../../src/dashboard/loopback.js';
+import { isFromThisMachine } from '../../src/pages/loopback.js';
 import { Watch } from '../../src/dashboard/watch.js';
 import { IsolationEventBus } from '../../src/journal/event-bus.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';

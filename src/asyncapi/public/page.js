@@ -1,8 +1,7 @@
-import { el, schemaView } from './schema.js';
+import { $, el, setText } from './dom.js';
+import { schemaView } from './schema.js';
 
 // Reads the document beside the page, and shows it by path: what clients send, what the server sends and asks.
-
-const $ = (selector) => document.querySelector(selector);
 
 const GROUPS = [
   ['Clients send', ({ action }) => action === 'receive'],
@@ -16,7 +15,7 @@ try {
   show(await response.json());
 } catch (error) {
   $('#status').classList.add('wrong');
-  $('#status').textContent = `The document could not be read. ${error.message}`;
+  setText($('#status'), `The document could not be read. ${error.message}`);
 }
 
 function show(api) {
@@ -122,12 +121,8 @@ function filter() {
     part.hidden = !part.querySelector('.message:not([hidden])');
   }
   const shown = all.filter(({ hidden }) => !hidden).length;
-  $('#status').textContent =
-    all.length === 0
-      ? 'No gateway of this app has a contract.'
-      : word === ''
-        ? count(all.length)
-        : `${shown} of ${count(all.length)}`;
+  const found = word === '' ? count(all.length) : `${shown} of ${count(all.length)}`;
+  setText($('#status'), all.length === 0 ? 'No gateway of this app has a contract.' : found);
 }
 
 function count(number) {

@@ -1,18 +1,9 @@
-// A JSON Schema as elements that a person reads. Texts are always set as text: no function here parses HTML.
+import { el } from './dom.js';
+
+// A JSON Schema as elements that a person reads.
 
 /** Schemas may refer to themselves. */
 const DEEPEST = 4;
-
-/** An element: attributes and properties, then children (texts or elements). */
-export function el(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
 
 /** The type of a value, its rules, and its fields one below the other. @param root what references start at */
 export function schemaView(schema, root, depth = 0) {

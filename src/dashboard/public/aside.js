@@ -1,4 +1,5 @@
-import { $, el, keepFocus, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { keepFocus, reconcile } from './reconcile.js';
 
 // The details of one thing beside its list, while they are open. The focus returns to where it was.
 

@@ -1,5 +1,6 @@
 import { Sparkline } from './chart.js';
-import { $, el, setText, svg } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { svg } from './svg.js';
 import { bytes, clockTime, compact, NO_DATA, percent, plural, rate, whole } from './words.js';
 
 // The six numbers at the top, each with a chart of the last 15 minutes.

@@ -1,4 +1,4 @@
-import { svg } from './dom.js';
+import { svg } from './svg.js';
 
 // Lines over time. A zero is a line at the bottom; a time without data is hatched. The two must never look alike.
 

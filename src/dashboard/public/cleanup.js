@@ -1,4 +1,6 @@
-import { $, el, fitToWidth, reconcile, setText, svg } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
+import { fitToWidth, svg } from './svg.js';
 import { clockTime, duration, plural, RUNS, whole } from './words.js';
 
 // How many cleanups ran and how many connections they removed, in buckets of time. A bucket whose cleanups removed

@@ -1,4 +1,5 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
 import {
   bytes,
   clockTime,

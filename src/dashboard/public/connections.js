@@ -1,5 +1,6 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
 import { PagedList } from './paged-list.js';
+import { reconcile } from './reconcile.js';
 import { bytes, duration, NO_DATA, plural } from './words.js';
 
 // The list of connections: a search, a view, pages.

@@ -1,5 +1,6 @@
 import { Aside, renderEntries, renderFacts } from './aside.js';
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
 import { ask } from './server.js';
 import { bytes, clockTime, CODES, duration, NO_DATA, plural, whole } from './words.js';
 

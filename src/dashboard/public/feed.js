@@ -1,4 +1,5 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
 import { clockTime, describe, plural, whole } from './words.js';
 
 // The events, latest first. A repeated event is one line that counts. While it is paused, the list does not change, and

@@ -1,5 +1,6 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
 import { INCIDENTS } from './incident-words.js';
+import { reconcile } from './reconcile.js';
 import {
   clockTime,
   describe,

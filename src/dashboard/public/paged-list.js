@@ -1,4 +1,5 @@
-import { $, keepFocus, setText } from './dom.js';
+import { $, setText } from './dom.js';
+import { keepFocus } from './reconcile.js';
 import { ask } from './server.js';
 import { whole } from './words.js';
 

@@ -1,4 +1,5 @@
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
 import { ADDRESS_CLASSES, code, IGNORED, percent, REFUSALS, whole } from './words.js';
 
 // Why connections were refused, and why messages were not handled: the most frequent reason first.

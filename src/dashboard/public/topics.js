@@ -1,6 +1,7 @@
 import { Aside, renderEntries, renderFacts } from './aside.js';
-import { $, el, reconcile, setText } from './dom.js';
+import { $, el, setText } from './dom.js';
 import { PagedList } from './paged-list.js';
+import { reconcile } from './reconcile.js';
 import { ask } from './server.js';
 import { bytes, NO_DATA, plural, rate, whole } from './words.js';
 

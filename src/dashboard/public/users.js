@@ -1,4 +1,6 @@
-import { $, el, fitToWidth, reconcile, setText, svg } from './dom.js';
+import { $, el, setText } from './dom.js';
+import { reconcile } from './reconcile.js';
+import { fitToWidth, svg } from './svg.js';
 import { plural, whole } from './words.js';
 
 // The users with the most connections, and the distribution of connections over users, with marks at the numbers at

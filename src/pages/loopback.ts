@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 
-import type { DashboardRequest } from './dashboard.options.js';
+import type { PageRequest } from './page-request.js';
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -13,7 +13,7 @@ const FORWARDING = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-
  * name is `localhost` or a loopback address. The host name of a page of another site that uses DNS rebinding is
  * neither.
  */
-export function isFromThisMachine({ headers, socket }: DashboardRequest): boolean {
+export function isFromThisMachine({ headers, socket }: PageRequest): boolean {
   if (FORWARDING.some((name) => headers[name] !== undefined)) return false;
   return isLoopback(socket.remoteAddress ?? '') && isLoopbackHost(headers.host ?? '');
 }

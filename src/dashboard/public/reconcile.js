@@ -1,30 +1,4 @@
-// The few DOM operations of the page. Texts are always set as text: no function here parses HTML.
-
-export const $ = (selector, root = document) => root.querySelector(selector);
-
-/** An element: attributes and properties, then children (texts or elements). */
-export function el(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in element) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-export function svg(tag, attributes = {}, ...children) {
-  const element = document.createElementNS('http://www.w3.org/2000/svg', tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-/** Sets a text if it has changed, so that screen readers do not read out an unchanged text again. */
-export function setText(element, text) {
-  const value = String(text);
-  if (element.textContent !== value) element.textContent = value;
-}
+// Brings a part of the page up to date without taking the focus away.
 
 /** Makes the children of an element match a list, and keeps the element of each item, and the focus with it. */
 export function reconcile(parent, items, keyOf, create, update) {
@@ -57,11 +31,4 @@ export function keepFocus(focused, part) {
   if (focused.isConnected && !focused.disabled) focused.focus({ preventScroll: true });
   if (document.activeElement === focused) return;
   part.closest('aside, section')?.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
-}
-
-/** Lets a chart draw in the pixels of the page, so that its labels keep their size. Returns its width. */
-export function fitToWidth(chart, height) {
-  const width = Math.max(240, chart.clientWidth);
-  chart.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  return width;
 }

@@ -1,14 +1,14 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 
-import { DashboardAccess } from './access.js';
+import { PageAccess } from './page-access.js';
 import { PAGE_HEADERS } from './served-page.js';
 
-/** Admits viewers. Every response gets the headers of the page, refusals included. */
+/** Admits viewers. Every response gets the headers of a page, refusals included. */
 @Injectable()
 export class LookGuard implements CanActivate {
   constructor(
-    private readonly access: DashboardAccess,
+    private readonly access: PageAccess,
     private readonly host: HttpAdapterHost,
   ) {}
 

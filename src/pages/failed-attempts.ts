@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { Clock, Release } from '../time/clock.js';
 import { TokenBucket } from '../structures/token-bucket.js';
-import type { DashboardRequest } from './dashboard.options.js';
+import type { PageRequest } from './page-request.js';
 
 /** Refused requests of one address that are processed without a wait … */
 const BURST = 20;
@@ -31,7 +31,7 @@ export class FailedAttempts {
    *
    * @returns a function that puts the request back if it was not refused; `undefined` if it must not be processed now
    */
-  begin(address: string, request: DashboardRequest): Release | undefined {
+  begin(address: string, request: PageRequest): Release | undefined {
     const now = this.clock.now();
     const bucket = this.#byAddress.get(address) ?? new TokenBucket(BURST, BURST * REFILL_MS, now);
     // Moves the address to the end of the order: the first one is dropped.
@@ -43,7 +43,7 @@ export class FailedAttempts {
   }
 
   /** The request was admitted: its credentials do not wait any more. */
-  letIn(request: DashboardRequest): void {
+  letIn(request: PageRequest): void {
     const credentials = credentialsOf(request);
     this.#known.delete(credentials);
     this.#known.add(credentials);
@@ -52,7 +52,7 @@ export class FailedAttempts {
 }
 
 // A digest, so that credentials are not kept in memory.
-function credentialsOf({ headers }: DashboardRequest): string {
+function credentialsOf({ headers }: PageRequest): string {
   const { authorization = '', cookie = '' } = headers;
   return createHash('sha256')
     .update(JSON.stringify([authorization, cookie]))
