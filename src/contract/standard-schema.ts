@@ -29,10 +29,16 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
+/** The draft to write, and what only one library understands. */
+interface JsonSchemaOptions {
+  readonly target: string;
+  readonly libraryOptions?: Record<string, unknown> | undefined;
+}
+
 /** The JSON Schema of what a schema takes, and of what it makes of it. Both throw for what JSON Schema cannot express. */
 export interface StandardJsonSchema {
-  readonly input: (options: { readonly target: string }) => Record<string, unknown>;
-  readonly output: (options: { readonly target: string }) => Record<string, unknown>;
+  readonly input: (options: JsonSchemaOptions) => Record<string, unknown>;
+  readonly output: (options: JsonSchemaOptions) => Record<string, unknown>;
 }
 
 type TypesOf<Schema> = Schema extends StandardSchema
