@@ -26,7 +26,14 @@ function groupNamed(name: string): { protocol: Protocol; clients: LoadClient[] }
   return group;
 }
 
+function stayAwake(): void {
+  setImmediate(stayAwake);
+}
+
 const methods = {
+  /** From now on, the process does not sleep between messages. It needs a core of its own. */
+  stayAwake,
+
   /** Opens connections, in addition to those that the group has. */
   async open(name: string, crowd: Crowd): Promise<void> {
     const clients = await openAll(crowd);

@@ -115,7 +115,8 @@ export function piecesOf(socket: object): unknown[] | undefined {
 export function reusePieces(socket: object, pieces: unknown[]): void {
   const { _receiver: receiver } = socket as Partial<Inside>;
   if (receiver?._fragments?.length !== 0) return;
-  pieces.length = 0;
+  // Setting `length` would leave optimised code for the runtime, with each message.
+  while (pieces.length > 0) pieces.pop();
   receiver._fragments = pieces;
 }
 
