@@ -11,13 +11,22 @@ export class TextFrame {
     private readonly headerLength: number,
   ) {}
 
-  static of(text: string): TextFrame {
-    const length = Buffer.byteLength(text);
-    const headerLength = headerLengthFor(length);
-    const bytes = Buffer.allocUnsafe(headerLength + length);
+  /** @param length of the text, in bytes of UTF-8 */
+  static of(text: string, length: number = Buffer.byteLength(text)): TextFrame {
+    const bytes = Buffer.allocUnsafe(TextFrame.sizeFor(length));
+    TextFrame.write(bytes, text, length);
+    return new TextFrame(bytes, headerLengthFor(length));
+  }
+
+  /** Bytes of the frame of a text of this length. */
+  static sizeFor(length: number): number {
+    return headerLengthFor(length) + length;
+  }
+
+  /** Writes the frame of a text, which takes all of `bytes`. */
+  static write(bytes: Buffer, text: string, length: number): void {
     writeHeader(bytes, FINAL_TEXT, length);
-    bytes.write(text, headerLength);
-    return new TextFrame(bytes, headerLength);
+    bytes.write(text, headerLengthFor(length));
   }
 
   /** The text alone, in UTF-8. */
