@@ -11,8 +11,8 @@ export class TextFrame {
     private readonly headerLength: number,
   ) {}
 
-  /** @param length of the text, in bytes of UTF-8 */
-  static of(text: string, length: number = Buffer.byteLength(text)): TextFrame {
+  static of(text: string): TextFrame {
+    const length = Buffer.byteLength(text);
     const bytes = Buffer.allocUnsafe(TextFrame.sizeFor(length));
     TextFrame.write(bytes, text, length);
     return new TextFrame(bytes, headerLengthFor(length));

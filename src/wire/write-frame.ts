@@ -49,16 +49,12 @@ function writeText(
   written: Written | undefined,
 ): number {
   const length = Buffer.byteLength(text);
-  const transport = transportOf(socket);
-  if (!transport || !mayReuse(transport, length)) {
-    sender.sendFrame([TextFrame.of(text, length).bytes], written);
-    return length;
-  }
   const size = TextFrame.sizeFor(length);
-  const memory = memoryFor(size);
-  const bytes = memory.subarray(0, size);
+  const transport = transportOf(socket);
+  const memory = transport && mayReuse(transport, size) ? memoryFor(size) : undefined;
+  const bytes = memory ? memory.subarray(0, size) : Buffer.allocUnsafe(size);
   TextFrame.write(bytes, text, length);
   sender.sendFrame([bytes], written);
-  if (transport.writableLength === 0) giveBack(memory);
+  if (memory && transport?.writableLength === 0) giveBack(memory);
   return length;
 }
