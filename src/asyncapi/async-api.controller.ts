@@ -16,11 +16,8 @@ import { PageResponses } from '../pages/page-responses.js';
 import { ServedPage } from '../pages/served-page.js';
 import { type AsyncApiInfo, documentOf } from './async-api-document.js';
 
-const PAGE = new ServedPage(new URL('./public/', import.meta.url), [
-  'page.css',
-  'page.js',
-  'schema.js',
-]);
+/** The page, from `public`. */
+export const PAGE = new ServedPage('asyncapi', ['page.css', 'page.js', 'schema.js']);
 
 const Url = createParamDecorator(
   (_data: unknown, context: ExecutionContext) => requestOf(context).url,

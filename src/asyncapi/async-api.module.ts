@@ -9,7 +9,7 @@ import {
   trueOrFalse,
 } from '../config/plain-options.js';
 import { pageProviders } from '../pages/page.providers.js';
-import { createAsyncApiController } from './async-api.controller.js';
+import { createAsyncApiController, PAGE } from './async-api.controller.js';
 import { type AsyncApiModuleOptions, assertGuarded } from './async-api.options.js';
 
 const RULES: OptionRules<AsyncApiModuleOptions> = {
@@ -35,17 +35,19 @@ const RULES: OptionRules<AsyncApiModuleOptions> = {
 export class WebSocketIsolationAsyncApiModule {
   /**
    * @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `ASYNCAPI_UNGUARDED` without a
-   * guard
+   * guard; `PAGE_FILES_MISSING` in bundled code
    */
   static forRoot(options: AsyncApiModuleOptions): DynamicModule {
     assertPlainOptions('WebSocketIsolationAsyncApiModule.forRoot()', options, RULES);
     assertGuarded(options);
+    const page = 'the AsyncAPI page';
+    PAGE.assertFiles(page);
     const { path = 'asyncapi', imports = [], guard, title, version, description } = options;
     return {
       module: WebSocketIsolationAsyncApiModule,
       imports,
       controllers: [createAsyncApiController(path, { title, version, description })],
-      providers: pageProviders({ guard, page: 'the AsyncAPI page' }),
+      providers: pageProviders({ guard, page }),
     };
   }
 }

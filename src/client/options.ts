@@ -87,10 +87,13 @@ export type Settings = typeof DEFAULTS &
 
 /** @throws {TypeError | RangeError} that names the option */
 export function resolveSettings(options: ClientOptions): Settings {
-  const { protocols = options.token ? 'bearer' : [] } = options;
+  const { token, protocols = token ? 'bearer' : [] } = options;
   const { WebSocket = (globalThis as { WebSocket?: WebSocketClass }).WebSocket } = options;
   if (!WebSocket) {
     throw new TypeError('There is no global WebSocket: pass that of ws, { WebSocket }.');
+  }
+  if (token !== undefined && typeof token !== 'function') {
+    throw new TypeError('token is a function that returns the token.');
   }
   const offered = [protocols].flat();
   for (const name of offered) {

@@ -21,6 +21,7 @@ import { Incidents } from './incidents.js';
 import { NodeLoadReport } from './node-load.js';
 import { OperatorActions } from './operator-actions.js';
 import { Overview } from './overview.js';
+import { PAGE } from './page-files.js';
 import { Viewers } from './viewers.js';
 import { Watch } from './watch.js';
 
@@ -57,12 +58,13 @@ const RULES: OptionRules<DashboardModuleOptions> = {
 export class WebSocketIsolationDashboardModule {
   /**
    * @throws {IsolationError} `INVALID_OPTIONS` naming every option that breaks its rule; `DASHBOARD_UNGUARDED` without
-   * a guard
+   * a guard; `PAGE_FILES_MISSING` in bundled code
    */
   static forRoot(options: DashboardModuleOptions): DynamicModule {
     assertPlainOptions('WebSocketIsolationDashboardModule.forRoot()', options, RULES);
     const { path = 'dashboard', imports = [], ...rest } = options;
     const resolved = resolveDashboardOptions(rest);
+    PAGE.assertFiles(resolved.page);
     return {
       module: WebSocketIsolationDashboardModule,
       imports,

@@ -1,7 +1,7 @@
 import { ServedPage } from '../pages/served-page.js';
 
 /** The page, from `public`. */
-export const PAGE = new ServedPage(new URL('./public/', import.meta.url), [
+export const PAGE = new ServedPage('dashboard', [
   'page.css',
   'actions.js',
   'aside.js',

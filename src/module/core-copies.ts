@@ -3,7 +3,10 @@ import { fileURLToPath } from 'node:url';
 
 import { IsolationError } from '../errors/isolation-error.js';
 
-const OWN_ROOT = fileURLToPath(new URL('..', import.meta.url));
+// Code that was bundled to CommonJS does not know where it is.
+const OWN_ROOT = URL.canParse('..', import.meta.url)
+  ? fileURLToPath(new URL('..', import.meta.url))
+  : undefined;
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/)?[^\s()]+):\d+:\d+\)?$/;
 
 /**
@@ -39,6 +42,7 @@ function coreSeenFrom(file: string): string | undefined {
 }
 
 function callerFile(): string | undefined {
+  if (OWN_ROOT === undefined) return undefined;
   const frames = new Error('where from').stack?.split('\n') ?? [];
   const files = frames.flatMap((frame) => FRAME.exec(frame)?.[1] ?? []);
   const paths = files.map((file) => (file.startsWith('file:') ? fileURLToPath(file) : file));

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 
 import { NotFoundException } from '@nestjs/common';
+
+import { IsolationError } from '../errors/isolation-error.js';
 
 /** The page may load only files of this server: nothing inline, nothing from other origins. It must not be framed. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
@@ -23,9 +26,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-const SHARED_FOLDER = new URL('./public/', import.meta.url);
-/** Files that every page has beside its own. */
-export const SHARED_FILES = ['base.css', 'dom.js', 'icon.svg'] as const;
+/** Files that every page has beside its own, from `pages/public`. */
+const SHARED_FILES = ['base.css', 'dom.js', 'icon.svg'];
 
 /** What a page answers with. */
 export interface PageFile {
@@ -35,22 +37,42 @@ export interface PageFile {
 
 /** A static page of this package: `index.html`, the files beside it, and those that all pages share. */
 export class ServedPage {
-  readonly #files: ReadonlyMap<string, URL>;
+  // The folder of `src` that each file is in, by name.
+  readonly #rooms: ReadonlyMap<string, string>;
 
-  /** @param names the files of the folder, without `index.html` */
+  /**
+   * @param room the folder of `src` whose folder `public` has the page
+   * @param names the files there, without `index.html`
+   */
   constructor(
-    private readonly folder: URL,
+    private readonly room: string,
     names: readonly string[],
   ) {
-    this.#files = new Map([
-      ...SHARED_FILES.map((name) => [name, new URL(name, SHARED_FOLDER)] as const),
-      ...names.map((name) => [name, new URL(name, folder)] as const),
+    this.#rooms = new Map([
+      ...SHARED_FILES.map((name) => [name, 'pages'] as const),
+      ...names.map((name) => [name, room] as const),
     ]);
+  }
+
+  /**
+   * Call it when the app starts: a bundler takes the code, and leaves the files behind.
+   *
+   * @param page names the page
+   * @throws {IsolationError} `PAGE_FILES_MISSING`
+   */
+  assertFiles(page: string): void {
+    const needed = [['index.html', this.room] as const, ...this.#rooms];
+    if (needed.every(([name, room]) => isThere(room, name))) return;
+    throw new IsolationError(
+      'PAGE_FILES_MISSING',
+      `The files of ${page} are not beside the code of nestjs-websocket-isolation, which is the case after bundling. ` +
+        'Let the bundler leave packages out (esbuild: --packages=external), and install them where the app runs.',
+    );
   }
 
   /** The names of the files beside the page: its routes, so that other routes of the app below its path still work. */
   get names(): string[] {
-    return [...this.#files.keys()];
+    return [...this.#rooms.keys()];
   }
 
   /**
@@ -59,9 +81,10 @@ export class ServedPage {
    * @throws {NotFoundException} for any other name
    */
   async fileAt(url: string): Promise<PageFile> {
-    const file = this.#files.get(pathOf(url).split('/').at(-1)!);
-    if (!file) throw new NotFoundException();
-    return read(file);
+    const name = pathOf(url).split('/').at(-1)!;
+    const room = this.#rooms.get(name);
+    if (room === undefined) throw new NotFoundException();
+    return read(room, name);
   }
 
   /**
@@ -71,7 +94,7 @@ export class ServedPage {
   async at(url: string, path: string): Promise<PageFile> {
     const hasSlash = pathOf(url).endsWith('/');
     const base = hasSlash ? './' : `${path.split('/').findLast(Boolean) ?? '.'}/`;
-    const { type, content } = await read(new URL('index.html', this.folder));
+    const { type, content } = await read(this.room, 'index.html');
     return { type, content: content.replaceAll('{base}', encodeURI(base)) };
   }
 }
@@ -80,6 +103,18 @@ function pathOf(url: string): string {
   return url.split('?', 1)[0]!;
 }
 
-async function read(file: URL): Promise<PageFile> {
-  return { type: TYPES[extname(file.pathname)]!, content: await readFile(file, 'utf8') };
+// Where a file is. In bundled code this may be nowhere.
+function placeOf(room: string, name: string): string {
+  return `../${room}/public/${name}`;
+}
+
+function isThere(room: string, name: string): boolean {
+  const place = placeOf(room, name);
+  // Code that was bundled to CommonJS has no URL.
+  return URL.canParse(place, import.meta.url) && existsSync(new URL(place, import.meta.url));
+}
+
+async function read(room: string, name: string): Promise<PageFile> {
+  const file = new URL(placeOf(room, name), import.meta.url);
+  return { type: TYPES[extname(name)]!, content: await readFile(file, 'utf8') };
 }

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { WebSocketManagerFactory } from 'nestjs-websocket-isolation';
-import { connect } from 'nestjs-websocket-isolation/client';
+import { type ClientOptions, connect } from 'nestjs-websocket-isolation/client';
 import { eventually } from 'nestjs-websocket-isolation/testing';
 import { WebSocket } from 'ws';
 
@@ -54,8 +54,9 @@ describe('connect()', () => {
     [{ maxQueued: Number.NaN }, 'maxQueued is a number'],
     [{ longestDelayMs: 2 ** 31 }, 'longestDelayMs is a number'],
     [{ protocols: 'two words' }, 'two words is no subprotocol'],
+    [{ token: 'ey…' }, 'token is a function that returns the token'],
   ])('refuses the options %j', (options, text) => {
-    expect(() => connect(url, { WebSocket, ...options })).toThrow(text);
+    expect(() => connect(url, { WebSocket, ...(options as ClientOptions) })).toThrow(text);
   });
 
   it('says what to do where there is no WebSocket', () => {
