@@ -87,13 +87,10 @@ export type Settings = typeof DEFAULTS &
 
 /** @throws {TypeError | RangeError} that names the option */
 export function resolveSettings(options: ClientOptions): Settings {
-  const { token, protocols = token ? 'bearer' : [] } = options;
+  const { protocols = options.token ? 'bearer' : [] } = options;
   const { WebSocket = (globalThis as { WebSocket?: WebSocketClass }).WebSocket } = options;
   if (!WebSocket) {
     throw new TypeError('There is no global WebSocket: pass that of ws, { WebSocket }.');
-  }
-  if (token !== undefined && typeof token !== 'function') {
-    throw new TypeError('token is a function that returns the token.');
   }
   const offered = [protocols].flat();
   for (const name of offered) {

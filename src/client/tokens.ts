@@ -9,7 +9,12 @@ export class Tokens {
   #reason: TokenReason = 'connect';
   #isRenewing = false;
 
-  constructor(private readonly token: ClientOptions['token']) {}
+  /** @throws {TypeError} for a token instead of a function that returns one */
+  constructor(private readonly token: ClientOptions['token']) {
+    if (token !== undefined && typeof token !== 'function') {
+      throw new TypeError('token is a function that returns the token.');
+    }
+  }
 
   get areUsed(): boolean {
     return this.token !== undefined;
