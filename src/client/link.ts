@@ -150,9 +150,10 @@ export class Link {
       });
     when('open', () => this.#opened());
     when('message', ({ data }) => this.#received(data));
-    when('close', ({ code, reason }) => this.#lost(code, reason));
-    // An error is followed by a close event, which is handled.
-    socket.addEventListener('error', () => undefined);
+    // A close event follows an error. Outside of browsers the error says why: "Unexpected server response: 404".
+    let why = '';
+    socket.addEventListener('error', ({ message = '' }) => (why = message));
+    when('close', ({ code, reason }) => this.#lost(code, reason || why));
   }
 
   #opened(): void {

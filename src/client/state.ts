@@ -11,7 +11,7 @@ export interface StateChange {
   readonly state: ClientState;
   /** In `waiting` and `closed`: why the connection ended, as a close code. 1006: it was lost. */
   readonly code?: number;
-  /** In `waiting` and `closed`: the reason of the close frame, or what the client has to say. */
+  /** In `waiting` and `closed`: the reason of the close frame, or what the `WebSocket` or the client has to say. */
   readonly reason?: string;
   /** In `waiting`: milliseconds until the next attempt. Without it, the client waits for a reason to connect. */
   readonly retryInMs?: number;

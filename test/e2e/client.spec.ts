@@ -59,6 +59,15 @@ describe('connect()', () => {
     expect(() => connect(url, { WebSocket, ...(options as ClientOptions) })).toThrow(text);
   });
 
+  it('says why there is no connection, where its WebSocket knows', async () => {
+    const { client, reached } = watched(url.replace('/line', '/nowhere'), { WebSocket });
+    expect(await reached('waiting')).toMatchObject({
+      code: 1006,
+      reason: 'Unexpected server response: 404',
+    });
+    client.close();
+  });
+
   it('says what to do where there is no WebSocket', () => {
     if ('WebSocket' in globalThis) return;
     expect(() => connect(url)).toThrow('no global WebSocket: pass that of ws');
