@@ -1,4 +1,4 @@
-import { IsOptional, ValidateNested } from 'class-validator';
+import { IsOptional, ValidateNested } from '../validation/class-validator.js';
 
 import { atLeastOne, millisecondsFrom, NamesSome } from './option-rules.js';
 

@@ -1,4 +1,4 @@
-import { IsOptional, ValidateNested } from 'class-validator';
+import { IsOptional, ValidateNested } from '../validation/class-validator.js';
 
 import type { TrustProxy } from '../address/trusted-proxies.js';
 import { AdmissionOptions } from './admission-options.js';

@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 
-import { IsOptional, ValidateNested } from 'class-validator';
+import { IsOptional, ValidateNested } from '../validation/class-validator.js';
 
 import { atLeastOne, bytes, LARGEST_FRAME_BYTES, millisecondsFrom, oneOf } from './option-rules.js';
 

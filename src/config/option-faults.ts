@@ -1,4 +1,4 @@
-import { validateSync, type ValidationError } from 'class-validator';
+import { validateSync, type ValidationError } from '../validation/class-validator.js';
 
 import { IsolationError } from '../errors/isolation-error.js';
 import { nearestName } from './nearest-name.js';

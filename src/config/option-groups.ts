@@ -1,4 +1,4 @@
-import { IsNumber, Max, Min } from 'class-validator';
+import { IsNumber, Max, Min } from '../validation/class-validator.js';
 
 import { shareOfHeap } from './inbound-options.js';
 import { atLeastOne, bytes, flag, millisecondsFrom, oneOf } from './option-rules.js';

@@ -8,7 +8,7 @@ import {
   Min,
   registerDecorator,
   type ValidationOptions,
-} from 'class-validator';
+} from '../validation/class-validator.js';
 
 import { trustProxyFault } from '../address/trusted-proxies.js';
 import { originFault } from './exact-origin.js';

@@ -1,4 +1,4 @@
-import { IsOptional, validateSync } from 'class-validator';
+import { IsOptional, validateSync } from '../validation/class-validator.js';
 import { types } from 'node:util';
 
 import type { RequestLike } from './connection-identity.js';

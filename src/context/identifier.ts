@@ -1,4 +1,4 @@
-import { registerDecorator, type ValidationOptions } from 'class-validator';
+import { registerDecorator, type ValidationOptions } from '../validation/class-validator.js';
 
 import { kindOf } from '../errors/value-kind.js';
 

@@ -8,7 +8,7 @@ import {
   Max,
   MaxLength,
   Min,
-} from 'class-validator';
+} from '../validation/class-validator.js';
 
 import {
   adopt,

@@ -128,4 +128,13 @@ describe('the house', () => {
     );
     expect(inside.map(({ file }) => file)).toEqual(['nest/nest-internals.ts']);
   });
+
+  it('loads the main file of class-validator for classes of an app alone', () => {
+    const loading = files.filter(({ file }) =>
+      /^import (?!type)[^;]*? from 'class-validator';/m.test(
+        readFileSync(join(source, file), 'utf8'),
+      ),
+    );
+    expect(loading.map(({ file }) => file)).toEqual(['dto/dto.ts']);
+  });
 });
