@@ -12,7 +12,7 @@ export class Tokens {
   /** @throws {TypeError} for a token instead of a function that returns one */
   constructor(private readonly token: ClientOptions['token']) {
     if (token !== undefined && typeof token !== 'function') {
-      throw new TypeError('token is a function that returns the token.');
+      throw new TypeError('token is no function.');
     }
   }
 

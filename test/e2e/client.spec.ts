@@ -54,7 +54,7 @@ describe('connect()', () => {
     [{ maxQueued: Number.NaN }, 'maxQueued is a number'],
     [{ longestDelayMs: 2 ** 31 }, 'longestDelayMs is a number'],
     [{ protocols: 'two words' }, 'two words is no subprotocol'],
-    [{ token: 'ey…' }, 'token is a function that returns the token'],
+    [{ token: 'ey…' }, 'token is no function'],
   ])('refuses the options %j', (options, text) => {
     expect(() => connect(url, { WebSocket, ...(options as ClientOptions) })).toThrow(text);
   });
