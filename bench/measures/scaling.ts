@@ -5,9 +5,9 @@ import { candidateNamed } from '../candidates/candidate.js';
 import { metrics, ScaleWays, type ScaleWay } from '../metrics.js';
 import type { ClusteredMethods } from '../processes/clustered.process.js';
 import type { LoadMethods } from '../processes/load.process.js';
-import { BenchRedis } from '../processes/redis.js';
+import { withRedis } from '../processes/redis.js';
 import { Server } from '../processes/server.js';
-import { interleave, type Measure, startLoad } from './measure.js';
+import { type Bench, interleave, type Measure, startLoad } from './measure.js';
 
 const CANDIDATE = 'isolated-injected';
 /** Connections of all processes together. */
@@ -63,41 +63,37 @@ const starts: Readonly<Record<ScaleWay, (redisUrl: string) => Promise<Nodes>>> =
 /** The cost of a message and of a connection where one machine has one process or two, with Redis. */
 export const scaling: Measure = {
   name: 'scaling',
-  async run(bench) {
-    const { settings, results } = bench;
-    const redis = await BenchRedis.start();
-    if (!redis) {
-      console.error('scaling is skipped: redis-server is not installed.');
-      return;
-    }
-    const load = startLoad();
-    const ways: { readonly way: ScaleWay; readonly nodes: Nodes }[] = [];
-    try {
-      for (const way of ScaleWays) {
-        const nodes = await starts[way](redis.url);
-        ways.push({ way, nodes });
-        await open(load, way, nodes);
-      }
-      const durationMs = settings.isQuick ? 300 : 1_000;
-      const count = settings.isQuick ? 500 : 2_000;
-      // The first rounds warm up.
-      await interleave(settings.rounds + 2, ways, async ({ way, nodes }, round) => {
-        bench.progress(`scaling, round ${round}, ${way}`);
-        const before = await nodes.cpu();
-        const { messages } = await load.call('echo', way, { bytes: BYTES, durationMs, window: 1 });
-        const after = await nodes.cpu();
-        await openAndClose(load, nodes, count);
-        const cpuUs = (await nodes.cpu()) - after;
-        if (round < 2) return;
-        results.add(metrics.scaledEchoCpu(), way, (after - before) / messages);
-        results.add(metrics.scaledConnectCpu(), way, cpuUs / count);
-      });
-    } finally {
-      await Promise.all([load.end(), ...ways.map(({ nodes }) => nodes.end())]);
-      await redis.end();
-    }
-  },
+  run: (bench) => withRedis('scaling', ({ url }) => measureWays(bench, url)),
 };
+
+async function measureWays(bench: Bench, redisUrl: string): Promise<void> {
+  const { settings, results } = bench;
+  const load = startLoad();
+  const ways: { readonly way: ScaleWay; readonly nodes: Nodes }[] = [];
+  try {
+    for (const way of ScaleWays) {
+      const nodes = await starts[way](redisUrl);
+      ways.push({ way, nodes });
+      await open(load, way, nodes);
+    }
+    const durationMs = settings.isQuick ? 300 : 1_000;
+    const count = settings.isQuick ? 500 : 2_000;
+    // The first rounds warm up.
+    await interleave(settings.rounds + 2, ways, async ({ way, nodes }, round) => {
+      bench.progress(`scaling, round ${round}, ${way}`);
+      const before = await nodes.cpu();
+      const { messages } = await load.call('echo', way, { bytes: BYTES, durationMs, window: 1 });
+      const after = await nodes.cpu();
+      await openAndClose(load, nodes, count);
+      const cpuUs = (await nodes.cpu()) - after;
+      if (round < 2) return;
+      results.add(metrics.scaledEchoCpu(), way, (after - before) / messages);
+      results.add(metrics.scaledConnectCpu(), way, cpuUs / count);
+    });
+  } finally {
+    await Promise.all([load.end(), ...ways.map(({ nodes }) => nodes.end())]);
+  }
+}
 
 async function open(load: Remote<LoadMethods>, way: ScaleWay, { ports }: Nodes): Promise<void> {
   const count = CONNECTIONS / ports.length;

@@ -1,6 +1,6 @@
 import { MembershipWays, metrics, TopicsEach } from '../metrics.js';
 import type { ManagersMethods } from '../processes/managers.process.js';
-import { BenchRedis } from '../processes/redis.js';
+import { withRedis } from '../processes/redis.js';
 import { Remote } from '../../lab/remote.js';
 import { type FanOut, measureFanOut, RECEIVERS } from './fan-out.js';
 import { type Bench, interleave, type Measure } from './measure.js';
@@ -23,35 +23,26 @@ export const topics: Measure = {
     await measureFanOut(bench, { title: 'topic', audience: 'toTopic' }, (name, cpuUs) =>
       results.add(metrics.topicCpu(), name, cpuUs / RECEIVERS),
     );
-    await measureClusters(bench);
+    await withRedis('topics of two nodes', ({ url }) => measureClusters(bench, url));
     // Memberships are no candidate's, so there is no process to profile.
     if (!profiles) await measureMemberships(bench);
   },
 };
 
-async function measureClusters(bench: Bench): Promise<void> {
-  const redis = await BenchRedis.start();
-  if (!redis) {
-    console.error('topics of two nodes are skipped: redis-server is not installed.');
-    return;
-  }
-  try {
-    for (const keepsHistory of [false, true]) {
-      const fanOut: FanOut = {
-        title: keepsHistory ? 'topic-nodes-history' : 'topic-nodes',
-        audience: 'toTopic',
-        senders: CLUSTERED,
-        nodes: NODES,
-        // Messages of a burst reach a node together, some of them in one write per client. Here they are single ones.
-        atOnce: 1,
-        options: { redisUrl: redis.url, keepsHistory },
-      };
-      await measureFanOut(bench, fanOut, (name, cpuUs) =>
-        bench.results.add(metrics.sharedTopicCpu(keepsHistory), name, cpuUs / RECEIVERS / NODES),
-      );
-    }
-  } finally {
-    await redis.end();
+async function measureClusters(bench: Bench, redisUrl: string): Promise<void> {
+  for (const keepsHistory of [false, true]) {
+    const fanOut: FanOut = {
+      title: keepsHistory ? 'topic-nodes-history' : 'topic-nodes',
+      audience: 'toTopic',
+      senders: CLUSTERED,
+      nodes: NODES,
+      // Messages of a burst reach a node together, some of them in one write per client. Here they are single ones.
+      atOnce: 1,
+      options: { redisUrl, keepsHistory },
+    };
+    await measureFanOut(bench, fanOut, (name, cpuUs) =>
+      bench.results.add(metrics.sharedTopicCpu(keepsHistory), name, cpuUs / RECEIVERS / NODES),
+    );
   }
 }
 

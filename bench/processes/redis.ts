@@ -56,3 +56,20 @@ export class BenchRedis {
     await ended;
   }
 }
+
+/** Calls `work` with a Redis server, and ends the server even if `work` rejects. Says that it is skipped without one. */
+export async function withRedis(
+  what: string,
+  work: (redis: BenchRedis) => Promise<void>,
+): Promise<void> {
+  const redis = await BenchRedis.start();
+  if (!redis) {
+    console.error(`Skipped, because redis-server is not installed: ${what}.`);
+    return;
+  }
+  try {
+    await work(redis);
+  } finally {
+    await redis.end();
+  }
+}
