@@ -118,6 +118,12 @@ export const metrics = {
     unit: 'µs',
     digits: 1,
   }),
+  deliveryRedisCpu: (): Metric => ({
+    id: 'delivery.redis.cpu',
+    title: 'CPU of Redis per message to one user of the other node',
+    unit: 'µs',
+    digits: 1,
+  }),
   echoCode: (): Metric => ({
     id: 'code.echo',
     title: 'CPU per echo without the operating system, 64 B',

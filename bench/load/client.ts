@@ -55,10 +55,15 @@ export class LoadClient {
     );
   }
 
-  /** Resolves when the server has admitted the client. */
-  static open(target: ClientTarget): Promise<LoadClient> {
+  /**
+   * Resolves when the server has admitted the client.
+   *
+   * @param onMessage the first message may come before this resolves
+   */
+  static open(target: ClientTarget, onMessage?: LoadClient['onMessage']): Promise<LoadClient> {
     return new Promise((resolve, reject) => {
       const client = new LoadClient(target);
+      if (onMessage) client.onMessage = onMessage;
       client.#opened = { resolve, reject };
     });
   }

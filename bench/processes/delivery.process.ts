@@ -16,14 +16,13 @@ import { createClient } from 'redis';
 import type { Server, Socket } from 'socket.io';
 import { type WebSocket, WebSocketServer as BareServer } from 'ws';
 
-import { PATH } from '../candidates/candidate.js';
+import { NEWS, PATH } from '../candidates/candidate.js';
 import { startNest } from '../candidates/nest-app.js';
 import { ioAdapterFor } from '../candidates/socket-io-cluster.js';
 import type { DeliveryWay } from '../metrics.js';
 import { answer } from '../../lab/remote.js';
 
 const CHANNEL = 'bench';
-const USER = 'ada';
 const THREAD = 'tea';
 const BATCH_MS = 10;
 
@@ -35,29 +34,42 @@ class SocketIoGateway implements OnGatewayConnection<Socket> {
   @WebSocketServer() readonly server!: Server;
 
   async handleConnection(client: Socket): Promise<void> {
-    await client.join(USER);
+    await client.join(userOf(client.request.url));
   }
 }
 
 @Module({ providers: [SocketIoGateway] })
 class SocketIoModule {}
 
-let send: (data: object) => void;
+let send: (userId: string, data: object) => void;
+
+/** The user id in the query string of a URL: the last parameter. */
+function userOf(url = ''): string {
+  return url.slice(url.lastIndexOf('user=') + 'user='.length);
+}
 
 /** What a team writes by hand: the sockets of each user, and a channel that tells the nodes what to send to whom. */
 async function startByHand(url: string): Promise<number> {
   const publisher = await createClient({ url }).connect();
   const subscriber = await publisher.duplicate().connect();
   const server = new BareServer({ port: 0, host: '127.0.0.1', path: PATH });
-  const socketsOf = new Map<string, Set<WebSocket>>([[USER, new Set()]]);
-  server.on('connection', (socket) => socketsOf.get(USER)!.add(socket));
+  const socketsOf = new Map<string, Set<WebSocket>>();
+  server.on('connection', (socket, { url }) => {
+    const userId = userOf(url);
+    const sockets = socketsOf.get(userId) ?? new Set();
+    socketsOf.set(userId, sockets.add(socket));
+    socket.on(
+      'close',
+      () => sockets.delete(socket) && sockets.size === 0 && socketsOf.delete(userId),
+    );
+  });
   await subscriber.subscribe(CHANNEL, (text) => {
     const { userId, event, data } = JSON.parse(text) as Message;
     const frame = JSON.stringify({ event, data });
     for (const socket of socketsOf.get(userId) ?? []) socket.send(frame);
   });
-  send = (data) => {
-    const message: Message = { userId: USER, event: 'n', data };
+  send = (userId, data) => {
+    const message: Message = { userId, event: 'n', data };
     void publisher.publish(CHANNEL, JSON.stringify(message));
   };
   return (server.address() as AddressInfo).port;
@@ -72,7 +84,7 @@ interface Message {
 async function startSocketIo(redisUrl: string): Promise<number> {
   const { app, port } = await startNest(SocketIoModule, await ioAdapterFor({ redisUrl }));
   const { server } = app.get(SocketIoGateway);
-  send = (data) => server.to(USER).emit('n', data);
+  send = (userId, data) => server.to(userId).emit('n', data);
   return port;
 }
 
@@ -80,7 +92,7 @@ async function startOurs(url: string, isResumed: boolean): Promise<number> {
   @Module({
     imports: [
       WebSocketIsolationModule.forRoot({
-        authenticator: () => ({ userId: USER, threadId: THREAD }),
+        authenticator: ({ url }) => ({ userId: userOf(url), threadId: THREAD }),
         // The nodes of each way are a cluster of their own.
         cluster: redisCluster({ url, keyPrefix: isResumed ? 'resumed' : 'plain' }),
         ...(isResumed && { resume: {} }),
@@ -91,8 +103,9 @@ async function startOurs(url: string, isResumed: boolean): Promise<number> {
   class AppModule {}
   const { app, port } = await startNest(AppModule);
   const emitter = app.get(WebSocketEmitter);
-  const audience = isResumed ? emitter.toThread(USER, THREAD) : emitter.toUser(USER);
-  send = (data) => void audience.send('n', data);
+  send = isResumed
+    ? (userId, data) => void emitter.toThread(userId, THREAD).send('n', data)
+    : (userId, data) => void emitter.toUser(userId).send('n', data);
   return port;
 }
 
@@ -112,17 +125,21 @@ const methods = {
     return user + system;
   },
 
-  /** Sends at an even rate. Each message carries its send time, from the machine's monotonic clock. */
-  async send(perSecond: number, durationMs: number): Promise<number> {
+  /** Sends one message to each user, in one turn of the event loop. */
+  burst(userIds: readonly string[]): void {
+    for (const userId of userIds) send(userId, NEWS);
+  },
+
+  /** Sends at an even rate, to each user in turn. A message carries its send time, from the machine's monotonic clock. */
+  async sendEvenly(userIds: readonly string[], perSecond: number, messages: number): Promise<void> {
     const startedAt = performance.now();
-    let sent = 0;
-    for (let elapsed = 0; elapsed < durationMs; elapsed = performance.now() - startedAt) {
-      for (; sent < (elapsed * perSecond) / 1000; sent += 1) {
-        send({ at: String(process.hrtime.bigint()) });
+    for (let sent = 0; sent < messages;) {
+      const due = ((performance.now() - startedAt) * perSecond) / 1000;
+      for (; sent < Math.min(due, messages); sent += 1) {
+        send(userIds[sent % userIds.length]!, { at: String(process.hrtime.bigint()) });
       }
       await pause(BATCH_MS);
     }
-    return sent;
   },
 };
 
