@@ -12,8 +12,8 @@ local function whole(number) return string.format('%.0f', number) end
 
 /**
  * `publish(members, channel, message, answer, except)`: publishes a message once to each node that `members` begin
- * with, except to the node `except`. The channel is `channel` followed by the node. Appends each node and its number of
- * receivers to `answer`, and returns `answer`.
+ * with, except to the node `except`. The channel is `channel` followed by the node. Unless `answer` is nil, appends each
+ * node and its number of receivers to it; returns `answer`.
  */
 export const PUBLISH = `
 local function publish(members, channel, message, answer, except)
@@ -22,8 +22,11 @@ local function publish(members, channel, message, answer, except)
     local node = string.match(member, '^[^:]*')
     if not seen[node] then
       seen[node] = true
-      answer[#answer + 1] = node
-      answer[#answer + 1] = redis.call('PUBLISH', channel .. node, message)
+      local receivers = redis.call('PUBLISH', channel .. node, message)
+      if answer then
+        answer[#answer + 1] = node
+        answer[#answer + 1] = receivers
+      end
     end
   end
   return answer

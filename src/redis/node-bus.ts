@@ -196,7 +196,7 @@ export class NodeBus {
     const { from, topic, id, body } = envelope;
     if (topic === ECHO) return;
     if (topic === ANSWER) this.#hear(from, id, body);
-    else void this.#answer(envelope);
+    else this.#handle(envelope);
   }
 
   #heardSomething(): void {
@@ -212,19 +212,28 @@ export class NodeBus {
     this.unreadable.note(`an answer to '${question.topic.name}'`);
   }
 
-  async #answer({ from, topic, id, body }: Envelope): Promise<void> {
-    const answer = await this.#answerTo(topic, body);
-    if (id !== undefined) await this.#publish(from, this.#wrap(ANSWER, answer ?? null, id));
+  // Most messages ask nothing and are handled at once, so they cost no promise.
+  #handle({ from, topic, id, body }: Envelope): void {
+    const answer = this.#answerTo(topic, body);
+    if (id !== undefined) void this.#answer(from, id, answer);
   }
 
-  async #answerTo(topic: string, body: unknown): Promise<unknown> {
+  async #answer(asker: string, id: string, answer: unknown): Promise<void> {
+    await this.#publish(asker, this.#wrap(ANSWER, (await answer) ?? null, id));
+  }
+
+  // Neither throws nor rejects.
+  #answerTo(topic: string, body: unknown): unknown {
     const subject = this.#subjects.get(topic);
     if (!subject?.topic.isBody(body)) {
       this.unreadable.note(subject ? `'${topic}'` : 'a message of unknown topic');
       return undefined;
     }
     try {
-      return await subject.handler(body);
+      const answer = subject.handler(body);
+      return answer instanceof Promise
+        ? answer.catch((error: unknown) => this.onError(error))
+        : answer;
     } catch (error) {
       this.onError(error);
       return undefined;

@@ -23,18 +23,17 @@ export class Script {
     this.sha = createHash('sha1').update(source).digest('hex');
   }
 
-  async run(client: ScriptClient, keys: string[], args: string[]): Promise<unknown> {
-    const reply = await this.#send(client, { keys, arguments: args });
-    noteActivity(client);
-    return reply;
-  }
-
-  async #send(client: ScriptClient, parts: ScriptParts): Promise<unknown> {
-    try {
-      return await client.evalSha(this.sha, parts);
-    } catch (error) {
+  /** Rejects as the command does. */
+  run(client: ScriptClient, keys: string[], args: string[]): Promise<unknown> {
+    const parts = { keys, arguments: args };
+    const replied = (reply: unknown): unknown => {
+      noteActivity(client);
+      return reply;
+    };
+    // A chain, because each `async` function between sender and client would cost every message another promise.
+    return client.evalSha(this.sha, parts).then(replied, (error: unknown) => {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return client.eval(this.source, parts);
-    }
+      return client.eval(this.source, parts).then(replied);
+    });
   }
 }
