@@ -4,7 +4,7 @@ import { optionalPeer } from '../config/optional-peer.js';
 import { activityOf } from './line-activity.js';
 import { answerWithin, RedisTimeoutError } from './redis-deadline.js';
 import type { RedisClientToCopy, RedisClusterSettings } from './redis.options.js';
-import type { ScriptClient } from './script.js';
+import { isSingle, type ScriptClient } from './script.js';
 
 /** Commands that may wait for their reply on one connection. */
 const LONGEST_QUEUE = 50_000;
@@ -106,7 +106,7 @@ export class RedisConnections {
 
   // A ping of our own instead of the socket's timeout, which mistakes a sleep of this process for silence of Redis.
   #pingAll(): void {
-    if (!isSingle(this.settings)) return;
+    if (!areSingle(this.settings)) return;
     for (const [purpose, connection] of this.#open) void this.#ping(purpose, connection);
   }
 
@@ -175,8 +175,8 @@ export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): num
 }
 
 // Clients of Sentinel and Redis Cluster replace dead connections themselves.
-function isSingle({ client }: Readonly<RedisClusterSettings>): boolean {
-  return !client || (client as CopiedClient).options !== undefined;
+function areSingle({ client }: Readonly<RedisClusterSettings>): boolean {
+  return !client || isSingle(client);
 }
 
 function copyOf(client: RedisClientToCopy): RedisConnection {

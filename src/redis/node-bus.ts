@@ -147,7 +147,9 @@ export class NodeBus {
   }
 
   #wrap(topic: string, body: unknown, id?: string): string {
-    return JSON.stringify({ from: this.nodeId, topic, id, body });
+    // Only what is not known to be plain text is encoded.
+    const question = id === undefined ? '' : `"id":${JSON.stringify(id)},`;
+    return `{"from":"${this.nodeId}","topic":"${topic}",${question}"body":${JSON.stringify(body)}}`;
   }
 
   /** Publishes a text to nodes. Never rejects. */
