@@ -11,7 +11,7 @@ import type {
 import type { Excepted } from '../history/event-history.js';
 import type { ClusterAnswers } from '../history/cluster-answers.js';
 import { BINARY_KEY, BinaryFrame } from '../wire/binary-frame.js';
-import { addTo, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
+import { addTo, count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame } from '../wire/frame-encoding.js';
 import { framePolicy, type FramePolicy, type SendOptions } from '../wire/send-policy.js';
 import type { Message } from '../wire/write-frame.js';
@@ -195,8 +195,12 @@ export function deliver(
   policy?: FramePolicy,
 ): DeliveryReport {
   if (message === undefined) return { ...emptyReport(), dropped: managers.length };
-  const hand = policy && handWith(policy);
-  return fanOut(managers, message, clock, hand);
+  if (managers.length === 1) {
+    const report = emptyReport();
+    count(report, managers[0]!.sendFrame(message, policy));
+    return report;
+  }
+  return fanOut(managers, message, clock, policy && handWith(policy));
 }
 
 function handWith(policy: FramePolicy): Hand {
