@@ -24,12 +24,16 @@ export const ArrivalWays = [
   'refused with 429, rate of the address',
 ] as const;
 export type ArrivalWay = (typeof ArrivalWays)[number];
-/** The ways to send a message to another node. */
+/**
+ * The ways to send a message to another node. Their clients of Redis set no timer for each command, as the library's
+ * does not; that of the last one does, because that is the default of the `redis` package.
+ */
 export const DeliveryWays = [
   'PUBLISH by hand',
   'toUser',
   'toThread, resume',
   'room of Socket.IO',
+  'room of Socket.IO, default client',
 ] as const;
 export type DeliveryWay = (typeof DeliveryWays)[number];
 /** The ways to keep which connections are in which topic. */

@@ -71,7 +71,7 @@ class Pair {
       const first = new Promise<void>((resolve) => {
         heard = resolve;
       });
-      const protocol = way === 'room of Socket.IO' ? 'socket.io' : 'plain';
+      const protocol = way.startsWith('room of Socket.IO') ? 'socket.io' : 'plain';
       const target = { port: port!, protocol, userId, localAddress: '127.0.0.1' } as const;
       const client = await LoadClient.open(target, heard);
       // A client that can resume hears what is sent after it was told that its connection is live.

@@ -12,7 +12,7 @@ import {
   WebSocketIsolationModule,
 } from 'nestjs-websocket-isolation';
 import { redisCluster } from 'nestjs-websocket-isolation/redis';
-import { createClient } from 'redis';
+import { createClient, type RedisClientOptions } from 'redis';
 import type { Server, Socket } from 'socket.io';
 import { type WebSocket, WebSocketServer as BareServer } from 'ws';
 
@@ -25,6 +25,8 @@ import { answer } from '../../lab/remote.js';
 const CHANNEL = 'bench';
 const THREAD = 'tea';
 const BATCH_MS = 10;
+/** The library's clients set no timer for each command either. These timers cost more than sending the command. */
+const WITHOUT_TIMERS: RedisClientOptions = { commandOptions: { timeout: 0 } };
 
 @IsolatedGateway({ path: PATH })
 class Gateway {}
@@ -50,7 +52,7 @@ function userOf(url = ''): string {
 
 /** What a team writes by hand: the sockets of each user, and a channel that tells the nodes what to send to whom. */
 async function startByHand(url: string): Promise<number> {
-  const publisher = await createClient({ url }).connect();
+  const publisher = await createClient({ ...WITHOUT_TIMERS, url }).connect();
   const subscriber = await publisher.duplicate().connect();
   const server = new BareServer({ port: 0, host: '127.0.0.1', path: PATH });
   const socketsOf = new Map<string, Set<WebSocket>>();
@@ -81,8 +83,10 @@ interface Message {
   readonly data: unknown;
 }
 
-async function startSocketIo(redisUrl: string): Promise<number> {
-  const { app, port } = await startNest(SocketIoModule, await ioAdapterFor({ redisUrl }));
+async function startSocketIo(redisUrl: string, redisOptions?: RedisClientOptions): Promise<number> {
+  const channelPrefix = redisOptions ? 'without-timers' : 'default-client';
+  const adapter = await ioAdapterFor({ redisUrl, redisOptions, channelPrefix });
+  const { app, port } = await startNest(SocketIoModule, adapter);
   const { server } = app.get(SocketIoGateway);
   send = (userId, data) => server.to(userId).emit('n', data);
   return port;
@@ -113,7 +117,8 @@ const starts: Readonly<Record<DeliveryWay, (url: string) => Promise<number>>> = 
   'PUBLISH by hand': startByHand,
   toUser: (url) => startOurs(url, false),
   'toThread, resume': (url) => startOurs(url, true),
-  'room of Socket.IO': startSocketIo,
+  'room of Socket.IO': (url) => startSocketIo(url, WITHOUT_TIMERS),
+  'room of Socket.IO, default client': (url) => startSocketIo(url),
 };
 
 const methods = {
