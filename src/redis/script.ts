@@ -48,7 +48,7 @@ export class Script {
 
   #send(client: ScriptClient, keys: string[], args: string[]): Promise<unknown> {
     if (!isSingle(client)) return client.evalSha(this.sha, { keys, arguments: args });
-    // `evalSha` would do the same, with four promises more. They were a tenth of what a message to another node costs.
+    // `evalSha` does the same with more promises. They were a tenth of what a message to another node costs.
     return client.sendCommand(['EVALSHA', this.sha, String(keys.length), ...keys, ...args]);
   }
 }
