@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit, Optional } from '@nestjs/common';
 import { HttpAdapterHost, ModuleRef } from '@nestjs/core';
 
 import { ClientAddresses } from '../address/client-addresses.js';
@@ -40,6 +40,7 @@ import { PathPattern } from '../upgrade/path-pattern.js';
 import { refuseWithHttp } from '../upgrade/refusal-response.js';
 import { isolateServer } from '../upgrade/server-options.js';
 import { Arrival, type ArrivalServices } from './arrival.js';
+import { warnOfCopies, warnOfTaken, warnOfUnhandled, warnOfUnprovided } from './boot-warnings.js';
 import { RefusedUpgrades } from './refused-upgrades.js';
 
 // Without a cluster there is no lease that could have been lost.
@@ -118,7 +119,8 @@ export class GatewayRuntime implements OnModuleInit {
       const verify = isolateServer(webSocketServer, given, this.options);
       const gateways = endpoint.gateways.map((gateway) => this.#define(gateway, webSocketServer));
       for (const gateway of gateways) await gateway.prepare();
-      this.#warnOfTaken(gateways);
+      warnOfCopies(gateways);
+      warnOfTaken(gateways, this.topics);
       const scopeBlueprint = this.#scopeBlueprintOf(gateways);
       const pattern = PathPattern.in(path);
       const parts = [webSocketServer, path, gateways, scopeBlueprint, verify, pattern] as const;
@@ -178,36 +180,10 @@ export class GatewayRuntime implements OnModuleInit {
     return new GatewayDefinition(this.internals, this.internals.findProvider(gateway)!, server);
   }
 
-  #warnOfTaken(gateways: readonly GatewayDefinition[]): void {
-    for (const { name, handlers } of gateways) {
-      const taken = handlers.find(({ event }) => this.topics.takes(event, true));
-      if (!taken) continue;
-      new Logger('WebSocketIsolation').warn(
-        `${name} has @SubscribeMessage('${String(taken.event)}'), but no message will reach it: with topics.authorizer ` +
-          'the library handles `subscribe` and `unsubscribe` itself. Rename the event, or remove the handler.',
-      );
-    }
-  }
-
   #assertAttached(adapter: IsolatedWsAdapter): void {
     const attached = adapter.isolatedEndpoints.flatMap(({ gateways }) => gateways);
     const missing = unattachedGateways(this.internals, attached);
     if (missing) throw missing;
-    for (const name of unprovidedGateways(this.internals)) {
-      new Logger('WebSocketIsolation').warn(
-        `${name} has @IsolatedGateway(), but is in no \`providers\` of this application: no client can connect to it. ` +
-          `Write providers: [${name}] in a module of the application.`,
-      );
-    }
-  }
-}
-
-function warnOfUnhandled(server: IsolatedServer): void {
-  const events = server.contract?.unhandled((event) => server.handlersOf(event) !== undefined);
-  for (const event of events ?? []) {
-    new Logger('WebSocketIsolation').warn(
-      `The contract of ${server.path} has the message "${event}", which no gateway there handles: clients that send it ` +
-        'are refused with UNKNOWN_EVENT.',
-    );
+    warnOfUnprovided(unprovidedGateways(this.internals));
   }
 }

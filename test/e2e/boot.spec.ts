@@ -235,6 +235,22 @@ describe('a boot fails with a message that names the fix', () => {
   });
 });
 
+/** Starts an app, and resolves to the warnings in its log. */
+async function warningsOf(metadata: ModuleMetadata): Promise<string[]> {
+  const warnings: string[] = [];
+  const warn = (line: string): void => void warnings.push(line);
+  Logger.overrideLogger({ warn, log: () => undefined, error: () => undefined });
+  try {
+    @Module(metadata)
+    class Root {}
+    app = await NestFactory.create(Root, { abortOnError: false });
+    await app.init();
+  } finally {
+    Logger.overrideLogger(false);
+  }
+  return warnings;
+}
+
 describe('a gateway that no module provides', () => {
   it('causes a warning that names it, unless it is only a base class', async () => {
     @IsolatedGateway({ path: '/base' })
@@ -243,23 +259,32 @@ describe('a gateway that no module provides', () => {
     class UsedGateway extends BaseGateway {}
     @IsolatedGateway({ path: '/forgotten' })
     class ForgottenGateway {}
-    const warnings: string[] = [];
-    const warn = (line: string): void => void warnings.push(line);
-    Logger.overrideLogger({ warn, log: () => undefined, error: () => undefined });
-    try {
-      @Module({ imports: [forRoot()], providers: [UsedGateway] })
-      class Root {}
-      app = await NestFactory.create(Root, { abortOnError: false });
-      await app.init();
-    } finally {
-      Logger.overrideLogger(false);
-    }
+    const warnings = await warningsOf({ imports: [forRoot()], providers: [UsedGateway] });
     const about = (name: string): string[] => warnings.filter((line) => line.startsWith(name));
     expect(about('ForgottenGateway')).toEqual([
       expect.stringContaining('Write providers: [ForgottenGateway]'),
     ]);
     expect([...about('BaseGateway'), ...about('UsedGateway')]).toEqual([]);
     expect(ForgottenGateway.name).toBe('ForgottenGateway');
+  });
+});
+
+describe('a gateway that two modules provide', () => {
+  it('causes a warning that names both: each connection gets two instances', async () => {
+    @IsolatedGateway({ path: '/twice' })
+    class TwiceGateway {}
+    @IsolatedGateway({ path: '/twice' })
+    class OnceGateway {}
+    @Module({ providers: [TwiceGateway, OnceGateway], exports: [TwiceGateway] })
+    class FirstModule {}
+    @Module({ imports: [FirstModule], providers: [TwiceGateway] })
+    class SecondModule {}
+    const warnings = await warningsOf({ imports: [forRoot(), SecondModule] });
+    expect(warnings.filter((line) => line.includes('Gateway is in'))).toEqual([
+      expect.stringMatching(
+        /^TwiceGateway is in .* \((First|Second)Module, (First|Second)Module\)/,
+      ),
+    ]);
   });
 });
 
