@@ -31,7 +31,8 @@ export const USAGE = `npm run bench -- [measure ...] [options]
                      2000
   --quick            short rounds: to check that the benchmark works, not to compare
   --json <file>      writes every value of every round
-  --report           writes docs/benchmarks.md and its chart
+  --report           writes docs/benchmarks.md, its chart, and what a core carries into
+                     docs/guide/scaling.md
   --profile <name>   runs a candidate alone and prints where its time, or its memory, goes;
                      writes .cpuprofile files to dist-bench/profiles
 

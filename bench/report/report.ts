@@ -10,6 +10,7 @@ import type { Series } from '../results.js';
 import type { Settings } from '../settings.js';
 import { barChart, type Panel } from '../../lab/chart.js';
 import { environment } from '../../lab/environment.js';
+import { writeCapacity } from './capacity.js';
 import { factorOf, formatted, titleOf } from './terminal.js';
 
 /** The data of a report. */
@@ -22,13 +23,14 @@ export interface Measured {
 // Compiled, this file is in dist-bench/bench/report.
 const DOCS = new URL('../../../docs/', import.meta.url);
 
-/** Writes `docs/benchmarks.md` and its chart. */
+/** Writes `docs/benchmarks.md`, its chart, and what a core carries into the guide. */
 export async function writeReport(measured: Measured): Promise<void> {
   const file = fileURLToPath(new URL('benchmarks.md', DOCS));
   const style = await resolveConfig(file);
   const text = await format(markdown(measured), { ...style, parser: 'markdown' });
   await writeFile(file, text);
   await writeFile(new URL('benchmarks.svg', DOCS), barChart(panels(measured)));
+  await writeCapacity(measured.series, measured.settings.idle);
 }
 
 function markdown({ settings, series, ratios }: Measured): string {
