@@ -106,7 +106,7 @@ export class RedisConnections {
 
   // A ping of our own instead of the socket's timeout, which mistakes a sleep of this process for silence of Redis.
   #pingAll(): void {
-    if (!areSingle(this.settings)) return;
+    if (!nameOneServer(this.settings)) return;
     for (const [purpose, connection] of this.#open) void this.#ping(purpose, connection);
   }
 
@@ -174,8 +174,11 @@ export function databaseOf({ url, client }: Readonly<RedisClusterSettings>): num
   return (client as CopiedClient).options?.database ?? 0;
 }
 
-// Clients of Sentinel and Redis Cluster replace dead connections themselves.
-function areSingle({ client }: Readonly<RedisClusterSettings>): boolean {
+/**
+ * Whether the settings name one server: a script may then use any keys. Clients of Sentinel and Redis Cluster replace
+ * dead connections themselves.
+ */
+export function nameOneServer({ client }: Readonly<RedisClusterSettings>): boolean {
   return !client || isSingle(client);
 }
 

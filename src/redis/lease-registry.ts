@@ -1,6 +1,6 @@
 import type { RedisConnection } from './connections.js';
 import type { UserKeys } from './keys.js';
-import { ACQUIRE, PEEK, RECONCILE } from './lease-scripts.js';
+import { ACQUIRE, EXTEND, PEEK, RECONCILE } from './lease-scripts.js';
 import { UnreadableReplyError } from './redis-failure.js';
 
 /** The outcome of {@link LeaseRegistry.acquire}: the evicted members, or all members if there is no room. */
@@ -41,6 +41,13 @@ export interface Reconciled {
   /** Members that take the room, but may have ended. */
   readonly doubtful: readonly string[];
 }
+
+/** Users of whom Redis is to extend all leases that a node has. */
+export type Extension = readonly {
+  readonly keys: UserKeys;
+  /** Members, oldest first. */
+  readonly held: readonly string[];
+}[];
 
 /** The registry of leases in Redis. Every command may fail or hang: the caller sets the deadline. */
 export class LeaseRegistry {
@@ -100,6 +107,27 @@ export class LeaseRegistry {
     this.heard(at);
     const doubtful = rest.slice(held.length).map(String);
     return { at, outcomes: outcomes as Settled[], doubtful };
+  }
+
+  /**
+   * Extends the leases of many users with one command, where Redis has exactly these, and takes none anew. The keys of
+   * the users have to be on one server.
+   *
+   * @returns the places of the users of whom Redis has other leases of this node
+   */
+  async extend(users: Extension): Promise<readonly number[]> {
+    const keys = users.map(({ keys: { leases } }) => leases);
+    const members = users.flatMap(({ held }) => [String(held.length), ...held]);
+    const args = [this.nodeId, String(this.leaseMs), ...members];
+    const reply = await EXTEND.run(this.connection(), keys, args);
+    const [at, ...places] = Array.isArray(reply) ? (reply as unknown[]) : [];
+    const isPlace = (place: unknown): boolean =>
+      Number.isInteger(place) && Number(place) >= 1 && Number(place) <= users.length;
+    if (typeof at !== 'number' || !places.every(isPlace)) {
+      throw new UnreadableReplyError('the slots of users');
+    }
+    this.heard(at);
+    return places.map((place) => Number(place) - 1);
   }
 
   /** Gives slots back. Safe to repeat. */

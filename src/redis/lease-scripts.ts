@@ -97,6 +97,37 @@ end
 return answer
 `);
 
+/**
+ * KEYS leases of users; ARGV node, lease, then for each user the number of held members, and the members. Extends the
+ * leases of users of whom Redis has exactly these members of the node. Returns the time, and then the places of the other
+ * users among KEYS.
+ */
+export const EXTEND = new Script(`${NOW}
+local prefix, lease, place, answer = ARGV[1] .. ':', tonumber(ARGV[2]), 3, { now }
+for index, key in ipairs(KEYS) do
+  local held, last, isExact = place + 1, place + ARGV[place], true
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+  for at = held, last do
+    if not redis.call('ZSCORE', key, ARGV[at]) then isExact = false end
+  end
+  if isExact and redis.call('ZCARD', key) > last - place then
+    local own = 0
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      if string.sub(member, 1, #prefix) == prefix then own = own + 1 end
+    end
+    isExact = own == last - place
+  end
+  if isExact then
+    for at = held, last do redis.call('ZADD', key, now + lease, ARGV[at]) end
+    redis.call('PEXPIRE', key, lease * 2)
+  else
+    answer[#answer + 1] = index
+  end
+  place = last + 1
+end
+return answer
+`);
+
 /** KEYS leases. Returns the members whose lease has not ended. */
 export const PEEK = new Script(`${NOW}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(now), '+inf')

@@ -60,6 +60,14 @@ export class UserLeases {
     return [...this.leases].filter(({ state }) => state === 'held' || state === 'unleased');
   }
 
+  /** Whether Redis has, as far as is known, all leases of this user, no others of this node, and room for them. */
+  get isCertain(): boolean {
+    if (this.tellings > 0 || this.contestedSince !== undefined || this.leases.size === 0)
+      return false;
+    for (const { state } of this.leases) if (state !== 'held') return false;
+    return true;
+  }
+
   /** Members that are being acquired: their reply has not arrived yet. */
   get asking(): string[] {
     const asking = [...this.leases].filter(({ state }) => state === 'asking');

@@ -7,6 +7,8 @@ import { isNodeId } from './message-shapes.js';
 import { RENEW } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { answerWithin } from './redis-deadline.js';
+import { inBatches } from './batches.js';
+import { LeaseExtension } from './lease-extension.js';
 import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
@@ -44,14 +46,17 @@ export class Reconciliation {
   readonly #contested = new Set<UserLeases>();
   #pauseMs = SHORTEST_PAUSE_MS;
   #stopTimer: Release | undefined;
+  readonly #extension: LeaseExtension;
 
-  constructor(private readonly host: ReconciliationServices) {}
+  constructor(private readonly host: ReconciliationServices) {
+    this.#extension = new LeaseExtension(host);
+  }
 
   /** Reconciles all users of this node, and those that became uncertain meanwhile. Rejects if Redis fails for any. */
   async all(): Promise<void> {
     const { table } = this.host;
     table.forgetEnded();
-    await this.#each(table.users());
+    await this.#each(await this.#extension.run(table.users()));
     for (let pass = 0; pass < PASSES; pass += 1) {
       const untold = table.untold();
       if (untold.length === 0) return;
@@ -181,19 +186,7 @@ export class Reconciliation {
     if (this.#contested.size === 0) this.#pauseMs = SHORTEST_PAUSE_MS;
   }
 
-  async #inBatches<Item>(
-    items: readonly Item[],
-    step: (item: Item) => Promise<void>,
-  ): Promise<void> {
-    const { clock, settings } = this.host;
-    let failure: PromiseRejectedResult | undefined;
-    for (let start = 0; start < items.length; start += BATCH) {
-      const steps = Promise.allSettled(items.slice(start, start + BATCH).map(step));
-      // A timeout ends the loop, because Redis does not reply. An error does not: it may concern one part of a Redis
-      // Cluster.
-      const outcomes = await answerWithin(clock, settings.commandTimeoutMs, steps);
-      failure ??= outcomes.find((outcome) => outcome.status === 'rejected');
-    }
-    if (failure) throw failure.reason;
+  #inBatches<Item>(items: readonly Item[], step: (item: Item) => Promise<void>): Promise<void> {
+    return inBatches(this.host, items, BATCH, step);
   }
 }
