@@ -30,9 +30,17 @@ export interface AsyncApiMessage {
 
 /** The connections of one path, or the members of its topics. */
 export interface AsyncApiChannel {
+  /** The path, with `{room}` for a parameter `:room`. */
   readonly address: string;
+  /** The parameters of the address, if it has any. */
+  readonly parameters?: Record<string, AsyncApiParameter>;
   readonly title: string;
   readonly messages: Record<string, AsyncApiMessage>;
+}
+
+/** A part of the path that the client chooses. */
+export interface AsyncApiParameter {
+  readonly description: string;
 }
 
 /** What the server does: it receives what clients send. */
@@ -58,6 +66,7 @@ export interface AsyncApiDocument {
 }
 
 const JSON_TYPE = 'application/json';
+const PARAMETER: AsyncApiParameter = { description: 'One segment of the path, percent-encoded.' };
 const ID: JsonSchema = { type: ['string', 'number'], description: 'Chosen by the client.' };
 
 /**
@@ -90,7 +99,8 @@ export function documentOf(
 }
 
 function addContract(document: AsyncApiDocument, path: string, contract: AnyContract): void {
-  const channel = new Channel(document, path, path);
+  const address = path.replaceAll(/(?<=\/):(\w+)/g, '{$1}');
+  const channel = new Channel(document, address, address, path);
   for (const [event, { data, reply, stream, description }] of Object.entries(contract.client)) {
     const sent = channel.message(event, frame(event, data, { id: ID }), description);
     const answer = reply ?? stream;
@@ -109,7 +119,7 @@ function addContract(document: AsyncApiDocument, path: string, contract: AnyCont
     channel.operation('send', `${event}.ask`, asked, channel.message(`${event}.answer`, body));
   }
   for (const [topic, messages] of Object.entries(contract.topics)) {
-    addTopic(new Channel(document, path, topic, `${path} topic ${topic}`), topic, messages);
+    addTopic(new Channel(document, address, topic, `${path} topic ${topic}`), topic, messages);
   }
 }
 
@@ -135,11 +145,13 @@ class Channel {
     private readonly document: AsyncApiDocument,
     address: string,
     title: string,
-    name = address,
+    name: string,
   ) {
     this.#name = plainName(name, document.channels);
     this.#ref = { $ref: `#/channels/${this.#name}` };
-    this.#channel = { address, title, messages: {} };
+    const parameters = [...address.matchAll(/\{(\w+)\}/g)].map(([, own]) => [own!, PARAMETER]);
+    const described = parameters.length > 0 && { parameters: Object.fromEntries(parameters) };
+    this.#channel = { address, title, ...described, messages: {} };
     document.channels[this.#name] = this.#channel;
   }
 

@@ -5,6 +5,7 @@ export {
   type AsyncApiInfo,
   type AsyncApiMessage,
   type AsyncApiOperation,
+  type AsyncApiParameter,
 } from './async-api-document.js';
 export { type JsonSchema } from './json-schema.js';
 export { WebSocketIsolationAsyncApiModule } from './async-api.module.js';

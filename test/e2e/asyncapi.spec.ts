@@ -55,6 +55,9 @@ class ChatGateway {}
 @IsolatedGateway({ path: '/other', contract: mixed })
 class OtherGateway {}
 
+@IsolatedGateway({ path: '/room/:room/seat/:seat_1', contract: chat })
+class RoomGateway {}
+
 let app: TestApp;
 afterEach(async () => app?.close());
 
@@ -68,7 +71,7 @@ async function written(...providers: (new () => object)[]): Promise<AsyncApiDocu
 
 describe('the AsyncAPI document of an app', () => {
   it('is accepted by the parser of AsyncAPI', async () => {
-    const document = await written(ChatGateway, OtherGateway);
+    const document = await written(ChatGateway, OtherGateway, RoomGateway);
     const { diagnostics } = await new Parser().parse(JSON.stringify(document));
     expect(diagnostics.filter(({ severity }) => severity === ERROR)).toEqual([]);
     // And the parser finds what is wrong.
@@ -148,6 +151,19 @@ describe('the AsyncAPI document of an app', () => {
         name: { type: 'string' },
       },
     });
+  });
+
+  it('writes the parameters of a path as AsyncAPI does', async () => {
+    const { channels } = await written(RoomGateway);
+    const description = 'One segment of the path, percent-encoded.';
+    const own = {
+      address: '/room/{room}/seat/{seat_1}',
+      parameters: { room: { description }, seat_1: { description } },
+    };
+    expect(Object.values(channels)).toMatchObject([
+      { ...own, title: own.address },
+      { ...own, title: 'room:{id}' },
+    ]);
   });
 
   it('is empty for an app without contracts', async () => {
