@@ -57,6 +57,18 @@ export const differences: readonly Difference[] = [
       here.every((line) => line.includes('Gateway has the namespace')),
   },
   {
+    what: 'A gateway that two modules provide',
+    stock: 'Each module has an instance, and each instance handles every message; nothing says so',
+    here: 'The same, with a warning that names both modules',
+    why: 'It is hardly ever meant, and shows itself as messages that are handled twice',
+    forms: isolated,
+    accountsFor: ({ scenario, lane, stock, here }) =>
+      scenario === 'gateway: one class in two modules' &&
+      lane === 'log' &&
+      stock.length === 0 &&
+      here.every((line) => line.includes('is in the `providers` of several modules')),
+  },
+  {
     what: 'A message with an `id`',
     stock: 'The `id` is ignored',
     here: 'The terminal frame carries it, whatever becomes of the message',
