@@ -24,7 +24,8 @@ export function bytes(value) {
   if (value < 1024) return `${value} B`;
   const units = ['KB', 'MB', 'GB', 'TB'];
   const power = Math.min(units.length, Math.floor(Math.log2(value) / 10));
-  return `${decimal.format(value / 1024 ** power)} ${units[power - 1]}`;
+  const amount = value / 1024 ** power;
+  return `${(amount < 100 ? decimal : integer).format(amount)} ${units[power - 1]}`;
 }
 
 export function duration(ms) {
