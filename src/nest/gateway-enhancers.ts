@@ -5,22 +5,13 @@ import type {
   PipeTransform,
   Type,
 } from '@nestjs/common';
-import {
-  type ApplicationConfig,
-  APP_GUARD,
-  APP_INTERCEPTOR,
-  APP_PIPE,
-  type ContextId,
-} from '@nestjs/core';
+import type { ContextId } from '@nestjs/core';
 
+import { type EnhancerKind, FILTER, GUARD, INTERCEPTOR, PIPE } from './enhancer-kinds.js';
 import {
-  EXCEPTION_FILTERS_METADATA,
   FILTER_CATCH_EXCEPTIONS,
-  GUARDS_METADATA,
-  INTERCEPTORS_METADATA,
   type InstanceWrapper,
   type NestInternals,
-  PIPES_METADATA,
   STATIC_CONTEXT,
 } from './nest-internals.js';
 import { holdingScope } from './scope-instances.js';
@@ -45,44 +36,6 @@ export interface Enhancers {
 
 type Method = (...args: unknown[]) => unknown;
 
-/** Where Nest keeps one kind of enhancer, and the method by which it is recognised. */
-interface Kind {
-  readonly name: 'guard' | 'interceptor' | 'pipe' | 'filter';
-  readonly metadata: string;
-  readonly method: string;
-  /** Token of the global enhancers; none for filters, which are never global for gateways in Nest. */
-  readonly token?: string;
-  readonly global?: (config: ApplicationConfig) => readonly unknown[];
-  /** Global enhancers that were declared with a scope. */
-  readonly scoped?: (config: ApplicationConfig) => readonly InstanceWrapper[];
-}
-
-const GUARD: Kind = {
-  name: 'guard',
-  metadata: GUARDS_METADATA,
-  method: 'canActivate',
-  token: APP_GUARD,
-  global: (config) => config.getGlobalGuards(),
-  scoped: (config) => config.getGlobalRequestGuards(),
-};
-const INTERCEPTOR: Kind = {
-  name: 'interceptor',
-  metadata: INTERCEPTORS_METADATA,
-  method: 'intercept',
-  token: APP_INTERCEPTOR,
-  global: (config) => config.getGlobalInterceptors(),
-  scoped: (config) => config.getGlobalRequestInterceptors(),
-};
-const PIPE: Kind = {
-  name: 'pipe',
-  metadata: PIPES_METADATA,
-  method: 'transform',
-  token: APP_PIPE,
-  global: (config) => config.getGlobalPipes(),
-  scoped: (config) => config.getGlobalRequestPipes(),
-};
-const FILTER: Kind = { name: 'filter', metadata: EXCEPTION_FILTERS_METADATA, method: 'catch' };
-
 /** An enhancer as it was declared: an object, or a provider that has instances. */
 type Declared = { readonly instance: unknown } | { readonly provider: InstanceWrapper };
 
@@ -93,6 +46,7 @@ type Declared = { readonly instance: unknown } | { readonly provider: InstanceWr
  */
 export class GatewayEnhancers {
   readonly #providers = new Set<InstanceWrapper>();
+  readonly #globals = new Map<EnhancerKind, readonly Declared[]>();
 
   constructor(
     private readonly internals: NestInternals,
@@ -110,7 +64,7 @@ export class GatewayEnhancers {
     withGlobals: boolean,
     parameterPipes: readonly (readonly unknown[])[] = [],
   ): MethodEnhancers {
-    const find = (kind: Kind): Declared[] => this.#declared(kind, callback, withGlobals);
+    const find = (kind: EnhancerKind): Declared[] => this.#declared(kind, callback, withGlobals);
     return new MethodEnhancers(this, {
       guards: find(GUARD),
       interceptors: find(INTERCEPTOR),
@@ -149,17 +103,24 @@ export class GatewayEnhancers {
     return !provider.isTransient || this.gateway.isDependencyTreeStatic();
   }
 
-  #declared(kind: Kind, callback: Method, withGlobals: boolean): Declared[] {
+  #declared(kind: EnhancerKind, callback: Method, withGlobals: boolean): Declared[] {
     const prototype = Object.getPrototypeOf(this.gateway.instance) as object;
     const own = [prototype.constructor, callback].flatMap(
       (target) => (Reflect.getMetadata(kind.metadata, target) ?? []) as unknown[],
     );
-    const globals = withGlobals ? this.#globals(kind) : [];
+    const globals = withGlobals ? this.#globalsOf(kind) : [];
     return [...globals, ...own.map((enhancer) => this.#resolve(kind, enhancer))];
   }
 
+  // Once for each gateway and not for each handler: to find them is to go through all providers of the application.
+  #globalsOf(kind: EnhancerKind): readonly Declared[] {
+    let globals = this.#globals.get(kind);
+    if (!globals) this.#globals.set(kind, (globals = this.#findGlobals(kind)));
+    return globals;
+  }
+
   // Enhancers without a scope of their own first, as in Nest.
-  #globals({ token, global, scoped }: Kind): Declared[] {
+  #findGlobals({ token, global, scoped }: EnhancerKind): Declared[] {
     if (!token || !global || !scoped) return [];
     const { config } = this.internals;
     // Declared without a scope, but with a dependency that has one: Nest keeps an empty object for it, or nothing at
@@ -176,7 +137,7 @@ export class GatewayEnhancers {
     return [...known, ...scoped(config).map((provider) => this.#use(provider))];
   }
 
-  #resolve({ name, method }: Kind, enhancer: unknown): Declared {
+  #resolve({ name, method }: EnhancerKind, enhancer: unknown): Declared {
     const isClass = typeof enhancer === 'function' && !(method in enhancer);
     if (!isClass) return { instance: enhancer };
     return this.#use(this.internals.enhancerProvider(this.gateway, enhancer as Type, name));
@@ -208,7 +169,7 @@ export class MethodEnhancers {
   /** The instances in a scope for which they were created. */
   in(contextId: ContextId): Enhancers {
     const { guards, interceptors, pipes, filters, parameterPipes } = this.declared;
-    const find = <Enhancer>(kind: Kind, declared: readonly Declared[]): Enhancer[] =>
+    const find = <Enhancer>(kind: EnhancerKind, declared: readonly Declared[]): Enhancer[] =>
       this.#instances(kind, declared, contextId) as Enhancer[];
     return {
       guards: find(GUARD, guards),
@@ -221,7 +182,11 @@ export class MethodEnhancers {
   }
 
   // A factory may return nothing: that enhancer is switched off.
-  #instances({ method }: Kind, declared: readonly Declared[], contextId: ContextId): unknown[] {
+  #instances(
+    { method }: EnhancerKind,
+    declared: readonly Declared[],
+    contextId: ContextId,
+  ): unknown[] {
     return declared
       .map((enhancer) =>
         'provider' in enhancer ? this.#instanceOf(enhancer.provider, contextId) : enhancer.instance,
