@@ -21,12 +21,11 @@ import { startNest } from '../candidates/nest-app.js';
 import { ioAdapterFor } from '../candidates/socket-io-cluster.js';
 import type { DeliveryWay } from '../metrics.js';
 import { answer } from '../../lab/remote.js';
+import { WITHOUT_TIMERS } from './redis.js';
 
 const CHANNEL = 'bench';
 const THREAD = 'tea';
 const BATCH_MS = 10;
-/** The library's clients set no timer for each command either. These timers cost more than sending the command. */
-const WITHOUT_TIMERS: RedisClientOptions = { commandOptions: { timeout: 0 } };
 
 @IsolatedGateway({ path: PATH })
 class Gateway {}

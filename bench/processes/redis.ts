@@ -1,9 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import { createClient } from 'redis';
+import { createClient, type RedisClientOptions } from 'redis';
 
 import { freePort } from '../../lab/free-port.js';
+
+/**
+ * Options of a client that is compared with the library's, which set no timer for each command either. By default there
+ * is one, and it costs more than sending the command.
+ */
+export const WITHOUT_TIMERS: RedisClientOptions = { commandOptions: { timeout: 0 } };
 
 /** A Redis server for a measure. It keeps its data in memory only and ends with the measure. */
 export class BenchRedis {

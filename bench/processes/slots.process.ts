@@ -6,6 +6,7 @@ import { redisCluster } from 'nestjs-websocket-isolation/redis';
 import { createClient } from 'redis';
 
 import { answer } from '../../lab/remote.js';
+import { WITHOUT_TIMERS } from './redis.js';
 
 /** Two slots per user: two tabs on the same node. */
 const SLOTS_PER_USER = 2;
@@ -81,7 +82,7 @@ const steps = { set, acquire, setAndDelete, acquireAndRelease };
 
 const methods = {
   async start(url: string): Promise<void> {
-    plain = await createClient({ url }).connect();
+    plain = await createClient({ ...WITHOUT_TIMERS, url }).connect();
     const long = { leaseMs: AN_HOUR_MS, renewMs: AN_HOUR_MS / 3, acquireTimeoutMs: 60_000 };
     const journal = { record: () => undefined };
     cluster = redisCluster({ url, commandTimeoutMs: 60_000, ...long }).create({
