@@ -48,6 +48,8 @@ interface Own {
   readonly at: number;
   /** The id of its entry in the log; `undefined` while it is not recorded. */
   id: string | undefined;
+  /** Whether the command that records it is under way: a look that came between would record it twice. */
+  isUnderWay: boolean;
 }
 
 /** What revocations need from their node. */
@@ -94,7 +96,7 @@ export class Revocations {
   async revoke(target: ClusterTarget, what: Revocation): Promise<Revoked> {
     const { clock, bus } = this.host;
     const revocation: SentRevocation = { target, ...what, id: randomUUID(), at: 0 };
-    const own: Own = { revocation, at: clock.now(), id: undefined };
+    const own: Own = { revocation, at: clock.now(), id: undefined, isUnderWay: true };
     this.#own.push(own);
     if (this.#own.length > MOST_OWN) this.#own.shift();
     const publish = (text: string): Promise<Published> => this.#publish(own, text);
@@ -102,6 +104,7 @@ export class Revocations {
       const { answers, silent } = await bus.collect(REVOKE, revocation, publish, CONFIRM_MS);
       return { answers, silent, isRecorded: own.id !== undefined };
     } catch (error) {
+      own.isUnderWay = false;
       this.host.failed(error);
       return { answers: new Map(), silent: this.host.known(), isRecorded: false };
     }
@@ -112,7 +115,7 @@ export class Revocations {
     this.#forgetOld();
     for (let isMore = true; isMore;) isMore = await this.#readOn();
     for (const own of this.#own) {
-      if (own.id !== undefined) continue;
+      if (own.id !== undefined || own.isUnderWay) continue;
       await this.#publish(own, this.host.bus.envelope(REVOKE, own.revocation));
     }
   }
@@ -182,16 +185,25 @@ export class Revocations {
     const ageMs = String(Math.max(0, Math.round(host.clock.now() - own.at)));
     const args = [ageMs, JSON.stringify(revocation), host.nodeId, host.keys.channelOf('')];
     const keys = [this.#log, host.keys.nodes];
-    const reply = await this.#run(ADD, keys, [...args, before, after]);
-    const [id, at, ...nodes] = Array.isArray(reply) ? (reply as unknown[]) : [];
-    if (typeof id !== 'string') throw new UnreadableReplyError('a revocation');
-    own.id = id;
+    const [at, ...nodes] = await this.#add(own, keys, [...args, before, after]);
     const alive = readPublished(nodes, host.seesAllReceivers());
     const reached = new Set([host.nodeId, ...alive.heard, ...alive.unheard]);
     const holders = await this.#holders(revocation.target);
     const others = holders.filter((nodeId) => !reached.has(nodeId));
     const { heard, unheard } = await host.bus.publish(others, before + String(at) + after);
     return { heard: [...alive.heard, ...heard], unheard: [...alive.unheard, ...unheard] };
+  }
+
+  async #add(own: Own, keys: string[], args: string[]): Promise<unknown[]> {
+    own.isUnderWay = true;
+    try {
+      const [id, ...parts] = [await this.#run(ADD, keys, args)].flat();
+      if (typeof id !== 'string') throw new UnreadableReplyError('a revocation');
+      own.id = id;
+      return parts;
+    } finally {
+      own.isUnderWay = false;
+    }
   }
 
   async #holders(target: ClusterTarget): Promise<readonly string[]> {

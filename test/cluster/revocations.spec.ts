@@ -158,6 +158,16 @@ describe('a revocation', () => {
     expect(await lou.closed(PATIENCE_MS)).toBe(4401);
   });
 
+  it('is recorded once, although the node looks at the log while it is being recorded', async () => {
+    const one = await start({ leaseMs: 600_000, renewMs: 50 });
+    const users = Array.from({ length: 900 }, (_, index) => `user-${index}`);
+    for (let made = 0; made < users.length; made += 30) {
+      const some = users.slice(made, made + 30);
+      await Promise.all(some.map((userId) => one.factory.disconnect({ userId })));
+    }
+    expect(await log()).toHaveLength(users.length);
+  });
+
   it('that Redis has lost is restored by the node that made it', async () => {
     const one = await start();
     await one.factory.disconnect({ userId: 'lou' });
