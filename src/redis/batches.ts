@@ -8,7 +8,10 @@ export interface BatchServices {
   readonly settings: Readonly<RedisClusterSettings>;
 }
 
-/** Runs a step for each item, for `size` items at the same time. Rejects with the first failure, after the last step. */
+/**
+ * Runs a step for each item, for `size` items at the same time. Rejects with the first failure, after the last step;
+ * at once when Redis does not reply in time.
+ */
 export async function inBatches<Item>(
   { clock, settings }: BatchServices,
   items: readonly Item[],

@@ -13,23 +13,21 @@ const BATCH = 8;
 export interface ExtensionServices extends BatchServices {
   readonly table: LeaseTable;
   readonly registry: LeaseRegistry;
-  /** Whether this process has slept for so long that other nodes may have its slots: then it has no claim to them. */
-  readonly isOverslept: () => boolean;
 }
 
 type Group = { readonly user: UserLeases; readonly held: readonly string[] }[];
 
 /**
  * The part of a renewal that concerns nearly all users: nothing about their leases is uncertain, and Redis has them all.
- * One command extends the leases of many users, which takes a fraction of the time of a command for each.
+ * One command extends the leases of many users, which takes a fraction of the time of a command for each. It takes nothing
+ * anew, so it may also be sent by a process that has slept: what Redis still has is its own.
  */
 export class LeaseExtension {
   constructor(private readonly host: ExtensionServices) {}
 
   /** Extends what can be extended. Resolves with the other users, and rejects when Redis fails. */
   async run(users: readonly UserLeases[]): Promise<UserLeases[]> {
-    const { settings, isOverslept } = this.host;
-    if (!nameOneServer(settings) || isOverslept()) return [...users];
+    if (!nameOneServer(this.host.settings)) return [...users];
     const left = users.filter((user) => !user.isCertain);
     await inBatches(this.host, this.#groups(users), BATCH, async (group) => {
       left.push(...(await this.#extend(group)));

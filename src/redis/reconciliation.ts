@@ -1,14 +1,14 @@
 import type { Clock, Release } from '../time/clock.js';
 import type { SlotHolder } from '../cluster/cluster-slots.js';
+import { inBatches } from './batches.js';
 import { nodeOf, type UserKeys } from './keys.js';
+import { LeaseExtension } from './lease-extension.js';
 import type { LeaseRegistry, Settled } from './lease-registry.js';
 import type { Lease, LeaseTable, UserLeases } from './lease-table.js';
 import { isNodeId } from './message-shapes.js';
 import { RENEW } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { answerWithin } from './redis-deadline.js';
-import { inBatches } from './batches.js';
-import { LeaseExtension } from './lease-extension.js';
 import { concernsOneKey } from './redis-failure.js';
 import type { RedisClusterSettings } from './redis.options.js';
 
