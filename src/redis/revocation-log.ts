@@ -35,6 +35,23 @@ export function readLook(reply: unknown): Look {
   return { now: Number(now), ...flags, last, entries };
 }
 
+/** The result of adding to the log. */
+export interface Added {
+  /** The id of the entry. */
+  readonly id: string;
+  /** Epoch milliseconds by the clock of Redis at which the revocation was made. */
+  readonly at: string;
+  /** Each node that is alive, and its number of receivers. */
+  readonly nodes: readonly unknown[];
+}
+
+/** Reads the reply of the script `ADD`. @throws {UnreadableReplyError} */
+export function readAdded(reply: unknown): Added {
+  const [id, at, ...nodes] = Array.isArray(reply) ? (reply as unknown[]) : [];
+  if (typeof id !== 'string') throw new UnreadableReplyError('a revocation');
+  return { id, at: String(at), nodes };
+}
+
 /** Whether a stream id comes before another one. An id is milliseconds and a number within the same millisecond. */
 export function isBefore(one: string, other: string): boolean {
   const [oneMs = 0, oneNumber = 0] = one.split('-').map(Number);

@@ -16,9 +16,9 @@ import { isRevocation, REVOKE, type SentRevocation } from './messages.js';
 import type { NodeBus } from './node-bus.js';
 import { type Published, readPublished } from './published.js';
 import { answerWithin } from './redis-deadline.js';
-import { concernsOneKey, UnreadableReplyError } from './redis-failure.js';
+import { concernsOneKey } from './redis-failure.js';
 import { ADD, CLEAR, LOOK, REVOCATION_LIFE_MS } from './revocation-scripts.js';
-import { isBefore, type LogEntry, readLook } from './revocation-log.js';
+import { type Added, isBefore, type LogEntry, readAdded, readLook } from './revocation-log.js';
 import type { Script } from './script.js';
 import type { ServerOffset } from './server-offset.js';
 import type { Unreadable } from './unreadable.js';
@@ -185,22 +185,21 @@ export class Revocations {
     const ageMs = String(Math.max(0, Math.round(host.clock.now() - own.at)));
     const args = [ageMs, JSON.stringify(revocation), host.nodeId, host.keys.channelOf('')];
     const keys = [this.#log, host.keys.nodes];
-    const [at, ...nodes] = await this.#add(own, keys, [...args, before, after]);
+    const { at, nodes } = await this.#add(own, keys, [...args, before, after]);
     const alive = readPublished(nodes, host.seesAllReceivers());
     const reached = new Set([host.nodeId, ...alive.heard, ...alive.unheard]);
     const holders = await this.#holders(revocation.target);
     const others = holders.filter((nodeId) => !reached.has(nodeId));
-    const { heard, unheard } = await host.bus.publish(others, before + String(at) + after);
+    const { heard, unheard } = await host.bus.publish(others, before + at + after);
     return { heard: [...alive.heard, ...heard], unheard: [...alive.unheard, ...unheard] };
   }
 
-  async #add(own: Own, keys: string[], args: string[]): Promise<unknown[]> {
+  async #add(own: Own, keys: string[], args: string[]): Promise<Added> {
     own.isUnderWay = true;
     try {
-      const [id, ...parts] = [await this.#run(ADD, keys, args)].flat();
-      if (typeof id !== 'string') throw new UnreadableReplyError('a revocation');
-      own.id = id;
-      return parts;
+      const added = readAdded(await this.#run(ADD, keys, args));
+      own.id = added.id;
+      return added;
     } finally {
       own.isUnderWay = false;
     }
