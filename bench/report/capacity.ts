@@ -116,7 +116,7 @@ function capacity(find: Find, idle: number): string {
           `${perCore(pingedPerSecond + renewal / RENEW_SECONDS)} connections`,
         ],
         [
-          'memory of an idle connection',
+          'memory of an idle connection, without that of the kernel',
           `${formatted(resident, 1)} KB`,
           `${formatted((GB_PER_CORE * 1e6 * BUSY) / resident, 0)} connections in ${GB_PER_CORE} GB`,
         ],

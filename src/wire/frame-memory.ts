@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream';
 
 import type { Transport } from './ws-internals.js';
 
-/** Below this length in bytes, Node takes frames from its pool, and a share of an allocation is cheap. */
+/** Bytes. Many shorter frames share one allocation of Node's pool; of longer ones, few do or none. */
 const SHORTEST = 1_024;
 const LONGEST = 65_536;
 

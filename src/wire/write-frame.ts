@@ -17,8 +17,8 @@ const TEXT = Object.freeze({ binary: false });
 const BINARY = Object.freeze({ binary: true });
 
 /**
- * Sends a frame, and returns the bytes of its payload. `ws` makes a header for every receiver and writes header and payload as two buffers in one system call.
- * Here the complete frame is one buffer, made once and written as it is. Where that is not possible, the payload goes
+ * Sends a frame, and returns the bytes of its payload. `ws` makes a header for every receiver, and writes header and
+ * payload as two buffers in one system call. Here the complete frame is one buffer, made once and written as it is. Where that is not possible, the payload goes
  * through `send()`: the connection compresses, an app or a tracing agent has replaced `send()`, or the internals of
  * `ws` have changed.
  */
@@ -39,7 +39,7 @@ export function writeFrame(socket: ManagedSocket, frame: Frame, written?: Writte
 
 /**
  * Writes a text that only this connection gets. Beyond the pool of Node, memory for each frame is expensive: it is taken
- * from the system, and given back by the garbage collector, which cost a fifth of an echo of 16 KiB. So such frames use
+ * from the system, and given back by the garbage collector, which cost a seventh of an echo of 4 KiB. So such frames use
  * the same memory, unless the operating system has not taken the whole frame when the write returns.
  */
 function writeText(
