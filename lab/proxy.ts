@@ -11,6 +11,11 @@ import { freePort } from './free-port.js';
 
 export type ProxyName = 'nginx' | 'haproxy';
 
+/**
+ * One process may have too few file descriptors for a large crowd: each connection takes two. nginx has workers.
+ * HAProxy has threads in one process, and shares its port with another one.
+ */
+const PROCESSES = 2;
 // The arguments and settings that the guide's blocks need to run in a temporary folder, in the foreground.
 const COMMANDS: Readonly<Record<ProxyName, (file: string, folder: string) => string[]>> = {
   nginx: (file, folder) => ['-p', folder, '-e', 'stderr', '-c', file],
@@ -18,7 +23,7 @@ const COMMANDS: Readonly<Record<ProxyName, (file: string, folder: string) => str
 };
 const SETTINGS: Readonly<Record<ProxyName, (block: string) => string>> = {
   nginx: (block) =>
-    `daemon off; master_process off; pid nginx.pid; events { worker_connections 20000; }
+    `daemon off; worker_processes ${PROCESSES}; pid nginx.pid; events { worker_connections 20000; }
      http { access_log off; error_log stderr crit;
      client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
      ${block} }`,
@@ -29,7 +34,7 @@ const SETTINGS: Readonly<Record<ProxyName, (block: string) => string>> = {
 export class Proxy implements AsyncDisposable {
   private constructor(
     readonly port: number,
-    private readonly child: ChildProcess,
+    private readonly children: readonly ChildProcess[],
     private readonly folder: string,
   ) {}
 
@@ -50,24 +55,32 @@ export class Proxy implements AsyncDisposable {
     const block = withPorts(change(blockOf(name, guide)), port, nodes);
     await writeFile(file, SETTINGS[name](block));
     const command = process.env[`${name.toUpperCase()}_PATH`] ?? name;
-    const child = spawn(command, COMMANDS[name](file, folder), {
-      env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const killWithUs = (): void => void child.kill('SIGKILL');
-    process.once('exit', killWithUs);
-    child.once('exit', () => process.off('exit', killWithUs));
-    const proxy = new Proxy(port, child, folder);
+    const children = Array.from({ length: name === 'nginx' ? 1 : PROCESSES }, () =>
+      spawn(command, COMMANDS[name](file, folder), {
+        env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin` },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      }),
+    );
+    for (const child of children) {
+      // Both end at once on SIGTERM. SIGKILL would leave the workers of nginx behind.
+      const endWithUs = (): void => void child.kill('SIGTERM');
+      process.once('exit', endWithUs);
+      child.once('exit', () => process.off('exit', endWithUs));
+    }
+    const proxy = new Proxy(port, children, folder);
     await eventually(() => listening(port));
     return proxy;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) {
-      const ended = once(this.child, 'exit');
-      this.child.kill('SIGKILL');
-      await ended;
-    }
+    await Promise.all(
+      this.children.map(async (child) => {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        const ended = once(child, 'exit');
+        child.kill('SIGTERM');
+        await ended;
+      }),
+    );
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -85,7 +85,8 @@ const methods = {
     const app = await NestFactory.create(module, { logger: false });
     if (!isOurs) app.useWebSocketAdapter(new WsAdapter(app));
     app.enableShutdownHooks();
-    await app.listen(options.port, '127.0.0.1');
+    // The backlog of the deployment guide.
+    await app.listen(options.port, '127.0.0.1', 4096 as never);
     delays = new TurnDelays();
   },
 

@@ -27,7 +27,7 @@ export interface StormSettings {
 
 export const USAGE = `npm run storm -- [clients] [options]
 
-  clients               default 500; 10000 needs 20,500 file descriptors (ulimit -n)
+  clients               default 500; 10000 needs 16,000 file descriptors (ulimit -n)
   --proxies <names>     nginx,haproxy
   --events <names>      ${events.join(',')}
   --only <names>        candidates: ${candidates.map(({ name }) => name).join(',')};
