@@ -25,6 +25,7 @@ import { TestRedis } from '../support/redis.js';
 import { startApp, type TestApp, type TestAppSetup } from '../support/test-app.js';
 
 const VIEWER = 'viewer=aaaa-bbbb-cccc';
+const HOUR = 3_600_000;
 
 let running: TestApp[] = [];
 afterEach(async () => {
@@ -88,7 +89,8 @@ async function act(app: TestApp, body: object): Promise<{ count: number }> {
 
 describe('the list of connections', () => {
   it('comes in the requested order', async () => {
-    const app = await start();
+    // A ping would measure a round trip, and its pong is a sign of life.
+    const app = await start({}, { options: { heartbeat: { intervalMs: 64 * HOUR } } });
     const clients: TestClient[] = [];
     for (const userId of ['ada', 'bob', 'cleo', 'dan']) {
       clients.push(await TestClient.open(app.url(`/live?user=${userId}&thread=tea`)));
