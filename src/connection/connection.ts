@@ -76,7 +76,6 @@ export class Connection
     if (!message) return this.refuse('not-json', { id: idIn(frame) });
     if (this.passesQueue(message)) return;
     const refs = this.handlersOf(message);
-    if (!refs && isCancel(message)) return this.cancel(message.id);
     if (!refs) return this.ignoreUnknown(message);
     const claimed = otherThreadOf(this, message);
     if (claimed !== undefined) {
@@ -92,8 +91,14 @@ export class Connection
     const { renewals } = this.services;
     if (isAnswer(message)) takeAnswer(this, message);
     else if (renewals?.takes(message)) renewals.handle(this, message);
-    else return false;
+    else return this.cancels(message);
     return true;
+  }
+
+  // A gateway may handle `cancel` itself. A client that names a call which still runs means that call all the same: the
+  // client of this library does so whenever a request takes too long.
+  private cancels(message: InboundMessage): boolean {
+    return isCancel(message) && (this.cancel(message.id) || !this.handlersOf(message));
   }
 
   asked(): void {
@@ -186,7 +191,7 @@ export class Connection
     if (this.#rate.take(now) && this.services.rates.take(userId, rate, now)) return true;
     const message = this.parse(frame, isBinary);
     // The id of a `cancel` is that of another message, which has a reply of its own.
-    const isReplied = message && !(isCancel(message) && !this.handlersOf(message));
+    const isReplied = message && !this.cancels(message);
     this.refuse('rate-limit', isReplied ? message : {});
     void this.manager.close(CloseCode.RATE_LIMITED, 'rate limit');
     return false;

@@ -86,9 +86,9 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     for (const ref of refs) this.runOne(message, ref, reply);
   }
 
-  /** Stops the handlers of a message that its client has cancelled. */
-  protected cancel(id: string | number): void {
-    this.#replies?.cancel(id);
+  /** Stops the handlers of a message that its client has cancelled. Returns whether any of them was running. */
+  protected cancel(id: string | number): boolean {
+    return this.#replies?.cancel(id) ?? false;
   }
 
   /** The connection is closing: the messages whose handlers still run are refused. */

@@ -57,7 +57,7 @@ export function promiseFault(message: unknown): TypeError | undefined {
   return new TypeError('The messageParser returned a promise instead of the message.');
 }
 
-/** Whether a client cancels an earlier message. An app that handles `cancel` itself gets such messages instead. */
+/** Whether a message may cancel an earlier one, the one with its id. */
 export function isCancel(
   message: InboundMessage,
 ): message is InboundMessage & { id: string | number } {

@@ -120,9 +120,11 @@ export class OpenReplies {
     }
   }
 
-  /** The client has cancelled a message. */
-  cancel(id: string | number): void {
-    for (const reply of this.#open.filter((open) => open.id === id)) reply.cancel();
+  /** The client has cancelled a message. Returns whether it was open. */
+  cancel(id: string | number): boolean {
+    const cancelled = this.#open.filter((open) => open.id === id);
+    for (const reply of cancelled) reply.cancel();
+    return cancelled.length > 0;
   }
 
   /** The terminal frame of a reply has been sent. */
