@@ -137,7 +137,10 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
     return this.#traced(this.#topics.of(topic), { topic });
   }
 
-  /** All connections of all users. In a cluster, a message goes to every node. */
+  /**
+   * All connections of all users, once their guards and `handleConnection` have ended. In a cluster, a message goes to
+   * every node.
+   */
   toAll(): SharedAudience<C['server']> {
     return this.#traced(this.#topics.all(), { all: true });
   }
