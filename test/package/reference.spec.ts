@@ -82,11 +82,18 @@ describe('docs/reference/options.md', () => {
         'src/dashboard/dashboard.options.ts:interface DashboardOptions',
       ],
     ],
+    [
+      'WebSocketIsolationAsyncApiModule.forRoot',
+      [
+        'src/asyncapi/async-api.options.ts:interface AsyncApiModuleOptions',
+        'src/asyncapi/async-api-document.ts:interface AsyncApiInfo',
+      ],
+    ],
   ])('has every option of %s()', (where, types) => {
     const row = tableOf(OPTIONS, 'other-options').find(([cell]) => plain(cell) === `${where}()`)!;
     expect(plain(row[1]).split(' ')).toEqual(types.flatMap(fieldsOf));
     // The page that the row links to describes each of them.
-    const [, page] = /\]\(\.\.\/([^)]+)\)/.exec(row[2]!)!;
+    const [, page] = /\]\(\.\.\/([^)#]+)[^)]*\)/.exec(row[2]!)!;
     const told = projectFile(`docs/${page}`);
     const names = plain(row[1]).split(' ');
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(told))).toEqual([]);
