@@ -19,7 +19,7 @@ import { TopicMember } from './topic-member.js';
 export abstract class AskingManager<C extends AnyContract = NoContract> extends TopicMember<C> {
   /**
    * Asks the client: sends `{"event", "data", "ask"}`, and resolves with the data of its answer
-   * (`{"event": "answer", "ask", "data"}`). Answers pass by the queue of messages, so a handler may await one.
+   * (`{"event": "answer", "ask", "data"}`). Answers skip the queue of messages, so a handler may await one.
    *
    * @example `const isSure = await manager.ask<boolean>('confirm', { text: 'Delete it?' });`
    * @throws {AskTimeoutError} after `timeoutMs`, by default 10 seconds

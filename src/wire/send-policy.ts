@@ -1,5 +1,6 @@
 /**
- * What happens to a message while the client's socket owes more than `outbound.streamLowWaterBytes`:
+ * What happens to a message while more than `outbound.streamLowWaterBytes` wait in the send buffer of the client's
+ * socket:
  * - `'queue'`: it waits behind the others, up to `outbound.maxBufferedBytes`; the default.
  * - `'drop'`: it is not sent.
  * - `'latest'`: it is kept until there is room, in place of an earlier one of the same event and topic.
@@ -17,7 +18,7 @@ export type FramePolicy = 'drop' | { readonly latest: string };
 
 /**
  * A {@link FramePolicy} inside of a process: the key may be an object, such as a stream. An item that was `'pulled'`
- * while little was owed is written, however large it is.
+ * while little waited is written, however large it is.
  */
 export type LocalPolicy = HoldingPolicy | 'pulled';
 /** A policy by which a frame may not be written now. */
