@@ -17,15 +17,15 @@ export class AddressLimits {
 
 /** Which upgrade requests are refused before authentication. */
 export class AdmissionOptions {
-  /** Upgrade requests per second that this process takes; further ones get 503. */
+  /** Upgrade requests per second that this process takes; further ones get 503. Required. */
   @atLeastOne()
   perSecond: number = Number.NaN;
 
-  /** Upgrade requests that this process takes at once, after a quiet time. */
+  /** Upgrade requests that this process takes at once, after a quiet time. Required. */
   @atLeastOne()
   burst: number = Number.NaN;
 
-  /** While the event loop is delayed by more than this, arrivals get 503. Default: no limit. */
+  /** Milliseconds of delay of the event loop, above which arrivals get 503. Default: no limit. */
   @IsOptional()
   @millisecondsFrom(1)
   maxEventLoopDelayMs?: number | undefined = undefined;

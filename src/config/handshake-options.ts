@@ -15,7 +15,9 @@ import {
 
 /** What happens between the upgrade request and the open socket. */
 export class HandshakeOptions {
-  /** Origins that may connect: `'same-origin'`, a list of exact origins, `'*'`, or a function. */
+  /**
+   * Origins that may connect: `'same-origin'`, a list of exact origins, `'*'`, or a function. Default: `'same-origin'`.
+   */
   @IsOriginPolicy()
   allowedOrigins: OriginPolicy = 'same-origin';
 
@@ -27,20 +29,23 @@ export class HandshakeOptions {
   @flag()
   allowMissingOrigin: boolean | undefined = undefined;
 
-  /** Absolute deadline of a handshake. */
+  /**
+   * Milliseconds that a handshake may take. The connect hook of each gateway has as long again, and so have a renewal
+   * of the identity and the authorizer of topics. Default: 10,000.
+   */
   @millisecondsFrom(1)
   timeoutMs = 10_000;
 
   /**
-   * How long before its identity expires a client gets `expiring`, where the authenticator has `renew`. An identity
-   * that lives shorter than this: in the middle of its life. 0 = never.
+   * Milliseconds before the end of its identity at which a client gets `expiring`, where the authenticator has `renew`.
+   * An identity that lives shorter than this: in the middle of its life. 0: never. Default: 60,000.
    */
   @millisecondsFrom(0)
   expiryNoticeMs = 60_000;
 
   /**
-   * Handshakes that may be pending at once; further ones get 503. Clients that come back to a thread have as many places
-   * of their own.
+   * Handshakes that may be pending at once; further ones get 503. Clients that come back to a thread have as many
+   * places of their own. Default: 1,000.
    */
   @atLeastOne()
   maxPending = 1_000;
@@ -48,7 +53,7 @@ export class HandshakeOptions {
   /**
    * Refuse with an HTTP status, or accept and send a close code, which a browser can read. `'close-behind-proxy'`: with
    * a close code, except for a process that starts or drains. That one responds with 503, so that the proxy tries
-   * another one.
+   * another one. Default: `'http'`.
    */
   @oneOf('http', 'close', 'close-behind-proxy')
   rejectWith: 'http' | 'close' | 'close-behind-proxy' = 'http';
@@ -61,7 +66,7 @@ export class HandshakeOptions {
   @IsStringList({ message: 'must be a list of prefixes' })
   credentialProtocols: readonly string[] = ['eyJ'];
 
-  /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. */
+  /** Names of the request headers to keep for `ConnectionRequest.headers`, in lower case. Default: `[]`. */
   @IsStringList({ message: 'must be a list of header names' })
   keepHeaders: readonly string[] = [];
 
@@ -73,7 +78,10 @@ export class HandshakeOptions {
   @IsTrustProxy()
   trustProxy: TrustProxy | undefined = undefined;
 
-  /** How events, log lines and spans name the address of a client: its network, the whole address, or not at all. */
+  /**
+   * How events, log lines and spans name the address of a client: its network, the whole address, or not at all.
+   * Default: `'masked'`.
+   */
   @oneOf('masked', 'full', 'off')
   logAddresses: 'masked' | 'full' | 'off' = 'masked';
 

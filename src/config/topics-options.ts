@@ -34,23 +34,29 @@ export type AuthorizeTopicFunction = TopicAuthorizer['authorize'];
 
 /** What is kept of each topic for clients that come back. Nothing is kept unless the group is given. */
 export class TopicHistoryOptions {
-  /** How long an event is kept, and how long a topic is kept after its last member has left. */
+  /** Milliseconds that an event is kept, and that a topic is kept after its last member has left. Default: 120,000. */
   @millisecondsFrom(1)
   windowMs = 120_000;
 
-  /** Events kept of one topic. */
+  /** Events kept of one topic. Default: 1,000. */
   @atLeastOne()
   maxEvents = 1_000;
 
-  /** Bytes kept of one topic. */
+  /** Bytes kept of one topic. Default: 1,048,576 (1 MiB). */
   @bytes()
   maxBytes = 1_048_576;
 
-  /** Topics that are kept although they have no member. Only without a cluster: in memory of one process. */
+  /**
+   * Topics that are kept although they have no member. Only without a cluster: in memory of one process.
+   * Default: 10,000.
+   */
   @atLeastOne()
   maxTopics = 10_000;
 
-  /** Bytes kept of all topics together in the memory of one process; in a cluster, of all topics that one node sends to. */
+  /**
+   * Bytes kept of all topics together in the memory of one process; in a cluster, of all topics that one node sends to.
+   * Default: 67,108,864 (64 MiB).
+   */
   @bytes()
   maxTotalBytes = 67_108_864;
 }
@@ -62,19 +68,22 @@ export class TopicsOptions {
   @IsFunction()
   authorizer: Type<TopicAuthorizer> | AuthorizeTopicFunction | undefined = undefined;
 
-  /** Topics of one connection, requests under way included. */
+  /** Topics of one connection, requests under way included. Default: 100. */
   @atLeastOne()
   maxPerConnection = 100;
 
-  /** Whether members get a `presence` event when users join and leave. */
+  /** Whether members get a `presence` event when users join and leave. Set it alike on all nodes. Default: false. */
   @flag()
   presence = false;
 
-  /** The shortest time between two `presence` events of a topic: changes in between are sent together. */
+  /**
+   * Milliseconds between two `presence` events of a topic, at least: changes in between are sent together.
+   * Default: 1,000.
+   */
   @millisecondsFrom(1)
   presenceIntervalMs = 1_000;
 
-  /** In a topic with more users, `presence` events name none of them and only carry the count. */
+  /** Users of a topic above which `presence` events name none of them and only carry the count. Default: 1,000. */
   @atLeastOne()
   presenceMaxMembers = 1_000;
 

@@ -48,20 +48,26 @@ const text = (longest: number): PropertyDecorator => {
 
 /** The settings of a cluster over Redis, with every default filled in. */
 export class RedisClusterSettings {
-  /** `redis[s]://[[user][:password]@]host[:port][/db]`. Either this or `client` is required. */
+  /** `redis[s]://[[user][:password]@]host[:port][/db]`. Either this or `client` is required. Default: none. */
   @IsOptional()
   @Matches(/^rediss?:\/\/./, { message: 'must be an address like redis://host:6379' })
   url: string | undefined = undefined;
 
-  /** A client to copy: for Sentinel, Redis Cluster or certificates. It need not be connected, and is never closed. */
+  /**
+   * A client to copy: for Sentinel, Redis Cluster or certificates. It need not be connected, and is never used or
+   * closed. Default: none.
+   */
   @Allow()
   client: RedisClientToCopy | undefined = undefined;
 
-  /** First part of the name of every key and channel. Applications that share a database need different prefixes. */
+  /**
+   * First part of the name of every key and channel. Applications that share a database need different prefixes.
+   * Default: `'wsi'`.
+   */
   @Matches(/^[\w.:-]{1,64}$/, { message: 'must be 1 to 64 letters, digits or . : _ -' })
   keyPrefix = 'wsi';
 
-  /** Makes the hashes of user ids in keys unguessable. It has to be the same on all nodes. */
+  /** Makes the hashes of user ids in keys unguessable. It has to be the same on all nodes. Default: `''`. */
   @text(1024)
   secret = '';
 
@@ -72,28 +78,34 @@ export class RedisClusterSettings {
 
   /**
    * What holds while Redis is away. `'local'`: each process applies the limit per user to its own connections.
-   * `'closed'`: new connections are refused. `'open'`: only the capacity of the process counts.
+   * `'closed'`: new connections are refused. `'open'`: only the capacity of the process counts. Default: `'local'`.
    */
   @IsIn(['local', 'closed', 'open'], { message: "must be one of 'local', 'closed', 'open'" })
   onUnavailable: UnavailableMode = 'local';
 
-  /** Milliseconds after which a slot that is not renewed is free again. */
+  /** Milliseconds after which a slot that is not renewed is free again. Default: 30,000. */
   @msFrom(200)
   leaseMs = 30_000;
 
-  /** Milliseconds between renewals, with a jitter of a quarter. At most a third of `leaseMs`: three attempts fit in. */
+  /**
+   * Milliseconds between renewals, with a jitter of a quarter. At most a third of `leaseMs`: three attempts fit in.
+   * Default: 10,000.
+   */
   @msFrom(50)
   renewMs = 10_000;
 
-  /** Milliseconds that an arrival waits for Redis. */
+  /** Milliseconds that an arrival waits for Redis. Default: 250. */
   @msFrom(1)
   acquireTimeoutMs = 250;
 
-  /** Milliseconds that all other commands wait for Redis. */
+  /** Milliseconds that all other commands wait for Redis. Default: 1,000. */
   @msFrom(1)
   commandTimeoutMs = 1_000;
 
-  /** Milliseconds between heartbeats of a node. A node that has missed two heartbeats counts as dead. */
+  /**
+   * Milliseconds between heartbeats of a node. A node counts as dead after two and a third intervals without one.
+   * Default: 3,000.
+   */
   @msFrom(50)
   heartbeatMs = 3_000;
 }
