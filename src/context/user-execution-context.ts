@@ -23,8 +23,11 @@ const KEY = Symbol('makes contexts');
  * ```
  */
 export class UserExecutionContext {
+  /** The user, as the authenticator names it: the same on all connections of the user. */
   readonly userId: string;
+  /** The conversation or session, as the authenticator names it; a new id where it names none. */
   readonly threadId: string;
+  /** The connection, by an id that this library makes; in an HTTP request, one for the request. */
   readonly connectionId: string;
   /** Plain data from the authenticator, deeply frozen. */
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -103,6 +106,7 @@ export class UserExecutionContext {
     return (this.#runId ??= createId('run', this.#createdAtMs));
   }
 
+  /** The `x-request-id` of the upgrade request if it is a valid id, otherwise a new one. */
   get requestId(): string {
     return (this.#requestId ??= createId('req', this.#createdAtMs));
   }

@@ -93,9 +93,9 @@ export interface AskingAudience<
 /** Connections to which messages can be sent that must not get lost. */
 export interface CriticalAudience<Events = NoContract> extends Audience<Events> {
   /**
-   * As `send`, for messages that must not get lost. With `resume` on, the message is kept, within the bounds, even
-   * while no connection has the thread open. Without `resume`, it goes to each connection of this process with
-   * `emitCritical`.
+   * As `send`, for messages that must not get lost. To a thread with `resume`, or a topic with `topics.history`, the
+   * message is kept, within the bounds, even while no connection is there. Otherwise, and always with `toAll()`, it goes
+   * to each connection of this process as with `emitCritical`, and to other nodes as with `send`.
    *
    * @throws {SendFailedError} when JSON cannot express the data
    */

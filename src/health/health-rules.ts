@@ -2,9 +2,9 @@ import type { ClusterState } from '../journal/isolation-events.js';
 
 /** The thresholds above which the process is degraded. */
 export interface HealthThresholds {
-  /** Share of `limits.maxManagers` in use. */
+  /** Share of `limits.maxManagers` in use. Default: 0.8. */
   readonly usage: number;
-  /** Milliseconds by which the event loop is late, 99th percentile of the last ten seconds or more. */
+  /** Milliseconds by which the event loop is late, 99th percentile of the last ten seconds or more. Default: 200. */
   readonly eventLoopDelayMs: number;
   /** Milliseconds since the most overdue manager should have been removed. */
   readonly cleanupLagMs: number;

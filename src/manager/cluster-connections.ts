@@ -17,8 +17,9 @@ import type { WebSocketManager } from './web-socket-manager.js';
 
 /** The close code and reason for `disconnect`, `disconnectUser` and `disconnectThread`. */
 export interface DisconnectOptions {
-  /** Default 4401: the client should sign in again before it reconnects. */
+  /** Close code. Default: 4401, after which the client should sign in again before it reconnects. */
   readonly code?: number;
+  /** Text of the close frame. Default: `disconnected`. */
   readonly reason?: string;
 }
 

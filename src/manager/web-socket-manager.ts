@@ -38,6 +38,7 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
     return `manager_${this.context.connectionId}`;
   }
 
+  /** Where the connection is in its life. `ready`: guards and `handleConnection` have ended. */
   get state(): ManagerState {
     return this.#state;
   }
@@ -186,9 +187,7 @@ export class WebSocketManager<C extends AnyContract = NoContract> extends Identi
     this.startClosing({ code, reason: fitReason(reason), initiator }, false);
   }
 
-  /**
-   * @internal The only way to close a connection. `cut` skips the close handshake, for a peer that does not respond.
-   */
+  /** @internal The only way to close a connection. `cut`: without a close handshake, for a dead peer. */
   override beginClose(
     code: number,
     reason: string,

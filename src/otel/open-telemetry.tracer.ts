@@ -31,7 +31,10 @@ const SWITCHING_PROTOCOLS = 101;
 
 /** The options of the spans. */
 export interface WebSocketIsolationTracingOptions {
-  /** Whether spans name users and threads (`user.id`, `ws_isolation.thread.id`). Default: false. */
+  /**
+   * Whether spans name users, threads and topics (`user.id`, `ws_isolation.thread.id`, `ws_isolation.topic`).
+   * Default: false.
+   */
   readonly includeIdentity?: boolean;
 }
 
