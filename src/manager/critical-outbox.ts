@@ -51,13 +51,14 @@ export class CriticalOutbox {
   flush(): void {
     this.#stopRetry();
     while (this.#waiting.length > 0) {
-      const message = this.#waiting[0]!;
+      // Taken out before it is sent: its bytes are then those of the socket, and a listener of what the attempt causes
+      // may add a message, which would send it a second time.
+      const message = this.#waiting.shift()!;
       message.attempts += 1;
-      if (!this.attempt(message)) {
-        this.#retryLater(message);
-        return;
-      }
-      this.#waiting.shift();
+      if (this.attempt(message)) continue;
+      this.#waiting.unshift(message);
+      this.#retryLater(message);
+      return;
     }
   }
 
