@@ -95,7 +95,9 @@ export interface CriticalAudience<Events = NoContract> extends Audience<Events> 
   /**
    * As `send`, for messages that must not get lost. To a thread with `resume`, or a topic with `topics.history`, the
    * message is kept, within the bounds, even while no connection is there. Otherwise, and always with `toAll()`, it goes
-   * to each connection of this process as with `emitCritical`, and to other nodes as with `send`.
+   * to each connection of this process as with `emitCritical`, and to other nodes as with `send`. A connection that
+   * cannot take it, because it closes or a thousand critical messages wait for it already, counts in `dropped`; the
+   * others get the message.
    *
    * @throws {SendFailedError} when JSON cannot express the data
    */

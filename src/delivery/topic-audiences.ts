@@ -1,6 +1,7 @@
 import type { DeliveryTarget } from '../cluster/cluster-delivery.js';
 import { type Excepted, type HistoryEvent, isExcepted } from '../history/event-history.js';
 import { ALONE } from '../manager/cluster-connections.js';
+import { fanOutCritical } from '../manager/fan-out.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -8,7 +9,6 @@ import type { Clock } from '../time/clock.js';
 import { topicFrame } from '../topics/topic.js';
 import { assertTopicName } from '../topics/topic-name.js';
 import type { Topics } from '../topics/topics.service.js';
-import { count, emptyReport } from '../wire/delivery-result.js';
 import { assertEvent, encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import { framePolicy, type SendOptions } from '../wire/send-policy.js';
 import {
@@ -89,9 +89,7 @@ export class TopicAudiences {
         if (body === undefined) throw unserializable(data);
         const frame = complete(body);
         this.others?.delivery.send(target, frame);
-        const report = emptyReport();
-        for (const manager of here()) count(report, manager.emitCriticalFrame(event, frame));
-        return report;
+        return fanOutCritical(here(), event, frame);
       },
     };
   }

@@ -6,13 +6,14 @@ import type { DeliveryTarget, LocalDelivery } from '../cluster/cluster-delivery.
 import { assertIdText } from '../context/identifier.js';
 import type { AnyContract } from '../contract/contract.js';
 import type { NoContract, TopicMessages, TopicName } from '../contract/message-types.js';
-import { count, type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
+import type { DeliveryReport } from '../wire/delivery-result.js';
 import type { ThreadKey } from '../history/history-key.js';
 import { encodeFrame, whyNoFrame } from '../wire/frame-encoding.js';
 import { framePolicy } from '../wire/send-policy.js';
 import { SendFailedError } from '../manager/manager.errors.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { ALONE } from '../manager/cluster-connections.js';
+import { fanOutCritical } from '../manager/fan-out.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import { ManagerRegistry } from '../manager/manager-registry.js';
 import { Tracing } from '../monitoring/tracing.js';
@@ -184,10 +185,7 @@ export class WebSocketEmitter<C extends AnyContract = NoContract> implements OnM
     const recorded = this.resume?.publish(thread, { body, isCritical: true });
     if (recorded) return recorded;
     this.#others?.delivery.send(thread, body);
-    const report = emptyReport();
-    for (const manager of this.#managersOf(thread))
-      count(report, manager.emitCritical(event, data));
-    return report;
+    return fanOutCritical(this.#managersOf(thread), event, body);
   }
 
   #managersOf({ userId, threadId }: ThreadKey): WebSocketManager[] {

@@ -54,3 +54,17 @@ export function fanOut(
   for (const manager of reached) manager.noteSent(now);
   return report;
 }
+
+/** Sends one critical message to several connections, and counts the results: one that fails stops no other. */
+export function fanOutCritical(
+  managers: readonly WebSocketManager[],
+  event: string,
+  frame: string,
+): DeliveryReport {
+  const report = emptyReport();
+  // Outside the context of the handler that sends, as above.
+  runOutsideContext((all) => {
+    for (const manager of all) count(report, manager.emitCriticalFrame(event, frame));
+  }, managers);
+  return report;
+}

@@ -13,7 +13,8 @@ import { ManagerRecord } from './manager-record.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
 const NOT_ATTACHED: DeliveryResult = Object.freeze({ dropped: 'not-attached' });
-const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
+/** The result where the client reads too slowly. */
+export const SLOW_CONSUMER: DeliveryResult = Object.freeze({ dropped: 'slow-consumer' });
 /** The result for data that JSON, or the codec of the connection, cannot express. */
 export const UNSERIALIZABLE: DeliveryResult = Object.freeze({ dropped: 'unserializable' });
 const BY_POLICY: DeliveryResult = Object.freeze({ dropped: 'policy' });

@@ -9,11 +9,12 @@ import { SOCKET_OPEN } from '../wire/managed-socket.js';
 import { framePolicy, type SendOptions } from '../wire/send-policy.js';
 import { writeFrame } from '../wire/write-frame.js';
 import { type CriticalMessage, CriticalOutbox } from './critical-outbox.js';
-import { FrameChannel, UNSERIALIZABLE } from './frame-channel.js';
+import { FrameChannel, SLOW_CONSUMER, UNSERIALIZABLE } from './frame-channel.js';
 import type { UnsentReason } from './manager-owner.js';
 import { ManagerClosedError, SendFailedError, SendTimeoutError } from './manager.errors.js';
 
 const CLOSED_RESULT: DeliveryResult = Object.freeze({ dropped: 'closed' });
+const TOO_MANY_CRITICAL = 'too many critical messages wait already';
 
 /** The messages that a manager sends. `send` reports failures in its result instead of throwing. */
 export abstract class OutboundChannel<C extends AnyContract = NoContract> extends FrameChannel {
@@ -129,17 +130,29 @@ export abstract class OutboundChannel<C extends AnyContract = NoContract> extend
     if (!this.isActive) throw new ManagerClosedError('emitCritical');
     const frame = encodeFrame(event, data);
     if (frame === undefined) throw this.unserializableFailure(data);
-    return this.owner.recordCritical(this, frame) ?? this.emitCriticalFrame(event, frame);
+    const result = this.owner.recordCritical(this, frame) ?? this.emitCriticalFrame(event, frame);
+    if (typeof result === 'string') return result;
+    if (result === SLOW_CONSUMER) throw new SendFailedError(TOO_MANY_CRITICAL);
+    throw new ManagerClosedError('emitCritical');
   }
 
-  /** @internal As {@link emitCritical}, for an encoded frame that belongs to no thread. */
+  /**
+   * @internal As {@link emitCritical}, for an encoded frame that belongs to no thread. Reports a failure in its result,
+   * so that the message still goes to other connections.
+   */
   emitCriticalFrame(event: string, frame: string): DeliveryResult {
+    // Ended by the budget of the process, perhaps, when another connection was written to.
+    if (!this.isActive) return CLOSED_RESULT;
     this.#outbox ??= new CriticalOutbox(
       (delayMs, callback) => this.owner.clock.after(delayMs, callback),
       (message) => this.sendCritical(message),
     );
-    if (this.#outbox.isFull)
-      throw this.failure('slow-reader', 'too many critical messages wait already');
+    if (this.#outbox.isFull) {
+      this.noteUnsent('slow-reader');
+      this.fail(TOO_MANY_CRITICAL);
+      return SLOW_CONSUMER;
+    }
+    // From here on, a message that cannot be sent before the connection ends is reported by `undelivered`.
     this.#outbox.add({ event, frame, attempts: 0 });
     if (this.#outbox.size === 0) return this.bufferedBytes === 0 ? 'sent' : 'queued';
     this.owner.waiting.add(this, frame.length);
