@@ -113,6 +113,8 @@ export class Asking<Manager> implements QuestionListener {
       this.#fail(new AskTimeoutError(this.event, this.#timeoutMs), 'timeout');
     });
     owner.add(this.#question, reach.managers);
+    // A listener of what a write has caused may have aborted the signal.
+    if (this.#isOver) return;
     const listen = (state: AskState): void => this.#heard(state);
     this.#endElsewhere = reach.elsewhere?.(this.#question, this.#timeoutMs, listen);
     // Until the other nodes have been asked, one of their connections may answer.

@@ -24,6 +24,7 @@ import {
 /** The connection that is asked. */
 export interface AskedManager {
   readonly context: { readonly isolationKey: string };
+  readonly isActive: boolean;
   sendFrame(frame: string): DeliveryResult;
   /** The client of this connection is asked. */
   asked(): void;
@@ -83,7 +84,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
     return this.#open.of(manager).length > 0;
   }
 
-  /** The connections that have, or have had, open questions. */
+  /** The connections that have open questions. */
   managers(): Iterable<Manager> {
     return this.#open.managers();
   }
@@ -149,6 +150,7 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
 
   /** Ends a question. @param isAnswered whether the connections that are still asked are told */
   end(question: Question<Manager>, isAnswered: boolean): void {
+    question.isOver = true;
     const told = [...question.askedOf];
     for (const manager of told) this.#remove(question, manager);
     if (question.thread !== undefined) {
@@ -217,12 +219,14 @@ export class Asks<Manager extends AskedManager> implements AskingOwner<Manager> 
   }
 
   #add(question: Question<Manager>, manager: Manager): void {
-    if (this.#open.find(manager, question.id)) return;
+    if (question.isOver || this.#open.find(manager, question.id)) return;
     if (this.#open.of(manager).length >= this.maxPerConnection) {
       question.isLimited = true;
       return;
     }
     if (typeof manager.sendFrame(question.frame) !== 'string') return;
+    // A listener of what the write has caused may have ended the connection, or the question.
+    if (!manager.isActive || question.isOver) return;
     question.askedOf.add(manager);
     this.#open.add(manager, question);
     manager.asked();

@@ -53,7 +53,7 @@ export abstract class FrameChannel extends ManagerRecord {
 
   /** @internal The result for a frame that is not written now, because its policy says so. */
   holdFrame(frame: Frame, policy: HoldingPolicy): DeliveryResult | undefined {
-    const { latest, options, waiting } = this.owner;
+    const { latest, options } = this.owner;
     if (!this.mayAct) return undefined;
     const isBusy = this.bufferedBytes > options.outbound.streamLowWaterBytes;
     if (policy === 'drop') return isBusy ? BY_POLICY : undefined;
@@ -63,9 +63,7 @@ export abstract class FrameChannel extends ManagerRecord {
     }
     const kept = latest.keep(this, policy.latest, frame);
     if (kept === undefined) return BY_POLICY;
-    waiting.add(this, frame.length);
-    // Over the budget of the process, this connection may have been ended.
-    return this.isActive ? kept : SLOW_CONSUMER;
+    return this.waits(frame, kept);
   }
 
   /** @internal Sends a kept message now, because its stream ends. */
@@ -94,8 +92,7 @@ export abstract class FrameChannel extends ManagerRecord {
       return CLOSED_RESULT;
     }
     if (socket.bufferedAmount === 0) return 'sent';
-    this.owner.waiting.add(this, frame.length);
-    return 'queued';
+    return this.waits(frame, 'queued');
   }
 
   /** @internal Sends a frame before the close frame, while the manager is closing already. */
@@ -152,6 +149,12 @@ export abstract class FrameChannel extends ManagerRecord {
       this.owner.codecFailed(this, this.fail(error));
       return undefined;
     }
+  }
+
+  /** @internal The result for a frame that waits. Over the budget of the process, this may end the connection. */
+  private waits(frame: Frame, result: 'queued' | 'replaced'): DeliveryResult {
+    this.owner.waiting.add(this, frame.length);
+    return this.isActive ? result : SLOW_CONSUMER;
   }
 
   /** @internal */

@@ -3,9 +3,9 @@ import type { Question } from './question.js';
 const NONE: readonly never[] = [];
 
 /**
- * The questions that each connection can answer. A connection that was never asked takes no memory; one that was keeps
- * its place until it closes. They are in arrays: a map that is added to and deleted from all the time leaves tables
- * behind, which keep what was in them in memory.
+ * The questions that each connection can answer. A connection without any takes no memory. They are in arrays, not in
+ * maps: a map that is added to and deleted from all the time leaves tables behind, which keep what was in them in
+ * memory. The tables of the one map here hold connections and empty arrays.
  */
 export class OpenQuestions<Manager> {
   readonly #open = new Map<Manager, Question<Manager>[]>();
@@ -17,7 +17,7 @@ export class OpenQuestions<Manager> {
     return sum;
   }
 
-  /** The connections that have, or have had, open questions. */
+  /** The connections that have open questions. */
   managers(): Iterable<Manager> {
     return this.#open.keys();
   }
@@ -39,8 +39,10 @@ export class OpenQuestions<Manager> {
 
   remove(manager: Manager, question: Question<Manager>): void {
     const questions = this.#open.get(manager);
-    const place = questions?.indexOf(question) ?? -1;
-    if (place !== -1) questions!.splice(place, 1);
+    if (!questions) return;
+    const place = questions.indexOf(question);
+    if (place !== -1) questions.splice(place, 1);
+    if (questions.length === 0) this.#open.delete(manager);
   }
 
   /** Removes a connection. @returns the questions that it could have answered */

@@ -42,6 +42,8 @@ export class Question<Manager> implements QuestionText {
   refusal: ClientRefusal | undefined = undefined;
   /** Whether a connection was not asked because of `inbound.maxAsks`. */
   isLimited = false;
+  /** Whether it has ended: it is asked of no further connection. */
+  isOver = false;
 
   constructor(
     { id, event, frame }: QuestionText,
