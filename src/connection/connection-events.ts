@@ -13,6 +13,17 @@ interface RecordedConnection {
   readonly path: string;
 }
 
+/** The connection has its socket. @param startedAt monotonic milliseconds at which its handshake began */
+export function recordOpened(
+  { services, manager, path }: RecordedConnection,
+  startedAt: number,
+): void {
+  const { journal, clock } = services;
+  if (!journal.isHeard('connection-opened')) return;
+  const handshakeMs = clock.now() - startedAt;
+  journal.record('connection-opened', { subject: subjectOf(manager.context), path, handshakeMs });
+}
+
 /** The connect hooks have run. */
 export function recordReady({ services, manager, path }: RecordedConnection): void {
   const { journal, clock } = services;

@@ -2,6 +2,7 @@ import type { WebSocket } from 'ws';
 
 import type { ClientAddresses } from '../address/client-addresses.js';
 import type { HandshakeRequest, PathParams, ResolvedOptions } from '../config/isolation.options.js';
+import { recordOpened } from '../connection/connection-events.js';
 import type { ConnectionServices } from '../connection/connection-services.js';
 import { Connection } from '../connection/connection.js';
 import type { ConnectionIdentity } from '../context/connection-identity.js';
@@ -20,6 +21,7 @@ import type { HandshakeService } from '../handshake/handshake.service.js';
 import { foreignOrigin, isOriginAllowed, originRefused } from '../handshake/origin.js';
 import { authenticationRefused, HandshakeRefused, refusalFor } from '../handshake/refusal.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
+import { ManagerClosedError } from '../manager/manager.errors.js';
 import type { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { TracedHandshake } from '../monitoring/tracer.js';
@@ -147,6 +149,8 @@ export class Arrival implements HandshakeOwner {
     },
     next: (arrival, manager) => {
       arrival.#attempt!.manager = manager;
+      // It may have ended while it waited: nothing would dispose of its scope.
+      if (!manager.isActive) throw new ManagerClosedError('createManager');
       arrival.#take(Arrival.#openScope);
     },
     tooLate: abandon,
@@ -225,11 +229,15 @@ export class Arrival implements HandshakeOwner {
     const scope = this.#scope!;
     scope.bind(client);
     manager.attach(client);
-    this.#recordOpened(manager);
+    // The socket has closed already. The prepared hooks dispose of the scope.
+    if (!manager.isActive) return;
     try {
       const instances = server.gateways.map((gateway) => gateway.instanceIn(scope));
       const { connections } = this.host;
       const connection = new Connection(connections, server, manager, scope, instances, client);
+      // Only now: a listener may close the connection, and its hooks end what its constructor has begun.
+      recordOpened(connection, this.upgrade.startedAt);
+      if (!manager.isActive) return;
       // For plain gateways on the same path, and for listeners of the app.
       server.webSocketServer.emit('connection', client, request);
       connection.open(request);
@@ -238,13 +246,5 @@ export class Arrival implements HandshakeOwner {
       this.host.journal.record('hook-failed', { subject, hook: 'connection', error });
       void manager.close(CloseCode.SERVER_ERROR, 'server error');
     }
-  }
-
-  #recordOpened({ context }: WebSocketManager): void {
-    const { journal, clock } = this.host;
-    if (!journal.isHeard('connection-opened')) return;
-    const handshakeMs = clock.now() - this.upgrade.startedAt;
-    const { path } = this.server;
-    journal.record('connection-opened', { subject: subjectOf(context), path, handshakeMs });
   }
 }
