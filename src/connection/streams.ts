@@ -106,13 +106,18 @@ export class Streams implements PulledStreams {
   pull(source: PullableSource, call: RunningCall): void {
     const { connection } = this;
     const { manager, services } = connection;
+    // The observable of an intercepted handler may emit a stream when its connection is closing already.
+    if (!manager.isActive) {
+      letGo(source);
+      return connection.over(call, 'ok');
+    }
     if (this.#pulled.size >= services.options.inbound.maxStreams) {
       letGo(source);
       return this.#refuse(call);
     }
     const record = new StreamRecord(connection, call);
-    const stream = new PulledStream(connection, source, call, record, this);
-    this.#pulled.set(stream, manager.pin(record.label));
+    const stream = this.#streamOf(source, call, record);
+    if (!stream) return;
     call.stop = () => {
       record.ends('cancelled');
       return stream.stop();
@@ -120,6 +125,28 @@ export class Streams implements PulledStreams {
     call.settled();
     const run = (): void => record.run(() => void stream.run());
     runInContext(call.code, run, undefined);
+  }
+
+  // `undefined` for a source that cannot be read, such as a web stream that is locked. The caller runs in a callback,
+  // where an error would end the process.
+  #streamOf(
+    source: PullableSource,
+    call: RunningCall,
+    record: StreamRecord,
+  ): PulledStream | undefined {
+    const { connection } = this;
+    const pin = connection.manager.pin(record.label);
+    try {
+      const stream = new PulledStream(connection, source, call, record, this);
+      this.#pulled.set(stream, pin);
+      return stream;
+    } catch (error) {
+      pin[Symbol.dispose]();
+      record.ends('failed', error);
+      record.ended();
+      connection.fail(error, call);
+      return undefined;
+    }
   }
 
   /** Ends all streams. Resolves when the sources that are pulled have ended, or were abandoned. */
