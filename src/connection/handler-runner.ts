@@ -98,6 +98,8 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
   }
 
   private runOne(message: InboundMessage, ref: HandlerRef, reply: Reply | undefined): void {
+    // The handler of another gateway for the same message may have closed the connection.
+    if (!this.manager.mayAct) return this.ignore('closing');
     const { gatewayIndex, handler } = ref;
     const { traffic, handled, clock, tracing } = this.services;
     const plan = handler.sharedPlan ?? (this.#plans ??= new ScopedPlans(this.scope)).of(handler);
@@ -163,8 +165,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
 
   private settle(result: unknown, call: RunningCall): void {
     if (isThenable(result)) {
-      // A native promise calls back in the async context in which `then` was called. Any other promise calls back in
-      // the context of the code that settles it.
+      // Only a native promise calls back in the async context in which `then` was called.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
       promise.then(
         (value) => this.settle(value, call),

@@ -153,12 +153,43 @@ class BusyGateway {
   }
 }
 
+/** The handler of two gateways on the same path: the first one to run ends the connection. */
+function endForBoth(client: WebSocket, own: WebSocketManager): void {
+  if (hasEnded) handled.push('another handler');
+  hasEnded = true;
+  end(client, own);
+}
+
+@IsolatedGateway({ path: '/both' })
+class OneGateway {
+  @SubscribeMessage('end')
+  end(@ConnectedSocket() client: WebSocket, @CurrentManager() own: WebSocketManager): void {
+    endForBoth(client, own);
+  }
+}
+
+@IsolatedGateway({ path: '/both' })
+class OtherGateway {
+  @SubscribeMessage('end')
+  end(@ConnectedSocket() client: WebSocket, @CurrentManager() own: WebSocketManager): void {
+    endForBoth(client, own);
+  }
+}
+
 let testApp: TestApp;
 afterEach(() => testApp.close());
 
 async function start(): Promise<void> {
   testApp = await startApp({
-    providers: [RefusingGateway, SecondGateway, GuardedGateway, BusyGateway, ThinkingGateway],
+    providers: [
+      RefusingGateway,
+      SecondGateway,
+      GuardedGateway,
+      BusyGateway,
+      ThinkingGateway,
+      OneGateway,
+      OtherGateway,
+    ],
     options: { inbound: { concurrency: 1 } },
   });
 }
@@ -234,6 +265,23 @@ describe('A connection that is closing', () => {
       );
       expect(handled).toEqual(['slow']);
       expect(traffic().ignored.closing).toBe(3);
+    },
+  );
+
+  it.each(Object.entries(ENDS))(
+    'starts no handler of another gateway for the message whose handler ends it by %s',
+    async (_name, way) => {
+      end = way;
+      await start();
+      const client = await testApp.connect('/both?user=ada');
+      client.send('end', undefined, 1);
+      await client.closed();
+      await eventually(() =>
+        expect(testApp.app.get(WebSocketManagerFactory).managersOf('ada')).toEqual([]),
+      );
+      expect(hasEnded).toBe(true);
+      expect(handled).toEqual([]);
+      expect(traffic()).toMatchObject({ inFlight: 0, ignored: { closing: 1 } });
     },
   );
 
