@@ -74,13 +74,16 @@ export class LinkedList<Owner> {
     for (let link = this.#head; link; link = link.next) owners.push(link.owner);
   }
 
-  /** From first to last. A member may be removed while it is visited. */
+  /**
+   * From first to last. Members may be removed meanwhile. Where that happens to the next one, the visit begins again at
+   * the first: members that stay may be visited twice, and none is left out.
+   */
   *[Symbol.iterator](): Generator<Owner, void, undefined> {
     let link = this.#head;
     while (link) {
       const { next } = link;
       yield link.owner;
-      link = next;
+      link = next && next.list !== this ? this.#head : next;
     }
   }
 

@@ -224,4 +224,19 @@ describe('A listener that closes the connection in the middle of', () => {
     await expectNoLeaks(app.app);
     expect(scopes).toMatchObject({ made: tabs.length, disposed: tabs.length });
   });
+
+  it('manager-removed closes the next in line as well, and the sweep goes on with the others', async () => {
+    const tabs: TestClient[] = [];
+    for (const user of ['ada', 'ada', 'bob', 'eve']) {
+      tabs.push(await TestClient.open(app.url(`/chat?user=${user}&thread=one`)));
+    }
+    clock.jump(DAY / 2);
+    const release = bus.on('manager-removed', ({ subject }) => {
+      void factory.disconnectUser(subject.userId);
+    });
+    await factory.cleanupExpired();
+    release();
+    for (const tab of tabs) await tab.closed();
+    expect(tabs.map(({ closeCode }) => closeCode)).toEqual([4_401, 4_401, 4_401, 4_401]);
+  });
 });
