@@ -111,8 +111,16 @@ export class TopicRequests {
   async #subscribe(request: TopicRequest, position: Position | undefined): Promise<void> {
     const subscription = this.#reserve(request);
     if (!subscription) return;
+    const { manager, topic, revoked } = subscription;
     try {
-      const grant = await this.#ask(subscription);
+      let metadata: unknown;
+      let grant: Grant | undefined;
+      do {
+        ({ metadata } = manager);
+        grant = await this.#questions.ask(manager, topic, revoked.signal);
+        // A renewal with other metadata may have come meanwhile: then this answer is for the old one. No `await` between
+        // here and the join: a renewal that lands there would find no membership to review, and leave an old grant.
+      } while (manager.metadata !== metadata && !this.#isOver(subscription));
       if (grant && !this.#isOver(subscription)) await this.#join(subscription, grant, position);
       else this.#forbid(request);
     } catch (error) {
@@ -179,15 +187,6 @@ export class TopicRequests {
     const pending = this.#pending.get(manager);
     pending?.delete(subscription);
     if (pending?.size === 0) this.#pending.delete(manager);
-  }
-
-  // The identity may be renewed with other metadata while the authorizer thinks: then its answer is for the old one.
-  async #ask({ manager, topic, revoked }: Subscription): Promise<Grant | undefined> {
-    for (;;) {
-      const { metadata } = manager;
-      const grant = await this.#questions.ask(manager, topic, revoked.signal);
-      if (manager.metadata === metadata || !manager.isActive) return grant;
-    }
   }
 
   #rejected(request: TopicRequest, error: unknown): void {

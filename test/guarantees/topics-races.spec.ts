@@ -239,6 +239,36 @@ describe.each([
   });
 });
 
+describe.each([
+  ['without a history', {}],
+  ['with a history', { history: { windowMs: WINDOW_MS } }],
+])('a renewal %s', (_title, options) => {
+  it('counts, in whichever turn between the answer of the authorizer and the membership it lands', async () => {
+    for (let turns = 0; turns < 30; turns += 1) {
+      const gate = new Gate();
+      const authorize: Decisions['authorize'] = async ({ metadata }) => {
+        const isGranted = metadata['isGuest'] !== true;
+        await gate.pass();
+        return isGranted ? GRANT : undefined;
+      };
+      const { room, ada, settle } = await start({ authorize, canRenew: true }, options);
+      const id = room.subscribe(ada, 'tea');
+      await settle();
+      gate.open();
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      room.renew(ada, { isGuest: true });
+      do {
+        gate.open();
+        await settle();
+      } while (gate.waiting > 0);
+      expect({ turns, topics: [...ada.topics] }).toEqual({ turns, topics: [] });
+      expect(room.answersTo(ada, id)).toHaveLength(1);
+      await ada.close();
+      await nothingLeft(room);
+    }
+  });
+});
+
 describe('a connection that a handler of another one lets join', () => {
   it('reads the history outside of the context of that handler', async () => {
     const contexts: unknown[] = [];

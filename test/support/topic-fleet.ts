@@ -38,6 +38,8 @@ export interface Decisions {
   /** Resolves when a history may be read. Without it, at once. */
   readonly readable?: () => Promise<void>;
   readonly authorize?: TopicAuthorization['ask'];
+  /** Whether identities can be renewed. */
+  readonly canRenew?: boolean;
 }
 
 /** Topics on a {@link Fleet}: with real managers, and without a server. */
@@ -67,7 +69,14 @@ export class TopicFleet {
     const authorization = {
       ask: decisions.authorize ?? ((): object => ({})),
     } as TopicAuthorization;
-    this.requests = new TopicRequests(this.topics, authorization, resolved, clock, journal);
+    this.requests = new TopicRequests(
+      this.topics,
+      authorization,
+      resolved,
+      clock,
+      journal,
+      decisions.canRenew,
+    );
     this.presence = new TopicPresence(this.topics, factory);
     this.emitter = new WebSocketEmitter(factory, clock, this.topics, registry, new Tracing());
   }
@@ -80,6 +89,15 @@ export class TopicFleet {
   /** A client leaves a topic. Returns the id of the request. */
   unsubscribe(manager: WebSocketManager, topic: unknown): number {
     return this.#ask(manager, 'unsubscribe', { topic });
+  }
+
+  /** The identity of a connection gets other metadata. */
+  renew(manager: WebSocketManager, metadata: Record<string, unknown>): void {
+    const { identity } = manager;
+    const { userId, threadId } = identity;
+    const renewed = identity.renewed({ userId, threadId, metadata }, this.fleet.clock.epoch());
+    manager.replaceIdentity(renewed!);
+    this.requests.review(manager);
   }
 
   /** All frames that a connection has received. */
