@@ -22,6 +22,9 @@ import { TopicLimitError } from './topic.errors.js';
 
 const DONE = Promise.resolve();
 
+/** A grant has ended, and nobody has given the topic up: what the authorizer says to a new request is newer. */
+const LAPSES: ReadonlySet<TopicLeaveCause> = new Set(['expired', 'forbidden']);
+
 /** The topics that connections of this process are in. A topic exists while it has members here. */
 export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, OnModuleDestroy {
   readonly #topics = new Map<string, Topic>();
@@ -130,7 +133,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   leave(manager: WebSocketManager, name: string, cause: TopicLeaveCause = 'left'): boolean {
     // Before the authorizer answers, too: or the client would be in the topic again a moment later.
-    this.#subscriptions.part?.(manager, name);
+    if (!LAPSES.has(cause)) this.#subscriptions.part?.(manager, name);
     const topic = this.#joined.find(manager, name);
     if (!topic) return false;
     this.#joined.remove(manager, topic);

@@ -292,6 +292,33 @@ describe('topics, subscribed by clients', () => {
     expect(emitter().toTopic('tea').send('said').sent).toBe(0);
   });
 
+  it('that are asked for again before the grant expires get the new grant, also when it comes later', async () => {
+    const clock = new FakeClock();
+    const grants: ((grant: object) => void)[] = [];
+    await start(
+      { authorizer: () => new Promise((resolve) => grants.push(resolve)) },
+      { options: { clock } },
+    );
+    const { client, manager } = await connect('ada');
+    const grant = async (nth: number): Promise<void> => {
+      await eventually(() => expect(grants).toHaveLength(nth));
+      grants[nth - 1]!({ expiresAt: clock.epoch() + 5_000 });
+    };
+    client.send('subscribe', { topic: 'tea' }, 1);
+    await grant(1);
+    expect(await client.next('subscribed')).toMatchObject({ id: 1 });
+    client.send('subscribe', { topic: 'tea' }, 2);
+    await eventually(() => expect(grants).toHaveLength(2));
+    await clock.advance(5_000);
+    expect((await client.next('unsubscribed')).data).toEqual({ topic: 'tea', reason: 'expired' });
+    await grant(2);
+    expect(await client.next()).toMatchObject({ event: 'subscribed', id: 2 });
+    expect([...manager.topics]).toEqual(['tea']);
+    await clock.advance(5_000);
+    expect(await client.next()).toMatchObject({ data: { reason: 'expired' } });
+    expect(manager.topics.size).toBe(0);
+  });
+
   it('no longer end with the grant when code of the server has joined meanwhile', async () => {
     const clock = new FakeClock();
     await start(
