@@ -25,6 +25,7 @@ import {
 } from './ignored-messages.js';
 import { otherThreadOf, refuseThread } from './thread-claim.js';
 import { refuseWaiting } from './reply.js';
+import { refuseSubscriptions } from './topic-messages.js';
 import type { IgnoredReason } from './traffic-counters.js';
 import { type WaitingConnection, WaitingMessages } from './waiting-messages.js';
 
@@ -116,6 +117,7 @@ export class Connection
     this.services.renewals?.closing(this.manager);
     this.services.resume?.leave(this.manager);
     this.refuseOpen();
+    refuseSubscriptions(this.services, this.manager);
     for (const { message } of this.#waiting?.drop() ?? []) {
       this.ignore('closing');
       refuseWaiting(this.manager, message);

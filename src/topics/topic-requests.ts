@@ -21,11 +21,14 @@ const UNSUBSCRIBE = 'unsubscribe';
 const FULL =
   'This connection has reached its maximum number of topics. Unsubscribe from one first.';
 
+const NONE: readonly TopicRequest[] = Object.freeze([]);
+
 /** A request whose topic may be no name. */
 type Refused = Omit<TopicRequest, 'topic'> & { readonly topic?: string };
 
 /** A subscription that has no reply yet. It reserves a place in its connection. */
 interface Subscription extends TopicRequest {
+  readonly position: Position | undefined;
   /** Aborted when the client unsubscribes. */
   readonly revoked: AbortController;
 }
@@ -90,6 +93,13 @@ export class TopicRequests {
     return undefined;
   }
 
+  /** The connection is closing: its subscriptions get no reply from here any more. Returns those without one. */
+  closing(manager: WebSocketManager): Iterable<TopicRequest> {
+    const pending = this.#pending.get(manager);
+    this.#pending.delete(manager);
+    return pending ?? NONE;
+  }
+
   /** The identity of a connection has other metadata now: the authorizer is asked again for its topics. */
   review(manager: WebSocketManager): void {
     this.#reviews?.review(manager);
@@ -109,7 +119,7 @@ export class TopicRequests {
   }
 
   async #subscribe(request: TopicRequest, position: Position | undefined): Promise<void> {
-    const subscription = this.#reserve(request);
+    const subscription = this.#reserve(request, position);
     if (!subscription) return;
     const { manager, topic, revoked } = subscription;
     try {
@@ -121,18 +131,18 @@ export class TopicRequests {
         // A renewal with other metadata may have come meanwhile: then this answer is for the old one. No `await` between
         // here and the join: a renewal that lands there would find no membership to review, and leave an old grant.
       } while (manager.metadata !== metadata && !this.#isOver(subscription));
-      if (grant && !this.#isOver(subscription)) await this.#join(subscription, grant, position);
-      else this.#forbid(request);
+      if (grant && !this.#isOver(subscription)) await this.#join(subscription, grant);
+      else this.#forbid(subscription);
     } catch (error) {
-      this.#rejected(request, error);
+      this.#rejected(subscription, error);
     } finally {
       this.#release(subscription);
     }
   }
 
   // Resolves when the reply is sent.
-  #join(subscription: Subscription, grant: Grant, position: Position | undefined): Promise<void> {
-    const { manager, topic } = subscription;
+  #join(subscription: Subscription, grant: Grant): Promise<void> {
+    const { manager, topic, position } = subscription;
     const granted = { ...grant, isGranted: this.#reviews !== undefined };
     if (this.topics.histories) {
       return new Promise((done, failed) => {
@@ -149,7 +159,7 @@ export class TopicRequests {
 
   #answer(subscription: Subscription, at: Position | 'left' | undefined): void {
     if (at === 'left' || this.#isOver(subscription)) this.#forbid(subscription);
-    else subscribed(subscription, at);
+    else if (this.#release(subscription)) subscribed(subscription, at);
   }
 
   #isOver({ manager, revoked }: Subscription): boolean {
@@ -161,7 +171,7 @@ export class TopicRequests {
   }
 
   // Before the first `await`: subscriptions under way count too.
-  #reserve(request: TopicRequest): Subscription | undefined {
+  #reserve(request: TopicRequest, position: Position | undefined): Subscription | undefined {
     const { manager, topic } = request;
     const pending = this.#pending.get(manager) ?? new Set<Subscription>();
     const others = [...pending];
@@ -173,31 +183,37 @@ export class TopicRequests {
       // A topic that the connection is in has its place.
       const reserved = others.filter((other) => !this.#isMember(other)).length;
       if (!this.#isMember(request)) this.topics.assertRoom(manager, reserved);
-    } catch (error) {
-      this.#rejected(request, error);
+    } catch {
+      this.#refuse(request, 'TOPIC_LIMIT', FULL);
       return undefined;
     }
-    const subscription = { ...request, revoked: new AbortController() };
+    const subscription = { ...request, position, revoked: new AbortController() };
     this.#pending.set(manager, pending.add(subscription));
     return subscription;
   }
 
-  #release(subscription: Subscription): void {
+  // Before the reply. Returns whether the subscription has none yet: whoever takes it from here sends the only one.
+  #release(subscription: Subscription): boolean {
     const { manager } = subscription;
     const pending = this.#pending.get(manager);
-    pending?.delete(subscription);
+    const isOpen = pending?.delete(subscription) === true;
     if (pending?.size === 0) this.#pending.delete(manager);
+    return isOpen;
   }
 
-  #rejected(request: TopicRequest, error: unknown): void {
-    if (error instanceof TopicLimitError) return this.#refuse(request, 'TOPIC_LIMIT', FULL);
-    this.#questions.failed(request.manager, error);
-    this.#refuse(request, 'INTERNAL_ERROR', 'Internal server error');
+  #rejected(subscription: Subscription, error: unknown): void {
+    const isFull = error instanceof TopicLimitError;
+    if (!isFull) this.#questions.failed(subscription.manager, error);
+    if (!this.#release(subscription)) return;
+    if (isFull) this.#refuse(subscription, 'TOPIC_LIMIT', FULL);
+    else this.#refuse(subscription, 'INTERNAL_ERROR', 'Internal server error');
   }
 
-  #forbid(request: TopicRequest): void {
-    if (!request.manager.isActive) return;
-    this.#refuse(request, 'TOPIC_FORBIDDEN', 'This connection may not subscribe to this topic.');
+  #forbid(subscription: Subscription): void {
+    // A connection that closes refuses what is open itself: see `closing()`.
+    if (!subscription.manager.isActive || !this.#release(subscription)) return;
+    const text = 'This connection may not subscribe to this topic.';
+    this.#refuse(subscription, 'TOPIC_FORBIDDEN', text);
   }
 
   #refuse({ manager, id, topic }: Refused, code: TopicRefusal, text: string): void {

@@ -276,6 +276,24 @@ describe('topics, subscribed by clients', () => {
     expect(manager.topics.size).toBe(0);
   });
 
+  it('that have no reply yet get one before the close frame, and no other', async () => {
+    const answers: ((isAdmitted: boolean) => void)[] = [];
+    await start({ authorizer: () => new Promise((resolve) => answers.push(resolve)) });
+    const { client, manager } = await connect('ada');
+    client.send('subscribe', { topic: 'tea' }, 1);
+    client.send('subscribe', { topic: 'cake' }, 2);
+    client.send('unsubscribe', { topic: 'cake' }, 3);
+    await client.next('unsubscribed');
+    expect(answers).toHaveLength(2);
+    void manager.close();
+    for (const admit of answers) admit(true);
+    await client.closed();
+    expect(client.messages.slice(1)).toMatchObject([
+      { event: 'exception', data: { code: 'CLOSING', id: 1 } },
+      { event: 'exception', data: { code: 'CLOSING', id: 2 } },
+    ]);
+  });
+
   it('end when the grant expires', async () => {
     const clock = new FakeClock();
     await start(
