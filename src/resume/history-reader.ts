@@ -35,7 +35,7 @@ export interface ReaderServices<Key extends HistoryKey> {
   /** The connection may have missed events; the client has received the status `gap`. */
   gap(manager: WebSocketManager): void;
   /** The history could not be read; the read is retried. */
-  failed(manager: WebSocketManager, error: unknown): void;
+  failed(reader: HistoryReader<Key>, error: unknown): void;
 }
 
 /**
@@ -60,7 +60,7 @@ export class HistoryReader<Key extends HistoryKey> {
     readonly manager: WebSocketManager,
     readonly key: Key,
     /** The last position of the client; `undefined` for a new client. */
-    private readonly requested: Position | undefined,
+    readonly requested: Position | undefined,
     private readonly release: Release,
   ) {}
 
@@ -164,6 +164,7 @@ export class HistoryReader<Key extends HistoryKey> {
   }
 
   #tell(status: ResumeStatus, position: Position, missed?: number): void {
+    if (this.#state === 'left') return;
     this.#isTold = true;
     this.host.tell(this, status, position, missed);
   }
@@ -182,7 +183,7 @@ export class HistoryReader<Key extends HistoryKey> {
         await this.#catchUp();
         return;
       } catch (error) {
-        this.host.failed(this.manager, error);
+        this.host.failed(this, error);
         await this.#pause(pauseAfter(failures, BACK_OFF));
       }
     }

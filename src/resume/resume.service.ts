@@ -54,8 +54,8 @@ export class Resume implements OnModuleDestroy {
         manager.sendFrame(positioned(body, position));
       },
       gap: ({ context }) => journal.record('resume-gap', { subject: subjectOf(context) }),
-      failed: ({ context }, error) =>
-        journal.record('resume-failed', { subject: subjectOf(context), error }),
+      failed: ({ manager }, error) =>
+        journal.record('resume-failed', { subject: subjectOf(manager.context), error }),
     };
     history.useListener({
       recorded: (thread, epoch, event) => this.#deliver(thread, epoch, event),

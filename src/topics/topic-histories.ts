@@ -6,7 +6,7 @@ import {
   type RecordedEvent,
 } from '../history/event-history.js';
 import type { TopicKey } from '../history/history-key.js';
-import { type Position, positioned } from '../history/position.js';
+import { NOWHERE, type Position, positioned } from '../history/position.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import { fanOut } from '../manager/fan-out.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -16,15 +16,21 @@ import { type DeliveryReport, emptyReport } from '../wire/delivery-result.js';
 import { encodeFrame } from '../wire/frame-encoding.js';
 import { type Topic, topicFrame } from './topic.js';
 
-/** Is told once where a connection begins in a topic; `'left'` for one that has left the topic before that is known. */
-export type WhenPlaced = (position: Position | 'left') => void;
+/**
+ * Is told where a connection begins in a topic; `'left'` for one that has left the topic before that is known. While the
+ * history cannot be read, it is told where its client was. Returns whether its client has the position from it: only the
+ * first call answers the client.
+ */
+export type WhenPlaced = (position: Position | 'left') => boolean;
 
 /** The histories of topics: numbers the events, and sends each member those that it has missed. */
 export class TopicHistories {
   readonly #services: ReaderServices<TopicKey>;
   #topicOf: (name: string) => Topic | undefined = () => undefined;
-  // Subscriptions whose reply waits for the position.
+  // Subscriptions whose position is not known yet.
   readonly #waiting = new Map<HistoryReader<TopicKey>, WhenPlaced>();
+  // Readers whose history could not be read when they began.
+  readonly #late = new WeakSet<HistoryReader<TopicKey>>();
 
   constructor(
     readonly history: EventHistory<TopicKey>,
@@ -37,8 +43,13 @@ export class TopicHistories {
       newcomer: (key) => history.read(key, undefined),
       tell: (reader, status, position, missed) => this.#tell(reader, status, position, missed),
       gap: ({ context }) => journal.record('resume-gap', { subject: subjectOf(context) }),
-      failed: ({ context }, error) =>
-        journal.record('resume-failed', { subject: subjectOf(context), error }),
+      failed: (reader, error) => {
+        const subject = subjectOf(reader.manager.context);
+        journal.record('resume-failed', { subject, error });
+        this.#late.add(reader);
+        // The client is a member, and gets its events when they can be read. Only its position has to wait for that.
+        this.#waiting.get(reader)?.(reader.requested ?? NOWHERE);
+      },
     };
     history.useListener({
       recorded: ({ topic }, epoch, event) => this.#deliver(topic, epoch, event),
@@ -103,16 +114,29 @@ export class TopicHistories {
     position: Position,
     missed: number | undefined,
   ): void {
-    this.#place(reader, position);
-    if (status === 'live') return;
-    const body = encodeFrame('resume', { status, ...(missed !== undefined && { missed }) })!;
-    reader.manager.sendFrame(positioned(topicFrame(body, reader.key.topic), position));
+    const isLate = this.#place(reader, position) === false || this.#late.has(reader);
+    if (status !== 'live') return this.#send(reader, status, position, missed);
+    if (!isLate) return;
+    // It was a member before: what other nodes have sent since then may have come before the position.
+    this.#send(reader, 'gap', position);
+    this.#services.gap(reader.manager);
   }
 
-  #place(reader: HistoryReader<TopicKey>, at: Position | 'left'): void {
+  #send(
+    { manager, key }: HistoryReader<TopicKey>,
+    status: ResumeStatus,
+    position: Position,
+    missed?: number,
+  ): void {
+    const body = encodeFrame('resume', { status, ...(missed !== undefined && { missed }) })!;
+    manager.sendFrame(positioned(topicFrame(body, key.topic), position));
+  }
+
+  // Returns whether the client has its position from the reply; `undefined` where no reply waits for it.
+  #place(reader: HistoryReader<TopicKey>, at: Position | 'left'): boolean | undefined {
     const placed = this.#waiting.get(reader);
     this.#waiting.delete(reader);
-    placed?.(at);
+    return placed?.(at);
   }
 
   #deliver(name: string, epoch: string, event: RecordedEvent): DeliveryReport {

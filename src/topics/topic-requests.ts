@@ -1,9 +1,10 @@
 import type { ResolvedOptions } from '../config/isolation.options.js';
-import type { Position } from '../history/position.js';
+import { NOWHERE, type Position } from '../history/position.js';
 import type { TopicRefusal } from '../journal/isolation-events.js';
 import { type Journal, subjectOf } from '../journal/journal.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock } from '../time/clock.js';
+import { TIMED_OUT, withDeadline } from '../time/deadline.js';
 import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { AuthorizerQuestions } from './authorizer-questions.js';
 import type { Grant, TopicAuthorization } from './topic-authorization.js';
@@ -53,7 +54,7 @@ export class TopicRequests {
     private readonly topics: Topics,
     authorization: TopicAuthorization,
     private readonly options: Pick<ResolvedOptions, 'handshake' | 'topics'>,
-    clock: Clock,
+    private readonly clock: Clock,
     private readonly journal: Journal,
     canRenew = false,
   ) {
@@ -131,13 +132,21 @@ export class TopicRequests {
         // A renewal with other metadata may have come meanwhile: then this answer is for the old one. No `await` between
         // here and the join: a renewal that lands there would find no membership to review, and leave an old grant.
       } while (manager.metadata !== metadata && !this.#isOver(subscription));
-      if (grant && !this.#isOver(subscription)) await this.#join(subscription, grant);
+      if (grant && !this.#isOver(subscription)) await this.#admit(subscription, grant);
       else this.#forbid(subscription);
     } catch (error) {
       this.#rejected(subscription, error);
     } finally {
       this.#release(subscription);
     }
+  }
+
+  // A member whose position is not known in time gets its reply without it, or all that its client sends would wait.
+  async #admit(subscription: Subscription, grant: Grant): Promise<void> {
+    const { timeoutMs } = this.options.handshake;
+    const joined = this.#join(subscription, grant);
+    if ((await withDeadline(this.clock, timeoutMs, joined)) !== TIMED_OUT) return;
+    this.#answer(subscription, this.topics.histories && (subscription.position ?? NOWHERE));
   }
 
   // Resolves when the reply is sent.
@@ -147,19 +156,25 @@ export class TopicRequests {
     if (this.topics.histories) {
       return new Promise((done, failed) => {
         // The reply goes first, and the events after it.
-        const placed: WhenPlaced = (at) => done(this.#answer(subscription, at));
+        const placed: WhenPlaced = (at) => {
+          done();
+          return this.#answer(subscription, at);
+        };
         const joining = { ...granted, position, placed };
         this.topics.join(manager, topic, joining).catch(failed);
       });
     }
     const joined = this.topics.join(manager, topic, granted);
     const outcome = (): 'left' | undefined => (this.#isMember(subscription) ? undefined : 'left');
-    return joined.then(() => this.#answer(subscription, outcome()));
+    return joined.then(() => void this.#answer(subscription, outcome()));
   }
 
-  #answer(subscription: Subscription, at: Position | 'left' | undefined): void {
-    if (at === 'left' || this.#isOver(subscription)) this.#forbid(subscription);
-    else if (this.#release(subscription)) subscribed(subscription, at);
+  // Returns whether this was the reply.
+  #answer(subscription: Subscription, at: Position | 'left' | undefined): boolean {
+    if (at === 'left' || this.#isOver(subscription)) return this.#forbid(subscription);
+    if (!this.#release(subscription)) return false;
+    subscribed(subscription, at);
+    return true;
   }
 
   #isOver({ manager, revoked }: Subscription): boolean {
@@ -209,11 +224,12 @@ export class TopicRequests {
     else this.#refuse(subscription, 'INTERNAL_ERROR', 'Internal server error');
   }
 
-  #forbid(subscription: Subscription): void {
+  #forbid(subscription: Subscription): boolean {
     // A connection that closes refuses what is open itself: see `closing()`.
-    if (!subscription.manager.isActive || !this.#release(subscription)) return;
+    if (!subscription.manager.isActive || !this.#release(subscription)) return false;
     const text = 'This connection may not subscribe to this topic.';
     this.#refuse(subscription, 'TOPIC_FORBIDDEN', text);
+    return true;
   }
 
   #refuse({ manager, id, topic }: Refused, code: TopicRefusal, text: string): void {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { TopicsOptions } from 'nestjs-websocket-isolation';
 import { eventually, type TestClient } from 'nestjs-websocket-isolation/testing';
 
+import { closeClients, watched } from '../support/clients.js';
 import { ClusterNode } from '../support/cluster.js';
 import { TestRedis } from '../support/redis.js';
 import { LocalNode } from './local-node.js';
@@ -42,6 +43,37 @@ const datas = ({ messages }: TestClient, event: string): unknown[] =>
   messages.filter((message) => message.event === event).map(({ data }) => data as unknown);
 const topicKeys = async (): Promise<string[]> =>
   ((await redis.command('KEYS', '*{t:*')) as string[]).toSorted();
+
+describe('a client that comes while Redis is away', () => {
+  it('subscribes, sends what waits, and gets a gap and its events when Redis is back', async () => {
+    const settings = { url: redis.url, acquireTimeoutMs: 200, commandTimeoutMs: 200 };
+    const node = await LocalNode.start(settings, {
+      topics: { authorizer: () => true, history: {} },
+    });
+    nodes.push(node);
+    redis.freeze();
+    try {
+      await node.becomes('local');
+      const { client, errors, gaps, messages } = watched(
+        `ws://127.0.0.1:${node.port}/chat?user=ada`,
+      );
+      let subscribed = 0;
+      client.subscribe('tea', () => undefined, { onSubscribed: () => void (subscribed += 1) });
+      // It waits for the reply to the subscription.
+      expect(await client.request('echo', 'hello', { timeoutMs: PATIENCE_MS })).toBe('hello');
+      expect(subscribed).toBe(1);
+      expect(gaps).toEqual([]);
+      redis.thaw();
+      await soon(() => expect(gaps).toEqual([{ topic: 'tea' }]));
+      node.emitter.toTopic('tea').send('said', 'back');
+      await soon(() => expect(messages.at(-1)).toMatchObject({ event: 'said', data: 'back' }));
+      expect(errors).toEqual([]);
+    } finally {
+      redis.thaw();
+      closeClients();
+    }
+  });
+});
 
 describe('topics on two nodes', () => {
   it('reach members on both, without those excepted', async () => {

@@ -4,6 +4,7 @@ import fc, { type Scheduler } from 'fast-check';
 import { ConnectionCode } from '../../src/context/connection-code.js';
 import { runInContext } from '../../src/context/running-code.js';
 import { UserExecutionContext } from '../../src/context/user-execution-context.js';
+import type { ConnectionHooks } from '../../src/manager/manager-owner.js';
 import type { WebSocketManager } from '../../src/manager/web-socket-manager.js';
 import { SEED } from '../support/seed.js';
 import { type Decisions, TopicFleet, type TopicFrame } from '../support/topic-fleet.js';
@@ -266,6 +267,127 @@ describe.each([
       await ada.close();
       await nothingLeft(room);
     }
+  });
+});
+
+/** An event has been sent to `tea`, and from now on `readable` decides when the history is read. */
+async function away(readable: () => Promise<void>): ReturnType<typeof start> {
+  let isAway = false;
+  const started = await start(
+    { readable: () => (isAway ? readable() : Promise.resolve()) },
+    { history: { windowMs: 900_000 } },
+  );
+  const { room, settle } = started;
+  const bob = await room.fleet.connect('bob');
+  await bob.join('tea');
+  await settle();
+  room.emitter.toTopic('tea').send('said', 1);
+  isAway = true;
+  return started;
+}
+
+describe('a subscription whose history cannot be read', () => {
+  it('is answered after the first failed read with the position that it named, and gets its events later', async () => {
+    let isAway = true;
+    const { room, ada, settle } = await away(() =>
+      isAway ? Promise.reject(new Error('away')) : Promise.resolve(),
+    );
+    const bob = room.fleet.factory.managersOf('bob')[0]!;
+    const said = room.framesOf(bob).at(-1)!.position!;
+    const before = said.replace(/\d+$/, '0');
+    const id = room.subscribe(ada, 'tea', before);
+    await settle();
+    expect(room.answersTo(ada, id)).toEqual(['subscribed']);
+    expect(room.newFramesOf(ada)).toMatchObject([
+      { event: 'subscribed', data: { position: before } },
+    ]);
+    expect(room.requests.pending).toBe(0);
+    isAway = false;
+    await room.fleet.clock.advance(10_000);
+    expect(room.newFramesOf(ada)).toMatchObject([
+      { event: 'resume', topic: 'tea', position: before, data: { status: 'recovered', missed: 1 } },
+      { event: 'said', topic: 'tea', position: said },
+    ]);
+  });
+
+  it('begins with a gap where it named no position, and so does what code of the server has joined', async () => {
+    let isAway = true;
+    const { room, ada, settle } = await away(() =>
+      isAway ? Promise.reject(new Error('away')) : Promise.resolve(),
+    );
+    const eve = await room.fleet.connect('eve');
+    await eve.join('tea');
+    room.subscribe(ada, 'tea');
+    await settle();
+    const [reply] = room.newFramesOf(ada);
+    expect(reply).toMatchObject({ event: 'subscribed', data: { position: '.0' } });
+    isAway = false;
+    await room.fleet.clock.advance(10_000);
+    room.emitter.toTopic('tea').send('said', 2);
+    await settle();
+    for (const member of [ada, eve]) {
+      expect(room.newFramesOf(member)).toMatchObject([
+        { event: 'resume', data: { status: 'gap' }, topic: 'tea' },
+        { event: 'said', data: 2 },
+      ]);
+    }
+    await ada.close();
+    // The position of the reply is none: a client that comes back with it gets a gap too.
+    const back = await room.fleet.connect('ada');
+    room.subscribe(back, 'tea', reply!.data!.position);
+    await settle();
+    expect(room.newFramesOf(back)[1]).toMatchObject({ event: 'resume', data: { status: 'gap' } });
+  });
+
+  it('is answered at the deadline where the read neither ends nor fails', async () => {
+    const gate = new Gate();
+    const { room, ada, settle } = await away(gate.pass);
+    const id = room.subscribe(ada, 'tea');
+    await room.fleet.clock.advance(9_999);
+    expect(room.answersTo(ada, id)).toEqual([]);
+    await room.fleet.clock.advance(1);
+    await settle();
+    expect(room.answersTo(ada, id)).toEqual(['subscribed']);
+    expect(room.requests.pending).toBe(0);
+    while (gate.waiting > 0) {
+      gate.open();
+      await settle();
+    }
+    expect(room.newFramesOf(ada).map(({ event }) => event)).toEqual(['subscribed', 'resume']);
+  });
+
+  it('is told nothing more when it is left before the history can be read', async () => {
+    let isAway = true;
+    const { room, ada, settle } = await away(() =>
+      isAway ? Promise.reject(new Error('away')) : Promise.resolve(),
+    );
+    room.subscribe(ada, 'tea');
+    await settle();
+    room.unsubscribe(ada, 'tea');
+    isAway = false;
+    await room.fleet.clock.advance(10_000);
+    expect(room.newFramesOf(ada).map(({ event }) => event)).toEqual(['subscribed', 'unsubscribed']);
+  });
+
+  it('is handed over once when the connection closes, also where its topic is joined already', async () => {
+    const gate = new Gate();
+    const { room, ada, settle } = await away(gate.pass);
+    const handed: unknown[] = [];
+    const hooks: Partial<ConnectionHooks> = {
+      closing: () => void handed.push(...room.requests.closing(ada)),
+      disconnected: () => undefined,
+      released: () => undefined,
+    };
+    ada.useHooks(hooks as ConnectionHooks);
+    const id = room.subscribe(ada, 'tea');
+    await settle();
+    expect(room.topics.memberships).toBe(2);
+    await ada.close();
+    gate.open();
+    await settle();
+    expect(handed).toMatchObject([{ id, topic: 'tea' }]);
+    expect(room.answersTo(ada, id)).toEqual([]);
+    expect(room.requests.pending).toBe(0);
   });
 });
 
