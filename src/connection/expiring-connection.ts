@@ -17,9 +17,14 @@ export abstract class ExpiringConnection extends HandlerRunner {
     this.isExpired();
   }
 
-  /** Returns whether the identity has expired; if so, closes the connection. Called before each message. */
+  /**
+   * Returns whether the identity has expired; if so, closes the connection. Called before each message: topics whose
+   * grants have expired are left as well.
+   */
   isExpired(): boolean {
-    return this.#expiry !== undefined && this.#expiry.check();
+    if (this.#expiry?.check()) return true;
+    this.services.topics.checkGrants(this.manager);
+    return false;
   }
 
   /** Goes on with a renewed identity: its metadata and its expiry apply from now on. */

@@ -1,5 +1,6 @@
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import type { Clock, Release } from '../time/clock.js';
+import { atEpoch } from '../time/wall-clock.js';
 import { CloseCode } from '../wire/close-codes.js';
 
 type ExpiringManager = Pick<WebSocketManager, 'expiresAt' | 'beginClose' | 'send'>;
@@ -54,16 +55,15 @@ export class IdentityExpiry {
 
   #watch(): Release {
     const untilMs = this.#noticeAtMs ?? this.expiresAtMs;
-    return this.clock.after(untilMs - this.clock.epoch(), () => {
+    return atEpoch(this.clock, untilMs, () => {
       if (this.check()) return;
       this.#notify();
-      // The wall clock may have been set back meanwhile: then wait again.
       this.#release = this.#watch();
     });
   }
 
   #notify(): void {
-    if (this.#noticeAtMs === undefined || this.clock.epoch() < this.#noticeAtMs) return;
+    if (this.#noticeAtMs === undefined) return;
     this.#noticeAtMs = undefined;
     this.manager.send('expiring', { expiresAt: this.expiresAtMs });
   }

@@ -101,6 +101,11 @@ export class TopicRequests {
     return pending ?? NONE;
   }
 
+  /** Ends memberships whose grants have expired. Called before each message, and by the heartbeat. */
+  checkGrants(manager: WebSocketManager): void {
+    this.topics.checkGrants(manager);
+  }
+
   /** The identity of a connection has other metadata now: the authorizer is asked again for its topics. */
   review(manager: WebSocketManager): void {
     this.#reviews?.review(manager);

@@ -11,7 +11,7 @@ export interface MemberDetails {
   presence?: unknown;
   /** Its position in the history of the topic, where there is one. */
   reader?: HistoryReader<TopicKey>;
-  /** Stops the timer that ends the membership. */
+  /** Ends the watch that ends the membership. */
   stopExpiry?: Release | undefined;
   /** The authorizer has granted this membership to the client, and is asked again after a renewal of the identity. */
   isGranted?: boolean;

@@ -11,6 +11,7 @@ import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
+import { GrantExpiries } from './grant-expiries.js';
 import { JoinedTopics } from './joined-topics.js';
 import type { Joining, TopicRemoval } from './joining.js';
 import { membersOf, plain, type PresenceMember } from './member-list.js';
@@ -29,18 +30,20 @@ const LAPSES: ReadonlySet<TopicLeaveCause> = new Set(['expired', 'forbidden']);
 export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, OnModuleDestroy {
   readonly #topics = new Map<string, Topic>();
   readonly #joined = new JoinedTopics();
+  readonly #expiries: GrantExpiries;
   readonly #presence: PresenceEvents | undefined;
   readonly #subscriptions = new Plug<(manager: WebSocketManager, name: string) => void>();
 
   constructor(
     private readonly options: TopicsOptions,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly journal: Journal,
     private readonly registry: ManagerRegistry,
     /** `undefined` where topics have no history. */
     readonly histories: TopicHistories | undefined,
     private readonly cluster: ClusterTopics | undefined,
   ) {
+    this.#expiries = new GrantExpiries(clock);
     const send = (name: string, body: string): void => {
       const topic = this.#topics.get(name);
       if (topic) fanOut([...topic.members], topicFrame(body, name), clock);
@@ -117,7 +120,14 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     const topic = known ?? this.#enter(manager, name);
     if (presence !== undefined) topic.setPresence(manager, presence);
     topic.setGranted(manager, options.isGranted);
-    if (options.expiresAtMs !== undefined) this.#expire(manager, topic, options.expiresAtMs);
+    if (options.expiresAtMs !== undefined) {
+      const expired = (): void => void this.remove(manager, name, 'expired');
+      topic.detailed(manager).stopExpiry = this.#expiries.watch(
+        manager,
+        options.expiresAtMs,
+        expired,
+      );
+    }
     const registered = this.#registered(manager, topic, options);
     // Last, because a listener may let the connection leave.
     if (!known && this.journal.isHeard('topic-joined')) {
@@ -146,6 +156,11 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     if (!this.leave(manager, name, reason)) return false;
     manager.send('unsubscribed', { topic: name, reason });
     return true;
+  }
+
+  /** Ends memberships whose grants have expired, although no timer has noticed. */
+  checkGrants(manager: WebSocketManager): void {
+    this.#expiries.check(manager);
   }
 
   leaveAll(manager: WebSocketManager): void {
@@ -205,13 +220,6 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     if (registered) return reader ? registered.then(() => reader.start()) : registered;
     reader?.start();
     return DONE;
-  }
-
-  #expire(manager: WebSocketManager, topic: Topic, expiresAtMs: number): void {
-    const delayMs = Math.max(0, expiresAtMs - this.clock.epoch());
-    topic.detailed(manager).stopExpiry = this.clock.after(delayMs, () => {
-      this.remove(manager, topic.topic, 'expired');
-    });
   }
 
   #remove(manager: WebSocketManager, topic: Topic, cause: TopicLeaveCause): void {

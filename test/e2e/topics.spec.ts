@@ -25,6 +25,7 @@ import {
 import type { TopicKey } from '../../src/history/history-key.js';
 import type { MemoryHistory } from '../../src/history/memory-history.js';
 import { Topics } from '../../src/topics/topics.service.js';
+import { SettableClock } from '../support/settable-clock.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 const ignore = (): void => undefined;
@@ -64,6 +65,12 @@ async function connect(user: string): Promise<{ client: TestClient; manager: Web
   await eventually(() => expect(factory.managersOf(user).length).toBeGreaterThan(before.size));
   const manager = factory.managersOf(user).find((each) => !before.has(each))!;
   return { client, manager };
+}
+
+async function subscriber(): ReturnType<typeof connect> {
+  const connected = await connect('ada');
+  await connected.client.subscribe('tea');
+  return connected;
 }
 
 const emitter = (): WebSocketEmitter => testApp.app.get(WebSocketEmitter);
@@ -308,6 +315,47 @@ describe('topics, subscribed by clients', () => {
       data: { topic: 'tea', reason: 'expired' },
     });
     expect(emitter().toTopic('tea').send('said').sent).toBe(0);
+  });
+
+  describe('with a grant that expires', () => {
+    let clock: SettableClock;
+    const startExpiring = (): Promise<void> => {
+      clock = new SettableClock();
+      const authorizer = (): object => ({ expiresAt: clock.epoch() + 5_000 });
+      const heartbeat = { intervalMs: 1_000, timeoutMs: 900_000 };
+      return start({ authorizer }, { options: { clock, heartbeat } });
+    };
+    const expired = { event: 'unsubscribed', data: { topic: 'tea', reason: 'expired' } };
+
+    it.each([
+      ['the machine slept past its end', () => clock.jump(5_000)],
+      ['the wall clock was set forward', () => void (clock.setByMs = 5_000)],
+    ])('are left before the next message is handled if %s', async (_name, pass) => {
+      await startExpiring();
+      const { client } = await subscriber();
+      pass();
+      client.send('where');
+      expect(await client.next()).toEqual(expired);
+      expect((await client.next('where')).data).toEqual([]);
+    });
+
+    it('are left at the next heartbeat if the wall clock was set forward', async () => {
+      await startExpiring();
+      const { client } = await subscriber();
+      clock.setByMs = 5_000;
+      await clock.advance(1_100);
+      expect(await client.next()).toEqual(expired);
+    });
+
+    it('are kept if the wall clock was set back, until their end by that clock', async () => {
+      await startExpiring();
+      const { client, manager } = await subscriber();
+      clock.setByMs = -5_000;
+      await clock.advance(5_000);
+      expect([...manager.topics]).toEqual(['tea']);
+      await clock.advance(5_000);
+      expect(await client.next()).toEqual(expired);
+    });
   });
 
   it('that are asked for again before the grant expires get the new grant, also when it comes later', async () => {

@@ -14,6 +14,7 @@ import { eventually, TestClient } from 'nestjs-websocket-isolation/testing';
 
 import { TrafficCounters } from '../../src/connection/traffic-counters.js';
 import { FakeClock } from '../../src/testing/fake-clock.js';
+import { SettableClock } from '../support/settable-clock.js';
 import { startApp, type TestApp } from '../support/test-app.js';
 
 const hooks: string[] = [];
@@ -50,15 +51,6 @@ class LogoutController {
   @Post(':user/:thread/close')
   close(@Param('user') user: string, @Param('thread') thread: string): Promise<number> {
     return this.factory.disconnectThread(user, thread, { code: 4403 });
-  }
-}
-
-/** A clock whose wall time can be set. Timers do not notice that, nor a sleep of the process. */
-class SettableClock extends FakeClock {
-  setByMs = 0;
-
-  override epoch(): number {
-    return super.epoch() + this.setByMs;
   }
 }
 
