@@ -21,10 +21,10 @@ export class TopicReviews {
   async #review(manager: WebSocketManager, topic: Topic): Promise<void> {
     const { topic: name } = topic;
     const { metadata } = manager;
-    const details = topic.detailsOf(manager);
+    const granted = topic.detailsOf(manager)?.grant;
     const grant = await this.questions.ask(manager, name);
-    // The connection may have left, or joined anew, by a grant of its own; a later renewal has its own review.
-    if (topic.detailsOf(manager) !== details || !details?.isGranted) return;
+    // The connection may have left, or have a newer grant of its own; a later renewal has its own review.
+    if (!granted || topic.detailsOf(manager)?.grant !== granted) return;
     if (manager.metadata !== metadata) return;
     if (!grant) return void this.topics.remove(manager, name, 'forbidden');
     try {

@@ -13,8 +13,11 @@ export interface MemberDetails {
   reader?: HistoryReader<TopicKey>;
   /** Ends the watch that ends the membership. */
   stopExpiry?: Release | undefined;
-  /** The authorizer has granted this membership to the client, and is asked again after a renewal of the identity. */
-  isGranted?: boolean;
+  /**
+   * The authorizer has granted this membership to the client, and is asked again after a renewal of the identity. Each
+   * grant is another object.
+   */
+  grant?: object | undefined;
 }
 
 /** Adds the topic to an encoded frame: `{"event", "data", "topic"}`. */
@@ -71,7 +74,7 @@ export class Topic implements TopicKey {
     const details = isGranted ? this.detailed(manager) : this.detailsOf(manager);
     if (!details) return;
     details.stopExpiry?.();
-    details.isGranted = isGranted;
+    details.grant = isGranted ? {} : undefined;
   }
 
   /** @returns whether this is the first connection of its user */

@@ -100,7 +100,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   /** The topics that the client of a connection has subscribed to itself, where identities can be renewed. */
   grantedTo(manager: WebSocketManager): readonly Topic[] {
-    return this.#joined.of(manager).filter((topic) => topic.detailsOf(manager)?.isGranted);
+    return this.#joined.of(manager).filter((topic) => topic.detailsOf(manager)?.grant);
   }
 
   /**

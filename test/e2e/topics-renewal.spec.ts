@@ -150,6 +150,22 @@ describe.each([
     expect(topics()).toEqual(['hall', 'tea']);
   });
 
+  it('stay as a newer request of the client was answered, whatever the review says afterwards', async () => {
+    await start(options);
+    client.send('unsubscribe', { topic: 'cake' });
+    await client.next('unsubscribed');
+    const answers: ((isAllowed: boolean) => void)[] = [];
+    decide = () => new Promise((resolve) => answers.push(resolve));
+    await client.renew({ rooms: [] });
+    client.send('subscribe', { topic: 'tea' }, 'again');
+    await eventually(() => expect(answers).toHaveLength(2));
+    answers[1]!(true);
+    await client.next('subscribed');
+    answers[0]!(false);
+    await client.ask('enter');
+    expect(topics()).toEqual(['hall', 'tea']);
+  });
+
   it('that it left meanwhile stay left, and a subscription under way is asked for again', async () => {
     await start(options);
     const answers: ((isAllowed: boolean) => void)[] = [];
