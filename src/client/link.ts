@@ -174,7 +174,7 @@ export class Link {
   }
 
   #lost(code: number, reason: string): void {
-    const { retryAfterMs, isRefusal } = readReason(reason);
+    const { retryAfterMs, isRefusal } = readReason(code, reason);
     // Not good when it opens: a server that refuses with a close code opens first.
     const openFor = performance.now() - (this.#openedAt ?? Infinity);
     if (openFor >= this.settings.stableAfterMs) this.#failures = 0;

@@ -13,8 +13,8 @@ const CODES: Readonly<Record<Exclude<Reaction, 'back off'>, readonly number[]>> 
 };
 
 export function reactionTo(code: number): Reaction {
-  const found = Object.entries(CODES).find(([, codes]) => codes.includes(code));
-  return found ? (found[0] as Reaction) : 'back off';
+  const reactions = Object.keys(CODES) as (keyof typeof CODES)[];
+  return reactions.find((reaction) => CODES[reaction].includes(code)) ?? 'back off';
 }
 
 /** A server that is wrong must not send a client away for ever. */
@@ -28,15 +28,18 @@ export interface CloseNote {
   readonly isRefusal: boolean;
 }
 
-export function readReason(reason: string): CloseNote {
+// Of refused handshakes. A process that goes away says why with 1001, and an app may close with JSON of its own.
+const REFUSALS = /^(1008|101|44)/;
+
+export function readReason(code: number, text: string): CloseNote {
+  let note: { readonly reason?: unknown; readonly retryAfterMs?: unknown } | undefined;
   try {
-    const note = JSON.parse(reason) as { reason?: unknown; retryAfterMs?: unknown };
-    const ms = Number(note.retryAfterMs) || 0;
-    return {
-      retryAfterMs: Math.min(Math.max(ms, 0), LONGEST_RETRY_AFTER_MS),
-      isRefusal: typeof note.reason === 'string',
-    };
+    note = JSON.parse(text) as typeof note;
   } catch {
-    return { retryAfterMs: 0, isRefusal: false };
+    // A text for people.
   }
+  return {
+    retryAfterMs: Math.min(Number(note?.retryAfterMs) || 0, LONGEST_RETRY_AFTER_MS),
+    isRefusal: typeof note?.reason === 'string' && REFUSALS.test(`${code}`),
+  };
 }

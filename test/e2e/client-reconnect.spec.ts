@@ -315,6 +315,28 @@ describe('what is sent without a connection', () => {
     expect(seen.echoes).toEqual(['kept', 'asked']);
   });
 
+  // A refusal has a reason of this shape too. These codes are not those of refusals.
+  it.each([1001, 4000])(
+    'is not sent again where %i ends the connection that had it',
+    async (code) => {
+      // Without `resume`, a connection gets no frame before the first reply.
+      const plain = await startApp({
+        providers: [LineGateway],
+        options: { authenticator: authenticate as never },
+      });
+      const { client, states, reached } = watched(`ws://127.0.0.1:${plain.port}/line?user=ada`);
+      await reached('open');
+      client.send('nothing');
+      client.send('close', { code, reason: '{"reason":"draining","retryAfterMs":40}' });
+      await reached('open', 2);
+      await client.request('echo', 'on');
+      expect(seen.echoes).toEqual(['nothing', 'on']);
+      expect(names(states)).toEqual(['open', 'waiting', 'connecting', 'open']);
+      client.close();
+      await plain.close();
+    },
+  );
+
   it('is given up with its request', async () => {
     const { client, reached } = await opened();
     client.send('close', { code: 4440 });
