@@ -5,12 +5,24 @@ import { transportOf } from './ws-internals.js';
 /** Milliseconds between looks at a socket whose transport does not tell when it is drained. */
 const LOOK_MS = 20;
 
+// One wait for each socket, however many streams wait for it: each wait listens to the transport.
+const waits = new WeakMap<ManagedSocket, Promise<void>>();
+
 /**
  * Resolves when the operating system has taken what a socket owes, or the socket has closed. The close event may come
  * some turns after the transport has ended, and what the socket owes stays until then. So each call takes a turn of its
  * own there: a caller that waits in a loop would otherwise keep the event loop from ever getting to that event.
  */
 export function drained(socket: ManagedSocket, clock: Clock): Promise<void> {
+  let wait = waits.get(socket);
+  if (!wait) {
+    wait = untilDrained(socket, clock).then(() => void waits.delete(socket));
+    waits.set(socket, wait);
+  }
+  return wait;
+}
+
+function untilDrained(socket: ManagedSocket, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     const look = (): void => {
       const transport = transportOf(socket);

@@ -285,6 +285,24 @@ describe('a handler that returns a stream', () => {
     expect(client.closeCode).toBeUndefined();
   });
 
+  it('waits for a reader with all other streams of its connection, and listens to the socket once', async () => {
+    const client = await start();
+    const { _socket: transport } = managers()[0]!.socket as unknown as { _socket: Duplex };
+    const before = transport.listenerCount('drain');
+    const thaw = client.freeze();
+    for (let id = 1; id <= 12; id += 1) client.send('flood', undefined, id);
+    await eventually(() => expect(transport.listenerCount('drain')).toBe(before + 1));
+    let last = -1;
+    await eventually(() => {
+      const isStill = pulled >= 12 && pulled === last;
+      last = pulled;
+      expect(isStill).toBe(true);
+    });
+    expect(transport.listenerCount('drain')).toBe(before + 1);
+    thaw();
+    await eventually(() => expect(pulled).toBeGreaterThan(last + 100));
+  });
+
   it('has its items written together where they are ready together, and never later than that', async () => {
     const client = await start();
     const { _socket: transport } = managers()[0]!.socket as unknown as { _socket: Duplex };
