@@ -1,4 +1,4 @@
-import { isObservable, type Observable } from 'rxjs';
+import { isObservable } from 'rxjs';
 import type { WebSocket } from 'ws';
 
 import type { ConnectionCode } from '../context/connection-code.js';
@@ -16,14 +16,13 @@ import { type InboundMessage, messageId } from '../wire/message-parser.js';
 import { answer, answerError, eventName } from './answers.js';
 import { recordHandled } from './connection-events.js';
 import type { ConnectionServices } from './connection-services.js';
-import { isPullable, type PullableSource, type StreamingConnection } from './pulled-stream.js';
+import { isPullable, type StreamingConnection } from './pulled-stream.js';
 import { type CheckingConnection, checkMessage } from './payload-check.js';
 import { OpenReplies, type Reply } from './reply.js';
 import { type CallRunner, RunningCall } from './running-call.js';
 import { Streams } from './streams.js';
 import { handleTopicMessage } from './topic-messages.js';
 import type { IgnoredReason } from './traffic-counters.js';
-import { letGo } from './unserializable-answer.js';
 
 /** Stands for the handlers of a message with which a client joins or leaves a topic. */
 const TOPIC_REQUEST: readonly HandlerRef[] = [];
@@ -122,11 +121,13 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
 
   /** @internal Runs inside the connection's context. */
   invoke(call: RunningCall): void {
+    let result: unknown;
     try {
-      this.settle(call.plan.run(call.gateway, call.args, call), call);
+      result = call.plan.run(call.gateway, call.args, call);
     } catch (error) {
-      this.fail(error, call);
+      return this.fail(error, call);
     }
+    this.settle(result, call);
   }
 
   /** @internal Frees the place of a handler. A second call does nothing. */
@@ -163,7 +164,16 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
     return false;
   }
 
+  // Reading what an app's code has made may throw. A promise calls this, and no code waits for what it returns.
   private settle(result: unknown, call: RunningCall): void {
+    try {
+      this.take(result, call);
+    } catch (error) {
+      this.fail(error, call);
+    }
+  }
+
+  private take(result: unknown, call: RunningCall): void {
     if (isThenable(result)) {
       // Only a native promise calls back in the async context in which `then` was called.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
@@ -172,24 +182,12 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
         (error: unknown) => this.fail(error, call),
       );
     } else if (isObservable(result) || isPullable(result)) {
-      this.openStream(result, call);
+      (this.#streams ??= new Streams(this)).open(result, call);
     } else {
       // In this order: as soon as the place is free, the next message may start and send its own result.
       const isSaid = answer(this, result, call);
       this.over(call, isSaid ? 'ok' : 'failed');
     }
-  }
-
-  private openStream(source: Observable<unknown> | PullableSource, call: RunningCall): void {
-    if (!this.manager.isActive) {
-      // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
-      if (call.plan.isIntercepted && !call.isReleased) this.mayStartNow(call);
-      letGo(source);
-      return this.over(call, 'ok');
-    }
-    const streams = (this.#streams ??= new Streams(this));
-    if (isObservable(source)) streams.subscribe(source, call);
-    else streams.pull(source, call);
   }
 
   /** @internal A handler, or its stream, has failed. */
@@ -207,7 +205,7 @@ export abstract class HandlerRunner implements CallRunner, StreamingConnection, 
 
   /** The open streams that handlers have returned. */
   get openStreams(): readonly OpenWork[] {
-    return this.#streams?.open ?? [];
+    return this.#streams?.list ?? [];
   }
 
   /** Ends the streams that handlers have returned. */

@@ -20,6 +20,8 @@ export function isPullable(value: unknown): value is PullableSource {
 
 /** The connection that streams belong to. */
 export interface StreamingConnection extends RecordedConnection {
+  /** Whether a message that guards and pipes let through may start. False if the connection is closing. */
+  mayStartNow(call: RunningCall): boolean;
   /** A handler, or its stream, has failed. */
   fail(error: unknown, call: RunningCall): void;
   /** The call will send nothing more. */
@@ -41,7 +43,7 @@ export interface PulledStreams {
  * to a reader of any speed takes little memory.
  */
 export class PulledStream {
-  readonly #iterator: AsyncIterator<unknown>;
+  #iterator: AsyncIterator<unknown> | undefined = undefined;
   // Both never reject.
   #pulling: Promise<unknown> = Promise.resolve();
   #returned: Promise<unknown> = Promise.resolve();
@@ -53,13 +55,11 @@ export class PulledStream {
 
   constructor(
     private readonly connection: StreamingConnection,
-    source: PullableSource,
+    private readonly source: PullableSource,
     private readonly call: RunningCall,
     readonly record: StreamRecord,
     private readonly owner: PulledStreams,
-  ) {
-    this.#iterator = source[Symbol.asyncIterator]();
-  }
+  ) {}
 
   /** Pulls until the source ends or the stream is stopped. Resolves when the source has ended. Never rejects. */
   async run(): Promise<void> {
@@ -98,7 +98,7 @@ export class PulledStream {
 
   // Waits for `next()` too: a source without `return()` ends with the item that it makes.
   async #return(): Promise<void> {
-    const end = async (): Promise<unknown> => this.#iterator.return?.();
+    const end = async (): Promise<unknown> => this.#iterator?.return?.();
     const returned = runInContext(this.call.code, end, undefined);
     this.#returned = returned.catch(nothing);
     await Promise.all([returned, this.#pulling]);
@@ -142,8 +142,11 @@ export class PulledStream {
   async #pullAll(): Promise<boolean> {
     const { manager } = this.connection;
     const writes = manager.gatheredWrites();
+    // Throws where a stream has another reader already.
+    const iterator = this.source[Symbol.asyncIterator]();
+    this.#iterator = iterator;
     for (let sent = 1; !this.#isStopped; sent += 1) {
-      const { done, value } = await this.#iterator.next();
+      const { done, value } = await iterator.next();
       // Stopped while the source made the item.
       if (this.#isStopped) return false;
       if (done) return true;

@@ -1,4 +1,4 @@
-import type { Observable, Subscription } from 'rxjs';
+import { isObservable, type Observable, type Subscription } from 'rxjs';
 
 import { runInContext } from '../context/running-code.js';
 import type { OpenWork } from '../manager/asks.js';
@@ -33,13 +33,26 @@ export class Streams implements PulledStreams {
   constructor(private readonly connection: StreamingConnection) {}
 
   /** The streams that are open. */
-  get open(): OpenWork[] {
+  get list(): OpenWork[] {
     const records = [...this.#observables.values(), ...this.#pulled.keys()];
     return records.flatMap(({ record }) => record?.open ?? []);
   }
 
-  /** Sends what an observable emits, at the speed at which it emits; see `outbound.onStreamOverflow`. */
-  subscribe(source: Observable<unknown>, call: RunningCall): void {
+  /** Sends what a handler has returned. */
+  open(source: Observable<unknown> | PullableSource, call: RunningCall): void {
+    const { connection } = this;
+    if (!connection.manager.isActive) {
+      // With interceptors, the method is called on subscription: it has not run, so the message is dropped.
+      if (call.plan.isIntercepted && !call.isReleased) connection.mayStartNow(call);
+      letGo(source);
+      return connection.over(call, 'ok');
+    }
+    if (isObservable(source)) this.#subscribe(source, call);
+    else this.#pull(source, call);
+  }
+
+  // Sends what an observable emits, at the speed at which it emits; see `outbound.onStreamOverflow`.
+  #subscribe(source: Observable<unknown>, call: RunningCall): void {
     if (this.#observables.size >= MAX_OBSERVABLES) return this.#refuse(call);
     const { connection } = this;
     // With interceptors, the method is called on subscription, and may return a stream that is pulled.
@@ -53,7 +66,8 @@ export class Streams implements PulledStreams {
     const reply = (value: unknown): void => {
       if (call.plan.isIntercepted && isPullable(value)) {
         isPulled = true;
-        return this.pull(value, call);
+        // Looks at the connection again: it may be closing by now.
+        return this.open(value, call);
       }
       const isItem = isStream();
       const policy = isItem ? this.#overflow(call) : undefined;
@@ -68,9 +82,22 @@ export class Streams implements PulledStreams {
       record()?.ends('failed', error);
       connection.fail(error, call);
     };
+    let stream: Subscription | undefined;
+    let hasFailed = false;
+    // RxJS throws an error of `next` again where no code can catch it, which ends the process.
+    const next = (value: unknown): void => {
+      if (hasFailed) return;
+      try {
+        reply(value);
+      } catch (error) {
+        hasFailed = true;
+        fail(error);
+        if (stream) this.#unsubscribe(stream);
+      }
+    };
     // A source that connections share emits in the async context of the code that makes it emit.
-    const stream = source.subscribe({
-      next: (value) => runInContext(call.code, reply, value),
+    stream = source.subscribe({
+      next: (value) => runInContext(call.code, next, value),
       error: (error: unknown) => runInContext(call.code, fail, error),
       complete: () => {
         sendKept();
@@ -82,14 +109,16 @@ export class Streams implements PulledStreams {
     // The method has ended, and an open stream takes no place among the running handlers. With interceptors, the
     // pipeline reports the end of the method.
     if (!call.plan.isIntercepted) call.settled();
-    if (!stream.closed) {
+    if (hasFailed) this.#unsubscribe(stream);
+    const opened = stream;
+    if (!opened.closed) {
       record();
-      this.#observables.set(stream, open);
-      call.stop ??= () => this.#cancel(stream, record(), call);
+      this.#observables.set(opened, open);
+      call.stop ??= () => this.#cancel(opened, record(), call);
     }
     // Called at once where the stream has ended already.
-    stream.add(() => {
-      this.#observables.delete(stream);
+    opened.add(() => {
+      this.#observables.delete(opened);
       open.record?.ended();
       if (!isPulled) connection.over(call, 'ok');
     });
@@ -102,22 +131,17 @@ export class Streams implements PulledStreams {
     return onStreamOverflow === 'drop' ? 'drop' : { latest: call };
   }
 
-  /** Sends the items of a source, at the speed at which the client reads. The stream pins the connection. */
-  pull(source: PullableSource, call: RunningCall): void {
+  // Sends the items of a source, at the speed at which the client reads. The stream pins the connection.
+  #pull(source: PullableSource, call: RunningCall): void {
     const { connection } = this;
     const { manager, services } = connection;
-    // The observable of an intercepted handler may emit a stream when its connection is closing already.
-    if (!manager.isActive) {
-      letGo(source);
-      return connection.over(call, 'ok');
-    }
     if (this.#pulled.size >= services.options.inbound.maxStreams) {
       letGo(source);
       return this.#refuse(call);
     }
     const record = new StreamRecord(connection, call);
-    const stream = this.#streamOf(source, call, record);
-    if (!stream) return;
+    const stream = new PulledStream(connection, source, call, record, this);
+    this.#pulled.set(stream, manager.pin(record.label));
     call.stop = () => {
       record.ends('cancelled');
       return stream.stop();
@@ -125,28 +149,6 @@ export class Streams implements PulledStreams {
     call.settled();
     const run = (): void => record.run(() => void stream.run());
     runInContext(call.code, run, undefined);
-  }
-
-  // `undefined` for a source that cannot be read, such as a web stream that is locked. The caller runs in a callback,
-  // where an error would end the process.
-  #streamOf(
-    source: PullableSource,
-    call: RunningCall,
-    record: StreamRecord,
-  ): PulledStream | undefined {
-    const { connection } = this;
-    const pin = connection.manager.pin(record.label);
-    try {
-      const stream = new PulledStream(connection, source, call, record, this);
-      this.#pulled.set(stream, pin);
-      return stream;
-    } catch (error) {
-      pin[Symbol.dispose]();
-      record.ends('failed', error);
-      record.ended();
-      connection.fail(error, call);
-      return undefined;
-    }
   }
 
   /** Ends all streams. Resolves when the sources that are pulled have ended, or were abandoned. */

@@ -1,4 +1,5 @@
 import { IsolationError } from '../errors/isolation-error.js';
+import { isThenable } from '../structures/maybe-async.js';
 
 /** A handler returned a value that JSON cannot express. The client gets `INTERNAL_ERROR`. */
 export class UnserializableAnswerError extends IsolationError {
@@ -15,18 +16,19 @@ type Dangling = Partial<
 
 /** Releases a result that will not be read: ends generators and streams, and catches the rejection of a promise. */
 export function letGo(answer: unknown): void {
-  release(answer);
-  if (typeof answer === 'object' && answer !== null) release((answer as { data?: unknown }).data);
+  release(() => answer);
+  release(() => (answer as { data?: unknown } | null | undefined)?.data);
 }
 
-function release(value: unknown): void {
-  if (typeof value !== 'object' || value === null) return;
+function release(read: () => unknown): void {
   try {
-    const ended = value instanceof Promise ? value : end(value);
+    const value = read();
+    if (typeof value !== 'object' || value === null) return;
+    const ended = isThenable(value) ? value : end(value);
     // An unhandled rejection would end the process.
-    if (ended instanceof Promise) ended.catch(ignore);
+    if (isThenable(ended)) Promise.resolve(ended).catch(ignore);
   } catch {
-    // The unsent result is logged already.
+    // It cannot be read, or not be ended. The unsent result is logged already.
   }
 }
 

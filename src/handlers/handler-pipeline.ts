@@ -183,20 +183,24 @@ function emitInto(
   produce: () => unknown,
 ): (() => void) | undefined {
   let inner: { unsubscribe(): void } | undefined;
-  const emit = (result: unknown): void => {
-    if (isObservable(result)) inner = result.subscribe(subscriber);
-    else {
-      subscriber.next(result);
-      subscriber.complete();
+  // Reading a result may throw, also in the callback of a promise.
+  const emit = (produced: () => unknown): void => {
+    try {
+      const result = produced();
+      if (isThenable(result)) {
+        Promise.resolve(result).then(
+          (value) => emit(() => value),
+          (error: unknown) => subscriber.error(error),
+        );
+      } else if (isObservable(result)) inner = result.subscribe(subscriber);
+      else {
+        subscriber.next(result);
+        subscriber.complete();
+      }
+    } catch (error) {
+      subscriber.error(error);
     }
   };
-  try {
-    const result = produce();
-    if (isThenable(result))
-      Promise.resolve(result).then(emit, (error: unknown) => subscriber.error(error));
-    else emit(result);
-  } catch (error) {
-    subscriber.error(error);
-  }
+  emit(produce);
   return () => inner?.unsubscribe();
 }
