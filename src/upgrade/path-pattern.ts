@@ -17,7 +17,12 @@ const OTHER_SYNTAX = /[*(){}?+]/;
  */
 export function pathFault(path: string): string | undefined {
   if (OTHER_SYNTAX.test(path)) return 'has a wildcard, a group or an optional part';
-  const parameters = path.split('/').filter((segment) => segment.startsWith(':'));
+  const segments = path.split('/');
+  const partly = segments.find((segment) => /^[^:].*:[A-Za-z_]/.test(segment));
+  if (partly !== undefined) {
+    return `has a parameter that is only a part of the segment '${partly}'`;
+  }
+  const parameters = segments.filter((segment) => segment.startsWith(':'));
   const misnamed = parameters.find((segment) => !PARAMETER.test(segment));
   if (misnamed !== undefined) {
     return `has the parameter '${misnamed}', whose name is not one of letters, digits and _`;

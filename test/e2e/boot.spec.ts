@@ -165,6 +165,7 @@ describe('a boot fails with a message that names the fix', () => {
     ['/room/:1st', "has the parameter ':1st'"],
     ['/room/:räum', "has the parameter ':räum'"],
     ['/room/:from-:to', "has the parameter ':from-:to'"],
+    ['/room-:id', "has a parameter that is only a part of the segment 'room-:id'"],
     ['room/:id/seat/:id', "has the parameter ':id' twice"],
   ])(
     'when the path of an isolated gateway is a pattern of another kind than parameters: %s',
