@@ -6,7 +6,10 @@ export interface HealthThresholds {
   readonly usage: number;
   /** Milliseconds by which the event loop is late, 99th percentile of the last ten seconds or more. Default: 200. */
   readonly eventLoopDelayMs: number;
-  /** Milliseconds since the most overdue manager should have been removed. */
+  /**
+   * Milliseconds since the most overdue manager should have been removed. Default: 60,000. At least one and a half times
+   * `cleanup.proactiveIntervalMs` counts, which is 120,000 in production: before its turn, no clean-up is late.
+   */
   readonly cleanupLagMs: number;
 }
 
@@ -15,6 +18,8 @@ export interface HealthReading {
   readonly usage: number;
   readonly eventLoopDelayMs: number;
   readonly cleanupLagMs: number;
+  /** `cleanup.proactiveIntervalMs`. */
+  readonly cleanupIntervalMs: number;
   readonly leakSuspects: number;
   /** Consecutive sweeps that found `created` different from `active + disposed`. */
   readonly unbalancedSweeps: number;
@@ -45,6 +50,9 @@ export interface HealthRule {
   readonly readinessOnly: boolean;
   readonly applies: (reading: HealthReading, thresholds: HealthThresholds) => boolean;
 }
+
+/** A manager waits for up to one interval for its clean-up. */
+const INTERVALS_TO_BE_LATE = 1.5;
 
 /** One sweep may read the ledger between two steps of a removal. Two consecutive sweeps cannot hit the same removal. */
 const SWEEPS_TO_BE_SURE = 2;
@@ -96,7 +104,8 @@ export const HEALTH_RULES: readonly HealthRule[] = [
     problem: 'cleanup-late',
     status: 'degraded',
     readinessOnly: false,
-    applies: ({ cleanupLagMs }, thresholds) => cleanupLagMs > thresholds.cleanupLagMs,
+    applies: ({ cleanupLagMs, cleanupIntervalMs }, thresholds) =>
+      cleanupLagMs > Math.max(thresholds.cleanupLagMs, INTERVALS_TO_BE_LATE * cleanupIntervalMs),
   },
   {
     problem: 'leak-suspected',

@@ -8,6 +8,7 @@ import {
 import { CleanupService } from '../cleanup/cleanup.service.js';
 import { type Clock, CLOCK, type Release } from '../time/clock.js';
 import { type Cluster, CLUSTER } from '../cluster/cluster.js';
+import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { HandshakeService } from '../handshake/handshake.service.js';
 import { IsolationEventBus } from '../journal/event-bus.js';
 import type { CleanupReport } from '../journal/isolation-events.js';
@@ -32,6 +33,7 @@ export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutd
 
   constructor(
     @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(ISOLATION_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(CLUSTER) private readonly cluster: Cluster | undefined,
     private readonly bus: IsolationEventBus,
     private readonly registry: ManagerRegistry,
@@ -68,6 +70,7 @@ export class ProcessHealth implements OnApplicationBootstrap, OnApplicationShutd
       usage: this.registry.size / this.limits.maxManagers,
       eventLoopDelayMs: this.#eventLoop.ms,
       cleanupLagMs: this.cleanup.lagMs,
+      cleanupIntervalMs: this.options.cleanup.proactiveIntervalMs,
       leakSuspects: this.leaks.getReport().suspects.length,
       unbalancedSweeps: this.#unbalancedSweeps,
       hasEmergencyTimedOut: this.#hasEmergencyTimedOut,

@@ -160,6 +160,24 @@ describe('the health of a process', () => {
     await manager.close();
   });
 
+  it('is not degraded before the clean-up has had its turn', async () => {
+    const cleanup = {
+      unattachedAfterMs: 1_000,
+      emergencyIntervalMs: 1e9,
+      proactiveIntervalMs: 120_000,
+    };
+    await start({ cleanup });
+    const factory = testApp.app.get(WebSocketManagerFactory);
+    const manager = await factory.createManager(
+      UserExecutionContext.fromWebSocketRequest({ userId: 'ada' }),
+    );
+    await clock.advance(181_000);
+    expect(await ask('ready')).toEqual(UP);
+    await clock.advance(1_001);
+    expect(await ask('ready')).toEqual(degraded('cleanup-late'));
+    await manager.close();
+  });
+
   it('is degraded when a closed connection leaves objects behind', async () => {
     await start();
     const client = await TestClient.open(testApp.url('/chat?user=ada'));
