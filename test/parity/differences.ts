@@ -121,7 +121,7 @@ export const differences: readonly Difference[] = [
     },
   },
   {
-    what: 'An answer that JSON cannot express, itself or its `data` (functions, symbols, BigInt, circles, Map, Set, generators, streams, promises and Observables inside)',
+    what: 'An answer that JSON cannot express, itself or its `data` (functions, symbols, BigInt, circles, Map, Set, synchronous generators; streams, promises and Observables inside an object)',
     stock: 'An empty binary frame, `{}`, or an uncaught exception that ends the process',
     here: 'The client gets `INTERNAL_ERROR`, and the log contains the cause',
     why: 'A reply must not end the process, and is never lost silently',
