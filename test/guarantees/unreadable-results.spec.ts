@@ -29,6 +29,8 @@ const RESULTS: Readonly<Record<string, () => unknown>> = {
 /** As an item of another observable, this one is a plain object. */
 const PLAIN_ITEM = 'an observable that cannot be subscribed to';
 
+async function* none(): AsyncGenerator {}
+
 class Pass implements NestInterceptor {
   intercept(_context: unknown, next: CallHandler): Observable<unknown> {
     return next.handle().pipe(map((value) => value));
@@ -73,8 +75,7 @@ class ResultGateway implements OnGatewayDisconnect {
   @SubscribeMessage('late')
   async late(): Promise<unknown> {
     await new Promise<void>((resolve) => (release = resolve));
-    const items = (async function* none() {})();
-    return Object.assign(items, {
+    return Object.assign(none(), {
       return: () => {
         isLetGo = true;
         return Promise.resolve({ done: true, value: undefined });
