@@ -60,6 +60,7 @@ const OWN_EVENTS: ReadonlySet<string> = new Set([
   'presence',
   'renewed',
   'expiring',
+  'resume',
 ]);
 
 const FIELDS: Readonly<Record<Group, readonly string[]>> = {

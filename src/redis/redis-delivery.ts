@@ -40,7 +40,7 @@ local members = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 const BROADCAST = new Script(`${MEMBERS}
 return publish(members, ARGV[1], ARGV[3], {}, ARGV[2])
 `);
-/** The same without an answer, for messages that nobody waits for. */
+/** The same without an answer, for messages whose sender does not wait for one. */
 const CAST = new Script(`${MEMBERS}
 publish(members, ARGV[1], ARGV[3], nil, ARGV[2])
 `);

@@ -2,7 +2,7 @@ import type { Clock, Release } from './clock.js';
 
 /**
  * Calls back once when the wall clock shows a time, at the earliest. Where it was set back meanwhile, waits on. The timer
- * does not notice that the wall clock was set forward, or that the machine was asleep: whoever needs that looks at the
+ * does not notice that the wall clock was set forward, or that the machine was asleep: code that needs that looks at the
  * clock itself from time to time.
  *
  * @param epochMs milliseconds since 1970

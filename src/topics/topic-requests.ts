@@ -212,7 +212,7 @@ export class TopicRequests {
     return subscription;
   }
 
-  // Before the reply. Returns whether the subscription has none yet: whoever takes it from here sends the only one.
+  // Before the reply. Returns whether the subscription has none yet: the caller then sends the only one.
   #release(subscription: Subscription): boolean {
     const { manager } = subscription;
     const pending = this.#pending.get(manager);

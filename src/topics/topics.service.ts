@@ -23,7 +23,7 @@ import { TopicLimitError } from './topic.errors.js';
 
 const DONE = Promise.resolve();
 
-/** A grant has ended, and nobody has given the topic up: what the authorizer says to a new request is newer. */
+/** A grant has ended, and the topic was not given up: what the authorizer says to a new request is newer. */
 const LAPSES: ReadonlySet<TopicLeaveCause> = new Set(['expired', 'forbidden']);
 
 /** The topics that connections of this process are in. A topic exists while it has members here. */
