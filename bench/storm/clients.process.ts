@@ -120,7 +120,7 @@ const methods = {
   /** Opens clients at a constant rate. They need not be served when it resolves. */
   async open({ url, isOurs, count, perSecond, number, isMeasured }: Crowd): Promise<void> {
     // Real clients have machines of their own: a crowd takes what the nodes and the proxy leave.
-    if (!isMeasured) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    if (!isMeasured) setPriority(constants.priority.PRIORITY_LOW);
     const make = isOurs ? ourClient : naiveClient;
     const startedAt = performance.now();
     while (members.length < count) {

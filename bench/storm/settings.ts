@@ -33,7 +33,7 @@ export const USAGE = `npm run storm -- [clients] [options]
   --only <names>        candidates: ${candidates.map(({ name }) => name).join(',')};
                         default: all but the last
   --per-second <n>      arrivals per second that admission lets each node take; default: clients / 60
-  --report              writes docs/storm.md and its charts; with 3000 clients, about a quarter of an hour`;
+  --report              writes docs/storm.md and its charts; with 10000 clients, about half an hour`;
 
 const PROXIES: readonly ProxyName[] = ['nginx', 'haproxy'];
 /** More clients than that are too many for one process of two cores. */
