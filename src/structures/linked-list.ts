@@ -75,15 +75,17 @@ export class LinkedList<Owner> {
   }
 
   /**
-   * From first to last. Members may be removed meanwhile. Where that happens to the next one, the visit begins again at
-   * the first: members that stay may be visited twice, and none is left out.
+   * From first to last. Members may be removed and moved to the end meanwhile. Where that happens to the next one, the
+   * visit begins again at the first: members that stay may be visited twice, and none is left out.
    */
   *[Symbol.iterator](): Generator<Owner, void, undefined> {
     let link = this.#head;
     while (link) {
-      const { next } = link;
+      const { previous, next } = link;
       yield link.owner;
-      link = next && next.list !== this ? this.#head : next;
+      const isInPlace =
+        next?.list === this && (next.previous === link || next.previous === previous);
+      link = next && !isInPlace ? this.#head : next;
     }
   }
 
