@@ -46,7 +46,8 @@ interface Places {
 /**
  * Servers and load do not take turns. With fewer cores than two, they do. The load never sleeps: the processor time for
  * waking it would count as that of the server, and a slower server, for which its clients sleep more often, would pay
- * for it more often. Where a process is woken through the hypervisor, that made 2.5 µs of a message of 64 bytes on bare `ws`, and 5 of one of this library.
+ * for it more often. Where a process is woken through the hypervisor, that made 2.5 µs of a message of 64 bytes on bare
+ * `ws`, and 5 of one of this library.
  */
 export const APART: Places = availableParallelism() > 1 ? { servers: 1, load: 0 } : {};
 /** Servers and load take turns on one core, as on a small machine. */

@@ -28,7 +28,8 @@ export interface CloseNote {
   readonly isRefusal: boolean;
 }
 
-// Of refused handshakes. A process that goes away says why with 1001, and an app may close with JSON of its own.
+// The codes of refused handshakes: 1008, 1011, 1013 and 44xx. A reason with another code is none of a refusal: a process
+// that goes away gives one with 1001, and an app may give its own.
 const REFUSALS = /^(1008|101|44)/;
 
 export function readReason(code: number, text: string): CloseNote {
