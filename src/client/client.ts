@@ -69,9 +69,10 @@ export interface Client<C extends AnyContract = NoContract> {
   ): Off;
 
   /**
-   * Sends a message. Without a connection, it waits for one, within the bounds `maxQueued` and `maxQueuedBytes`; beyond
-   * them, `dropped` is returned, and `onDropped()` told. `sent` says that the socket has it: for proof that the server
-   * has handled it, use {@link request}.
+   * Sends a message. Without a connection, it waits for one, and then until the server has replied for all topics of
+   * the client, within the bounds `maxQueued` and `maxQueuedBytes`; beyond them, `dropped` is returned, and
+   * `onDropped()` told. `sent` says that the socket has it: for proof that the server has handled it, use
+   * {@link request}.
    *
    * @throws {TypeError} for data that JSON cannot express
    */

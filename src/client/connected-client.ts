@@ -1,7 +1,7 @@
 import { type Call, Calls, type Cancel } from './calls.js';
 import type { Client, DroppedMessage, Gap } from './client.js';
 import { ClientError, type Report } from './client.error.js';
-import { Link, type LinkOwner } from './link.js';
+import { Link, type LinkOwner, NORMAL } from './link.js';
 import { Listeners, type Off } from './listeners.js';
 import { encode, type Frame, parseFrame, type ServerMessage } from './message.js';
 import { type ClientOptions, resolveSettings } from './options.js';
@@ -13,8 +13,6 @@ import type { ClientState, StateChange } from './state.js';
 import { Tokens } from './tokens.js';
 import { ItemStream, type StreamOptions } from './stream.js';
 import { type PresenceChange, type SubscriptionHooks, Topics } from './topics.js';
-
-const NORMAL = 1000;
 
 type MessageListeners = Listeners<[data: unknown, message: ServerMessage]>;
 
@@ -141,7 +139,7 @@ export class ConnectedClient implements Client, LinkOwner {
 
   opened(): void {
     this.#outbox.opened();
-    // What was said meanwhile may be for a topic, and a server may take it from members only.
+    // What is said may be for a topic, and a server may take it from members only.
     this.#topics.opened(() => this.#outbox.flush());
   }
 

@@ -24,7 +24,8 @@ export interface LinkOwner {
 type Timer = ReturnType<typeof setTimeout>;
 
 const OPEN = 1;
-const NORMAL = 1000;
+/** The close code of an end that is no failure. */
+export const NORMAL = 1000;
 const ABNORMAL = 1006;
 const UNAUTHORIZED = 4401;
 /** Any frame that comes back proves that the line is alive; no handler is needed. */

@@ -24,6 +24,8 @@ export class Outbox {
    * handshake with a close code, the connection opens first: none of this has been handled.
    */
   #unconfirmed: Outgoing[] | undefined;
+  /** Whether what is sent waits although there is a connection: the client is not in its topics again. */
+  #isHeld = false;
 
   constructor(
     private readonly bounds: Pick<Settings, 'maxQueued' | 'maxQueuedBytes'>,
@@ -35,12 +37,10 @@ export class Outbox {
   }
 
   send(item: Outgoing): SendResult {
-    // What waits goes first.
-    if (!this.isEmpty || !this.write(item.text)) return this.#keep(item) ? 'queued' : 'dropped';
-    const { length } = this.#unconfirmed ?? [];
+    if (this.#isHeld || !this.write(item.text)) return this.#keep(item) ? 'queued' : 'dropped';
+    const length = this.#unconfirmed?.push(item) ?? 0;
     // A server that takes more than the bound has not refused the handshake.
-    if (length >= this.bounds.maxQueued) this.confirm();
-    this.#unconfirmed?.push(item);
+    if (length > this.bounds.maxQueued) this.confirm();
     return 'sent';
   }
 
@@ -56,13 +56,15 @@ export class Outbox {
     return isWaiting;
   }
 
-  /** There is a connection. What waits goes on waiting: see {@link flush}. */
+  /** There is a connection. What waits, and what is sent from now on, waits for {@link flush}. */
   opened(): void {
     this.#unconfirmed = [];
+    this.#isHeld = true;
   }
 
   /** Sends what waits. */
   flush(): void {
+    this.#isHeld = false;
     for (const item of this.#waiting.splice(0)) this.send(item);
   }
 

@@ -78,13 +78,14 @@ export class Topics {
 
   /** There is a new connection. @param settled called when the server has replied for all topics, or is gone */
   opened(settled: () => void): void {
-    let open = this.#topics.size;
-    if (open === 0) return settled();
+    // One more: not before all are asked for, and at once when there is none.
+    let open = this.#topics.size + 1;
     const replied = (): void => {
       open -= 1;
       if (open === 0) settled();
     };
     for (const topic of this.#topics.values()) this.#ask(topic, replied);
+    replied();
   }
 
   /** The connection has ended. */
@@ -110,8 +111,13 @@ export class Topics {
   }
 
   #create(name: string): Topic {
-    const none = { isMember: false, wasMember: false, position: undefined };
-    const topic: Topic = { name, subscribers: new Set(), ...none };
+    const topic: Topic = {
+      name,
+      subscribers: new Set(),
+      isMember: false,
+      wasMember: false,
+      position: undefined,
+    };
     this.#topics.set(name, topic);
     return topic;
   }

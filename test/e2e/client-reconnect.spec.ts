@@ -54,6 +54,7 @@ beforeAll(async () => {
 });
 beforeEach(forget);
 afterEach(async () => {
+  authorize = undefined;
   proxy.isClosed = false;
   proxy.isMute = false;
   closeClients();
@@ -374,8 +375,11 @@ describe('after the line was cut', () => {
     expect(gaps).toEqual([]);
   });
 
-  it('what waits is sent when the client is in its topics again', async () => {
-    const { client, reached } = await opened();
+  it.each([
+    ['waiting', 'what waits is sent when the client is in its topics again'],
+    ['open', 'what is sent over the new connection waits until then, too'],
+  ])('%s: %s', async (when) => {
+    const { client } = await opened();
     const where: unknown[] = [];
     client.on('where', (data) => where.push(data));
     client.answer('still there?', () => true);
@@ -385,9 +389,11 @@ describe('after the line was cut', () => {
     // The server decides later from now on.
     let decide: (() => void) | undefined;
     authorize = () => new Promise((resolve) => (decide = () => resolve(true)));
+    const results: unknown[] = [];
+    client.onState(({ state }) => {
+      if (state === when) results.push(client.send('where'));
+    });
     proxy.cut();
-    await reached('waiting');
-    client.send('where');
     await eventually(() => expect(decide).toBeDefined());
     // A round trip: whatever the client had sent by now, the server would have handled.
     const [manager] = server.app.get(WebSocketManagerFactory).managersOf('ada');
@@ -395,7 +401,8 @@ describe('after the line was cut', () => {
     expect(where).toEqual([]);
     decide!();
     await eventually(() => expect(where).toEqual([['room:late']]));
-    authorize = undefined;
+    expect(results).toEqual(['queued']);
+    expect(client.send('where')).toBe('sent');
   });
 
   it('topics go on where they were', async () => {
