@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js';
 import type { OpenWork } from '../manager/asks.js';
+import { creationSiteOf } from '../manager/creation-site.js';
 import type { Limits } from '../manager/limits.js';
 import type { ManagerRegistry } from '../manager/manager-registry.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -77,7 +78,7 @@ export function readConnection(
     errors: manager.errors,
     isReadingPaused: manager.isReadingPaused,
     closing: closingOf(manager, now),
-    creationSite: manager.creationSite ?? null,
+    creationSite: creationSiteOf(manager) ?? null,
     topics: topicsOf(manager),
     slots: slotsOf(manager, registry, limits),
   };

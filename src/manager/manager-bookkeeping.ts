@@ -9,6 +9,7 @@ import { Codecs } from '../wire/codecs.js';
 import type { DeliveryResult } from '../wire/delivery-result.js';
 import type { CriticalMessage } from './critical-outbox.js';
 import { Asks, type EndedAsk } from './asks.js';
+import { creationSiteOf, noteCreationSite } from './creation-site.js';
 import { LatestFrames } from './latest-frames.js';
 import type { ManagerOwner, TopicMemberships, UnsentReason } from './manager-owner.js';
 import type { ManagerRegistry } from './manager-registry.js';
@@ -68,7 +69,9 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
   /** Creates the manager of a context and registers it, so that it holds a slot. */
   add(context: UserExecutionContext): WebSocketManager {
     const manager = new WebSocketManager(context, this);
-    if (this.options.leaks.captureCreationSite) manager.creationSite = new Error('made here').stack;
+    if (this.options.leaks.captureCreationSite) {
+      noteCreationSite(manager, new Error('made here').stack);
+    }
     this.registry.add(manager);
     this.reclaimer.watch(manager.slots!);
     if (this.journal.isHeard('manager-created')) {
@@ -148,7 +151,7 @@ export class ManagerBookkeeping implements ManagerOwner<WebSocketManager> {
 
   abandoned(manager: WebSocketManager, label: string, pending: Promise<unknown>): void {
     const { connectionId, threadId, isolationKey } = manager.context;
-    const { creationSite } = manager;
+    const creationSite = creationSiteOf(manager);
     const subject = { connectionId, threadId, isolationKey };
     const step = { ...subject, label, abandonedAt: this.clock.now(), creationSite };
     this.registry.abandoned.add(step, pending);

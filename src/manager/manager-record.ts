@@ -37,8 +37,6 @@ export abstract class ManagerRecord {
   pingedAt = 0;
   /** Round trip of the last answered ping in milliseconds; `undefined` before the first. */
   roundTripMs: number | undefined = undefined;
-  /** @internal The stack that created the manager, when `leaks.captureCreationSite` is on. */
-  creationSite: string | undefined = undefined;
   /** @internal Reading is paused because handlers cannot keep up (back-pressure), so pongs are not received. */
   isReadingPaused = false;
   /** @internal Called when a probe is answered, or when the connection ends and makes it pointless. */

@@ -10,6 +10,7 @@ import {
 import { type Clock, CLOCK } from '../time/clock.js';
 import { ISOLATION_OPTIONS, type ResolvedOptions } from '../config/isolation.options.js';
 import { Journal, subjectOf } from '../journal/journal.js';
+import { creationSiteOf } from '../manager/creation-site.js';
 import { type Ledger, ManagerRegistry } from '../manager/manager-registry.js';
 import { WebSocketManagerFactory } from '../manager/web-socket-manager.factory.js';
 import type { WebSocketManager } from '../manager/web-socket-manager.js';
@@ -177,7 +178,7 @@ export class LeakDetector implements OnApplicationBootstrap, OnApplicationShutdo
 
   #suspect(manager: WebSocketManager, cause: LeakSuspect['cause']): LeakSuspect {
     const { connectionId, threadId, isolationKey } = manager.context;
-    const { creationSite } = manager;
+    const creationSite = creationSiteOf(manager);
     const ageMs = this.clock.now() - manager.createdAt;
     const site = creationSite === undefined ? {} : { creationSite };
     return { cause, connectionId, threadId, isolationKey, ageMs, ...site };

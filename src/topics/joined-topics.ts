@@ -10,59 +10,61 @@ class FewTopics {
   ) {}
 }
 
-/** The topics of one connection. Never changed, but replaced: an array that grows keeps room that is never used. */
+/**
+ * The topics of one connection, in a field of its manager. One topic takes no list. Never changed, but replaced: an array
+ * that grows keeps room that is never used.
+ */
 type Packed = Topic | FewTopics | readonly Topic[];
-
-/** The topics that each connection is in. A connection in one topic takes no list. */
-export class JoinedTopics {
-  readonly #joined = new Map<WebSocketManager, Packed>();
-
-  countOf(manager: WebSocketManager): number {
-    const joined = this.#joined.get(manager);
-    return joined === undefined ? 0 : 'topic' in joined ? 1 : unpacked(joined).length;
-  }
-
-  of(manager: WebSocketManager): readonly Topic[] {
-    const joined = this.#joined.get(manager);
-    return joined === undefined ? NONE : unpacked(joined);
-  }
-
-  /** The topic of a name, if the connection is in it. */
-  find(manager: WebSocketManager, name: string): Topic | undefined {
-    const joined = this.#joined.get(manager);
-    if (joined === undefined) return undefined;
-    // Most connections are in one topic or in few, so their own list is shorter than the way to the topic's members.
-    if ('topic' in joined) return joined.topic === name ? joined : undefined;
-    return unpacked(joined).find(({ topic }) => topic === name);
-  }
-
-  add(manager: WebSocketManager, topic: Topic): void {
-    const joined = this.#joined.get(manager);
-    this.#joined.set(manager, joined === undefined ? topic : packed([...unpacked(joined), topic]));
-  }
-
-  remove(manager: WebSocketManager, topic: Topic): void {
-    const joined = this.#joined.get(manager);
-    if (joined === undefined) return;
-    const left = joined === topic ? NONE : unpacked(joined).filter((other) => other !== topic);
-    if (left.length === 0) this.#joined.delete(manager);
-    else this.#joined.set(manager, packed(left));
-  }
-
-  /** Removes all topics of a connection, and returns them. */
-  take(manager: WebSocketManager): readonly Topic[] {
-    const joined = this.of(manager);
-    this.#joined.delete(manager);
-    return joined;
-  }
-}
 
 const NONE: readonly Topic[] = Object.freeze([]);
 
-/** @param topics at least one */
-function packed(topics: readonly Topic[]): Packed {
+/** The topics that a connection is in. */
+export function joinedTopics(manager: WebSocketManager): readonly Topic[] {
+  const joined = joinedBy(manager);
+  return joined === undefined ? NONE : unpacked(joined);
+}
+
+export function countJoined(manager: WebSocketManager): number {
+  const joined = joinedBy(manager);
+  return joined === undefined ? 0 : 'topic' in joined ? 1 : unpacked(joined).length;
+}
+
+/** The topic of a name, if the connection is in it. */
+export function findJoined(manager: WebSocketManager, name: string): Topic | undefined {
+  const joined = joinedBy(manager);
+  if (joined === undefined) return undefined;
+  // Most connections are in one topic or in few, so their own list is shorter than the way to the topic's members.
+  if ('topic' in joined) return joined.topic === name ? joined : undefined;
+  return unpacked(joined).find(({ topic }) => topic === name);
+}
+
+export function addJoined(manager: WebSocketManager, topic: Topic): void {
+  const joined = joinedBy(manager);
+  manager.joinedTopics = joined === undefined ? topic : packed([...unpacked(joined), topic]);
+}
+
+export function removeJoined(manager: WebSocketManager, topic: Topic): void {
+  const joined = joinedBy(manager);
+  if (joined === undefined) return;
+  const left = joined === topic ? NONE : unpacked(joined).filter((other) => other !== topic);
+  manager.joinedTopics = packed(left);
+}
+
+/** Removes all topics of a connection, and returns them. */
+export function takeJoined(manager: WebSocketManager): readonly Topic[] {
+  const joined = joinedTopics(manager);
+  manager.joinedTopics = undefined;
+  return joined;
+}
+
+// Only this file writes the field. A lower folder, that of the manager, does not know what a topic is.
+function joinedBy(manager: WebSocketManager): Packed | undefined {
+  return manager.joinedTopics as Packed | undefined;
+}
+
+function packed(topics: readonly Topic[]): Packed | undefined {
   const [first, second, third] = topics;
-  if (second === undefined) return first!;
+  if (second === undefined) return first;
   // A copy has no more room than it needs.
   return topics.length > 3 ? topics.slice() : new FewTopics(first!, second, third);
 }

@@ -12,7 +12,14 @@ import type { WebSocketManager } from '../manager/web-socket-manager.js';
 import { Plug, type Unplug } from '../structures/plug.js';
 import type { Clock } from '../time/clock.js';
 import { GrantExpiries } from './grant-expiries.js';
-import { JoinedTopics } from './joined-topics.js';
+import {
+  addJoined,
+  countJoined,
+  findJoined,
+  joinedTopics,
+  removeJoined,
+  takeJoined,
+} from './joined-topics.js';
 import type { Joining, TopicRemoval } from './joining.js';
 import { membersOf, plain, type PresenceMember } from './member-list.js';
 import { PresenceEvents } from './presence-events.js';
@@ -29,7 +36,6 @@ const LAPSES: ReadonlySet<TopicLeaveCause> = new Set(['expired', 'forbidden']);
 /** The topics that connections of this process are in. A topic exists while it has members here. */
 export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, OnModuleDestroy {
   readonly #topics = new Map<string, Topic>();
-  readonly #joined = new JoinedTopics();
   readonly #expiries: GrantExpiries;
   readonly #presence: PresenceEvents | undefined;
   readonly #subscriptions = new Plug<(manager: WebSocketManager, name: string) => void>();
@@ -91,16 +97,16 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   countOf(manager: WebSocketManager): number {
-    return this.#joined.countOf(manager);
+    return countJoined(manager);
   }
 
   *topicsOf(manager: WebSocketManager): IterableIterator<string> {
-    for (const { topic } of this.#joined.of(manager)) yield topic;
+    for (const { topic } of joinedTopics(manager)) yield topic;
   }
 
   /** The topics that the client of a connection has subscribed to itself, where identities can be renewed. */
   grantedTo(manager: WebSocketManager): readonly Topic[] {
-    return this.#joined.of(manager).filter((topic) => topic.detailsOf(manager)?.grant);
+    return joinedTopics(manager).filter((topic) => topic.detailsOf(manager)?.grant);
   }
 
   /**
@@ -116,7 +122,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
 
   join(manager: WebSocketManager, name: string, options: Joining = {}): Promise<void> {
     const presence = plain(options.presence);
-    const known = this.#joined.find(manager, name);
+    const known = findJoined(manager, name);
     const topic = known ?? this.#enter(manager, name);
     if (presence !== undefined) topic.setPresence(manager, presence);
     topic.setGranted(manager, options.isGranted);
@@ -144,9 +150,9 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   leave(manager: WebSocketManager, name: string, cause: TopicLeaveCause = 'left'): boolean {
     // Before the authorizer answers, too: or the client would be in the topic again a moment later.
     if (!LAPSES.has(cause)) this.#subscriptions.part?.(manager, name);
-    const topic = this.#joined.find(manager, name);
+    const topic = findJoined(manager, name);
     if (!topic) return false;
-    this.#joined.remove(manager, topic);
+    removeJoined(manager, topic);
     this.#remove(manager, topic, cause);
     return true;
   }
@@ -164,7 +170,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
   }
 
   leaveAll(manager: WebSocketManager): void {
-    for (const topic of this.#joined.take(manager)) {
+    for (const topic of takeJoined(manager)) {
       // A listener of the event for one topic may have let the connection leave the next.
       if (topic.members.has(manager)) this.#remove(manager, topic, 'closed');
     }
@@ -205,7 +211,7 @@ export class Topics implements TopicMemberships<WebSocketManager>, LocalTopics, 
     this.assertRoom(manager);
     const topic = known ?? this.#made(name);
     const isFirst = topic.add(manager);
-    this.#joined.add(manager, topic);
+    addJoined(manager, topic);
     if (isFirst && !this.cluster) this.#presence?.add(name, [manager.context.userId], []);
     return topic;
   }
