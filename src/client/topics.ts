@@ -78,7 +78,7 @@ export class Topics {
 
   /** There is a new connection. @param settled called when the server has replied for all topics, or is gone */
   opened(settled: () => void): void {
-    // One more: not before all are asked for, and at once when there is none.
+    // This call counts as one more: `settled` is called when all are asked for, and at once without topics.
     let open = this.#topics.size + 1;
     const replied = (): void => {
       open -= 1;

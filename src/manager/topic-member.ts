@@ -14,8 +14,8 @@ export abstract class TopicMember<C extends AnyContract = NoContract> extends Ou
   /**
    * @internal The topics that the connection is in, as `topics/joined-topics.ts` packs them; `undefined` for none.
    *
-   * A field takes 8 bytes of each connection. In a map beside the managers, a join with its leave cost six look-ups
-   * more, and each membership an entry.
+   * A field takes 8 bytes of each connection. In a map beside the managers, a join with its leave took seven
+   * operations on the map, and each connection in a topic an entry: see docs/performance.md.
    */
   joinedTopics: object | undefined = undefined;
 
